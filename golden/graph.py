@@ -1,0 +1,435 @@
+"""The network as data: one frozen dataclass a layer type, and the graph that joins them.
+
+Shapes are `(height, width, channels)`. Every layer counts its own trainable parameters,
+connections and multiply-accumulates, in the sense of LeCun, Bottou, Bengio and Haffner,
+"Gradient-Based Learning Applied to Document Recognition", 1998, section II.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+ActivationKind = Literal["none", "relu", "tanh", "sigmoid"]
+
+
+class GraphError(ValueError):
+    """A layer or a graph that cannot be: names the layer, what was given and what is allowed."""
+
+
+class Shape(NamedTuple):
+    """The shape of a feature map."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def size(self) -> int:
+        """Values in the feature map."""
+        return self.height * self.width * self.channels
+
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width} x {self.channels}"
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The squashing function `amplitude * f(slope * a)`, a property of each layer."""
+
+    kind: ActivationKind = "none"
+    amplitude: float = 1.0
+    slope: float = 1.0
+
+    def __post_init__(self) -> None:
+        allowed = ("none", "relu", "tanh", "sigmoid")
+        if self.kind not in allowed:
+            raise GraphError(f"activation {self.kind!r}: allowed are {', '.join(allowed)}")
+        for name in ("amplitude", "slope"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise GraphError(
+                    f"activation {self.kind!r}: {name} must be a positive number, "
+                    f"not {getattr(self, name)}"
+                )
+        if not self.is_table and (self.amplitude, self.slope) != (1.0, 1.0):
+            raise GraphError(f"activation {self.kind!r}: takes neither amplitude nor slope")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether fixed-point arithmetic needs a table for it."""
+        return self.kind in ("tanh", "sigmoid")
+
+
+NO_ACTIVATION = Activation()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What every layer has: a name, the names of the layers that feed it, a squashing function."""
+
+    type_name: ClassVar[str]
+    winner: ClassVar[Literal["largest", "smallest"]] = "largest"
+
+    name: str
+    inputs: tuple[str, ...]
+    activation: Activation = NO_ACTIVATION
+
+    def __post_init__(self) -> None:
+        if not (self.name.isidentifier() and self.name.isascii()):
+            raise GraphError(f"layer {self.name!r}: a name is an ASCII identifier")
+        if len(self.inputs) != 1:
+            self.fail(f"takes one input, not {len(self.inputs)}")
+
+    def fail(self, message: str) -> None:
+        """Raise a `GraphError` that names this layer."""
+        raise GraphError(f"{self.type_name} {self.name!r}: {message}")
+
+    def require_positive(self, what: str, *values: int) -> None:
+        """Refuse a size that is not a whole number of at least 1."""
+        for value in values:
+            if not isinstance(value, int) or value < 1:
+                self.fail(f"{what} must be at least 1, not {value}")
+
+    def output_shape(self, source: Shape) -> Shape:
+        """The shape of the output, given that of the input."""
+        raise NotImplementedError
+
+    def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
+        """The names and shapes of the arrays that training fills."""
+        return {}
+
+    def parameters(self, source: Shape) -> int:
+        """Trainable parameters."""
+        return 0
+
+    def connections(self, source: Shape) -> int:
+        """Connections, as the paper counts them."""
+        return 0
+
+    def macs(self, source: Shape) -> int:
+        """Multiply-accumulates an image (convolution, dense and radial basis layers)."""
+        return 0
+
+    def scalings(self, source: Shape) -> int:
+        """Multiplications of a finished sum an image (trainable sub-sampling)."""
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input(Layer):
+    """Raw unsigned 8-bit pixels, each standing for `pixel * scale + offset`.
+
+    `border` pixels of raw value `background` surround the `height` x `width` image that is given.
+    """
+
+    type_name: ClassVar[str] = "input"
+
+    inputs: tuple[str, ...] = ()
+    height: int
+    width: int
+    channels: int = 1
+    border: int = 0
+    background: int = 0
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.inputs:
+            self.fail("takes no inputs")
+        self.require_positive("height, width and channels", self.height, self.width, self.channels)
+        if self.border < 0:
+            self.fail(f"border must be at least 0, not {self.border}")
+        if not 0 <= self.background <= 255:
+            self.fail(f"background must be a raw pixel from 0 to 255, not {self.background}")
+        if not 0 < self.scale < float("inf"):
+            self.fail(f"scale must be a positive number, not {self.scale}")
+        if not abs(self.offset) < float("inf"):
+            self.fail(f"offset must be a finite number, not {self.offset}")
+        if self.activation != NO_ACTIVATION:
+            self.fail("takes no activation")
+
+    @property
+    def image_shape(self) -> Shape:
+        """The shape of the image as given, without its border."""
+        return Shape(self.height, self.width, self.channels)
+
+    def output_shape(self, source: Shape) -> Shape:
+        return Shape(self.height + 2 * self.border, self.width + 2 * self.border, self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution(Layer):
+    """`y[r, c, o] = f(sum x[r + i, c + j, m] * weights[i, j, m, o] + bias[o])`, stride 1.
+
+    `padding` is `(vertical, horizontal)`, on both sides, with the value zero.
+    `connection_table[o]` lists the input maps that feed output map `o` (paper, table I);
+    without one, every map feeds every map. Weights of missing connections are zero.
+    """
+
+    type_name: ClassVar[str] = "convolution"
+
+    kernel: tuple[int, int]
+    out_channels: int
+    padding: tuple[int, int] = (0, 0)
+    connection_table: tuple[tuple[int, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("kernel", *self.kernel)
+        self.require_positive("out_channels", self.out_channels)
+        for side, (pad, size) in enumerate(zip(self.padding, self.kernel, strict=True)):
+            if not 0 <= pad < size:
+                axis = ("vertical", "horizontal")[side]
+                self.fail(f"{axis} padding must be from 0 to {size - 1}, not {pad}")
+        table = self.connection_table
+        if table is not None:
+            if len(table) != self.out_channels:
+                self.fail(
+                    f"connection table must have {self.out_channels} entries, not {len(table)}"
+                )
+            for out, maps in enumerate(table):
+                if not maps or list(maps) != sorted(set(maps)) or maps[0] < 0:
+                    self.fail(f"connections of output map {out} must ascend from 0, not {maps}")
+
+    def sources(self, source: Shape) -> tuple[tuple[int, ...], ...]:
+        """For each output map, the input maps that feed it."""
+        if self.connection_table is None:
+            return (tuple(range(source.channels)),) * self.out_channels
+        return self.connection_table
+
+    def links(self, source: Shape) -> int:
+        """Pairs of an input map and an output map that are connected."""
+        return sum(len(maps) for maps in self.sources(source))
+
+    def output_shape(self, source: Shape) -> Shape:
+        for out, maps in enumerate(self.sources(source)):
+            if maps[-1] >= source.channels:
+                self.fail(
+                    f"connections of output map {out} name input map {maps[-1]}, "
+                    f"but there are {source.channels}"
+                )
+        height = source.height + 2 * self.padding[0] - self.kernel[0] + 1
+        width = source.width + 2 * self.padding[1] - self.kernel[1] + 1
+        if height < 1 or width < 1:
+            self.fail(
+                f"kernel {self.kernel[0]} x {self.kernel[1]} does not fit an input of {source}"
+            )
+        return Shape(height, width, self.out_channels)
+
+    def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
+        return {
+            "weights": (*self.kernel, source.channels, self.out_channels),
+            "bias": (self.out_channels,),
+        }
+
+    def parameters(self, source: Shape) -> int:
+        return self.links(source) * self.kernel[0] * self.kernel[1] + self.out_channels
+
+    def connections(self, source: Shape) -> int:
+        out = self.output_shape(source)
+        return self.parameters(source) * out.height * out.width
+
+    def macs(self, source: Shape) -> int:
+        out = self.output_shape(source)
+        kernel_size = self.kernel[0] * self.kernel[1]
+        return self.links(source) * kernel_size * out.height * out.width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooling(Layer):
+    """Windows of `(height, width)` that do not overlap; rows and columns left over are dropped."""
+
+    window: tuple[int, int] = (2, 2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("window", *self.window)
+
+    def output_shape(self, source: Shape) -> Shape:
+        height, width = source.height // self.window[0], source.width // self.window[1]
+        if height < 1 or width < 1:
+            self.fail(
+                f"window {self.window[0]} x {self.window[1]} does not fit an input of {source}"
+            )
+        return Shape(height, width, source.channels)
+
+    def connections(self, source: Shape) -> int:
+        return self.window[0] * self.window[1] * self.output_shape(source).size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subsampling(Pooling):
+    """`y = f(sum of the window * coefficient[channel] + bias[channel])` (paper, section II.B)."""
+
+    type_name: ClassVar[str] = "subsampling"
+
+    def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
+        return {"weights": (source.channels,), "bias": (source.channels,)}
+
+    def parameters(self, source: Shape) -> int:
+        return 2 * source.channels
+
+    def connections(self, source: Shape) -> int:
+        return super().connections(source) + self.output_shape(source).size
+
+    def scalings(self, source: Shape) -> int:
+        return self.output_shape(source).size
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePooling(Pooling):
+    """The mean of each window."""
+
+    type_name: ClassVar[str] = "average_pooling"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPooling(Pooling):
+    """The largest value of each window."""
+
+    type_name: ClassVar[str] = "max_pooling"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.activation != NO_ACTIVATION:
+            self.fail("takes no activation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(Layer):
+    """`y[o] = f(sum x[i] * weights[i, o] + bias[o])` over the input's values in stream order."""
+
+    type_name: ClassVar[str] = "dense"
+
+    units: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("units", self.units)
+
+    def output_shape(self, source: Shape) -> Shape:
+        return Shape(1, 1, self.units)
+
+    def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
+        return {"weights": (source.size, self.units), "bias": (self.units,)}
+
+    def parameters(self, source: Shape) -> int:
+        return (source.size + 1) * self.units
+
+    def connections(self, source: Shape) -> int:
+        return self.parameters(source)
+
+    def macs(self, source: Shape) -> int:
+        return source.size * self.units
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadialBasis(Layer):
+    """`y[o] = sum (x[i] - weights[i, o])**2`; the smallest wins (paper, equation 7)."""
+
+    type_name: ClassVar[str] = "radial_basis"
+    winner: ClassVar[Literal["largest", "smallest"]] = "smallest"
+
+    units: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("units", self.units)
+        if self.activation != NO_ACTIVATION:
+            self.fail("takes no activation")
+
+    def output_shape(self, source: Shape) -> Shape:
+        return Shape(1, 1, self.units)
+
+    def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
+        return {"weights": (source.size, self.units)}
+
+    def parameters(self, source: Shape) -> int:
+        return source.size * self.units
+
+    def connections(self, source: Shape) -> int:
+        return self.parameters(source)
+
+    def macs(self, source: Shape) -> int:
+        return source.size * self.units
+
+
+LAYER_TYPES: dict[str, type[Layer]] = {
+    cls.type_name: cls
+    for cls in (
+        Input,
+        Convolution,
+        Subsampling,
+        AveragePooling,
+        MaxPooling,
+        Dense,
+        RadialBasis,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A graph: topologically sorted layers, the first of them the only `Input`.
+
+    Each layer names its inputs. Today a network is a chain: each layer feeds the next.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isascii() and (c.isalnum() or c in "-_") for c in self.name):
+            raise GraphError(
+                f"network {self.name!r}: a name has letters, digits, hyphens and underscores"
+            )
+        if len(self.layers) < 2:
+            raise GraphError(f"network {self.name!r}: needs an input and at least one layer")
+        if not isinstance(self.layers[0], Input):
+            raise GraphError(f"network {self.name!r}: the first layer must be an input")
+        names = [layer.name for layer in self.layers]
+        for position, layer in enumerate(self.layers):
+            if names.index(layer.name) != position:
+                raise GraphError(f"network {self.name!r}: two layers are named {layer.name!r}")
+            if position and isinstance(layer, Input):
+                raise GraphError(f"network {self.name!r}: {layer.name!r} is a second input")
+            if position and layer.inputs != (names[position - 1],):
+                layer.fail(
+                    f"must be fed by {names[position - 1]!r}, the layer before it, "
+                    f"not by {', '.join(map(repr, layer.inputs))}"
+                )
+        self.shapes()
+
+    @property
+    def input(self) -> Input:
+        """The input layer."""
+        first = self.layers[0]
+        assert isinstance(first, Input)
+        return first
+
+    @property
+    def output(self) -> Layer:
+        """The layer whose values are the scores."""
+        return self.layers[-1]
+
+    def __getitem__(self, name: str) -> Layer:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        known = ", ".join(layer.name for layer in self.layers)
+        raise GraphError(f"network {self.name!r} has no layer {name!r}: it has {known}")
+
+    def shapes(self) -> dict[str, Shape]:
+        """The output shape of every layer, by name."""
+        shapes: dict[str, Shape] = {}
+        for layer in self.layers:
+            source = shapes[layer.inputs[0]] if layer.inputs else self.input.image_shape
+            shapes[layer.name] = layer.output_shape(source)
+        return shapes
+
+    def computing_layers(self) -> Iterator[tuple[Layer, Shape, Shape]]:
+        """Every layer after the input, with the shapes of its input and its output."""
+        shapes = self.shapes()
+        for layer in self.layers[1:]:
+            yield layer, shapes[layer.inputs[0]], shapes[layer.name]
