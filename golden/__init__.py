@@ -1,0 +1,51 @@
+"""The network as data, and its float and exact fixed-point models."""
+
+from __future__ import annotations
+
+import os
+
+from golden import npz, quantized_network
+from golden.accuracy import AccuracyReport, evaluate
+from golden.calibration import quantize
+from golden.comparison import Comparison, compare
+from golden.data import Dataset, load_dataset, test_digits, validation_digits
+from golden.networks import names
+from golden.quantized_network import QuantizedNetwork
+from golden.settings import LayerSettings, Settings
+from golden.trained_network import TrainedNetwork, load_network
+
+
+def load(name_or_path: str | os.PathLike[str]) -> TrainedNetwork | QuantizedNetwork:
+    """A network that ships, by its name, or the trained or quantized network in a file.
+
+    Raises
+    ------
+    FileFormatError
+        The file holds neither, or is damaged.
+    ValueError
+        This is neither the name of a network nor a file.
+    """
+    if name_or_path not in names() and os.path.exists(name_or_path):
+        kind = npz.read_schema(name_or_path).rpartition("/")[0]
+        if kind == quantized_network.SCHEMA.rpartition("/")[0]:
+            return QuantizedNetwork.load(name_or_path)
+    return load_network(name_or_path)
+
+
+__all__ = [
+    "AccuracyReport",
+    "Comparison",
+    "Dataset",
+    "LayerSettings",
+    "QuantizedNetwork",
+    "Settings",
+    "TrainedNetwork",
+    "compare",
+    "evaluate",
+    "load",
+    "load_dataset",
+    "load_network",
+    "quantize",
+    "test_digits",
+    "validation_digits",
+]

@@ -1,0 +1,184 @@
+"""Accuracy reports side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from golden.accuracy import AccuracyReport, LayerEntry
+
+
+class ComparisonError(ValueError):
+    """Reports that cannot be compared: says which and why."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A report beside the first.
+
+    Parameters
+    ----------
+    name
+        What the report is called.
+    report
+        The report.
+    difference
+        Its accuracy less that of the first.
+    gains, losses
+        Images that it gets right and the first does not, and the other way round.
+    """
+
+    name: str
+    report: AccuracyReport
+    difference: float
+    gains: int
+    losses: int
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer in each report, None where a report does not have it."""
+
+    name: str
+    entries: tuple[LayerEntry | None, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Reports side by side, and their layers."""
+
+    rows: tuple[Row, ...]
+    layers: tuple[LayerRow, ...]
+
+    def to_markdown(self) -> str:
+        """Two tables: the reports, and their layers."""
+        first = self.rows[0].report
+        about = f"{first.images:,} images of {first.dataset.name} ({first.dataset.split})"
+        lines = [
+            f"{about}, compared with {_cell(self.rows[0].name)}.",
+            "",
+            *_table(
+                ("report", "network", "kind", "weight bits", "accuracy", "difference", "gains",
+                 "losses", "agreement with float"),
+                [_row_cells(row) for row in self.rows],
+                left=3,
+            ),
+        ]  # fmt: skip
+        if self.layers:
+            lines += ["", *_table(_LAYER_HEADINGS, self._layer_cells(), left=2)]
+        return "\n".join(lines) + "\n"
+
+    def _layer_cells(self) -> list[list[str]]:
+        return [
+            [layer.name, _cell(row.name), *layer_cells(entry)]
+            for layer in self.layers
+            for row, entry in zip(self.rows, layer.entries, strict=True)
+            if entry is not None
+        ]
+
+
+_LAYER_HEADINGS = (
+    "layer", "report", "input", "weights", "index", "output", "accumulator bits", "SQNR (dB)",
+    "saturated",
+)  # fmt: skip
+
+
+def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = None) -> Comparison:
+    """Hold reports of the same images against the first of them.
+
+    Parameters
+    ----------
+    reports
+        At least two.
+    names
+        What to call them, such as their file names; by default their networks' names.
+
+    Raises
+    ------
+    ComparisonError
+        There are fewer than two, or they are about different images.
+    """
+    names = [report.network for report in reports] if names is None else list(names)
+    if len(reports) < 2:
+        raise ComparisonError(f"needs at least 2 reports, not {len(reports)}")
+    if len(names) != len(reports):
+        raise ComparisonError(f"{len(reports)} reports need as many names, not {len(names)}")
+    first = reports[0]
+    for name, report in zip(names, reports, strict=True):
+        if _images(report) != _images(first) or report.labels != first.labels:
+            raise ComparisonError(
+                f"{name}: is about other images ({_described(report)}) "
+                f"than {names[0]} ({_described(first)})"
+            )
+    layer_names = dict.fromkeys(layer.name for report in reports for layer in report.layers)
+    by_name = [{layer.name: layer for layer in report.layers} for report in reports]
+    return Comparison(
+        tuple(_row(name, report, first) for name, report in zip(names, reports, strict=True)),
+        tuple(LayerRow(name, tuple(each.get(name) for each in by_name)) for name in layer_names),
+    )
+
+
+def layer_cells(entry: LayerEntry) -> list[str]:
+    """What tables say of a layer: formats, accumulator bits, SQNR in dB, saturated values."""
+    formats = [
+        str(entry.formats[kind]) if kind in entry.formats else ""
+        for kind in ("input", "weights", "index", "output")
+    ]
+    sqnr = "" if entry.sqnr_db is None else f"{entry.sqnr_db:.1f}"
+    return [*formats, str(entry.accumulator_bits), sqnr, f"{entry.saturated:,}"]
+
+
+def _row(name: str, report: AccuracyReport, first: AccuracyReport) -> Row:
+    right = [
+        (given == label, given_first == label)
+        for given, given_first, label in zip(
+            report.predictions, first.predictions, report.labels, strict=True
+        )
+    ]
+    return Row(
+        name=name,
+        report=report,
+        difference=(report.correct - first.correct) / report.images,
+        gains=sum(this and not that for this, that in right),
+        losses=sum(that and not this for this, that in right),
+    )
+
+
+def _images(report: AccuracyReport) -> tuple[str, int]:
+    return report.dataset.sha256, report.images
+
+
+def _described(report: AccuracyReport) -> str:
+    dataset = report.dataset
+    return (
+        f"{report.images} of {dataset.name}, {dataset.split}, sha256 {dataset.sha256[:8] or 'none'}"
+    )
+
+
+def _row_cells(row: Row) -> list[str]:
+    report = row.report
+    bits = (report.quantization or {}).get("weight_bits_total")
+    return [
+        _cell(row.name),
+        report.network,
+        report.kind,
+        f"{bits:,}" if isinstance(bits, int) else "",
+        f"{report.accuracy:.4f}",
+        f"{row.difference:+.4f}",
+        f"{row.gains:,}",
+        f"{row.losses:,}",
+        f"{report.agreement_with_float:.4f}",
+    ]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """A Markdown table whose first `left` columns are words."""
+    rule = ["---" if column < left else "---:" for column in range(len(headings))]
+    return [f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows)]
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of its cell."""
+    return "".join(
+        f"\\{character}" if character in "\\|<>[]*_`" else character for character in text
+    ).replace("\n", " ")

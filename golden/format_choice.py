@@ -1,0 +1,142 @@
+"""The binary point for given values: to cover their range, or by least squared error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.fixed_point import QFormat
+from golden.settings import Calibration
+
+Values = NDArray[np.floating[Any]]
+Function = Callable[[Values], Values]
+
+LEAST_FRAC_BITS, MOST_FRAC_BITS = -256, 256
+"""Limits of a choice; values too small for them count as zero."""
+
+_HOPELESS = 4.0
+_MOST_BITS_LOST = 16
+
+
+def choose_frac_bits(
+    values: Values,
+    bits: int,
+    signed: bool,
+    method: Calibration,
+    through: Function | None = None,
+    ends: tuple[float, float] | None = None,
+) -> int | None:
+    """The `frac_bits` that suit some values, or None if all of them are zero.
+
+    Parameters
+    ----------
+    values
+        Finite values of any shape.
+    bits, signed
+        The rest of the format.
+    method
+        `minmax`: the most fraction bits with which no value saturates. `mse`: those with the
+        least sum of squared errors; on a tie the fewest.
+    through
+        For `mse`, a function whose errors count, rather than those of the values: the squashing
+        function of which they will be the index.
+    ends
+        The least and the greatest of all values, if `values` are only some of them.
+
+    Raises
+    ------
+    ValueError
+        The values are too large for any format that is allowed.
+    """
+    covering = _covering(values, bits, signed, ends)
+    if covering is None or method == "minmax":
+        return covering
+    # Zeros have no error in any format.
+    return _least_squares(values[values != 0].astype(np.float64), bits, signed, covering, through)
+
+
+def choose_frac_bits_before(
+    values: Values,
+    bits: int,
+    signed: bool,
+    following: Function,
+    ends: tuple[float, float] | None = None,
+) -> int | None:
+    """The `frac_bits` with the least sum of squared errors of what follows.
+
+    Parameters
+    ----------
+    values, bits, signed, ends
+        As for `choose_frac_bits`; values have the shape that `following` takes.
+    following
+        What is made of the values, such as the next layer.
+    """
+    covering = _covering(values, bits, signed, ends)
+    if covering is None:
+        return None
+    exact = following(values)
+    best, least = covering, math.inf
+    for frac_bits in range(covering, min(covering + _MOST_BITS_LOST, MOST_FRAC_BITS) + 1):
+        fmt = QFormat(bits, frac_bits, signed)
+        held = fmt.dequantize(fmt.quantize(values)).astype(values.dtype)
+        error = float(np.square(following(held) - exact, dtype=np.float64).sum())
+        if error < least:
+            best, least = frac_bits, error
+        # Once so much is lost by saturation, a further bit only loses more.
+        if error > _HOPELESS * least or not error:
+            break
+    return best
+
+
+def _covering(
+    values: Values, bits: int, signed: bool, ends: tuple[float, float] | None
+) -> int | None:
+    """The most fraction bits with which nothing saturates, or None if all values are zero."""
+    low, high = ends or (float(values.min()), float(values.max()))
+    if not signed:
+        low, high = max(low, 0.0), max(high, 0.0)
+    largest = max(-low, high)
+    if largest < math.ldexp(1.0, -MOST_FRAC_BITS):
+        return None
+    start = min(MOST_FRAC_BITS, bits + 1 - math.frexp(largest)[1])
+    for frac_bits in range(start, LEAST_FRAC_BITS - 1, -1):
+        fmt = QFormat(bits, frac_bits, signed)
+        least, greatest = round(math.ldexp(low, frac_bits)), round(math.ldexp(high, frac_bits))
+        if fmt.min_raw <= least and greatest <= fmt.max_raw:
+            return frac_bits
+    raise ValueError(f"values up to {largest:g} are too large for {bits} bits")
+
+
+def _least_squares(
+    values: Values, bits: int, signed: bool, covering: int, through: Function | None
+) -> int:
+    # Fewer fraction bits than cover the range only make the steps larger.
+    exact = values if through is None else through(values)
+    best, least = covering, math.inf
+    for frac_bits in range(covering, MOST_FRAC_BITS + 1):
+        fmt = QFormat(bits, frac_bits, signed)
+        scaled = np.rint(values * 2.0**frac_bits)
+        outside = (scaled < fmt.min_raw) | (scaled > fmt.max_raw)
+        squares = _held(scaled, fmt, through)
+        squares -= exact
+        squares *= squares
+        error = float(squares.sum())
+        if error < least:
+            best, least = frac_bits, error
+        # What saturates is farther away with every further bit.
+        if float(squares[outside].sum()) >= least:
+            break
+    return best
+
+
+def _held(scaled: Values, fmt: QFormat, through: Function | None) -> Values:
+    """What a format, or a table whose index it is, makes of values that are scaled to its raws."""
+    if through is None:
+        return np.clip(scaled, fmt.min_raw, fmt.max_raw) * fmt.step
+    levels = through(fmt.dequantize(np.arange(fmt.min_raw, fmt.max_raw + 1)))
+    index = np.clip(scaled, fmt.min_raw, fmt.max_raw) - fmt.min_raw
+    return np.take(levels, index.astype(np.intp), mode="clip")

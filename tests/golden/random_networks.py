@@ -1,0 +1,136 @@
+"""Random small networks with random weights, of every layer type, and images for them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.graph import (
+    Activation,
+    AveragePooling,
+    Convolution,
+    Dense,
+    Input,
+    Layer,
+    MaxPooling,
+    Network,
+    RadialBasis,
+    Shape,
+    Subsampling,
+)
+from golden.trained_network import TrainedNetwork
+
+_ACTIVATIONS = (
+    Activation(),
+    Activation("relu"),
+    Activation("tanh", 1.7159, 2 / 3),
+    Activation("sigmoid", 0.7, 1.3),
+)
+
+
+def random_trained(rng: np.random.Generator, most_layers: int = 5) -> TrainedNetwork:
+    """A network of 1 to `most_layers` layers, with weights that suit the size of their sums."""
+    network = random_network(rng, most_layers)
+    arrays = {
+        layer.name: random_arrays(rng, layer, source)
+        for layer, source, _ in network.computing_layers()
+    }
+    return TrainedNetwork(network, arrays)
+
+
+def random_network(rng: np.random.Generator, most_layers: int) -> Network:
+    """A graph of odd shapes, in which zero padding is always representable."""
+    border, zero = int(rng.integers(0, 3)), int(rng.integers(0, 256))
+    scale = float(rng.uniform(0.003, 0.02))
+    source = Input(
+        name="input",
+        height=int(rng.integers(5, 10)),
+        width=int(rng.integers(5, 10)),
+        channels=int(rng.integers(1, 3)),
+        border=border,
+        background=zero if rng.random() < 0.5 else int(rng.integers(0, 256)),
+        scale=scale,
+        offset=-scale * zero,
+    )
+    layers: list[Layer] = [source]
+    shape = source.output_shape(source.image_shape)
+    wanted = int(rng.integers(1, most_layers, endpoint=True))
+    while len(layers) <= wanted:
+        first = len(layers) == 1
+        may_pad = not first or not border or source.background == zero
+        layer = _random_layer(rng, f"L{len(layers)}", layers[-1].name, shape, may_pad)
+        # Squares of squares outgrow every format.
+        while isinstance(layer, RadialBasis) and any(isinstance(o, RadialBasis) for o in layers):
+            layer = _random_layer(rng, layer.name, layers[-1].name, shape, may_pad)
+        layers.append(layer)
+        shape = layer.output_shape(shape)
+    return Network("random", tuple(layers))
+
+
+def random_arrays(rng: np.random.Generator, layer: Layer, source: Shape) -> dict[str, NDArray[Any]]:
+    """Weights and bias of a layer, zero where there is no connection."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, shape in layer.array_shapes(source).items():
+        fan_in = math.prod(shape[:-1]) if name == "weights" else 1
+        spread = 1.0 if isinstance(layer, RadialBasis) else 1.5 / math.sqrt(fan_in)
+        arrays[name] = rng.normal(0, spread, shape).astype(np.float32)
+    if isinstance(layer, Convolution):
+        for out, maps in enumerate(layer.sources(source)):
+            absent = sorted(set(range(source.channels)) - set(maps))
+            arrays["weights"][:, :, absent, out] = 0
+    return arrays
+
+
+def random_images(rng: np.random.Generator, network: Network, count: int) -> NDArray[np.uint8]:
+    """Images of any pixels, the first of them all 0 and the second all 255."""
+    images = rng.integers(0, 256, (count, *network.input.image_shape), dtype=np.uint8)
+    images[:1] = 0
+    images[1:2] = 255
+    return images
+
+
+def _random_layer(
+    rng: np.random.Generator, name: str, feeder: str, source: Shape, may_pad: bool
+) -> Layer:
+    common: dict[str, Any] = {"name": name, "inputs": (feeder,)}
+    squashed = {**common, "activation": _ACTIVATIONS[rng.integers(len(_ACTIVATIONS))]}
+    kinds = ["dense", "radial_basis"]
+    if source.height > 1 and source.width > 1:
+        kinds += ["convolution"] * 8 + ["max", "average", "subsampling"] * 3
+    kind = rng.choice(kinds)
+    if kind == "dense":
+        return Dense(**squashed, units=int(rng.integers(1, 6)))
+    if kind == "radial_basis":
+        return RadialBasis(**common, units=int(rng.integers(1, 6)))
+    if kind == "convolution":
+        kernel = _pair(rng, 1, (min(source.height, 4), min(source.width, 4)))
+        padding = _pair(rng, 0, (kernel[0] - 1, kernel[1] - 1)) if may_pad else (0, 0)
+        outputs = int(rng.integers(1, 6))
+        table = None
+        if rng.random() < 0.4:
+            table = tuple(
+                tuple(np.flatnonzero(rng.random(source.channels) < 0.6).tolist())
+                or (int(rng.integers(source.channels)),)
+                for _ in range(outputs)
+            )
+        return Convolution(
+            **squashed,
+            kernel=kernel,
+            out_channels=outputs,
+            padding=padding,
+            connection_table=table,
+        )
+    window = _pair(rng, 1, (min(source.height, 3), min(source.width, 3)))
+    if kind == "max":
+        return MaxPooling(**common, window=window)
+    if kind == "average":
+        return AveragePooling(**squashed, window=window)
+    return Subsampling(**squashed, window=window)
+
+
+def _pair(rng: np.random.Generator, low: int, high: tuple[int, int]) -> tuple[int, int]:
+    first, second = (int(rng.integers(low, limit, endpoint=True)) for limit in high)
+    return first, second

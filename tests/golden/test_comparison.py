@@ -1,0 +1,101 @@
+"""Reports side by side, with figures by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from golden.accuracy import AccuracyReport, DatasetEntry, FormatEntry, LayerEntry
+from golden.comparison import ComparisonError, compare
+
+LABELS = (0, 1, 1, 0)
+REPORT_HEADINGS = (
+    "| report | network | kind | weight bits | accuracy | difference | gains | losses "
+    "| agreement with float |"
+)
+LAYER_HEADINGS = (
+    "| layer | report | input | weights | index | output | accumulator bits | SQNR (dB) "
+    "| saturated |"
+)
+
+
+def report(predictions: tuple[int, ...], *layers: LayerEntry, **changes: object) -> AccuracyReport:
+    made = AccuracyReport(
+        network="net",
+        network_sha256="0" * 64,
+        kind="fixed" if layers else "float",
+        dataset=DatasetEntry("digits", "test", "a" * 64, 10),
+        images=4,
+        correct=sum(a == b for a, b in zip(predictions, LABELS, strict=True)),
+        agreement_with_float=0.75,
+        labels=LABELS,
+        predictions=predictions,
+        confusion=((0, 0), (0, 0)),
+        quantization={"weight_bits_total": 1234} if layers else None,
+        layers=layers,
+        version="1",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def layer(name: str, sqnr_db: float | None, *frac_bits: int) -> LayerEntry:
+    formats = {"input": FormatEntry(8, (0,), False), "weights": FormatEntry(8, frac_bits, True)}
+    return LayerEntry(name, formats, sqnr_db, 1234, 99999, 21)
+
+
+FIRST = report((0, 1, 0, 0))  # one of four is wrong
+SECOND = report((1, 1, 1, 0), layer("C1", 40.123, 7, 9, 8), layer("F6", None, 7))
+THIRD = report((0, 1, 0, 1), layer("C1", 20.0, 7))
+
+
+def test_gains_and_losses_are_paired() -> None:
+    rows = compare([FIRST, SECOND, THIRD], ["a", "b", "c"]).rows
+    assert [row.name for row in rows] == ["a", "b", "c"]
+    assert [row.difference for row in rows] == [0, 0, -0.25]
+    assert [(row.gains, row.losses) for row in rows] == [(0, 0), (1, 1), (0, 1)]
+
+
+def test_layers_stand_side_by_side() -> None:
+    layers = compare([FIRST, SECOND, THIRD]).layers
+    assert [row.name for row in layers] == ["C1", "F6"]
+    assert layers[0].entries == (None, SECOND.layers[0], THIRD.layers[0])
+    assert layers[1].entries == (None, SECOND.layers[1], None)
+
+
+def test_markdown() -> None:
+    text = compare([FIRST, SECOND, THIRD], ["a|b", "q8.json", "q4.json"]).to_markdown()
+    assert text.splitlines() == [
+        r"4 images of digits (test), compared with a\|b.",
+        "",
+        REPORT_HEADINGS,
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        r"| a\|b | net | float |  | 0.7500 | +0.0000 | 0 | 0 | 0.7500 |",
+        "| q8.json | net | fixed | 1,234 | 0.7500 | +0.0000 | 1 | 1 | 0.7500 |",
+        "| q4.json | net | fixed | 1,234 | 0.5000 | -0.2500 | 0 | 1 | 0.7500 |",
+        "",
+        LAYER_HEADINGS,
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| C1 | q8.json | u8.0 | s8.7..9 |  |  | 21 | 40.1 | 1,234 |",
+        "| C1 | q4.json | u8.0 | s8.7 |  |  | 21 | 20.0 | 1,234 |",
+        "| F6 | q8.json | u8.0 | s8.7 |  |  | 21 |  | 1,234 |",
+    ]
+
+
+def test_float_reports_have_no_layers() -> None:
+    comparison = compare([FIRST, FIRST])
+    assert comparison.layers == ()
+    assert "| layer |" not in comparison.to_markdown()
+
+
+def test_what_cannot_be_compared() -> None:
+    with pytest.raises(ComparisonError, match="needs at least 2 reports, not 1"):
+        compare([FIRST])
+    with pytest.raises(ComparisonError, match="2 reports need as many names, not 1"):
+        compare([FIRST, SECOND], ["a"])
+    other_images = replace(FIRST, dataset=replace(FIRST.dataset, sha256="b" * 64))
+    fewer = replace(FIRST, images=3)
+    other_labels = replace(FIRST, labels=(1, 1, 1, 0))
+    for other in (other_images, fewer, other_labels):
+        with pytest.raises(ComparisonError, match=r"^second: is about other images .* than first "):
+            compare([FIRST, other], ["first", "second"])
