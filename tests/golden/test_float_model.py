@@ -227,6 +227,15 @@ def test_the_networks_that_ship_equal_onnx_runtime(name: str) -> None:
     assert_equals_onnx_runtime(load_network(name), data.validation_digits().images[:5])
 
 
+@pytest.mark.parametrize(
+    ("name", "accuracy"), [("lenet5", 0.9905), ("lenet5-sigmoid", 0.983), ("lenet5-relu", 0.993)]
+)
+def test_accuracy_on_the_test_digits(name: str, accuracy: float) -> None:
+    digits = data.test_digits()
+    right = np.equal(float_model.classes(load_network(name), digits.images), digits.labels)
+    assert np.mean(right) >= accuracy
+
+
 @pytest.mark.parametrize("name", networks.names())
 def test_scores_of_many_images_are_the_last_layer_s_values(name: str) -> None:
     trained = load_network(name)

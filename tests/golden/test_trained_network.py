@@ -118,6 +118,10 @@ MISFITS: list[tuple[Callable[[Arrays], None], str]] = [
         r"dense 'F3': bias must have the shape \(3,\), not \(4,\)",
     ),
     (
+        put(np.ones((3, 2)), "F3", "weights"),
+        r"dense 'F3': weights must have the shape \(2, 3\), not \(3, 2\)",
+    ),
+    (
         put(np.ones(3, np.int64), "F3", "bias"),
         "dense 'F3': bias must be float32 or float64, not int64",
     ),
