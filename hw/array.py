@@ -1,0 +1,142 @@
+"""The systolic array: processing elements that pass inputs right and partial sums down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fixed_network import Integers
+from golden.fixed_point import QFormat
+from hw.formats import element, range_shape, value_shape
+from hw.processing_element import LATENCY, Operation, ProcessingElement
+
+
+@dataclass(frozen=True)
+class ArrayShapes:
+    """The shapes of the values in an array.
+
+    Parameters
+    ----------
+    x, weight
+        An input; a weight (or centre).
+    psums
+        The partial sums that leave each row.
+    """
+
+    x: Shape
+    weight: Shape
+    psums: tuple[Shape, ...]
+
+    @classmethod
+    def fitting(
+        cls, weights: Integers, inputs: QFormat, operation: Operation, input_shift: int = 0
+    ) -> ArrayShapes:
+        """The narrowest shapes for weights `(steps, rows, columns)` and any inputs."""
+        ends = np.array([inputs.min_raw, inputs.max_raw]).reshape(2, 1, 1, 1)
+        if operation == "multiply":
+            products = ends * weights
+            low, high = products.min(axis=0), products.max(axis=0)
+        else:
+            high = (((ends << input_shift) - weights) ** 2).max(axis=0)
+            low = np.zeros_like(high)
+        lows, highs = low.cumsum(axis=1).min(axis=(0, 2)), high.cumsum(axis=1).max(axis=(0, 2))
+        return cls(
+            value_shape(inputs),
+            range_shape(int(weights.min()), int(weights.max())),
+            tuple(range_shape(int(a), int(b)) for a, b in zip(lows, highs, strict=True)),
+        )
+
+
+def diagonal(number: int, rows: int, columns: int) -> list[tuple[int, int]]:
+    """The processing elements `(row, column)` with `row + column == number`, by row."""
+    first, last = max(0, number - columns + 1), min(rows - 1, number)
+    return [(row, number - row) for row in range(first, last + 1)]
+
+
+class SystolicArray(wiring.Component):
+    """An array of `rows` x `columns` processing elements, in which nothing ever stalls.
+
+    The inputs of a step are given at once; row `r` is delayed by `r` cycles here. The weights of
+    diagonal `d` are given `d` cycles later. The sum of column `c` comes out `latency + c` cycles
+    later.
+
+    Parameters
+    ----------
+    rows, columns
+        Processing elements.
+    shapes
+        The shapes of the values.
+    operation, input_shift
+        What a processing element does.
+
+    Members
+    -------
+    x
+        The inputs of a step, row 0 in the lowest bits.
+    diagonal_0, diagonal_1, ...
+        The weights of a diagonal, lowest row in the lowest bits.
+    psum_0, psum_1, ...
+        The sum of a column.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        shapes: ArrayShapes,
+        operation: Operation = "multiply",
+        input_shift: int = 0,
+    ) -> None:
+        self.rows = rows
+        self.columns = columns
+        self.shapes = shapes
+        self.operation: Operation = operation
+        self.input_shift = input_shift
+        self.latency = rows - 1 + LATENCY[operation]
+        members = {"x": In(rows * shapes.x.width)}
+        for number in range(rows + columns - 1):
+            weights = len(diagonal(number, rows, columns))
+            members[f"diagonal_{number}"] = In(weights * shapes.weight.width)
+        for column in range(columns):
+            members[f"psum_{column}"] = Out(shapes.psums[-1])
+        super().__init__(members)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        rows, columns, shapes = self.rows, self.columns, self.shapes
+        above = (range_shape(0, 0), *shapes.psums)
+        elements = {}
+        for row, column in np.ndindex(rows, columns):
+            elements[row, column] = m.submodules[f"pe_{row}_{column}"] = ProcessingElement(
+                shapes.x,
+                shapes.weight,
+                psum_in=above[row],
+                psum_out=above[row + 1],
+                operation=self.operation,
+                input_shift=self.input_shift,
+            )
+        for (row, column), pe in elements.items():
+            if column:
+                m.d.comb += pe.x.eq(elements[row, column - 1].x_out)
+            if row:
+                m.d.comb += pe.psum_in.eq(elements[row - 1, column].psum_out)
+
+        inputs = self.x
+        for row in range(rows):
+            m.d.comb += elements[row, 0].x.eq(inputs[: shapes.x.width])
+            if row + 1 < rows:
+                below = Signal(len(inputs) - shapes.x.width, name=f"x_below_{row}", reset_less=True)
+                m.d.sync += below.eq(inputs[shapes.x.width :])
+                inputs = below
+        for number in range(rows + columns - 1):
+            weights = getattr(self, f"diagonal_{number}")
+            for place, position in enumerate(diagonal(number, rows, columns)):
+                m.d.comb += elements[position].weight.eq(element(weights, place, shapes.weight))
+        for column in range(columns):
+            m.d.comb += getattr(self, f"psum_{column}").eq(elements[rows - 1, column].psum_out)
+        return m

@@ -1,0 +1,143 @@
+"""The systolic core: an array, its weights and its accumulators, working through a schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden import graph
+from golden.fixed_network import FixedLayer
+from hw.accumulator import ColumnAccumulators, RoutedAccumulators, banks_needed
+from hw.array import ArrayShapes, SystolicArray
+from hw.counting import count
+from hw.errors import UnitError
+from hw.processing_element import Operation
+from hw.schedule import Schedule, reduction_weights
+from hw.stream import beat_stream
+from hw.weight_memory import WeightMemory
+
+
+class SystolicCore(wiring.Component):
+    """Chunks of windows in, accumulators out, without their bias.
+
+    A step is issued in each cycle with a chunk, and none ever stalls after that: a window is only
+    begun when there is room for its accumulators. There is room for so many that the array never
+    waits for a consumer that is always ready, unless the drain is the slower: windows follow each
+    other every `max(steps, outputs / lanes)` cycles.
+
+    Parameters
+    ----------
+    layer
+        A convolution, dense or radial basis layer.
+    schedule
+        Its steps.
+    lanes
+        Accumulators a beat; divides `schedule.lanes_unit`.
+
+    Members
+    -------
+    i : In(stream)
+        For every window, the chunks of the schedule in order, row 0 in the lowest bits. A chunk is
+        taken with the last of its folds.
+    o : Out(beat_stream(signed(layer.accumulator_bits), lanes))
+        Accumulators, wrapped to their width; `last` with the final beat of a frame.
+
+    Attributes
+    ----------
+    multipliers
+        Physical multipliers.
+
+    Raises
+    ------
+    UnitError
+        A number of lanes that the schedule does not allow.
+    """
+
+    def __init__(self, layer: FixedLayer, schedule: Schedule, lanes: int) -> None:
+        if lanes < 1 or schedule.lanes_unit % lanes:
+            what = "outputs" if schedule.sparse else "columns and outputs"
+            raise UnitError(
+                layer, f"lanes must divide {schedule.lanes_unit} (as its {what} do), not {lanes}"
+            )
+        self.layer = layer
+        self.schedule = schedule
+        self.lanes = lanes
+        self.multipliers = schedule.rows * schedule.columns
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(schedule.rows * layer.input_format.bits))),
+                "o": Out(beat_stream(signed(layer.accumulator_bits), lanes)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        layer, schedule = self.layer, self.schedule
+        operation: Operation = "multiply"
+        if isinstance(layer.layer, graph.RadialBasis):
+            operation = "squared_difference"
+        weights = schedule.weights(reduction_weights(layer))
+        shapes = ArrayShapes.fitting(weights, layer.input_format, operation, layer.input_shift)
+        m.submodules.weights = memory = WeightMemory(weights, shapes.weight.width)
+        m.submodules.array = array = SystolicArray(
+            schedule.rows, schedule.columns, shapes, operation, layer.input_shift
+        )
+        latency = memory.latency + array.latency
+        banks = banks_needed(schedule, self.lanes, latency)
+        kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
+        m.submodules.accumulators = accumulators = kind(
+            schedule,
+            shapes.psums[-1],
+            layer.accumulator_bits,
+            lanes=self.lanes,
+            banks=banks,
+            windows=layer.output_shape.height * layer.output_shape.width,
+        )
+        wiring.connect(m, accumulators.o, wiring.flipped(self.o))
+        for number in range(schedule.rows + schedule.columns - 1):
+            name = f"diagonal_{number}"
+            m.d.comb += getattr(array, name).eq(getattr(memory, name))
+        for column in range(schedule.columns):
+            name = f"psum_{column}"
+            m.d.comb += getattr(accumulators, name).eq(getattr(array, name))
+
+        step = Signal(range(len(schedule.steps)))
+        free = Signal(range(banks + 1), init=banks)
+        may_issue = Signal()
+        issue = Signal()
+        m.d.comb += [
+            may_issue.eq((step != 0) | (free != 0)),
+            issue.eq(self.i.valid & may_issue),
+            self.i.ready.eq(may_issue & self._last_fold(m, step, issue)),
+            memory.step.eq(step),
+        ]
+        with m.If(issue):
+            count(m, step, len(schedule.steps))
+        m.d.sync += free.eq(free - (issue & (step == 0)) + accumulators.released)
+
+        inputs: Value = self.i.payload
+        for stage in range(memory.latency):
+            waiting = Signal(len(inputs), name=f"x_after_{stage + 1}", reset_less=True)
+            m.d.sync += waiting.eq(inputs)
+            inputs = waiting
+        wavefront = Signal(latency)
+        m.d.sync += wavefront.eq(Cat(issue, wavefront))
+        m.d.comb += [array.x.eq(inputs), accumulators.valid.eq(wavefront[-1])]
+        return m
+
+    def _last_fold(self, m: Module, step: Signal, issue: Signal) -> Value:
+        """Whether the step is the last of its chunk."""
+        folds = self.schedule.folds
+        if len(set(folds)) == 1:
+            fold = Signal(range(folds[0]))
+            with m.If(issue):
+                count(m, fold, folds[0])
+            return fold == folds[0] - 1
+        ends, end = 0, 0
+        for steps in folds:
+            end += steps
+            ends |= 1 << (end - 1)
+        return Const(ends, end).bit_select(step, 1)

@@ -1,0 +1,97 @@
+# amaranth: UnusedElaboratable=no
+"""Layers that take their whole input: the dense unit, and what it shares with the radial basis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fixed_network import FixedLayer
+from hw.chunker import Chunker
+from hw.core import SystolicCore
+from hw.errors import UnitError
+from hw.folding import Folding
+from hw.formats import value_shape
+from hw.requantize import Requantizer
+from hw.schedule import as_dense, layer_schedule
+from hw.stream import beat_stream
+
+
+class WholeInputUnit(wiring.Component):
+    """A chunker, a systolic core and a requantizer.
+
+    Cycles a frame, both sides always ready: the largest of the chunker's (the input's beats; see
+    there), `ceil(inputs / rows) * ceil(outputs / columns)` and the output's beats. Frames overlap.
+
+    Parameters
+    ----------
+    layer
+        A dense or radial basis layer.
+    folding
+        The size of the unit. `lanes` divides columns and outputs.
+    input_lanes
+        Values in a beat of the input; divides its channels.
+
+    Members
+    -------
+    i : In(beat_stream(value_shape(layer.input_format), input_lanes))
+    o : Out(beat_stream(value_shape(layer.output_format), folding.lanes))
+
+    Attributes
+    ----------
+    multipliers
+        Physical multipliers.
+
+    Raises
+    ------
+    UnitError
+        A folding or a number of lanes that the layer does not allow, or an arithmetic that is not
+        built.
+    """
+
+    def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
+        channels = layer.input_shape.channels
+        if input_lanes < 1 or channels % input_lanes:
+            raise UnitError(
+                layer, f"input lanes must divide its {channels} input channels, not {input_lanes}"
+            )
+        schedule = layer_schedule(layer, folding)
+        self.core = SystolicCore(layer, schedule, folding.lanes)
+        self.chunker = Chunker(
+            value_shape(layer.input_format),
+            elements=schedule.elements,
+            rows=schedule.rows,
+            input_lanes=input_lanes,
+        )
+        self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
+        self.multipliers = self.core.multipliers
+        super().__init__(
+            {
+                "i": In(beat_stream(value_shape(layer.input_format), input_lanes)),
+                "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.chunker = self.chunker
+        m.submodules.core = self.core
+        m.submodules.requantizer = self.requantizer
+        wiring.connect(m, wiring.flipped(self.i), self.chunker.i)
+        wiring.connect(m, self.chunker.o, self.core.i)
+        wiring.connect(m, self.core.o, self.requantizer.i)
+        wiring.connect(m, self.requantizer.o, wiring.flipped(self.o))
+        return m
+
+
+class Dense(WholeInputUnit):
+    """A dense layer, or a convolution that is one (`as_dense`). See `WholeInputUnit`."""
+
+    def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
+        dense = as_dense(layer)
+        if dense is None:
+            raise UnitError(layer, "does not take its whole input with every connection")
+        super().__init__(dense, folding, input_lanes)

@@ -1,0 +1,12 @@
+"""The error of a unit that cannot be built."""
+
+from __future__ import annotations
+
+from golden.fixed_network import FixedLayer
+
+
+class UnitError(ValueError):
+    """A layer that is not built as asked: names the layer, what was given, what is allowed."""
+
+    def __init__(self, layer: FixedLayer, message: str) -> None:
+        super().__init__(f"{layer.layer.type_name} {layer.name!r}: {message}")

@@ -1,0 +1,327 @@
+# amaranth: UnusedElaboratable=no
+"""Windows that do not overlap: their sums and maxima, average pooling, max pooling."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any, Literal
+
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from golden.fixed_network import FixedLayer
+from golden.graph import Pooling
+from hw.counting import count
+from hw.errors import UnitError
+from hw.folding import Folding
+from hw.formats import chosen, element, range_shape, value_shape
+from hw.output_buffer import OutputBuffer
+from hw.requantize import Requantizer
+from hw.stream import Beat, beat_stream
+
+Operation = Literal["sum", "maximum"]
+
+
+class WindowReducer(wiring.Component):
+    """The sum or the maximum of every window, rows and columns left over dropped.
+
+    Takes a beat of `input_lanes` values a cycle and gives beats of `output_lanes`. What is known of
+    the windows in one row of windows stands in a memory; finished ones go to a FIFO that holds what
+    comes faster than it leaves, so that the input is not held up as long as the output is taken and
+    `output_lanes` keep up on the average.
+
+    Latency: 2 cycles from a window's last beat to its result.
+
+    Parameters
+    ----------
+    layer
+        A pooling layer without padding.
+    input_lanes
+        Values in an input beat; divides the channels.
+    output_lanes
+        Values in an output beat; divides `input_lanes`.
+    operation
+        What is made of a window.
+    depth
+        Input beats' worth of results that the FIFO holds at least.
+
+    Members
+    -------
+    i : In(beat_stream(value_shape(layer.input_format), input_lanes))
+    o : Out(beat_stream(result_shape, output_lanes))
+
+    Raises
+    ------
+    UnitError
+        Padding, or a number of lanes that does not divide.
+    """
+
+    def __init__(
+        self,
+        layer: FixedLayer,
+        *,
+        input_lanes: int,
+        output_lanes: int,
+        operation: Operation,
+        depth: int,
+    ) -> None:
+        assert isinstance(layer.layer, Pooling)
+        channels = layer.input_shape.channels
+        if layer.padding != (0, 0):
+            raise UnitError(layer, f"hardware pools without padding only, not with {layer.padding}")
+        if input_lanes < 1 or channels % input_lanes:
+            raise UnitError(
+                layer, f"input lanes must divide the {channels} channels, not {input_lanes}"
+            )
+        if output_lanes < 1 or input_lanes % output_lanes:
+            raise UnitError(
+                layer,
+                f"lanes must divide the {input_lanes} lanes of the layer before, "
+                f"not {output_lanes}",
+            )
+        self.layer = layer
+        self.window = layer.layer.window
+        self.input_lanes = input_lanes
+        self.output_lanes = output_lanes
+        self.operation = operation
+        self.groups = channels // input_lanes
+        self.depth = max(depth, self._backlog()) + 3
+        self.value_shape = value_shape(layer.input_format)
+        self.result_shape = self._result_shape()
+        super().__init__(
+            {
+                "i": In(beat_stream(self.value_shape, input_lanes)),
+                "o": Out(beat_stream(self.result_shape, output_lanes)),
+            }
+        )
+
+    def _result_shape(self) -> Shape:
+        if self.operation == "maximum":
+            return self.value_shape
+        size = self.window[0] * self.window[1]
+        source = self.layer.input_format
+        return range_shape(size * source.min_raw, size * source.max_raw)
+
+    def _backlog(self) -> int:
+        """Results that wait at most, if a beat comes and `output_lanes` values leave every cycle.
+
+        A window's last pixel brings `groups` results in as many cycles, every window width.
+        """
+        cycles_each = self.input_lanes // self.output_lanes
+        rows, columns = self.window
+        keeps_up = cycles_each <= rows * columns
+        windows = self.layer.output_shape.width if keeps_up else 1
+        waiting = [
+            number * self.groups - ((number - 1) * columns + 1) * self.groups / cycles_each
+            for number in (1, windows)
+        ]
+        return ceil(max(waiting))
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        height, width, _ = self.layer.input_shape
+        rows, columns = self.window
+
+        taken = Signal()
+        m.d.comb += taken.eq(self.i.valid & self.i.ready)
+
+        # Where the beat that is taken belongs.
+        group = Signal(range(self.groups))
+        column = Signal(range(width))
+        row = Signal(range(height))
+        window_column = Signal(range(columns))
+        window_row = Signal(range(rows))
+        # Its place in the memory; columns left over have places too, which nobody reads.
+        places = max(ceil(width / columns) * self.groups, 2)
+        place = Signal(range(places))
+        with m.If(taken):
+            count(m, group, self.groups)
+            m.d.sync += place.eq(place + 1)
+            with m.If(group == self.groups - 1):
+                count(m, column, width)
+                count(m, window_column, columns)
+                with m.If(window_column != columns - 1):
+                    m.d.sync += place.eq(place - (self.groups - 1))
+                with m.If(column == width - 1):
+                    count(m, row, height)
+                    count(m, window_row, rows)
+                    m.d.sync += [window_column.eq(0), place.eq(0)]
+                    with m.If(row == height - 1):
+                        m.d.sync += window_row.eq(0)
+
+        first = Signal()
+        complete = Signal()
+        last = Signal()
+        output = self.layer.output_shape
+        m.d.comb += [
+            first.eq((window_row == 0) & (window_column == 0)),
+            complete.eq((window_row == rows - 1) & (window_column == columns - 1)),
+            last.eq(
+                (row == output.height * rows - 1)
+                & (column == output.width * columns - 1)
+                & (group == self.groups - 1)
+            ),
+        ]
+
+        # Cycle 1: what is known of the window is read.
+        m.submodules.partial = partial = Memory(
+            shape=self.input_lanes * self.result_shape.width, depth=places, init=[]
+        )
+        write_port = partial.write_port()
+        # The pixel before may be of the same window and written in this very cycle.
+        read_port = partial.read_port(transparent_for=(write_port,))
+        beat = Signal.like(self.i.payload.data, reset_less=True)
+        valid = Signal()
+        beat_first = Signal(reset_less=True)
+        beat_complete = Signal(reset_less=True)
+        beat_last = Signal(reset_less=True)
+        beat_place = Signal.like(place, reset_less=True)
+        m.d.comb += [read_port.addr.eq(place), read_port.en.eq(taken)]
+        m.d.sync += [
+            valid.eq(taken),
+            beat.eq(self.i.payload.data),
+            beat_first.eq(first),
+            beat_complete.eq(complete),
+            beat_last.eq(last),
+            beat_place.eq(place),
+        ]
+
+        # Cycle 2: the value joins, and goes back or out.
+        results = Signal(self.input_lanes * self.result_shape.width)
+        for lane in range(self.input_lanes):
+            value = element(beat, lane, self.value_shape)
+            known = element(read_port.data, lane, self.result_shape)
+            joined = Mux(beat_first, value, self._join(known, value))
+            m.d.comb += results.word_select(lane, self.result_shape.width).eq(joined)
+        m.submodules.buffer = buffer = OutputBuffer(
+            Beat(self.result_shape, self.input_lanes), self.depth
+        )
+        m.d.comb += [
+            write_port.addr.eq(beat_place),
+            write_port.data.eq(results),
+            write_port.en.eq(valid),
+            self.i.ready.eq(buffer.available | ~complete),
+            buffer.reserve.eq(taken & complete),
+            buffer.write_valid.eq(valid & beat_complete),
+            buffer.write.data.eq(results),
+            buffer.write.last.eq(beat_last),
+        ]
+
+        # At the FIFO's other end, its beats leave in parts of `output_lanes`.
+        parts = self.input_lanes // self.output_lanes
+        part = Signal(range(parts))
+        with m.If(self.o.valid & self.o.ready):
+            count(m, part, parts)
+        m.d.comb += [
+            self.o.valid.eq(buffer.o.valid),
+            self.o.payload.data.eq(chosen(buffer.o.payload.data, part, len(self.o.payload.data))),
+            self.o.payload.last.eq(buffer.o.payload.last & (part == parts - 1)),
+            buffer.o.ready.eq(self.o.ready & (part == parts - 1)),
+        ]
+        return m
+
+    def _join(self, known: Value, value: Value) -> Value:
+        if self.operation == "sum":
+            return known + value
+        return Mux(value > known, value, known)
+
+
+class MaxPooling(wiring.Component):
+    """The largest raw value of each window.
+
+    A beat a cycle. Parameters, members and errors as for every unit: `hw.units.build_unit`.
+    """
+
+    multipliers = 0
+
+    def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
+        require_no_array(layer, folding)
+        if layer.input_format != layer.output_format or layer.requantization is not None:
+            raise UnitError(
+                layer,
+                f"the largest of values in {layer.input_format} is in that format, "
+                f"not in {layer.output_format}",
+            )
+        self.reducer = WindowReducer(
+            layer,
+            input_lanes=input_lanes,
+            output_lanes=folding.lanes,
+            operation="maximum",
+            depth=folding.depth,
+        )
+        super().__init__(self.reducer.signature)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.reducer = reducer = self.reducer
+        wiring.connect(m, wiring.flipped(self.i), reducer.i)
+        wiring.connect(m, reducer.o, wiring.flipped(self.o))
+        return m
+
+
+class AveragePooling(wiring.Component):
+    """The exact sum of each window, requantized.
+
+    A beat a cycle, as far as `folding.lanes` results a cycle keep up. Parameters, members and
+    errors as for every unit: `hw.units.build_unit`.
+    """
+
+    multipliers = 0
+
+    def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
+        require_no_array(layer, folding)
+        self.reducer = WindowReducer(
+            layer,
+            input_lanes=input_lanes,
+            output_lanes=folding.lanes,
+            operation="sum",
+            depth=1,
+        )
+        self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
+        super().__init__(
+            {
+                "i": In(beat_stream(value_shape(layer.input_format), input_lanes)),
+                "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.reducer = reducer = self.reducer
+        m.submodules.requantizer = requantizer = self.requantizer
+        wiring.connect(m, wiring.flipped(self.i), reducer.i)
+        connect_extended(m, reducer.o, requantizer.i)
+        wiring.connect(m, requantizer.o, wiring.flipped(self.o))
+        return m
+
+
+def require_no_array(layer: FixedLayer, folding: Folding) -> None:
+    """Refuse rows and columns for a layer that has no array of processing elements.
+
+    Raises
+    ------
+    UnitError
+        More than 1 x 1.
+    """
+    if (folding.rows, folding.columns) != (1, 1):
+        raise UnitError(
+            layer,
+            f"rows and columns must be 1, as it has no array, not {folding.rows} and "
+            f"{folding.columns}",
+        )
+
+
+def connect_extended(m: Module, source: Any, sink: Any) -> None:
+    """Connect two streams of beats with the same lanes, each value extended to the sink's width."""
+    given, taken = source.payload.shape(), sink.payload.shape()
+    width = taken.value_shape.width
+    for lane in range(taken.lanes):
+        value = given.lane(source.payload, lane)
+        m.d.comb += sink.payload.data.word_select(lane, width).eq(value)
+    m.d.comb += [
+        sink.payload.last.eq(source.payload.last),
+        sink.valid.eq(source.valid),
+        source.ready.eq(sink.ready),
+    ]

@@ -1,0 +1,78 @@
+"""The processing element (PE): one multiplier, and registers towards its neighbours."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+Operation = Literal["multiply", "squared_difference"]
+
+LATENCY: dict[Operation, int] = {"multiply": 2, "squared_difference": 3}
+"""Cycles from an input and its weight to the partial sum: registers for the difference (where there
+is one), the product and the sum."""
+
+
+class ProcessingElement(wiring.Component):
+    """Adds `x * weight`, or `((x << input_shift) - weight)**2`, to the partial sum from above.
+
+    `x_out` is `x` of the cycle before. `psum_out` is `psum_in` of the cycle before, plus the
+    product of the `x` and `weight` of `LATENCY[operation]` cycles before.
+
+    Parameters
+    ----------
+    x, weight, psum_in, psum_out
+        Shapes. Bits that `psum_out` does not hold are lost.
+    operation
+        "multiply" or "squared_difference".
+    input_shift
+        Bits by which the input is shifted left before the centre is subtracted.
+    """
+
+    def __init__(
+        self,
+        x: Shape,
+        weight: Shape,
+        psum_in: Shape,
+        psum_out: Shape,
+        operation: Operation = "multiply",
+        input_shift: int = 0,
+    ) -> None:
+        if operation not in get_args(Operation):
+            allowed = ", ".join(get_args(Operation))
+            raise ValueError(f"processing element: operation {operation!r}: allowed are {allowed}")
+        if input_shift < 0 or (input_shift and operation == "multiply"):
+            raise ValueError(f"processing element: {operation} takes no shift of {input_shift}")
+        self.operation = operation
+        self.latency = LATENCY[operation]
+        self.input_shift = input_shift
+        super().__init__(
+            {
+                "x": In(x),
+                "weight": In(weight),
+                "psum_in": In(psum_in),
+                "x_out": Out(x),
+                "psum_out": Out(psum_out),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        if self.operation == "multiply":
+            result = self.x * self.weight
+        else:
+            distance = (self.x << self.input_shift) - self.weight
+            difference = Signal(distance.shape(), reset_less=True)
+            m.d.sync += difference.eq(distance)
+            result = difference * difference
+
+        # Bits above those of psum_out would be lost in the sum anyway.
+        width = min(result.shape().width, self.psum_out.shape().width)
+        product = Signal(Shape(width, result.shape().signed), reset_less=True)
+        x = Signal.like(self.x, reset_less=True)
+        psum = Signal.like(self.psum_out, reset_less=True)
+        m.d.sync += [product.eq(result), psum.eq(self.psum_in + product), x.eq(self.x)]
+        m.d.comb += [self.x_out.eq(x), self.psum_out.eq(psum)]
+        return m

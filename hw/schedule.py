@@ -1,0 +1,269 @@
+"""The order in which a layer's multiplications are laid onto an array of rows x columns.
+
+A window of inputs is cut into chunks of `rows` reduction elements. The array holds each chunk for
+as many steps as it has folds, and in a step every column works for one output. Reduction elements
+are numbered as the window streams: input map, kernel row, kernel column for a convolution; row,
+column, channel for a layer that takes its whole input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import graph
+from golden.fixed_network import FixedLayer, Integers
+from hw.errors import UnitError
+from hw.folding import Folding
+
+Chunk = tuple[int | None, ...]
+"""The reduction element in each row, or None: no element, its input is presented as 0."""
+
+
+class Step(NamedTuple):
+    """What the array does in one cycle: a chunk, and the output that each column works for."""
+
+    chunk: int
+    outputs: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of one window.
+
+    Parameters
+    ----------
+    elements
+        Reduction elements of a window.
+    outputs
+        Outputs of a window.
+    chunks
+        The reduction elements in the rows, chunk by chunk.
+    steps
+        The fold order: for each chunk in order, its folds.
+    sparse
+        Whether a connection table decides which output a column works for. If not, column `c`
+        works for output `f * columns + c` in fold `f` of every chunk.
+    """
+
+    elements: int
+    outputs: int
+    chunks: tuple[Chunk, ...]
+    steps: tuple[Step, ...]
+    sparse: bool
+
+    @classmethod
+    def dense(cls, elements: int, outputs: int, rows: int, columns: int) -> Schedule:
+        """Every element feeds every output.
+
+        Raises
+        ------
+        ValueError
+            `rows` or `columns` that could never all be used.
+        """
+        _require("rows", rows, elements, "reduction elements of a window")
+        _require("columns", columns, outputs, "outputs")
+        chunks = tuple(_slices(range(elements), rows))
+        folds = tuple(_slices(range(outputs), columns))
+        steps = tuple(Step(chunk, fold) for chunk in range(len(chunks)) for fold in folds)
+        return cls(elements, outputs, chunks, steps, sparse=False)
+
+    @classmethod
+    def connected(
+        cls, sources: Sequence[Sequence[int]], maps: int, kernel_size: int, rows: int, columns: int
+    ) -> Schedule:
+        """A convolution of `maps` input maps whose output `o` is fed by the maps `sources[o]`.
+
+        Fed map by map: a chunk never straddles two maps, and only outputs that a map feeds take
+        steps. A table in which every map feeds every output is `dense`.
+
+        Raises
+        ------
+        ValueError
+            `rows` or `columns` that could never all be used.
+        """
+        outputs = len(sources)
+        fed = [[o for o in range(outputs) if m in sources[o]] for m in range(maps)]
+        if all(len(outputs_of_map) == outputs for outputs_of_map in fed):
+            return cls.dense(maps * kernel_size, outputs, rows, columns)
+        _require("rows", rows, kernel_size, "elements of the kernel, as chunks go map by map")
+        _require("columns", columns, max(map(len, fed)), "most outputs that one map feeds")
+        chunks: list[Chunk] = []
+        steps: list[Step] = []
+        for m, by_column in enumerate(_assign_columns(fed, outputs, columns)):
+            if not fed[m]:
+                continue
+            folds = [
+                tuple(served[fold] if fold < len(served) else None for served in by_column)
+                for fold in range(-(-len(fed[m]) // columns))
+            ]
+            for chunk in _slices(range(m * kernel_size, (m + 1) * kernel_size), rows):
+                steps += [Step(len(chunks), fold) for fold in folds]
+                chunks.append(chunk)
+        return cls(maps * kernel_size, outputs, tuple(chunks), tuple(steps), sparse=True)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the array."""
+        return len(self.chunks[0])
+
+    @property
+    def columns(self) -> int:
+        """Columns of the array."""
+        return len(self.steps[0].outputs)
+
+    @cached_property
+    def folds(self) -> tuple[int, ...]:
+        """The steps of each chunk."""
+        return tuple(len(list(steps)) for _, steps in groupby(self.steps, lambda step: step.chunk))
+
+    @property
+    def lanes_unit(self) -> int:
+        """What the lanes of the output stream must divide."""
+        return self.outputs if self.sparse else gcd(self.columns, self.outputs)
+
+    @cached_property
+    def serving_columns(self) -> tuple[tuple[int, ...], ...]:
+        """For each output, the columns that ever work for it, ascending."""
+        serving: list[set[int]] = [set() for _ in range(self.outputs)]
+        for step in self.steps:
+            for column, output in enumerate(step.outputs):
+                if output is not None:
+                    serving[output].add(column)
+        return tuple(tuple(sorted(columns)) for columns in serving)
+
+    def weights(self, weights: Integers) -> Integers:
+        """Weights `(elements, outputs)` in fold order, `(steps, rows, columns)`; 0 for None."""
+        if weights.shape != (self.elements, self.outputs):
+            raise ValueError(
+                f"schedule: weights must be of shape {(self.elements, self.outputs)}, "
+                f"not {weights.shape}"
+            )
+        # The border of zeros is what index -1 (None) finds.
+        bordered = np.pad(weights, ((0, 1), (0, 1)))
+        elements = _indices(self.chunks)[[step.chunk for step in self.steps]]
+        outputs = _indices([step.outputs for step in self.steps])
+        laid: Integers = bordered[elements[:, :, None], outputs[:, None, :]]
+        return laid
+
+
+def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
+    """The schedule of a convolution, dense or radial basis layer.
+
+    Raises
+    ------
+    UnitError
+        Another type of layer, or a folding with rows or columns that could never all be used.
+    """
+    rows, columns = folding.rows, folding.columns
+    try:
+        if isinstance(layer.layer, graph.Convolution):
+            kernel_size = layer.layer.kernel[0] * layer.layer.kernel[1]
+            sources = layer.layer.sources(layer.input_shape)
+            channels = layer.input_shape.channels
+            return Schedule.connected(sources, channels, kernel_size, rows, columns)
+        if isinstance(layer.layer, graph.Dense | graph.RadialBasis):
+            return Schedule.dense(layer.input_shape.size, layer.layer.units, rows, columns)
+    except ValueError as error:
+        raise UnitError(layer, str(error)) from None
+    raise UnitError(layer, "only convolution, dense and radial basis layers are laid onto an array")
+
+
+def reduction_weights(layer: FixedLayer) -> Integers:
+    """The layer's weights as `(reduction elements, outputs)`, elements numbered as in a window."""
+    if layer.weights is None:
+        raise UnitError(layer, "has no weights")
+    if isinstance(layer.layer, graph.Convolution):
+        outputs = layer.layer.out_channels
+        by_map: Integers = layer.weights.transpose(2, 0, 1, 3).reshape(-1, outputs)
+        return by_map
+    return layer.weights
+
+
+def as_dense(layer: FixedLayer) -> FixedLayer | None:
+    """The layer as one that takes its whole input, if it is one.
+
+    A convolution whose kernel covers its input, with no padding and every connection, is a dense
+    layer: the view has the same name, formats and integers, the weights in stream order.
+    """
+    conv = layer.layer
+    if isinstance(conv, graph.Dense):
+        return layer
+    if not isinstance(conv, graph.Convolution) or layer.weights is None:
+        return None
+    complete = conv.links(layer.input_shape) == layer.input_shape.channels * conv.out_channels
+    if not complete or layer.padding != (0, 0) or layer.output_shape[:2] != (1, 1):
+        return None
+    view = graph.Dense(
+        name=conv.name, inputs=conv.inputs, activation=conv.activation, units=conv.out_channels
+    )
+    return replace(layer, layer=view, weights=layer.weights.reshape(-1, conv.out_channels))
+
+
+def _require(what: str, given: int, limit: int, why: str) -> None:
+    if not 1 <= given <= limit:
+        raise ValueError(f"{what} must be from 1 to {limit} ({why}), not {given}")
+
+
+def _slices(items: range, size: int) -> Iterator[tuple[int | None, ...]]:
+    for start in range(0, len(items), size):
+        part = items[start : start + size]
+        yield (*part, *[None] * (size - len(part)))
+
+
+def _indices(rows: Sequence[tuple[int | None, ...]]) -> NDArray[np.int64]:
+    return np.array([[-1 if i is None else i for i in row] for row in rows], dtype=np.int64)
+
+
+def _assign_columns(
+    fed: Sequence[Sequence[int]], outputs: int, columns: int
+) -> Iterator[list[list[int]]]:
+    """For each map, the outputs of each column, so that an output keeps to few columns.
+
+    Greedy, map by map: as many outputs as possible (a matching) stay in a column that served them
+    before; the others open the column that they share with the fewest rivals.
+    """
+    feeds = np.array([[o in to_place for o in range(outputs)] for to_place in map(set, fed)], int)
+    serves = np.zeros((outputs, columns), int)
+    for m, to_place in enumerate(fed):
+        capacity = -(-len(to_place) // columns)
+        by_column: list[list[int]] = [[] for _ in range(columns)]
+        waiting = [o for o in to_place if not _place(o, serves, by_column, capacity, set())]
+        # For each pair of outputs, the maps still to come that feed both: they need two columns.
+        rivals = feeds[m:].T @ feeds[m:]
+        for o in waiting:
+            free = [column for column in range(columns) if len(by_column[column]) < capacity]
+            column = min(free, key=(rivals[o] @ serves).__getitem__)
+            by_column[column].append(o)
+            serves[o, column] = 1
+        yield [sorted(served) for served in by_column]
+
+
+def _place(
+    output: int,
+    serves: NDArray[np.int64],
+    by_column: list[list[int]],
+    capacity: int,
+    tried: set[int],
+) -> bool:
+    """Put an output into a column that knows it, moving others where that helps."""
+    for column in map(int, np.flatnonzero(serves[output])):
+        if column in tried:
+            continue
+        tried.add(column)
+        if len(by_column[column]) < capacity:
+            by_column[column].append(output)
+            return True
+        for other in by_column[column]:
+            if _place(other, serves, by_column, capacity, tried):
+                by_column[column].remove(other)
+                by_column[column].append(output)
+                return True
+    return False

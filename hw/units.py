@@ -1,0 +1,89 @@
+# amaranth: UnusedElaboratable=no
+"""From a layer and its folding to the unit that computes it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from golden import graph
+from golden.fixed_network import FixedLayer
+from hw.convolution import Convolution
+from hw.dense import Dense
+from hw.errors import UnitError
+from hw.folding import Folding
+from hw.pooling import AveragePooling, MaxPooling
+from hw.radial_basis import RadialBasis
+from hw.schedule import as_dense
+from hw.subsampling import Subsampling
+
+
+class Unit(Protocol):
+    """The hardware of one layer.
+
+    Members
+    -------
+    i : In(beat_stream(value_shape(layer.input_format), input_lanes))
+        The layer's input, frame after frame.
+    o : Out(beat_stream(value_shape(layer.output_format), folding.lanes))
+        The layer's values.
+
+    Attributes
+    ----------
+    multipliers
+        Physical multipliers.
+    """
+
+    multipliers: int
+    i: Any
+    o: Any
+
+    def elaborate(self, platform: Any) -> Any:
+        """The unit as an Amaranth module."""
+
+
+UNITS: dict[type[graph.Layer], type[Any]] = {
+    graph.Convolution: Convolution,
+    graph.Subsampling: Subsampling,
+    graph.AveragePooling: AveragePooling,
+    graph.MaxPooling: MaxPooling,
+    graph.Dense: Dense,
+    graph.RadialBasis: RadialBasis,
+}
+
+
+def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
+    """The unit of a layer.
+
+    A convolution whose kernel covers its whole input, with every connection, is built as `Dense`.
+
+    Parameters
+    ----------
+    layer
+        The layer in integers.
+    folding
+        The size of the unit.
+    input_lanes
+        Values in a beat of the input; divides its channels.
+
+    Raises
+    ------
+    UnitError
+        A type of layer, a folding, a number of lanes or an arithmetic that is not built.
+    """
+    kind = UNITS.get(type(layer.layer))
+    if kind is None:
+        built = ", ".join(each.type_name for each in UNITS)
+        raise UnitError(layer, f"hardware is built for {built} only")
+    channels = layer.input_shape.channels
+    if input_lanes < 1 or channels % input_lanes:
+        raise UnitError(
+            layer, f"input lanes must divide its {channels} input channels, not {input_lanes}"
+        )
+    if kind is Convolution and as_dense(layer) is not None:
+        kind = Dense
+    if kind is not Convolution and any(layer.padding):
+        raise UnitError(
+            layer, f"hardware makes borders for convolutions only, not {layer.padding} here"
+        )
+    unit: Unit = kind(layer, folding, input_lanes)
+    return unit

@@ -1,0 +1,18 @@
+"""Runs a bench on a component in Amaranth's simulator."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from amaranth.hdl import ClockDomain, Module
+from amaranth.sim import Simulator
+
+
+def run_bench(unit: Any, bench: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+    """Run `bench` to its end; `unit` need not have a register."""
+    top = Module()
+    top.domains.sync = ClockDomain("sync")
+    top.submodules.unit = unit
+    simulator = Simulator(top)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()

@@ -1,0 +1,88 @@
+# amaranth: UnusedElaboratable=no
+import random
+from typing import Any
+
+import pytest
+from amaranth.hdl import signed
+
+from hw.accumulator import Accumulator, ColumnAccumulators, RoutedAccumulators, banks_needed
+from hw.schedule import Schedule
+from tests.hw.clocked import run_bench
+from tests.hw.streams import unpack
+
+
+def test_sums_grow_and_can_be_read_in_the_next_cycle() -> None:
+    accumulator = Accumulator(signed(6), signed(9), 5)
+    rng = random.Random(1)
+    sums: dict[int, int] = {}
+
+    async def bench(ctx: Any) -> None:
+        for _ in range(300):
+            if sums:
+                where = rng.choice(list(sums))
+                ctx.set(accumulator.read_address, where)
+                assert ctx.get(accumulator.value) == sums[where]
+            address, psum, enable = rng.randrange(5), rng.randrange(-32, 32), rng.random() < 0.8
+            first = address not in sums or abs(sums[address]) > 200 or rng.random() < 0.2
+            ctx.set(accumulator.enable, enable)
+            ctx.set(accumulator.first, first)
+            ctx.set(accumulator.address, address)
+            ctx.set(accumulator.psum, psum)
+            if enable:
+                sums[address] = psum + (0 if first else sums[address])
+            await ctx.tick()
+
+    run_bench(accumulator, bench)
+
+
+DENSE = [Schedule.dense(6, 4, 2, 4), Schedule.dense(6, 7, 3, 3), Schedule.dense(2, 6, 1, 6)]
+SPARSE = [
+    Schedule.connected(((0, 2), (1,), (0, 1, 2), (2,), (0, 2)), 3, 4, 2, 2),
+    Schedule.connected(((0,), (1,), (0, 1)), 2, 1, 1, 1),
+]
+
+
+@pytest.mark.parametrize("lanes_unit", [False, True])
+@pytest.mark.parametrize("schedule", [*DENSE, *SPARSE])
+def test_every_sum_goes_to_its_output(schedule: Schedule, lanes_unit: bool) -> None:
+    """Column `c` brings `2**step` in the cycle of its step: a sum tells its steps."""
+    lanes = schedule.lanes_unit if lanes_unit else 1
+    windows, bits = 4, len(schedule.steps) + 2
+    kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
+    unit = kind(schedule, signed(bits), bits, lanes=lanes, banks=9, windows=2)
+    steps = len(schedule.steps)
+    expected = [
+        sum(1 << number for number, step in enumerate(schedule.steps) if output in step.outputs)
+        for output in range(schedule.outputs)
+    ] * windows
+    values: list[int] = []
+    lasts: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(unit.o.ready, 1)
+        for cycle in range(steps * windows + 60 * windows):
+            # A pause between windows, longer than a drain.
+            window, step = divmod(cycle, steps + 30)
+            ctx.set(unit.valid, step < steps and window < windows)
+            for column in range(schedule.columns):
+                number = (cycle - column) % (steps + 30)
+                ctx.set(getattr(unit, f"psum_{column}"), 1 << number if number < steps else 0)
+            if ctx.get(unit.o.valid):
+                values.extend(unpack(ctx.get(unit.o.payload.data), signed(bits), lanes))
+                lasts.append(ctx.get(unit.o.payload.last))
+            await ctx.tick()
+
+    run_bench(unit, bench)
+    assert values == expected
+    beats = 2 * schedule.outputs // lanes
+    assert lasts == [int(beat % beats == beats - 1) for beat in range(2 * beats)]
+
+
+def test_banks_needed() -> None:
+    one_step = Schedule.dense(4, 4, 4, 4)
+    # Step 0 is in the last column after 10 + 3 cycles, read in the next one, freed after that.
+    assert banks_needed(one_step, 4, 10) == 10 + 3 + 1 + 1
+    # The drain of 4 beats follows the wavefront, and windows come every 4 cycles.
+    assert banks_needed(one_step, 1, 10) == -(-(10 + 1 + 4) // 4)
+    # Many steps: the next window while one drains.
+    assert banks_needed(Schedule.dense(400, 4, 4, 4), 4, 10) == 2
