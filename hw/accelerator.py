@@ -1,0 +1,204 @@
+# amaranth: UnusedElaboratable=no
+"""The units of a network, joined to a streaming accelerator with AXI4-Stream ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Literal
+
+from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fixed_network import FixedNetwork
+from hw.classify import Classifier
+from hw.folding import Folding, Plan
+from hw.frame import FrameChecker
+from hw.module_boundary import ModuleInstance
+from hw.units import Unit, build_unit
+
+SCORE_POSITION = 32
+"""The place of the winning score in `m_axis_tdata`."""
+
+AXIS_PORTS: tuple[tuple[str, Literal["input", "output"], int], ...] = (
+    ("aclk", "input", 1),
+    ("aresetn", "input", 1),
+    ("s_axis_tdata", "input", 8),
+    ("s_axis_tvalid", "input", 1),
+    ("s_axis_tready", "output", 1),
+    ("s_axis_tlast", "input", 1),
+    ("m_axis_tdata", "output", 64),
+    ("m_axis_tuser", "output", 1),
+    ("m_axis_tvalid", "output", 1),
+    ("m_axis_tready", "input", 1),
+    ("m_axis_tlast", "output", 1),
+)
+"""The ports of the top module: name, direction and width."""
+
+
+STREAM_SIGNALS = ("data", "valid", "ready", "last")
+"""What follows a layer's name in the names of the signals of the stream behind it."""
+
+
+class AcceleratorError(ValueError):
+    """A network that cannot be an accelerator as it is."""
+
+
+class Accelerator(wiring.Component):
+    """Pixels in, classes out; all layers work at the same time, on different parts and images.
+
+    Behind each layer, the top module has the signals `<layer>_data`, `<layer>_valid`,
+    `<layer>_ready` and `<layer>_last`.
+
+    Parameters
+    ----------
+    fixed
+        The network in integers.
+    plan
+        The folding of every layer after the input.
+
+    Members
+    -------
+    aclk, aresetn
+        The clock, and the reset: synchronous, active low.
+    s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
+        Pixels of 8 bits: row by row, channels ascending, `tlast` with an image's final one.
+    m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
+        One beat an image: the class in bits 7 to 0, the winning score sign-extended in 63 to 32;
+        `tuser` says that the image had a wrong length (`hw.frame.FrameChecker`).
+
+    Attributes
+    ----------
+    units
+        The unit of every layer after the input, by name.
+    parts
+        What the accelerator is joined of, the units among them, by the names of their modules.
+
+    Raises
+    ------
+    AcceleratorError
+        The plan leaves a layer out, or a name cannot be a module's.
+    UnitError
+        A layer, a folding or an arithmetic that is not built.
+    """
+
+    def __init__(self, fixed: FixedNetwork, plan: Plan) -> None:
+        self.fixed = fixed
+        self.plan = plan
+        self.name = module_name(fixed)
+        self.units: dict[str, Unit] = {}
+        lanes = 1
+        for layer in fixed.layers:
+            folding = _folding(fixed, plan, layer.name)
+            self.units[layer.name] = build_unit(layer, folding, lanes)
+            lanes = folding.lanes
+        self._frame_checker = self._free_name("frame_checker")
+        self._classifier = self._free_name("classifier")
+        self.parts: dict[str, Any] = {
+            self._frame_checker: FrameChecker(fixed.network.input),
+            **self.units,
+            self._classifier: Classifier(fixed.layers[-1], lanes),
+        }
+        super().__init__(
+            {name: (In if kind == "input" else Out)(width) for name, kind, width in AXIS_PORTS}
+        )
+
+    @property
+    def multipliers(self) -> int:
+        """Physical multipliers."""
+        return sum(unit.multipliers for unit in self.units.values())
+
+    def stream_signals(self) -> list[str]:
+        """The names of the signals behind the input and each layer, in the top module."""
+        names = [self.fixed.network.input.name, *self.units]
+        return [f"{name}_{signal}" for name in names for signal in STREAM_SIGNALS]
+
+    def hollow(self) -> Accelerator:
+        """The same, with nothing but an instance of a module of its name in place of each part."""
+        hollow = Accelerator(self.fixed, self.plan)
+        hollow.parts = {name: ModuleInstance(part, name) for name, part in self.parts.items()}
+        return hollow
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        for name, part in self.parts.items():
+            m.submodules[name] = part
+        m.domains.sync = domain = ClockDomain("sync")
+        domain.clk = self.aclk
+        m.d.comb += domain.rst.eq(~self.aresetn)
+
+        checker, classifier = self.parts[self._frame_checker], self.parts[self._classifier]
+        m.d.comb += [
+            checker.i.payload.data.eq(self.s_axis_tdata),
+            checker.i.payload.last.eq(self.s_axis_tlast),
+            checker.i.valid.eq(self.s_axis_tvalid & self.aresetn),
+            self.s_axis_tready.eq(checker.i.ready & self.aresetn),
+        ]
+
+        names = [self.fixed.network.input.name, *self.units]
+        streams = [checker, *(self.parts[name] for name in self.units), classifier]
+        for name, (source, sink) in zip(names, pairwise(streams), strict=True):
+            _connect_named(m, name, source.o, sink.i)
+
+        result, flag = classifier.o, checker.wrong_length
+        taken = Signal()
+        m.d.comb += [
+            taken.eq(self.m_axis_tvalid & self.m_axis_tready),
+            result.ready.eq(taken),
+            flag.ready.eq(taken),
+            self.m_axis_tdata[:8].eq(result.payload.index),
+            self.m_axis_tdata[SCORE_POSITION:].eq(result.payload.score),
+            self.m_axis_tuser.eq(flag.payload),
+            self.m_axis_tvalid.eq(result.valid & flag.valid & self.aresetn),
+            self.m_axis_tlast.eq(1),
+        ]
+        return m
+
+    def _free_name(self, name: str) -> str:
+        """`name`, changed until no layer has it."""
+        while name in self.units:
+            name += "_"
+        return name
+
+
+def module_name(fixed: FixedNetwork) -> str:
+    """The name of the top module of a network.
+
+    Raises
+    ------
+    AcceleratorError
+        The network's name cannot be that of a module, or a layer has it, too.
+    """
+    name = fixed.name.replace("-", "_")
+    if not name.isidentifier():
+        raise AcceleratorError(
+            f"network {fixed.name!r}: the name of a module starts with a letter or an underscore"
+        )
+    if name in (layer.name for layer in fixed.layers):
+        raise AcceleratorError(f"network {fixed.name!r}: a layer has the top module's name")
+    return name
+
+
+def _folding(fixed: FixedNetwork, plan: Mapping[str, Folding], layer: str) -> Folding:
+    if layer not in plan:
+        raise AcceleratorError(f"network {fixed.name!r}: the plan has no folding for {layer!r}")
+    return plan[layer]
+
+
+def _connect_named(m: Module, name: str, source: Any, sink: Any) -> None:
+    """Connect two streams of beats through signals that are called after a layer."""
+    data = Signal(len(source.payload.data), name=f"{name}_data")
+    last = Signal(name=f"{name}_last")
+    valid = Signal(name=f"{name}_valid")
+    ready = Signal(name=f"{name}_ready")
+    m.d.comb += [
+        data.eq(source.payload.data),
+        last.eq(source.payload.last),
+        valid.eq(source.valid),
+        source.ready.eq(ready),
+        sink.payload.data.eq(data),
+        sink.payload.last.eq(last),
+        sink.valid.eq(valid),
+        ready.eq(sink.ready),
+    ]

