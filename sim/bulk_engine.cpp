@@ -1,0 +1,351 @@
+// Streams images through a Verilated network, checks the rules of every stream at every clock, and
+// writes what each layer put out.
+//
+// taps.h, made for the network, has the table `taps` and kPixels, the size of a frame.
+//
+//   simulation IMAGES FIRST COUNT SEED PATIENCE
+//
+// IMAGES holds frames of kPixels bytes; COUNT of them, from FIRST on, go in. A SEED other than 0
+// makes source and sink pause, and keeps the sink from being ready until its valid has risen. After
+// PATIENCE cycles without a transfer the network counts as stuck.
+//
+// On standard output, for each image in order: every tap's values in stream order, each in the
+// fewest of 1, 2, 4 or 8 bytes; then m_axis_tdata (8 bytes), tuser and tlast (1 byte each), and the
+// cycles of the first pixel taken, of tvalid and of the result taken (8 bytes each); little-endian.
+// A rule broken is one line on standard error and exit status 10.
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "Vtop.h"
+#include "verilated.h"
+
+namespace {
+
+constexpr int kBroken = 10;
+constexpr int kFailed = 11;
+constexpr size_t kMaxAhead = 256;
+constexpr int kQuietCycles = 64;
+constexpr int kHeldCycles = 16;
+
+void words(uint64_t value, uint32_t* out) {
+    out[0] = static_cast<uint32_t>(value);
+    out[1] = static_cast<uint32_t>(value >> 32);
+}
+
+template <std::size_t N>
+void words(const VlWide<N>& value, uint32_t* out) {
+    std::memcpy(out, value.data(), sizeof(uint32_t) * N);
+}
+
+struct Tap {
+    const char* name;
+    int lanes;
+    int bits;
+    bool is_signed;
+    int value_bytes;
+    uint32_t frame_beats;
+    bool (*valid)(const Vtop&);
+    bool (*ready)(const Vtop&);
+    bool (*last)(const Vtop&);
+    void (*data)(const Vtop&, uint32_t*);
+};
+
+#include "taps.h"
+
+uint64_t cycle = 0;
+
+[[noreturn]] void broken(const std::string& message) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s (cycle %llu)\n", message.c_str(),
+                 static_cast<unsigned long long>(cycle));
+    std::exit(kBroken);
+}
+
+[[noreturn]] void failed(const char* message) {
+    std::fprintf(stderr, "%s\n", message);
+    std::exit(kFailed);
+}
+
+void put(std::vector<uint8_t>& out, uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) out.push_back(static_cast<uint8_t>(value >> (8 * i)));
+}
+
+// A stream that is watched: the payload offered and not yet taken, and the beats of its frame.
+class Watched {
+public:
+    Watched(std::string name, uint32_t frame_beats, size_t data_words)
+        : m_name(std::move(name)), m_frame_beats(frame_beats), m_offered(data_words) {}
+
+    // Called at each rising edge; whether a beat is taken.
+    bool clock(bool valid, bool ready, bool last, const uint32_t* data) {
+        if (m_waiting) {
+            if (!valid) broken(m_name + ": valid was dropped before the beat was taken");
+            if (last != m_last || std::memcmp(data, m_offered.data(), size()))
+                broken(m_name + ": the payload changed before it was taken");
+        }
+        m_waiting = valid && !ready;
+        if (m_waiting) {
+            m_last = last;
+            std::memcpy(m_offered.data(), data, size());
+        }
+        if (!valid || !ready) return false;
+        ++m_beats;
+        m_complete = m_beats == m_frame_beats;
+        if (last != m_complete)
+            broken(m_name + ": last is " + (last ? "set" : "missing") + " on beat " +
+                   std::to_string(m_beats) + " of " + std::to_string(m_frame_beats) +
+                   " of a frame");
+        if (m_complete) m_beats = 0;
+        return true;
+    }
+
+    bool complete() const { return m_complete; }
+    uint32_t beats() const { return m_beats; }
+    const std::string& name() const { return m_name; }
+
+private:
+    size_t size() const { return m_offered.size() * sizeof(uint32_t); }
+
+    std::string m_name;
+    uint32_t m_frame_beats;
+    std::vector<uint32_t> m_offered;
+    uint32_t m_beats = 0;
+    bool m_waiting = false;
+    bool m_last = false;
+    bool m_complete = false;
+};
+
+// Pauses in 1/8, 1/2 or 7/8 of the cycles, and changes that from time to time.
+class Pauses {
+public:
+    explicit Pauses(uint64_t seed) : m_on(seed != 0), m_state(seed * 0x9E3779B97F4A7C15u | 1) {}
+
+    bool next() {
+        if (!m_on) return false;
+        if (!m_left) {
+            static const uint32_t shares[] = {1, 4, 7};
+            m_share = shares[random() % 3];
+            m_left = 1 + random() % 47;
+        }
+        --m_left;
+        return random() % 8 < m_share;
+    }
+
+private:
+    uint32_t random() {
+        m_state ^= m_state << 13;
+        m_state ^= m_state >> 7;
+        m_state ^= m_state << 17;
+        return static_cast<uint32_t>(m_state >> 33);
+    }
+
+    bool m_on;
+    uint64_t m_state;
+    uint32_t m_share = 0;
+    uint32_t m_left = 0;
+};
+
+struct Layer {
+    const Tap& tap;
+    Watched watched;
+    std::vector<uint32_t> data;
+    std::vector<uint8_t> frame;
+    std::deque<std::vector<uint8_t>> frames;
+
+    explicit Layer(const Tap& t)
+        : tap(t), watched(t.name, t.frame_beats, data_words(t)), data(data_words(t) + 2) {}
+
+    static size_t data_words(const Tap& t) { return (t.lanes * t.bits + 31) / 32; }
+
+    bool clock(const Vtop& top) {
+        const bool valid = tap.valid(top);
+        if (valid) tap.data(top, data.data());
+        if (!watched.clock(valid, tap.ready(top), valid && tap.last(top), data.data())) return false;
+        for (int lane = 0; lane < tap.lanes; ++lane) put(frame, value(lane), tap.value_bytes);
+        if (watched.complete()) {
+            frames.push_back(std::move(frame));
+            frame.clear();
+            if (frames.size() > kMaxAhead) broken(watched.name() + ": frames come without end");
+        }
+        return true;
+    }
+
+    uint64_t value(int lane) const {
+        const int start = lane * tap.bits;
+        const uint32_t* word = data.data() + start / 32;
+        uint64_t value = (word[0] | static_cast<uint64_t>(word[1]) << 32) >> (start % 32);
+        if (start % 32 + tap.bits > 64) value |= static_cast<uint64_t>(word[2]) << (64 - start % 32);
+        if (tap.bits < 64) {
+            const uint64_t mask = (uint64_t{1} << tap.bits) - 1;
+            value &= mask;
+            if (tap.is_signed && value >> (tap.bits - 1)) value |= ~mask;
+        }
+        return value;
+    }
+};
+
+struct Result {
+    uint64_t data;
+    bool user;
+    bool last;
+    uint64_t valid_cycle;
+    uint64_t taken_cycle;
+};
+
+// The frames that go in, read as they are needed.
+class Images {
+public:
+    Images(const char* path, long first, uint64_t count) : m_left(count), m_pixels(kPixels) {
+        m_file = std::fopen(path, "rb");
+        if (!m_file || std::fseek(m_file, first * static_cast<long>(kPixels), SEEK_SET))
+            failed("the images cannot be read");
+    }
+
+    bool more() const { return m_left; }
+    bool first() const { return m_position == 0; }
+    bool last() const { return m_position == kPixels - 1; }
+
+    uint8_t pixel() {
+        if (first() && std::fread(m_pixels.data(), 1, kPixels, m_file) != kPixels)
+            failed("the images end too early");
+        return m_pixels[m_position];
+    }
+
+    void advance() {
+        if (++m_position == kPixels) {
+            m_position = 0;
+            --m_left;
+        }
+    }
+
+private:
+    std::FILE* m_file;
+    uint64_t m_left;
+    size_t m_position = 0;
+    std::vector<uint8_t> m_pixels;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 6) failed("usage: simulation IMAGES FIRST COUNT SEED PATIENCE");
+    const uint64_t count = std::strtoull(argv[3], nullptr, 10);
+    const uint64_t seed = std::strtoull(argv[4], nullptr, 10);
+    const uint64_t patience = std::strtoull(argv[5], nullptr, 10);
+    Images images(argv[1], std::strtol(argv[2], nullptr, 10), count);
+    Pauses source_pauses(seed ? 2 * seed : 0), sink_pauses(seed ? 2 * seed + 1 : 0);
+
+    VerilatedContext context;
+    Vtop top(&context);
+    std::vector<Layer> layers(std::begin(taps), std::end(taps));
+    Watched sink("m_axis", 1, 3);
+    std::deque<uint64_t> first_pixel_cycles;
+    std::deque<Result> results;
+    std::vector<uint8_t> record;
+
+    top.aclk = 0;
+    top.aresetn = 0;
+    top.s_axis_tvalid = 0;
+    top.s_axis_tdata = 0;
+    top.s_axis_tlast = 0;
+    top.m_axis_tready = 0;
+    for (int i = 0; i < 8; ++i) {
+        top.eval();
+        if (i > 2 && top.m_axis_tvalid) broken("m_axis: tvalid is high during reset");
+        top.aclk = !top.aclk;
+    }
+    top.aresetn = 1;
+
+    bool offering = false;
+    int held = seed ? kHeldCycles : 0;
+    uint64_t valid_cycle = 0;
+    bool was_valid = false;
+    uint64_t written = 0;
+    uint64_t idle = 0;
+    int quiet = 0;
+    while (quiet < kQuietCycles) {
+        if (!offering && images.more() && !source_pauses.next()) {
+            offering = true;
+            top.s_axis_tdata = images.pixel();
+            top.s_axis_tlast = images.last();
+        }
+        top.s_axis_tvalid = offering;
+        top.m_axis_tready = !held && !sink_pauses.next();
+        top.aclk = 0;
+        top.eval();
+
+        bool moved = false;
+        if (offering && top.s_axis_tready) {
+            if (images.first()) first_pixel_cycles.push_back(cycle);
+            images.advance();
+            offering = false;
+            moved = true;
+        }
+        for (Layer& layer : layers) moved |= layer.clock(top);
+        if (top.m_axis_tvalid) {
+            if (!was_valid) valid_cycle = cycle;
+            if (held) --held;
+        }
+        uint32_t payload[3];
+        words(top.m_axis_tdata, payload);
+        payload[2] = top.m_axis_tuser;
+        if (sink.clock(top.m_axis_tvalid, top.m_axis_tready, top.m_axis_tlast, payload)) {
+            results.push_back({top.m_axis_tdata, top.m_axis_tuser != 0, top.m_axis_tlast != 0,
+                               valid_cycle, cycle});
+            moved = true;
+            was_valid = false;
+        } else {
+            was_valid = top.m_axis_tvalid;
+        }
+
+        bool complete = !results.empty() && !first_pixel_cycles.empty();
+        for (const Layer& layer : layers) complete &= !layer.frames.empty();
+        if (complete) {
+            record.clear();
+            for (Layer& layer : layers) {
+                record.insert(record.end(), layer.frames.front().begin(),
+                              layer.frames.front().end());
+                layer.frames.pop_front();
+            }
+            const Result& result = results.front();
+            put(record, result.data, 8);
+            put(record, result.user, 1);
+            put(record, result.last, 1);
+            put(record, first_pixel_cycles.front(), 8);
+            put(record, result.valid_cycle, 8);
+            put(record, result.taken_cycle, 8);
+            results.pop_front();
+            first_pixel_cycles.pop_front();
+            if (std::fwrite(record.data(), 1, record.size(), stdout) != record.size())
+                failed("nobody reads the results");
+            if (++written % 16 == 0) std::fflush(stdout);
+        }
+
+        if (written == count && !images.more()) {
+            if (quiet++ && moved) broken("a beat comes that no image asked for");
+        } else if (moved) {
+            idle = 0;
+        } else if (++idle > patience) {
+            std::string state = "nothing moved for " + std::to_string(idle) + " cycles; " +
+                                std::to_string(written) + " images were complete";
+            for (const Layer& layer : layers)
+                state += ", " + layer.watched.name() + " had " +
+                         std::to_string(layer.frames.size()) + " frames and " +
+                         std::to_string(layer.watched.beats()) + " beats more";
+            broken(state);
+        }
+
+        top.aclk = 1;
+        top.eval();
+        ++cycle;
+    }
+    top.final();
+    if (std::fflush(stdout)) failed("nobody reads the results");
+    return 0;
+}

@@ -1,0 +1,237 @@
+"""The cocotb side of `network_bench`: runs inside the simulator."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NoReturn
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject
+from cocotb.triggers import RisingEdge
+from numpy.typing import NDArray
+
+from sim import stalls
+from sim.cocotb_run import bench_folder, read_task, write_result
+from sim.handles import bit, stream_ports
+from sim.network_bench import RECORDS
+from sim.packing import BeatFormat
+from sim.streams import (
+    Concatenation,
+    ReadyDriver,
+    StreamDriver,
+    StreamMonitor,
+    StreamPorts,
+    read,
+)
+from sim.taps import RESULT_FIELDS, RuleBroken
+
+_QUIET_CYCLES = 64
+_HELD_CYCLES = 16
+_RESET_CYCLES = 4
+_RESULT_BITS = 64
+_SURPLUS_PIXEL = 0x5A
+
+
+class Bench:
+    """The network, its source and sink, and the monitors of all its streams.
+
+    Parameters
+    ----------
+    dut
+        The flat module.
+    task
+        What `simulate_cocotb` asked for.
+    images
+        A row of pixels an image.
+    records
+        The file that gets the record of each image.
+    """
+
+    def __init__(
+        self,
+        dut: HierarchyObject,
+        task: dict[str, Any],
+        images: NDArray[np.uint8],
+        records: BinaryIO,
+    ) -> None:
+        self._task = task
+        self._images = images
+        self._lengths = [length or images.shape[1] for length in task["lengths"]]
+        self._starts = {0, *itertools.accumulate(self._lengths)}
+        self._records = records
+        self._record_type = np.dtype([*map(tuple, task["record_type"]), *RESULT_FIELDS])
+        self._reset = bit(dut, "aresetn")
+        self._edge = RisingEdge(bit(dut, "aclk"))
+        self._parent = os.getppid()
+        self._cycle = 0
+        self._idle = 0
+        self._written = 0
+        self._recording = not task["reset_after"]
+        self._first_pixels: deque[int] = deque()
+        self._results: deque[dict[str, int]] = deque()
+        self._valid_cycle: int | None = None
+        self._frames: dict[str, deque[list[int]]] = {}
+
+        self._driver = StreamDriver(stream_ports(dut, "s_axis_t"))
+        sink = stream_ports(dut, "m_axis_t")
+        user_and_data = Concatenation((bit(dut, "m_axis_tuser"), sink.data))
+        sink = StreamPorts(user_and_data, sink.valid, sink.ready, sink.last)
+        self._sink = ReadyDriver(sink)
+        beat = BeatFormat(lanes=1, bits=_RESULT_BITS + 1, signed=False)
+        self._result = StreamMonitor("m_axis", sink, beat, 1, self._take_result, self._broken)
+        self._monitors = [self._result]
+        for tap in task["taps"]:
+            frames = self._frames[tap["layer"]] = deque()
+            self._monitors.append(
+                StreamMonitor(
+                    tap["layer"],
+                    stream_ports(dut, f"tap_{tap['layer']}_"),
+                    BeatFormat(**tap["beat"]),
+                    tap["frame_beats"],
+                    frames.append,
+                    self._broken,
+                )
+            )
+
+    async def play(self) -> None:
+        """All images, and then nothing more.
+
+        Raises
+        ------
+        RuleBroken
+            If a stream breaks a rule, or nothing moves any more.
+        """
+        await self._start_anew()
+        seed = self._task["stalls"]
+        kind: stalls.StallKind = "none" if seed is None else "random"
+        seeds = itertools.count(2 * (seed or 0))
+        if self._task["reset_after"]:
+            self._driver.start(self._pixels(), stalls.pauses(kind, next(seeds)))
+            self._sink.start(stalls.pauses(kind, next(seeds)))
+            while self._driver.taken < self._task["reset_after"]:
+                await self._clock()
+            await self._start_anew()
+            self._recording = True
+        self._driver.start(self._pixels(), stalls.pauses(kind, next(seeds)))
+        if seed is not None:
+            await self._hold_ready()
+        self._sink.start(stalls.pauses(kind, next(seeds)))
+        while self._written < len(self._images) or not self._driver.exhausted:
+            await self._clock()
+        for _ in range(_QUIET_CYCLES):
+            if await self._clock():
+                self._broken("a beat comes that no image asked for")
+
+    def _pixels(self) -> Iterator[tuple[int, bool]]:
+        """The images, some cut off, some with pixels that are too many."""
+        for image, length in zip(self._images.tolist(), self._lengths, strict=True):
+            pixels = itertools.chain(image, itertools.repeat(_SURPLUS_PIXEL))
+            for position, pixel in enumerate(itertools.islice(pixels, length)):
+                yield pixel, position == length - 1
+
+    async def _start_anew(self) -> None:
+        """Reset, after which nothing that was before counts."""
+        self._driver.start([], itertools.repeat(True))
+        self._sink.start(itertools.repeat(True))
+        self._reset.value = 0
+        for _ in range(_RESET_CYCLES):
+            await self._edge
+            self._sink.clock()
+        if read(self._result.ports.valid):
+            self._broken("m_axis: tvalid is high during reset")
+        self._reset.value = 1
+        for monitor in self._monitors:
+            monitor.restart()
+        queues: list[deque[Any]] = [self._results, self._first_pixels, *self._frames.values()]
+        for queue in queues:
+            queue.clear()
+        self._valid_cycle = None
+
+    async def _hold_ready(self) -> None:
+        """Take nothing until the first result has waited for some cycles."""
+        self._sink.start(itertools.repeat(True))
+        held = 0
+        while held < _HELD_CYCLES:
+            await self._clock()
+            held += self._result.valid
+            self._idle = 0 if self._result.valid else self._idle
+
+    async def _clock(self) -> bool:
+        """One rising edge; whether anything moved."""
+        await self._edge
+        self._cycle += 1
+        moved = self._driver.clock()
+        if moved and self._driver.taken - 1 in self._starts:
+            self._first_pixels.append(self._cycle)
+        for monitor in self._monitors:
+            moved |= monitor.clock()
+        self._sink.clock()
+        if self._result.waiting and self._valid_cycle is None:
+            self._valid_cycle = self._cycle
+        self._idle = 0 if moved else self._idle + 1
+        if self._idle > self._task["patience"]:
+            self._stuck()
+        if self._cycle % 1024 == 0 and os.getppid() != self._parent:
+            raise RuntimeError("the process that wanted this simulation is gone")
+        self._write_record()
+        return moved
+
+    def _take_result(self, values: list[int]) -> None:
+        valid_cycle = self._cycle if self._valid_cycle is None else self._valid_cycle
+        self._valid_cycle = None
+        self._results.append(
+            {
+                "result data": values[0] & ((1 << _RESULT_BITS) - 1),
+                "result user": values[0] >> _RESULT_BITS,
+                "result last": 1,
+                "valid cycle": valid_cycle,
+                "taken cycle": self._cycle,
+            }
+        )
+
+    def _write_record(self) -> None:
+        """Write the record of the next image, once all of it is there."""
+        queues = [self._results, self._first_pixels, *self._frames.values()]
+        if not (self._recording and all(queues)):
+            return
+        record = np.zeros((), self._record_type)
+        for layer, frames in self._frames.items():
+            record[layer] = frames.popleft()
+        for name, value in self._results.popleft().items():
+            record[name] = value
+        record["first pixel cycle"] = self._first_pixels.popleft()
+        self._records.write(record.tobytes())
+        self._records.flush()
+        self._written += 1
+
+    def _stuck(self) -> NoReturn:
+        state = [f"{self._written} images were complete"]
+        state += [
+            f"{monitor.name} had {len(self._frames[monitor.name])} frames and "
+            f"{monitor.beats} beats more"
+            for monitor in self._monitors[1:]
+        ]
+        self._broken(f"nothing moved for {self._idle} cycles; " + ", ".join(state))
+
+    def _broken(self, message: str) -> NoReturn:
+        raise RuleBroken(f"{message} (cycle {self._cycle})")
+
+
+@cocotb.test()
+async def whole_network(dut: HierarchyObject) -> None:
+    """All images, recorded as they come."""
+    task, arrays = read_task()
+    broken = None
+    with (bench_folder() / RECORDS).open("wb") as records:
+        bench = Bench(dut, task, arrays["images"], records)
+        Clock(bit(dut, "aclk"), 10, "step").start()
+        try:
+            await bench.play()
+        except RuleBroken as error:
+            broken = str(error)
+    write_result({"broken": broken})

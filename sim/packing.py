@@ -1,0 +1,57 @@
+"""Values of a stream and the bits of its beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BeatFormat:
+    """The values in one beat, lane 0 in the lowest bits.
+
+    Parameters
+    ----------
+    lanes
+        Values a beat.
+    bits
+        Bits a value.
+    signed
+        Whether they are two's complement.
+    has_last
+        Whether the stream marks the final beat of a frame.
+    """
+
+    lanes: int
+    bits: int
+    signed: bool
+    has_last: bool = True
+
+    def pack(self, values: Sequence[int]) -> int:
+        """The beat of `lanes` values.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer values, or one does not fit.
+        """
+        if len(values) != self.lanes:
+            raise ValueError(f"a beat has {self.lanes} values, not {len(values)}")
+        mask = (1 << self.bits) - 1
+        beat = 0
+        for lane, value in enumerate(values):
+            if self._value(value & mask) != value:
+                kind = "signed" if self.signed else "unsigned"
+                raise ValueError(f"{value} does not fit {self.bits} {kind} bits")
+            beat |= (value & mask) << (lane * self.bits)
+        return beat
+
+    def unpack(self, beat: int) -> list[int]:
+        """The values of a beat."""
+        mask = (1 << self.bits) - 1
+        return [self._value((beat >> (lane * self.bits)) & mask) for lane in range(self.lanes)]
+
+    def _value(self, raw: int) -> int:
+        if self.signed and raw >> (self.bits - 1):
+            return raw - (1 << self.bits)
+        return raw

@@ -1,0 +1,103 @@
+"""What a simulation found, as data: `simulation.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sim.scoreboard import LayerResult
+from sim.simulators import Simulator
+
+SCHEMA = "systolith.simulation/1"
+"""The schema of a report."""
+
+FILE_NAME = "simulation.json"
+"""What it is called in the folder of the hardware."""
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """What a simulation found.
+
+    Parameters
+    ----------
+    network
+        The network's name.
+    quantized_sha256
+        Of its quantized file, in hex.
+    dataset
+        `name`, `split`, `sha256` and number of `images` of the data that the images are from.
+    simulator
+        Which one.
+    stalls
+        The seed of random pauses, or None.
+    fault
+        The fault that was put into the hardware on purpose, or None.
+    images
+        Images that went in.
+    classes
+        The class of each, as the hardware gave it; -1 if it gave none.
+    correct
+        Images of the class that their label says.
+    interval_cycles
+        Clock cycles from a result to the next, source and sink always ready; None where no two
+        results came so.
+    latency_cycles
+        Clock cycles from the first pixel taken to the first result offered, likewise.
+    layers
+        Every layer that was compared, in order.
+    violations
+        Rules of streams that were broken, results that are not the scores' winner, images that
+        did not come out; empty if all is well.
+    """
+
+    network: str
+    quantized_sha256: str
+    dataset: dict[str, Any]
+    simulator: Simulator
+    stalls: int | None
+    fault: str | None
+    images: int
+    classes: tuple[int, ...]
+    correct: int
+    interval_cycles: int | None
+    latency_cycles: int | None
+    layers: tuple[LayerResult, ...]
+    violations: tuple[str, ...]
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether nothing differed and nothing was broken."""
+        return not self.violations and not any(layer.mismatches for layer in self.layers)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images of the class that their label says."""
+        return self.correct / self.images
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What is wrong, a line each: the layers that differ, in order, then the violations."""
+        layers = (str(layer) for layer in self.layers if layer.mismatches)
+        return (*layers, *self.violations)
+
+    def to_json(self) -> bytes:
+        """The bytes of the file."""
+        content = {
+            "schema": SCHEMA,
+            "network": self.network,
+            "quantized_sha256": self.quantized_sha256,
+            "dataset": self.dataset,
+            "simulator": self.simulator,
+            "stalls": self.stalls,
+            "images": self.images,
+            "bit_exact": self.bit_exact,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "interval_cycles": self.interval_cycles,
+            "latency_cycles": self.latency_cycles,
+            "layers": [asdict(layer) for layer in self.layers],
+            "violations": self.violations,
+        }
+        return json.dumps(content, indent=2).encode() + b"\n"

@@ -1,0 +1,150 @@
+"""The streams of a whole network that a simulator watches, and the record of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.fixed_network import FixedNetwork
+from golden.graph import Shape
+from sim.builds import Design
+from sim.packing import BeatFormat
+
+if TYPE_CHECKING:
+    from hw.manifest import Manifest
+
+Records = NDArray[np.void]
+
+RESULT_FIELDS: tuple[tuple[str, str], ...] = (
+    ("result data", "<u8"),
+    ("result user", "u1"),
+    ("result last", "u1"),
+    ("first pixel cycle", "<u8"),
+    ("valid cycle", "<u8"),
+    ("taken cycle", "<u8"),
+)
+"""What a record holds beside the values of the layers; no layer has a name with a space."""
+
+AXIS_PORTS = (
+    *("aclk", "aresetn", "s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast"),
+    *("m_axis_tdata", "m_axis_tuser", "m_axis_tvalid", "m_axis_tready", "m_axis_tlast"),
+)
+"""The ports of the accelerator itself."""
+
+_STREAM_PORTS = ("data", "valid", "ready", "last")
+
+
+@dataclass(frozen=True)
+class Tap:
+    """The stream behind a layer, seen at the ports `tap_<layer>_{data,valid,ready,last}`."""
+
+    layer: str
+    beat: BeatFormat
+    shape: Shape
+
+    @property
+    def frame_beats(self) -> int:
+        """Beats a frame."""
+        return self.shape.size // self.beat.lanes
+
+    @property
+    def value_type(self) -> np.dtype[Any]:
+        """The smallest type of 1, 2, 4 or 8 bytes that holds a value."""
+        size = next(size for size in (1, 2, 4, 8) if self.beat.bits <= 8 * size)
+        return np.dtype(f"<{'i' if self.beat.signed else 'u'}{size}")
+
+    def port(self, name: str) -> str:
+        """The port `data`, `valid`, `ready` or `last`."""
+        return f"tap_{self.layer}_{name}"
+
+
+@dataclass(frozen=True)
+class TappedNetwork:
+    """A network's flat Verilog, and its streams.
+
+    Parameters
+    ----------
+    design
+        The module.
+    taps
+        Of every layer after the input.
+    image_shape
+        Of what goes in.
+    patience
+        Clock cycles without a transfer after which the network counts as stuck.
+    """
+
+    design: Design
+    taps: tuple[Tap, ...]
+    image_shape: Shape
+    patience: int
+
+    @property
+    def record_type(self) -> np.dtype[np.void]:
+        """An image's record: the values of each layer, by name, and `RESULT_FIELDS`."""
+        layers = [(tap.layer, tap.value_type, tuple(tap.shape)) for tap in self.taps]
+        return np.dtype([*layers, *RESULT_FIELDS])
+
+
+def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> TappedNetwork:
+    """A generated accelerator, with its streams for a simulator to watch.
+
+    Parameters
+    ----------
+    fixed
+        The network.
+    manifest, verilog
+        What `hw.generate` made of it.
+
+    Raises
+    ------
+    ValueError
+        If a layer's stream is not in the Verilog.
+    """
+    from hw.taps import tapped_verilog  # imports Amaranth, as `sim.simulate` says
+
+    tapped = tapped_verilog(verilog, manifest)
+    taps = tuple(
+        Tap(
+            layer.name,
+            BeatFormat(entry.stream.lanes, entry.stream.bits, entry.stream.signed),
+            layer.output_shape,
+        )
+        for layer, entry in zip(fixed.layers, manifest.layers, strict=True)
+    )
+    ports = [tap.port(name) for tap in taps for name in _STREAM_PORTS]
+    return TappedNetwork(
+        design=Design(tapped.top, tapped.text, (*AXIS_PORTS, *ports)),
+        taps=taps,
+        image_shape=fixed.network.input.image_shape,
+        patience=_patience(fixed, manifest),
+    )
+
+
+def _patience(fixed: FixedNetwork, manifest: Manifest) -> int:
+    """More cycles than a whole image can take, every multiplier idle for three cycles of four."""
+    cycles = 0
+    computing = fixed.network.computing_layers()
+    for (layer, source, shape), entry in zip(computing, manifest.layers, strict=True):
+        macs = layer.macs(source) + layer.scalings(source)
+        cycles += 4 * macs // max(entry.multipliers, 1) + source.size + shape.size
+    return 10_000 + 4 * cycles
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The records of some images in order, from `first` on.
+
+    The images of one `part`, counted from 0, went through without a gap; each starts anew.
+    """
+
+    part: int
+    first: int
+    records: Records
+
+
+class RuleBroken(Exception):
+    """A stream broke a rule, or nothing moved any more: says which, what and when."""

@@ -1,0 +1,279 @@
+"""The cocotb side of `unit_bench`: runs inside the simulator."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject
+from cocotb.triggers import RisingEdge, Timer
+from numpy.typing import NDArray
+
+from sim import stalls
+from sim.cocotb_run import read_task, write_result
+from sim.handles import bit, stream_ports
+from sim.packing import BeatFormat
+from sim.scoreboard import Scoreboard
+from sim.streams import ReadyDriver, StreamDriver, StreamMonitor, read
+
+_PERIOD = 20  # simulator steps; the high half leaves room to change inputs and look
+_RESETS = 3
+_PROBED_CYCLES = 100
+_QUIET_CYCLES = 64
+_INVERTED = str.maketrans("01", "10")
+
+Beats = list[tuple[int, bool]]
+
+
+class Failed(Exception):
+    """A pattern in which something was wrong; the failures have been noted."""
+
+
+@dataclass
+class Bench:
+    """The unit, what goes in and what should come out.
+
+    Parameters
+    ----------
+    dut
+        The flat module.
+    task
+        What `run_unit_bench` was asked.
+    frames, expected
+        As there.
+    """
+
+    dut: HierarchyObject
+    task: dict[str, Any]
+    frames: NDArray[np.int64]
+    expected: NDArray[np.int64]
+    failures: list[str] = field(default_factory=list)
+    cycle: int = 0
+
+    def __post_init__(self) -> None:
+        source, sink = stream_ports(self.dut, "i_"), stream_ports(self.dut, "o_")
+        input_format = BeatFormat(**self.task["input"])
+        output_format = BeatFormat(**self.task["output"])
+        self.beats = [pack_frame(input_format, frame) for frame in self.frames]
+        self.driver = StreamDriver(source)
+        self.sink = ReadyDriver(sink)
+        self.monitor = StreamMonitor(
+            self.task["name"],
+            sink,
+            output_format,
+            self.expected[0].size // output_format.lanes,
+            self._compare,
+            self.failures.append,
+        )
+        self.reset_signal = bit(self.dut, "rst")
+        self.edge = RisingEdge(bit(self.dut, "clk"))
+        self.parent = os.getppid()
+        self.complete = 0
+        self.frame_ends: list[int] = []
+        self.first_in: int | None = None
+        self.first_out: int | None = None
+
+    def _compare(self, values: list[int]) -> None:
+        index = self.complete
+        self.complete += 1
+        self.frame_ends.append(self.cycle)
+        if index >= len(self.expected):
+            self.failures.append(f"{self.task['name']}: a frame more than went in")
+            return
+        board = Scoreboard(self.task["name"])
+        expected = self.expected[index : index + 1]
+        board.compare(index, expected, np.array(values, dtype=np.int64).reshape(expected.shape))
+        if board.result.mismatches:
+            self.failures.append(str(board.result))
+
+    async def reset(self) -> None:
+        """Two cycles of reset, after which nothing that was before counts."""
+        self.driver.start([], itertools.repeat(True))
+        self.sink.start(itertools.repeat(True))
+        self.reset_signal.value = 1
+        await self.edge
+        self.sink.clock()
+        await self.edge
+        self.reset_signal.value = 0
+        self.monitor.restart()
+        self.complete = 0
+        self.frame_ends = []
+        self.first_in = self.first_out = None
+        self.cycle = 0
+
+    async def clock(self) -> bool:
+        """One rising edge; whether a beat went in or out."""
+        await self.edge
+        self.cycle += 1
+        went_in = self.driver.clock()
+        went_out = self.monitor.clock()
+        self.sink.clock()
+        if went_in and self.first_in is None:
+            self.first_in = self.cycle
+        if self.monitor.valid and self.first_out is None:
+            self.first_out = self.cycle
+        if self.failures:
+            raise Failed
+        if self.cycle % 4096 == 0 and os.getppid() != self.parent:
+            raise RuntimeError("the process that wanted this simulation is gone")
+        return went_in or went_out
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Clock until `done`, or until nothing has moved for too long."""
+        idle = 0
+        while not done():
+            idle = 0 if await self.clock() else idle + 1
+            if idle > self.task["patience"]:
+                self.failures.append(
+                    f"{self.task['name']}: nothing moved for {idle} cycles, after "
+                    f"{self.driver.taken} beats in, {self.complete} of {len(self.expected)} frames "
+                    f"out and {len(self.monitor.frame)} values of the next"
+                )
+                raise Failed
+
+    async def all_frames(self, idle: Iterator[bool], busy: Iterator[bool]) -> None:
+        """All frames without a gap but for pauses, and then nothing more."""
+        self.driver.start(itertools.chain.from_iterable(self.beats), idle)
+        self.sink.start(busy)
+        await self.until(self.finished)
+        await self.quiet()
+
+    async def quiet(self) -> None:
+        """With nothing left to do, nothing may come."""
+        self.sink.start(stalls.pauses("none"))
+        for _ in range(_QUIET_CYCLES):
+            if await self.clock():
+                self.failures.append(f"{self.task['name']}: a beat more than was expected")
+                raise Failed
+
+    def finished(self) -> bool:
+        """Whether every frame went in and came out."""
+        return self.driver.exhausted and self.complete == len(self.expected)
+
+
+async def ready_held_low(bench: Bench) -> None:
+    """`valid` rises and stays with `ready` low."""
+    bench.driver.start(itertools.chain.from_iterable(bench.beats), stalls.pauses("none"))
+    bench.sink.start(itertools.repeat(True))
+    cycles = 0
+    while not bench.monitor.valid:
+        await bench.clock()
+        cycles += 1
+        if cycles > bench.task["patience"]:
+            bench.failures.append(f"{bench.task['name']}: valid waits for ready")
+            raise Failed
+    for _ in range(_QUIET_CYCLES):
+        await bench.clock()
+    bench.sink.start(stalls.pauses("none"))
+    await bench.until(bench.finished)
+    await bench.quiet()
+
+
+async def reset_in_mid_frame(bench: Bench, seed: int) -> None:
+    """Reset after some beats: the frames that follow come out as from a new unit."""
+    total = sum(map(len, bench.beats))
+    generator = np.random.default_rng(seed)
+    beats = int(generator.integers(1, max(total, 2)))
+    kinds = generator.choice(stalls.STALL_KINDS, 2)
+    idle, busy = (stalls.pauses(kind, seed) for kind in kinds)
+    bench.driver.start(itertools.chain.from_iterable(bench.beats), idle)
+    bench.sink.start(busy)
+    await bench.until(lambda: bench.driver.taken >= beats)
+    await bench.reset()
+    await bench.all_frames(stalls.pauses("none"), stalls.pauses("none"))
+
+
+async def combinational_paths(bench: Bench, seed: int) -> None:
+    """Inputs change between clock edges: what must not follow them does not."""
+    bench.driver.start(itertools.chain.from_iterable(bench.beats), stalls.pauses("random", seed))
+    bench.sink.start(stalls.pauses("random", seed + 1))
+    source, sink = bench.driver.ports, bench.monitor.ports
+    probes = [
+        ("o.ready", sink.ready, {"i.ready": source.ready, "o.valid": sink.valid}),
+        ("i.valid", source.valid, {"o.valid": sink.valid}),
+        ("i.payload", source.data, {"o.valid": sink.valid}),
+    ]
+    if source.last is not None:
+        probes.append(("i.payload", source.last, {"o.valid": sink.valid}))
+    step = Timer(1, "step")
+    for _ in range(_PROBED_CYCLES):
+        await bench.clock()
+        await step
+        for name, signal, watched in probes:
+            original = str(signal.value)
+            before = {output: read(port) for output, port in watched.items()}
+            signal.value = int(original.translate(_INVERTED), 2)
+            await step
+            for output, port in watched.items():
+                if read(port) != before[output]:
+                    bench.failures.append(
+                        f"{bench.task['name']}: a combinational path leads from {name} to {output}"
+                    )
+            signal.value = int(original, 2)
+            await step
+    await bench.until(bench.finished)
+    await bench.quiet()
+
+
+def scenarios(seed: int) -> Iterator[tuple[str, Callable[[Bench], Awaitable[None]]]]:
+    """The patterns, in order, and their names."""
+    seeds = itertools.count(seed * 1000)
+    for idle, busy in itertools.product(stalls.STALL_KINDS, repeat=2):
+        yield (
+            f"idle {idle}, backpressure {busy}",
+            partial(Bench.all_frames, idle=_pauses(idle, seeds), busy=_pauses(busy, seeds)),
+        )
+    yield "ready held low", ready_held_low
+    for number in range(1, _RESETS + 1):
+        yield f"reset in mid-frame, {number}", partial(reset_in_mid_frame, seed=next(seeds))
+    yield "combinational paths", partial(combinational_paths, seed=next(seeds))
+
+
+def _pauses(kind: stalls.StallKind, seeds: Iterator[int]) -> Iterator[bool]:
+    return stalls.pauses(kind, next(seeds))
+
+
+def pack_frame(beat: BeatFormat, frame: NDArray[np.int64]) -> Beats:
+    """A frame's beats, the final one marked."""
+    values = frame.ravel().tolist()
+    beats = [
+        (beat.pack(values[start : start + beat.lanes]), False)
+        for start in range(0, len(values), beat.lanes)
+    ]
+    beats[-1] = (beats[-1][0], True)
+    return beats
+
+
+@cocotb.test()
+async def every_pattern(dut: HierarchyObject) -> None:
+    """One pattern after another, until one fails."""
+    task, arrays = read_task()
+    bench = Bench(dut, task, arrays["frames"], arrays["expected"])
+    Clock(bit(dut, "clk"), _PERIOD, "step").start()
+    played: list[str] = []
+    interval = latency = None
+    for name, play in scenarios(task["seed"]):
+        played.append(name)
+        await bench.reset()
+        try:
+            await play(bench)
+        except Failed:
+            break
+        if len(played) == 1 and bench.first_in is not None and bench.first_out is not None:
+            latency = bench.first_out - bench.first_in
+            if len(bench.frame_ends) > 1:
+                interval = bench.frame_ends[-1] - bench.frame_ends[-2]
+    result = {
+        "scenarios": played,
+        "failures": bench.failures,
+        "interval_cycles": interval,
+        "latency_cycles": latency,
+    }
+    write_result(result)

@@ -1,0 +1,103 @@
+# amaranth: UnusedElaboratable=no
+"""Every unit alone in a simulator, under every pattern of stalls, with random parameters.
+
+A failure is seen again with `pytest tests/hw/test_unit_benches.py --network-seed SEED`, SEED being
+the number at the head of the run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from golden import fixed_point, graph
+from golden.fixed_kernels import kernel_of
+from golden.fixed_network import FixedLayer, Integers
+from hw.folding import Folding
+from hw.units import UNITS, build_unit
+from sim.simulators import Simulator
+from sim.unit_bench import run_unit_bench
+from tests.networks import random_case
+from tests.sim.tools import need
+
+ICARUS_UNITS = 2
+VERILATOR_UNITS = 1
+MOST_CYCLES = 150
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    first = metafunc.config.getoption("network_seed")
+    simulators = ["icarus"] * ICARUS_UNITS + ["verilator"] * VERILATOR_UNITS
+    metafunc.parametrize(
+        ("kind", "simulator", "seed"),
+        [
+            pytest.param(
+                kind, simulator, first + number, id=f"{kind.type_name}-{simulator}-{number}"
+            )
+            for kind in UNITS
+            for number, simulator in enumerate(simulators)
+        ],
+    )
+
+
+def test_unit(kind: type[graph.Layer], simulator: Simulator, seed: int) -> None:
+    need(simulator)
+    layer, folding, lanes = random_unit(kind, seed)
+    frames = random_frames(layer, seed)
+    report = run_unit_bench(
+        build_unit(layer, folding, lanes),
+        frames,
+        values(layer, frames),
+        simulator=simulator,
+        seed=seed,
+        name=f"{layer.layer.type_name} {layer.input_shape} with {folding}",
+    )
+    report.require_passed()
+
+
+def random_unit(kind: type[graph.Layer], seed: int) -> tuple[FixedLayer, Folding, int]:
+    """A layer of a random network, its folding and its input lanes; neither large nor slow."""
+    rng = np.random.default_rng(seed)
+    while True:
+        case = random_case(int(rng.integers(1 << 30)))
+        lanes = 1
+        fixed = case.quantized.fixed
+        for layer, (of_graph, source, _) in zip(
+            fixed.layers, fixed.network.computing_layers(), strict=True
+        ):
+            folding = case.plan[layer.name]
+            cycles = of_graph.macs(source) // (folding.rows * folding.columns)
+            cycles += layer.input_shape.size // lanes + layer.output_shape.size // folding.lanes
+            # A frame of one beat has no middle in which to reset.
+            several_beats = layer.input_shape.size > lanes
+            if isinstance(of_graph, kind) and several_beats and cycles <= MOST_CYCLES:
+                return layer, folding, lanes
+            lanes = folding.lanes
+
+
+def random_frames(layer: FixedLayer, seed: int) -> Integers:
+    """Frames of any values, of the smallest, of the largest, and of these two."""
+    rng = np.random.default_rng(seed)
+    fmt, shape = layer.input_format, tuple(layer.input_shape)
+    ends = np.array([fmt.min_raw, fmt.max_raw])
+    return np.stack(
+        [
+            rng.integers(fmt.min_raw, fmt.max_raw, shape, endpoint=True),
+            np.full(shape, fmt.min_raw),
+            np.full(shape, fmt.max_raw),
+            rng.choice(ends, shape),
+        ]
+    )
+
+
+def values(layer: FixedLayer, frames: Integers) -> Integers:
+    """The layer's values by the fixed-point model, whatever the layers before it could give."""
+    maps = kernel_of(layer, "int64")(frames.transpose(3, 1, 2, 0))
+    accumulators = maps.transpose(3, 1, 2, 0).astype(np.int64)
+    if layer.bias is not None:
+        accumulators += layer.bias
+    if layer.layer.activation.kind == "relu":
+        accumulators = np.maximum(accumulators, 0)
+    if layer.requantization is None:
+        return accumulators
+    return fixed_point.requantize(accumulators, layer.requantization)[0]

@@ -1,0 +1,142 @@
+"""Both engines, the C++ loop and cocotb, on both simulators: the same records, the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sim.bulk_engine import simulate_bulk
+from sim.network_bench import simulate_cocotb
+from sim.simulators import Simulator
+from sim.taps import Batch, RuleBroken, TappedNetwork
+from tests.sim.tools import need
+from tests.sim.toy_network import (
+    FAULTY_BEAT,
+    FAULTY_FRAME,
+    IMAGE,
+    TAPS,
+    toy_images,
+    toy_network,
+    toy_values,
+)
+
+Engine = Callable[[TappedNetwork, NDArray[np.uint8], int | None], Iterator[Batch]]
+
+
+def bulk(network: TappedNetwork, images: NDArray[np.uint8], stalls: int | None) -> Iterator[Batch]:
+    return simulate_bulk(network, images, stalls)
+
+
+def cocotb_icarus(
+    network: TappedNetwork, images: NDArray[np.uint8], stalls: int | None
+) -> Iterator[Batch]:
+    return simulate_cocotb(network, images, stalls, "icarus")
+
+
+def cocotb_verilator(
+    network: TappedNetwork, images: NDArray[np.uint8], stalls: int | None
+) -> Iterator[Batch]:
+    return simulate_cocotb(network, images, stalls, "verilator")
+
+
+ENGINES: dict[str, tuple[Engine, Simulator]] = {
+    "bulk": (bulk, "verilator"),
+    "icarus": (cocotb_icarus, "icarus"),
+    "cocotb": (cocotb_verilator, "verilator"),
+}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    found, simulator = ENGINES[request.param]
+    need(simulator)
+    return found
+
+
+# The bench is the same on either simulator, and each of its runs takes seconds.
+one_of_each = pytest.mark.parametrize("engine", ["bulk", "icarus"], indirect=True)
+
+
+def values(batches: list[Batch]) -> dict[str, NDArray[np.int64]]:
+    """Every layer's values, in the order of the images."""
+    ordered = sorted(batches, key=lambda batch: batch.first)
+    return {
+        tap.layer: np.concatenate([b.records[tap.layer].astype(np.int64) for b in ordered])
+        for tap in TAPS
+    }
+
+
+@pytest.mark.parametrize("stalls", [None, 5])
+def test_records_are_what_the_layers_put_out(engine: Engine, stalls: int | None) -> None:
+    images = toy_images(40)
+    batches = list(engine(toy_network(), images, stalls))
+    expected = toy_values(images)
+    found = values(batches)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+    records = np.concatenate([b.records for b in sorted(batches, key=lambda batch: batch.first)])
+    final = (expected["two__sides"][:, -1, -1] % 512) << np.array([0, 9])
+    np.testing.assert_array_equal(records["result data"], final.sum(axis=1))
+    assert not records["result user"].any() and records["result last"].all()
+
+
+def test_cycles_without_stalls(engine: Engine) -> None:
+    (batch,) = engine(toy_network(), toy_images(5), None)
+    # A pixel a cycle; two FIFOs of two cycles each, and a register, behind the last.
+    size = IMAGE.size
+    first = batch.records["first pixel cycle"]
+    np.testing.assert_array_equal(np.diff(first), size)
+    np.testing.assert_array_equal(batch.records["valid cycle"] - first, size - 1 + 5)
+    np.testing.assert_array_equal(batch.records["taken cycle"], batch.records["valid cycle"])
+
+
+@one_of_each
+def test_stalls_differ_by_seed_and_are_the_same_for_the_same(engine: Engine) -> None:
+    def ends(seed: int) -> list[int]:
+        (batch,) = engine(toy_network(), toy_images(6), seed)
+        return [int(cycle) for cycle in batch.records["taken cycle"]]
+
+    assert ends(1) == ends(1)
+    assert ends(1) != ends(2)
+
+
+@one_of_each
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("payload changes", "two__sides: the payload changed before it was taken"),
+        ("valid drops", "two__sides: valid was dropped before the beat was taken"),
+        ("last early", f"two__sides: last is set on beat {FAULTY_BEAT + 1} of {IMAGE.size}"),
+        ("last missing", f"two__sides: last is missing on beat {IMAGE.size} of {IMAGE.size}"),
+        ("stuck", f"two__sides had 0 frames and {FAULTY_BEAT} beats more"),
+        ("valid waits", "nothing moved for"),
+        ("result twice", "a beat comes that no image asked for"),
+    ],
+)
+def test_a_broken_rule_is_named(engine: Engine, fault: str, message: str) -> None:
+    with pytest.raises(RuleBroken, match=message):
+        list(engine(toy_network(), toy_images(6, fault), 3))
+
+
+@one_of_each
+def test_what_came_before_a_broken_rule_is_given(engine: Engine) -> None:
+    images = toy_images(6, "last missing")
+    batches: list[Batch] = []
+    with pytest.raises(RuleBroken):
+        batches.extend(engine(toy_network(), images, None))
+    assert sum(len(batch.records) for batch in batches) == FAULTY_FRAME
+
+
+@one_of_each
+def test_a_wrong_value_is_in_the_records(engine: Engine) -> None:
+    images = toy_images(6, "value")
+    found = values(list(engine(toy_network(), images, None)))
+    expected = toy_values(images)
+    np.testing.assert_array_equal(found["plus_"], expected["plus_"])
+    places = np.argwhere(found["two__sides"] != expected["two__sides"])
+    assert places.tolist() == [
+        [FAULTY_FRAME, *divmod(FAULTY_BEAT, IMAGE.width), 0],
+    ]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sim.errors import SimulationError
+from sim.processes import run_all, started
+
+# Starts a process, tells which, and waits as it does.
+SLEEPER = """
+import subprocess
+process = subprocess.Popen(["sleep", "60"])
+print(process.pid, flush=True)
+process.wait()
+"""
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that ended and that nobody has asked about does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until_gone(pid: int) -> bool:
+    for _ in range(200):
+        if not is_running(pid):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_output_goes_to_the_log_and_commands_run(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    commands = [[sys.executable, "-c", f"print('number {n}')"] for n in range(3)]
+    run_all(commands, log=log, cwd=tmp_path, jobs=2)
+    assert sorted(log.read_text().split("\n")) == ["", "number 0", "number 1", "number 2"]
+
+
+def test_a_status_is_told_with_what_was_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no such port')"]
+    with pytest.raises(SimulationError, match=r"python\S* ended with status 1: no such port"):
+        run_all([command], log=tmp_path / "log", cwd=tmp_path)
+
+
+def test_a_signal_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    with pytest.raises(SimulationError, match="was killed by signal 9: it said nothing"):
+        run_all([command], log=tmp_path / "log", cwd=tmp_path)
+
+
+def test_one_that_fails_ends_the_others(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    fails = [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(2)"]
+    with pytest.raises(SimulationError):
+        run_all([[sys.executable, "-c", SLEEPER], fails], log=log, cwd=tmp_path, jobs=2)
+    assert wait_until_gone(int(log.read_text().split()[0]))
+
+
+def test_too_long_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SimulationError, match=r"took more than 0.2 seconds"):
+        run_all([["sleep", "60"]], log=tmp_path / "log", cwd=tmp_path, timeout=0.2)
+
+
+def test_leaving_the_context_kills_children_too() -> None:
+    with started([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        grandchild = int(process.stdout.readline())
+        assert is_running(grandchild)
+    assert process.returncode == -9
+    assert wait_until_gone(grandchild)
+
+
+def test_a_process_has_a_group_of_its_own() -> None:
+    with started(["sleep", "60"]) as process:
+        assert os.getpgid(process.pid) == process.pid != os.getpgid(0)

@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import hw
+from golden.fixed_model import FixedModel, classes
+from hw import artifacts
+from sim import SimulationReport, bulk_engine, simulate
+from sim.checks import Check
+from sim.errors import SimulationError
+from sim.network_bench import simulate_cocotb
+from sim.processes import started
+from sim.report import FILE_NAME
+from sim.simulators import Simulator
+from sim.taps import TappedNetwork, tapped_network
+from tests.sim import small_hardware
+from tests.sim.tools import either_simulator, need
+
+LAYERS = ("pool", "conv__x", "dense")
+SIZES = (3 * 2 * 2, 2 * 1 * 3, 4)
+PIXELS = 7 * 5 * 2
+DATA = small_hardware.dataset(12)
+
+
+@pytest.fixture(scope="module")
+def hardware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hardware") / "small"
+    hw.generate(small_hardware.quantized(), folder, small_hardware.PLAN)
+    return folder
+
+
+@pytest.fixture
+def folder(hardware: Path) -> Path:
+    """The hardware, without what earlier tests found out about it."""
+    (hardware / FILE_NAME).unlink(missing_ok=True)
+    return hardware
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def run(folder: Path, count: int = 12, **options: Any) -> SimulationReport:
+    return simulate(folder, count, DATA, **options)
+
+
+@either_simulator
+@pytest.mark.parametrize("stalls", [None, 3])
+def test_bit_exact(folder: Path, simulator: Simulator, stalls: int | None) -> None:
+    need(simulator)
+    count = 12 if simulator == "verilator" else 3
+    report = run(folder, count, simulator=simulator, stalls=stalls)
+    network, data = small_hardware.quantized(), DATA.take(count)
+    assert report.bit_exact and report.failures == ()
+    assert [(layer.name, layer.values) for layer in report.layers] == [
+        (name, size * count) for name, size in zip(LAYERS, SIZES, strict=True)
+    ]
+    assert report.classes == tuple(classes(network.fixed, data.images).tolist())
+    assert report.correct == small_hardware.right(network, data)
+    assert report.accuracy == report.correct / count
+
+
+def test_cycles_are_those_of_an_engine_that_never_pauses(folder: Path) -> None:
+    need("icarus")
+    reports = [run(folder), run(folder, stalls=1), run(folder, 5, simulator="icarus")]
+    reports += [run(folder, 1)]
+    assert len({(report.interval_cycles, report.latency_cycles) for report in reports}) == 1
+    interval, latency = reports[0].interval_cycles, reports[0].latency_cycles
+    assert interval is not None and latency is not None
+    # A value of a pixel a cycle goes in, and whether there were too many shows at the last.
+    assert interval >= PIXELS and latency >= PIXELS
+    stalled = run(folder, 2, simulator="icarus", stalls=1)
+    assert (stalled.interval_cycles, stalled.latency_cycles) == (None, None)
+
+
+def test_the_file(folder: Path) -> None:
+    report = run(folder, stalls=9)
+    content = (folder / FILE_NAME).read_bytes()
+    assert content == report.to_json()
+    found = json.loads(content)
+    assert list(found) == [
+        "schema",
+        "network",
+        "quantized_sha256",
+        "dataset",
+        "simulator",
+        "stalls",
+        "images",
+        "bit_exact",
+        "correct",
+        "accuracy",
+        "interval_cycles",
+        "latency_cycles",
+        "layers",
+        "violations",
+    ]
+    assert found["schema"] == "systolith.simulation/1"
+    assert found["quantized_sha256"] == small_hardware.quantized().sha256
+    assert found["dataset"]["sha256"] == DATA.sha256
+    assert (found["stalls"], found["images"], found["bit_exact"]) == (9, 12, True)
+    assert found["layers"][1] == {
+        "name": "conv__x",
+        "values": 72,
+        "mismatches": 0,
+        "first_mismatch": None,
+    }
+    run(folder, stalls=9)
+    assert (folder / FILE_NAME).read_bytes() == content
+
+
+def test_one_layer_alone(folder: Path) -> None:
+    report = run(folder, layer="dense")
+    assert [layer.name for layer in report.layers] == ["dense"]
+
+
+def test_progress(folder: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    run(folder, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (12, 12)
+    assert calls == sorted(calls)
+
+
+def altered(
+    layer: str, place: tuple[int, int, int, int], by: int
+) -> Callable[[Check, NDArray[np.uint8]], dict[str, NDArray[np.int64]]]:
+    """A reference that is wrong in one value, by its image among those of `DATA`."""
+    original = Check.expected
+    image = DATA.images[place[0]]
+
+    def expected(self: Check, images: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
+        values = original(self, images)
+        for position in np.flatnonzero((images == image).all(axis=(1, 2, 3))):
+            values[layer][(position, *place[1:])] += by
+        return values
+
+    return expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "place"),
+    [("pool", (11, 2, 1, 1)), ("conv__x", (4, 1, 0, 2)), ("dense", (0, 0, 0, 3))],
+)
+def test_an_altered_reference_is_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, layer: str, place: tuple[int, int, int, int]
+) -> None:
+    monkeypatch.setattr(Check, "expected", altered(layer, place, by=-1))
+    report = run(folder)
+    assert not report.bit_exact
+    wrong = [found for found in report.layers if found.mismatches]
+    assert [(found.name, found.mismatches) for found in wrong] == [(layer, 1)]
+    first = wrong[0].first_mismatch
+    assert first is not None
+    assert (first.image, first.row, first.column, first.channel) == place
+    assert first.expected == first.found - 1
+    image, row, column, channel = place
+    assert report.failures[0].startswith(f"{layer}: 1 of ")
+    assert report.failures[0].endswith(
+        f"the first in image {image}, row {row}, column {column}, channel {channel}: "
+        f"expected {first.expected}, found {first.found}"
+    )
+    assert json.loads((folder / FILE_NAME).read_text())["bit_exact"] is False
+
+
+def test_a_wrong_winner_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    winner = run(folder).classes[2]
+    monkeypatch.setattr(Check, "expected", altered("dense", (2, 0, 0, winner), by=-(1 << 20)))
+    report = run(folder, layer="pool")
+    assert report.layers[0].mismatches == 0
+    (failure,) = report.failures
+    assert failure.startswith("m_axis: 1 wrong results, the first of image 2: expected tdata ")
+
+
+@pytest.mark.parametrize("layer", small_hardware.WEIGHTED)
+def test_a_fault_in_the_hardware_is_seen(folder: Path, layer: str) -> None:
+    report = run(folder, 4, inject_fault=layer)
+    assert report.fault is not None and report.fault.startswith(f"{layer}: bit ")
+    before = LAYERS.index(layer)
+    assert [found.mismatches == 0 for found in report.layers[: before + 1]] == [True] * before + [
+        False
+    ]
+    assert report.failures[0].startswith(f"{layer}: ")
+    # What was simulated is not what is in the folder.
+    assert not (folder / FILE_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer": "C9"}, "layer 'C9': network 'small-one' has pool, conv__x, dense"),
+        ({"inject_fault": "C9"}, "no layer 'C9'"),
+        ({"inject_fault": "pool"}, "'pool' has no weights: .* are conv__x, dense"),
+        ({"inject_fault": "input"}, "'input' has no weights: .* are conv__x, dense"),
+        ({"simulator": "xsim"}, "simulator 'xsim': allowed are verilator, icarus"),
+        ({"count": 0}, "images: must be from 1 to 12"),
+        ({"count": 13}, "images: must be from 1 to 12"),
+    ],
+)
+def test_bad_input(folder: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(folder, **options)
+    assert not (folder / FILE_NAME).exists()
+
+
+def test_images_of_another_shape_are_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="28 x 28 x 1, network 'small-one' takes 7 x 5 x 2"):
+        simulate(folder)
+
+
+def test_verilog_that_does_not_compile_is_an_error(
+    folder: Path, temporary: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    verilog = copy / "small-one.v"
+    verilog.write_text(verilog.read_text() + "module broken(;\nendmodule\n")
+    with pytest.raises(SimulationError, match=r"verilator_bin ended with status 1: .*syntax error"):
+        run(copy)
+    assert not (copy / FILE_NAME).exists()
+
+
+def test_a_worker_that_dies_is_an_error(
+    folder: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(folder)
+    (folder / FILE_NAME).unlink()
+
+    @contextmanager
+    def dying(command: Any, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+        with started(["sleep", "60"], **options) as process:
+            os.kill(process.pid, signal.SIGKILL)
+            yield process
+
+    monkeypatch.setattr(bulk_engine, "started", dying)
+    with pytest.raises(SimulationError, match="images 0 to 11 was killed by signal 9"):
+        run(folder)
+    assert not (folder / FILE_NAME).exists()
+    assert list(temporary.iterdir()) == []
+
+
+@either_simulator
+def test_an_interrupt_leaves_nothing(
+    folder: Path, temporary: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(simulator)
+    processes: list[subprocess.Popen[bytes]] = []
+    original = subprocess.Popen
+
+    def recorded(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        processes.append(original(*arguments, **options))
+        return processes[-1]
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, simulator=simulator, progress=interrupt)
+    assert processes and all(process.poll() is not None for process in processes)
+    assert not (folder / FILE_NAME).exists()
+    assert list(temporary.iterdir()) == []
+
+
+def records(network: TappedNetwork, **options: Any) -> NDArray[np.void]:
+    """What comes out under cocotb, image by image."""
+    images = DATA.images[:4]
+    batches = list(simulate_cocotb(network, images, options.pop("stalls", None), **options))
+    return np.concatenate([batch.records for batch in batches])
+
+
+@pytest.fixture(scope="module")
+def network(hardware: Path) -> TappedNetwork:
+    built = artifacts.load(hardware)
+    return tapped_network(built.quantized.fixed, built.manifest, built.verilog)
+
+
+@either_simulator
+def test_the_bench_sees_what_the_bulk_engine_sees(
+    network: TappedNetwork, simulator: Simulator
+) -> None:
+    need(simulator)
+    (batch,) = bulk_engine.simulate_bulk(network, DATA.images[:4], None)
+    found = records(network, simulator=simulator)
+    for name in (*LAYERS, "result data", "result user"):
+        np.testing.assert_array_equal(found[name], batch.records[name])
+    np.testing.assert_array_equal(
+        np.diff(found["taken cycle"]), np.diff(batch.records["taken cycle"])
+    )
+
+
+@either_simulator
+@pytest.mark.parametrize("pixels", [1, PIXELS + 30, 3 * PIXELS - 1])
+def test_a_reset_in_mid_frame_leaves_it_as_new(
+    network: TappedNetwork, simulator: Simulator, pixels: int
+) -> None:
+    need(simulator)
+    plain = records(network, simulator=simulator)
+    found = records(network, simulator=simulator, stalls=pixels, reset_after=pixels)
+    for name in (*LAYERS, "result data", "result user"):
+        np.testing.assert_array_equal(found[name], plain[name])
+
+
+@either_simulator
+def test_frames_of_a_wrong_length_are_flagged_and_the_next_is_right(
+    network: TappedNetwork, simulator: Simulator
+) -> None:
+    need(simulator)
+    lengths = [PIXELS - 9, PIXELS + 5, None, 1]
+    found = records(network, simulator=simulator, stalls=2, lengths=lengths)
+    images = DATA.images[:4].copy()
+    # What is missing is background.
+    images.reshape(4, PIXELS)[0, PIXELS - 9 :] = 0
+    images.reshape(4, PIXELS)[3, 1:] = 0
+    expected = FixedModel(small_hardware.quantized().fixed).run(images).outputs
+    for name in LAYERS:
+        np.testing.assert_array_equal(found[name], expected[name])
+    assert found["result user"].tolist() == [1, 1, 0, 1]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not by its mode: whoever may do everything may write.
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(PermissionError, match="small"):
+        run(folder)

@@ -1,0 +1,157 @@
+"""Driver and monitor on ports that are plain objects: each rule, broken alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from sim.packing import BeatFormat
+from sim.streams import (
+    Concatenation,
+    ReadyDriver,
+    StreamDriver,
+    StreamMonitor,
+    StreamPorts,
+    UndefinedError,
+    read,
+)
+
+
+class FakePort:
+    """A port that reads as bits, and remembers what was written to it."""
+
+    def __init__(self) -> None:
+        self.bits = "z"
+        self.written: list[int] = []
+
+    @property
+    def value(self) -> object:
+        return self.bits
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self.bits = f"{value:b}"
+        self.written.append(value)
+
+
+class FakeStream:
+    def __init__(self) -> None:
+        self.data, self.valid, self.ready, self.last = (FakePort() for _ in range(4))
+
+    def ports(self, has_last: bool = True) -> StreamPorts:
+        return StreamPorts(self.data, self.valid, self.ready, self.last if has_last else None)
+
+
+def watch(*cycles: str, has_last: bool = True) -> tuple[list[list[int]], list[str]]:
+    """Frames of two beats, and violations, in cycles of the bits of data, valid, ready, last."""
+    stream = FakeStream()
+    frames: list[list[int]] = []
+    violations: list[str] = []
+    beat = BeatFormat(1, 4, False, has_last)
+    monitor = StreamMonitor("C1", stream.ports(has_last), beat, 2, frames.append, violations.append)
+    for cycle in cycles:
+        names = (stream.data, stream.valid, stream.ready, stream.last)
+        for port, bits in zip(names, cycle.split(), strict=True):
+            port.bits = bits
+        monitor.clock()
+    return frames, violations
+
+
+def test_a_stream_by_the_rules() -> None:
+    stalled = ["0101 0 1 1", "0101 1 0 0", "0101 1 0 0", "0101 1 1 0"]
+    assert watch(*stalled, "0110 1 1 1", "0111 1 1 0", "1000 1 1 1") == ([[5, 6], [7, 8]], [])
+    assert watch("0101 1 1 1", "0110 1 1 0", has_last=False) == ([[5, 6]], [])
+
+
+@pytest.mark.parametrize(
+    ("cycles", "message"),
+    [
+        (["0101 1 0 0", "0101 0 0 0"], "C1: valid was dropped before the beat was taken"),
+        (
+            ["0101 1 0 0", "0111 1 1 0"],
+            "C1: the payload changed before it was taken: (5, False), (7, False)",
+        ),
+        (
+            ["0101 1 0 0", "0101 1 1 1"],
+            "C1: the payload changed before it was taken: (5, False), (5, True)",
+        ),
+        (["0101 1 1 1"], "C1: last is set on beat 1 of 2 of a frame"),
+        (["0101 1 1 0", "0101 1 1 0"], "C1: last is missing on beat 2 of 2 of a frame"),
+        (["0x01 1 1 0"], "C1: undefined bits: 0x01"),
+        (["0001 x 1 0"], "C1: undefined bits: x"),
+        (["0001 1 z 0"], "C1: undefined bits: z"),
+    ],
+)
+def test_each_broken_rule_is_named(cycles: list[str], message: str) -> None:
+    assert message in watch(*cycles)[1]
+
+
+def test_undefined_data_that_nobody_offers_is_no_matter() -> None:
+    assert watch("xxxx 0 1 x") == ([], [])
+
+
+def test_a_restart_forgets_the_frame_under_way() -> None:
+    stream = FakeStream()
+    frames: list[list[int]] = []
+    violations: list[str] = []
+    monitor = StreamMonitor(
+        "C1", stream.ports(), BeatFormat(1, 4, False), 1, frames.append, violations.append
+    )
+    stream.data.bits, stream.valid.bits, stream.ready.bits, stream.last.bits = "1", "1", "0", "1"
+    monitor.clock()
+    assert monitor.waiting
+    monitor.restart()
+    stream.valid.bits = "0"
+    monitor.clock()
+    assert not violations and not monitor.waiting
+
+
+def test_the_driver_keeps_what_it_offers_until_it_is_taken() -> None:
+    stream = FakeStream()
+    driver = StreamDriver(stream.ports())
+    driver.start([(5, False), (6, True)], iter([True, False, True, False]))
+    offered = []
+    for ready in "0010101":
+        stream.ready.bits = ready
+        driver.clock()
+        offered.append(f"{stream.valid.bits} {stream.data.bits} {stream.last.bits}")
+    assert offered == ["0 0 0", "1 101 0", "0 101 0", "1 110 1", "0 110 1", "0 110 1", "0 110 1"]
+    assert driver.taken == 2
+
+
+def test_the_sink_pauses_and_stops_at_the_end_of_the_pattern() -> None:
+    stream = FakeStream()
+    sink = ReadyDriver(stream.ports())
+    sink.start(iter([False, False, True, False]))
+    shown = []
+    for _ in range(6):
+        sink.clock()
+        shown.append(stream.ready.bits)
+    assert "".join(shown) == "110100"
+    # A write costs time: only changes are written.
+    assert stream.ready.written == [0, 1, 0, 1, 0]
+
+
+def test_reading() -> None:
+    port = FakePort()
+    port.bits = "1101"
+    assert read(port) == 13
+    port.bits = "1x01"
+    with pytest.raises(UndefinedError, match="1x01"):
+        read(port)
+
+
+def test_a_concatenation_reads_the_first_port_as_the_highest() -> None:
+    high, low = FakePort(), FakePort()
+    high.bits, low.bits = "1", "01"
+    both = Concatenation((high, low))
+    assert read(both) == 5
+    with pytest.raises(NotImplementedError):
+        both.value = 1
+
+
+def test_pauses_are_asked_only_while_a_beat_waits() -> None:
+    driver = StreamDriver(FakeStream().ports())
+    driver.start([], itertools.repeat(False))
+    assert not driver.clock()

@@ -1,0 +1,217 @@
+# amaranth: UnusedElaboratable=no
+"""The unit bench sees what is wrong with a unit. One build has every fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from hw.stream import beat_stream
+from sim.packing import BeatFormat
+from sim.simulators import Simulator
+from sim.unit_bench import Integers, UnitBenchReport, run_unit_bench
+from tests.sim.tools import either_simulator, need
+
+LANES = 2
+SHAPE = (3, 2, 4)
+BEATS = 12
+FRAMES = 3
+PATIENCE = 300
+SCENARIOS = 14
+
+FAULTS = (
+    "none",
+    "wrong when full",
+    "valid waits",
+    "valid drops",
+    "payload changes",
+    "last early",
+    "reset forgotten",
+    "beat lost",
+    "beat too many",
+    "stops",
+    "ready path",
+    "valid path",
+    "payload path",
+)
+
+
+class Invert(wiring.Component):
+    """Every value's bits inverted, through a FIFO.
+
+    The first value after a reset chooses a fault, by its position in `FAULTS`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"i": In(beat_stream(signed(8), LANES)), "o": Out(beat_stream(signed(8), LANES))}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=8 * LANES, depth=4)
+        fault = self._fault(m)
+        taken, total = Signal(), Signal(16)
+        beat, kept = Signal(range(BEATS)), Signal(range(BEATS), reset_less=True)
+        waited, frame_ended, bypass = Signal(), Signal(), Signal()
+        inverted = ~self.i.payload.data
+        m.d.comb += [
+            taken.eq(self.o.valid & self.o.ready),
+            self.i.ready.eq(fifo.w_rdy),
+            fifo.w_data.eq(inverted ^ (fault["wrong when full"] & (fifo.level == 3))),
+            fifo.w_en.eq(self.i.valid & self.i.ready),
+            self.o.valid.eq(fifo.r_rdy),
+            self.o.payload.data.eq(Mux(bypass, inverted, fifo.r_data)),
+            self.o.payload.last.eq(beat == BEATS - 1),
+            fifo.r_en.eq(taken & ~bypass),
+        ]
+        m.d.sync += [
+            waited.eq(self.o.valid & ~self.o.ready),
+            frame_ended.eq(self.i.valid & self.i.ready & self.i.payload.last),
+        ]
+        with m.If(taken):
+            m.d.sync += total.eq(total + 1)
+            for counter in (beat, kept):
+                m.d.sync += counter.eq(Mux(counter == BEATS - 1, 0, counter + 1))
+
+        with m.If(fault["valid waits"]):
+            m.d.comb += self.o.valid.eq(fifo.r_rdy & self.o.ready)
+        with m.If(fault["valid drops"]):
+            m.d.comb += self.o.valid.eq(fifo.r_rdy & ~waited)
+        with m.If(fault["payload changes"]):
+            m.d.comb += self.o.payload.data.eq(fifo.r_data ^ waited)
+        with m.If(fault["last early"]):
+            m.d.comb += self.o.payload.last.eq(beat == BEATS - 2)
+        with m.If(fault["reset forgotten"]):
+            m.d.comb += self.o.payload.last.eq(kept == BEATS - 1)
+        with m.If(fault["beat lost"] & frame_ended):
+            m.d.comb += fifo.w_en.eq(0)
+        with m.If(fault["beat too many"] & (total == FRAMES * BEATS)):
+            m.d.comb += self.o.valid.eq(1)
+        with m.If(fault["stops"] & (total == BEATS + 5)):
+            m.d.comb += self.o.valid.eq(0)
+        with m.If(fault["ready path"]):
+            m.d.comb += self.i.ready.eq(fifo.w_rdy & (self.o.ready | (fifo.level == 0)))
+        path = fault["valid path"] | (fault["payload path"] & self.i.payload.data[0])
+        m.d.comb += bypass.eq(path & ~fifo.r_rdy & self.i.valid)
+        with m.If(bypass):
+            m.d.comb += [self.o.valid.eq(1), fifo.w_en.eq(~self.o.ready)]
+        return m
+
+    def _fault(self, m: Module) -> dict[str, Signal]:
+        chosen, begun = Signal(8), Signal()
+        with m.If(self.i.valid & self.i.ready & ~begun):
+            m.d.sync += [chosen.eq(self.i.payload.data[:8]), begun.eq(1)]
+        signals = {}
+        for number, name in enumerate(FAULTS):
+            signals[name] = Signal(name=name.replace(" ", "_"))
+            m.d.comb += signals[name].eq(begun & (chosen == number))
+        return signals
+
+
+def run(fault: str, simulator: Simulator = "icarus") -> UnitBenchReport:
+    need(simulator)
+    frames = np.random.default_rng(7).integers(-128, 128, (FRAMES, *SHAPE))
+    frames[0, 0, 0, 0] = FAULTS.index(fault)
+    frames[1, 1, 0, :2] = -128, 127
+    return run_unit_bench(
+        Invert(), frames, ~frames, simulator=simulator, seed=3, name="invert", patience=PATIENCE
+    )
+
+
+@either_simulator
+def test_a_unit_without_fault_passes(simulator: Simulator) -> None:
+    report = run("none", simulator)
+    report.require_passed()
+    assert len(report.scenarios) == len(set(report.scenarios)) == SCENARIOS
+    assert (report.interval_cycles, report.latency_cycles) == (BEATS, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "scenario", "message"),
+    [
+        ("wrong when full", "idle none, backpressure cyclic", "values differ, the first in image"),
+        ("valid waits", "ready held low", "invert: valid waits for ready"),
+        ("valid drops", "idle none, backpressure cyclic", "invert: valid was dropped"),
+        ("payload changes", "idle none, backpressure cyclic", "invert: the payload changed"),
+        ("last early", "idle none, backpressure none", "invert: last is set on beat 11 of 12"),
+        ("reset forgotten", "reset in mid-frame, 1", "invert: last is"),
+        ("beat lost", "idle none, backpressure none", "image 1, row 0, column 0, channel 0"),
+        ("beat too many", "idle none, backpressure none", "invert: a beat more than was expected"),
+        ("stops", "idle none, backpressure none", "1 of 3 frames out and 10 values of the next"),
+        ("ready path", "combinational paths", "path leads from o.ready to i.ready"),
+        ("valid path", "combinational paths", "path leads from i.valid to o.valid"),
+        ("payload path", "combinational paths", "path leads from i.payload to o.valid"),
+    ],
+)
+def test_a_fault_is_found_and_named(fault: str, scenario: str, message: str) -> None:
+    report = run(fault)
+    assert report.scenarios[-1] == scenario
+    assert message in "; ".join(report.failures)
+    with pytest.raises(AssertionError, match=f"^{scenario}: "):
+        report.require_passed()
+
+
+def test_an_altered_expectation_is_seen() -> None:
+    need("icarus")
+    frames = np.zeros((FRAMES, *SHAPE), np.int64)
+    expected = ~frames
+    expected[2, 1, 0, 3] = 5
+    report = run_unit_bench(Invert(), frames, expected, simulator="icarus", seed=1, name="invert")
+    place = "image 2, row 1, column 0, channel 3: expected 5, found -1"
+    assert report.failures == (f"invert: 1 of 24 values differ, the first in {place}",)
+
+
+class Swap(wiring.Component):
+    """A stream of plain bits: two lanes change places."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"i": In(stream.Signature(unsigned(10))), "o": Out(stream.Signature(unsigned(10)))}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=10, depth=2)
+        m.d.comb += [
+            fifo.w_data.eq(Cat(self.i.payload[5:], self.i.payload[:5])),
+            fifo.w_en.eq(self.i.valid),
+            self.i.ready.eq(fifo.w_rdy),
+            self.o.payload.eq(fifo.r_data),
+            self.o.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.o.ready),
+        ]
+        return m
+
+
+def test_a_stream_that_is_not_of_beats_needs_its_format() -> None:
+    need("icarus")
+    frames = np.random.default_rng(1).integers(-16, 16, (2, 1, 6, 2))
+    expected: Integers = frames[..., ::-1]
+    with pytest.raises(ValueError, match="i: the format of a beat must be given"):
+        run_unit_bench(Swap(), frames, expected, simulator="icarus", seed=1)
+    beat = BeatFormat(2, 5, True, has_last=False)
+    run_unit_bench(
+        Swap(),
+        frames,
+        expected,
+        simulator="icarus",
+        seed=1,
+        input_format=beat,
+        output_format=beat,
+    ).require_passed()
+
+
+def test_frames_that_are_not_whole_beats_are_refused() -> None:
+    frames = np.zeros((2, 1, 1, 3), np.int64)
+    with pytest.raises(ValueError, match=r"invert: input frames must .* beats of 2 values"):
+        run_unit_bench(Invert(), frames, frames, simulator="icarus", seed=1, name="invert")
+    frames = np.zeros((2, 1, 1, 4), np.int64)
+    with pytest.raises(ValueError, match="2 frames go in, but 1 are expected"):
+        run_unit_bench(Invert(), frames, frames[:1], simulator="icarus", seed=1)
