@@ -1,0 +1,88 @@
+# `make help` lists the targets. Everything is installed into .venv, from PyPI.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+# Processes that run tests; the suite needs no more than two.
+JOBS ?= 2
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+FINISHED := $(VENV)/.installed
+
+# What a missing program is installed with on this machine.
+INSTALL := $(shell for p in apt-get dnf brew; do command -v $$p >/dev/null && echo $$p && break; done)
+ifeq ($(INSTALL),dnf)
+  INSTALL := sudo dnf install
+  PYTHON_PACKAGE := python3
+  VENV_PACKAGE := python3
+  COMPILER_PACKAGE := gcc-c++
+  LIBPYTHON_PACKAGE := python3-libs
+else ifeq ($(INSTALL),brew)
+  INSTALL := brew install
+  PYTHON_PACKAGE := python3
+  VENV_PACKAGE := python3
+  COMPILER_PACKAGE := gcc
+  LIBPYTHON_PACKAGE := python3
+else
+  INSTALL := sudo apt-get install
+  PYTHON_PACKAGE := python3
+  VENV_PACKAGE = $(notdir $(PYTHON))-venv
+  COMPILER_PACKAGE := g++
+  LIBPYTHON_PACKAGE = libpython$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+
+# $(call need,test,what,package): stops with the command that installs what is missing.
+need = $(1) >/dev/null 2>&1 || \
+	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
+
+.PHONY: help run test test-long test-train bench lint format clean machine
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: $(FINISHED) ## LeNet-5 from trained weights to bit-exact RTL (arguments: make run ARGS="--images 10")
+	$(BIN)/systolith run $(ARGS)
+
+test: lint $(FINISHED)-test ## lint, types and the tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-long: $(FINISHED)-test ## 100 random networks through the whole path
+	$(BIN)/python -m pytest -n $(JOBS) -m long
+
+test-train: $(FINISHED)-train ## the tests of training (installs PyTorch)
+	$(BIN)/python -m pytest -m training
+
+bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
+	$(BIN)/python -m scripts.bench
+
+lint: $(FINISHED)-test ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(FINISHED)-test ## lets ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## removes .venv, caches and what `make run` wrote
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis systolith-out build dist
+	find golden hw sim scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(FINISHED): EXTRAS :=
+$(FINISHED)-test: EXTRAS := [test]
+$(FINISHED)-train: EXTRAS := [test,train]
+
+$(FINISHED) $(FINISHED)-test $(FINISHED)-train: pyproject.toml constraints.txt | machine
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable ".$(EXTRAS)"
+	@$(call need,$(BIN)/python -m find_libpython | grep .,the shared library of Python,$(LIBPYTHON_PACKAGE))
+	@touch $@
+
+machine:
+	@$(call need,test -n "$(PYTHON)",Python 3.11 or newer,$(PYTHON_PACKAGE))
+	@$(call need,$(PYTHON) -c "import ensurepip; import venv",Python's venv,$(VENV_PACKAGE))
+	@$(call need,command -v perl,perl,perl)
+	@$(call need,command -v g++,a C++ compiler (g++),$(COMPILER_PACKAGE))

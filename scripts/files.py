@@ -1,0 +1,46 @@
+"""Files and folders to write, checked before any work is done for them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+
+def require_file(path: Path) -> None:
+    """Refuse a file that could not be written.
+
+    Raises
+    ------
+    OSError
+        If it is a folder, or its folder is missing or cannot be written.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "cannot be written: it is a folder", str(path))
+    _require_writable(path.parent, path)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a folder that could neither be written nor made.
+
+    Raises
+    ------
+    OSError
+        If it, or the nearest folder above it that exists, is a file or cannot be written.
+    """
+    nearest = path
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    _require_writable(nearest, path)
+
+
+def _require_writable(folder: Path, wanted: Path) -> None:
+    if not folder.exists():
+        reason = f"there is no folder {folder}"
+    elif not folder.is_dir():
+        reason = f"{folder} is not a folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        reason = f"the folder {folder} is not writable"
+    else:
+        return
+    raise OSError(errno.EACCES, f"cannot be written: {reason}", str(wanted))

@@ -1,0 +1,127 @@
+"""The command `systolith`: its subcommands, and the one place where errors become exit statuses."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from importlib import metadata
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from scripts.compare import compare
+from scripts.describe import describe
+from scripts.evaluate import evaluate
+from scripts.generate import generate
+from scripts.quantize import quantize
+from scripts.run import run
+from scripts.simulate import simulate
+from scripts.train import train
+
+
+class Status(IntEnum):
+    """What the process ends with."""
+
+    DONE = 0
+    CHECK_FAILED = 1
+    BAD_INPUT = 2
+    MACHINE_LACKS = 3
+    INTERRUPTED = 130
+
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (run, describe, train, quantize, evaluate, compare, generate, simulate):
+    app.command()(_command)
+
+
+@app.callback(invoke_without_command=True)
+def systolith(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    """Trained convolutional networks as bit-exact streaming systolic accelerators.
+
+    Start with [bold]systolith run[/bold]: LeNet-5 from trained weights to Verilog,
+    simulated and compared with its fixed-point model bit by bit. Or go step
+    by step:
+
+    systolith quantize lenet5 --out lenet5.npz
+    systolith evaluate lenet5.npz
+    systolith generate lenet5.npz --out lenet5-rtl
+    systolith simulate lenet5-rtl --images 100
+
+    Ends with 0: done, 1: a check failed, 2: bad input, 3: the machine lacks
+    something, 130: interrupted.
+    """
+    if version:
+        typer.echo(f"systolith {metadata.version('systolith')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: the process's own) and return its exit status.
+
+    An error is one line on standard error.
+    """
+    command = typer.main.get_command(app)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status = command.main(arguments, prog_name="systolith", standalone_mode=False)
+    except typer.TyperException as error:
+        return _fail(_usage(error), Status.BAD_INPUT)
+    except OSError as error:
+        return _fail(_os_error(error), Status.MACHINE_LACKS)
+    except MemoryError:
+        return _fail("out of memory", Status.MACHINE_LACKS)
+    except ValueError as error:
+        return _fail(str(error), Status.BAD_INPUT)
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    except RuntimeError as error:
+        # Imported here because a command that needs no simulator should start at once.
+        from sim.errors import MissingToolError, SimulationError
+
+        if isinstance(error, (MissingToolError, SimulationError)):
+            return _fail(str(error), Status.MACHINE_LACKS)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return status if isinstance(status, int) else Status.DONE
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Being terminated is being interrupted: what runs is stopped and nothing is left behind."""
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: Status) -> Status:
+    print(f"systolith: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "systolith"
+    return f"{error.format_message().rstrip('.')} (see {command} --help)"
+
+
+def _os_error(error: OSError) -> str:
+    if error.filename is None:
+        return error.strerror or str(error)
+    return f"{error.filename}: {error.strerror}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What several subcommands take; parsers whose errors name what was given and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.files import require_file, require_folder
+
+
+def whole_number(
+    option: str, low: int, high: int | None = None, or_else: str = ""
+) -> Callable[[str | int], int]:
+    """A parser of whole numbers from `low` to `high`, both included.
+
+    `or_else` is a word that is allowed too, for the error: whoever allows it looks for it first.
+    """
+    allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
+    if or_else:
+        allowed += f", or {or_else}"
+
+    def parse(given: str | int) -> int:
+        try:
+            value = int(given)
+        except ValueError:
+            value = low - 1
+        if value < low or (high is not None and value > high):
+            raise typer.BadParameter(
+                f"must be a whole number {allowed}, not {given!r}", param_hint=option
+            )
+        return value
+
+    return parse
+
+
+def one_of(option: str, *allowed: str) -> Callable[[str], str]:
+    """A parser of words."""
+
+    def parse(given: str) -> str:
+        if given not in allowed:
+            raise typer.BadParameter(
+                f"must be one of {', '.join(allowed)}, not {given!r}", param_hint=option
+            )
+        return given
+
+    return parse
+
+
+def file_to_write(option: str, *suffixes: str) -> Callable[[str | Path], Path]:
+    """A parser of a file to write: its suffix is one of `suffixes`, and it can be written."""
+
+    def parse(given: str | Path) -> Path:
+        path = Path(given)
+        if path.suffix not in suffixes:
+            raise typer.BadParameter(
+                f"must end with {' or '.join(suffixes)}, not {str(given)!r}", param_hint=option
+            )
+        require_file(path)
+        return path
+
+    return parse
+
+
+NetworkArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NETWORK",
+        help="lenet5, lenet5-sigmoid, lenet5-relu, or a file of trained weights.",
+        show_default=False,
+    ),
+]
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Images with labels: .npz, or IDX (the labels' file beside it).",
+        show_default="the 10,000 test digits",
+    ),
+]
+
+ImagesOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number("--images", 1),
+        metavar="N",
+        help="The first N images.",
+        show_default="all",
+    ),
+]
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of a table.", show_default=False)
+]
+
+
+def folder_to_write(given: str | Path) -> Path:
+    """A parser of a folder to write, which need not exist yet."""
+    path = Path(given)
+    require_folder(path)
+    return path

@@ -1,0 +1,123 @@
+"""`systolith simulate`: the generated hardware against the fixed-point model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scripts.console import print_line, print_table
+from scripts.options import DataOption, JsonOption, one_of, whole_number
+from scripts.progress import progress
+
+if TYPE_CHECKING:
+    from sim import SimulationReport
+    from sim.simulators import Simulator
+
+
+def _images(given: str | int) -> int | None:
+    return None if given == "all" else whole_number("--images", 1, or_else="all")(given)
+
+
+def simulate(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="What generate wrote.", show_default=False),
+    ],
+    data: DataOption = None,
+    images: Annotated[
+        int | None, typer.Option(parser=_images, metavar="N|all", help="The first N images.")
+    ] = 100,
+    simulator: Annotated[
+        str,
+        typer.Option(
+            parser=one_of("--simulator", "verilator", "icarus"),
+            metavar="verilator|icarus",
+            help="Icarus is some thousand times slower.",
+        ),
+    ] = "verilator",
+    layer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Compare this layer alone.", show_default="all layers"),
+    ] = None,
+    stalls: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number("--stalls", 0),
+            metavar="SEED",
+            help="Random pauses of source and sink, from this seed.",
+            show_default="none",
+        ),
+    ] = None,
+    inject_fault: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Invert one bit of one weight of this layer's hardware, to see the check fail.",
+            show_default="none",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Simulate the hardware and compare every value of every layer.
+
+    Reads nothing but DIR and the images, and writes DIR/simulation.json. Ends
+    with 1 if any value of any layer is not that of the fixed-point model, if a
+    rule of streams was broken, or if a result is missing.
+
+    [bold]Examples[/bold]
+
+    systolith simulate lenet5-rtl
+    systolith simulate lenet5-rtl --images all
+    systolith simulate lenet5-rtl --images 2 --simulator icarus --stalls 7
+    systolith simulate lenet5-rtl --inject-fault C3
+    """
+    import sim
+    from golden import load_dataset
+
+    chosen: Simulator = "icarus" if simulator == "icarus" else "verilator"
+    with progress("simulate") as shown:
+        report = sim.simulate(
+            folder,
+            images,
+            None if data is None else load_dataset(data),
+            simulator=chosen,
+            layer=layer,
+            stalls=stalls,
+            inject_fault=inject_fault,
+            progress=shown,
+        )
+    if json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        print_report(report)
+    fail_unless_exact(report)
+
+
+def print_report(report: SimulationReport) -> None:
+    """A table of layers with values compared and mismatches, and the cycles of an image."""
+    print_table(
+        f"{report.network} on {report.simulator}, images: {report.images:,}",
+        ("layer", "values compared", "mismatches"),
+        [(each.name, f"{each.values:,}", f"{each.mismatches:,}") for each in report.layers],
+    )
+    if report.fault is not None:
+        print_line("fault", report.fault)
+    if report.accuracy is not None:
+        print_line("right", f"{report.correct:,} of {report.images:,} ({report.accuracy:.2%})")
+    if report.interval_cycles is not None:
+        print_line("interval", f"{report.interval_cycles:,} cycles from one result to the next")
+    if report.latency_cycles is not None:
+        print_line("latency", f"{report.latency_cycles:,} cycles from first pixel to result")
+    if report.bit_exact:
+        print_line("bit-exact", "yes, in every layer")
+
+
+def fail_unless_exact(report: SimulationReport) -> None:
+    """End with 1, and a line on standard error, unless the report is bit-exact."""
+    if not report.bit_exact:
+        first, *more = report.failures
+        others = f" (and {len(more)} more)" if more else ""
+        typer.echo(f"systolith: {first}{others}", err=True)
+        raise typer.Exit(1)

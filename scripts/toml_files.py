@@ -1,0 +1,26 @@
+"""Reading TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from golden.errors import FileFormatError
+from golden.npz import read_bytes
+
+_MAX_BYTES = 2**20
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, or is not TOML.
+    """
+    try:
+        return tomllib.loads(read_bytes(path, _MAX_BYTES).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileFormatError(f"{path}: not TOML: {error}") from None

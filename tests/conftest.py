@@ -1,0 +1,30 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+import hypothesis
+import pytest
+
+# A deadline would make a test's result depend on what else the machine does.
+hypothesis.settings.register_profile("systolith", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("systolith")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("random networks")
+    group.addoption("--network-seed", type=int, help="of the first; by default a fresh one")
+    group.addoption("--network-count", type=int, help="how many")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.network_seed is None:
+        # Processes that pytest starts to share the tests inherit it.
+        seed = os.environ.setdefault("SYSTOLITH_NETWORK_SEED", str(secrets.randbelow(10**9)))
+        config.option.network_seed = int(seed)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"random networks: --network-seed {config.option.network_seed}"

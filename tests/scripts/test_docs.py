@@ -1,0 +1,59 @@
+"""What the documents promise is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import golden
+import hw
+import sim
+from scripts.main import main
+
+_ROOT = Path(__file__).parents[2]
+_DOCUMENTS = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *sorted(_ROOT.glob("docs/*.md"))]
+_README = _DOCUMENTS[0].read_text()
+
+
+def _commands() -> list[str]:
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", _README, re.DOTALL))
+    return re.findall(r"^systolith .*$", blocks, re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", document.read_text())
+    local = [link.partition("#")[0] for link in links if "://" not in link]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+def test_python_of_the_readme_names_what_exists() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
+    faces = {"golden": golden, "hw": hw, "sim": sim}
+    used = [
+        (node.value.id, node.attr)
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in faces
+    ]
+    assert {face for face, _ in used} == set(faces)
+    assert [use for use in used if use[1] not in faces[use[0]].__all__] == []
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_commands_of_the_readme_exist(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, command, *arguments = shlex.split(line, comments=True)
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert [word for word in arguments if word.startswith("--") and word not in text] == []
+
+
+def test_the_picture_is_xml_without_a_fixed_background() -> None:
+    picture = (_ROOT / "docs" / "flow.svg").read_text()
+    assert "prefers-color-scheme: dark" in picture
+    assert picture.lstrip().startswith("<svg")

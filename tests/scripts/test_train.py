@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.main import main
+
+
+def test_without_pytorch_it_says_how_to_get_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.train.importlib.util.find_spec", lambda name: None)
+    out = tmp_path / "t.npz"
+    assert main(["train", "lenet5", "--data", str(tmp_path), "--out", str(out)]) == 3
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "pip install 'systolith[train]'" in err
+    assert not out.exists()
