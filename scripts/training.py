@@ -385,7 +385,8 @@ def _start(model: GraphModule, recipe: Recipe, generator: torch.Generator) -> No
 
 def _criterion(output: Layer, recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
     if output.winner == "largest":
-        return functional.cross_entropy
+        cross_entropy: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy
+        return cross_entropy
 
     def maximum_a_posteriori(distances: Tensor, labels: Tensor) -> Tensor:
         """Equation 9 of the paper, with j = 10, on scaled distances."""

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from sim import simulators
 from sim.build_cache import cached, content_key
-from sim.processes import Command, run_all
+from sim.processes import run_all
 
 _LOG = "build.log"
 _SMALL_BYTES = 300_000
 # Functions of a size that the C++ compiler takes quickly, in files enough for all processors.
 _SPLIT = ("--output-split-cfuncs", "500", "--output-split", "5000")
-_RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_vpi.cpp")
+_RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+_VPI = ("verilated_vpi.cpp",)
 _DEFINES = tuple(
     f"-D{name}"
     for name in (
@@ -97,6 +98,7 @@ def build_verilator_cocotb(design: Design, optimize: bool) -> Path:
         main=cocotb.verilator_main.read_text("utf-8"),
         headers={},
         optimize=optimize,
+        runtime=(_RUNTIME, _VPI),
         link=(
             f"-L{cocotb.libraries}",
             f"-Wl,-rpath,{cocotb.libraries}",
@@ -122,6 +124,7 @@ def build_verilator_program(design: Design, main: str, headers: dict[str, str]) 
         main=main,
         headers=headers,
         optimize=True,
+        runtime=(_RUNTIME,),
         link=(),
     )
 
@@ -134,6 +137,7 @@ def _build_verilator(
     main: str,
     headers: dict[str, str],
     optimize: bool,
+    runtime: Sequence[tuple[str, ...]],
     link: Sequence[str],
 ) -> Path:
     verilator = simulators.find_verilator()
@@ -167,7 +171,9 @@ def _build_verilator(
             jobs=os.cpu_count() or 1,
         )
         objects = [Path(unit).with_suffix(".o").name for unit, _ in units]
-        linked = [*objects, *map(str, _runtime(verilator)), *link, "-pthread", "-lpthread"]
+        for group in runtime:
+            objects += _runtime(verilator, group)
+        linked = [*objects, *link, "-pthread", "-lpthread"]
         run_all([[verilator.compiler, "-o", "simulation", *linked]], log=log, cwd=folder)
         for leftover in (*folder.glob("*.o"), *folder.glob("V*"), *folder.glob("unit*.cpp")):
             leftover.unlink()
@@ -203,17 +209,18 @@ def _units(folder: Path, level: str) -> list[tuple[str, str]]:
     return units
 
 
-def _runtime(verilator: simulators.Verilator) -> list[Path]:
-    """The objects of Verilator's runtime, which are the same for every model."""
+def _runtime(verilator: simulators.Verilator, sources: tuple[str, ...]) -> list[str]:
+    """Objects of Verilator's runtime, which are the same for every model."""
 
     def build(folder: Path) -> None:
-        compiler = [verilator.compiler, *_compiler_flags(verilator), "-O1", "-c"]
-        commands: list[Command] = [[*compiler, verilator.include / name] for name in _RUNTIME]
+        compiler = [verilator.compiler, *_compiler_flags(verilator), "-O0", "-c"]
+        commands = [[*compiler, str(verilator.include / name)] for name in sources]
         run_all(commands, log=folder / _LOG, cwd=folder, jobs=os.cpu_count() or 1)
 
-    key = content_key("verilator runtime", verilator.version, *_RUNTIME)
-    folder = cached(key, "verilated.o", build).parent
-    return [folder / Path(source).with_suffix(".o").name for source in _RUNTIME]
+    objects = [Path(name).with_suffix(".o").name for name in sources]
+    key = content_key("verilator runtime", verilator.version, *sources, *_DEFINES)
+    folder = cached(key, objects[-1], build).parent
+    return [str(folder / name) for name in objects]
 
 
 def _compiler_flags(verilator: simulators.Verilator) -> tuple[str, ...]:

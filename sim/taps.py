@@ -131,7 +131,7 @@ def _patience(fixed: FixedNetwork, manifest: Manifest) -> int:
     for (layer, source, shape), entry in zip(computing, manifest.layers, strict=True):
         macs = layer.macs(source) + layer.scalings(source)
         cycles += 4 * macs // max(entry.multipliers, 1) + source.size + shape.size
-    return 10_000 + 4 * cycles
+    return 10_000 + cycles
 
 
 @dataclass(frozen=True)
