@@ -277,7 +277,8 @@ def int8_session(trained: TrainedNetwork, calibration: Array) -> onnxruntime.Inf
     try:
         with tempfile.TemporaryDirectory() as folder:
             ready, quantized = f"{folder}/ready.onnx", f"{folder}/int8.onnx"
-            quant_pre_process(onnx_model(trained), ready)
+            # Every shape is known: the symbolic pass, which wants SymPy, has nothing to add.
+            quant_pre_process(onnx_model(trained), ready, skip_symbolic_shape=True)
             quantization.quantize_static(ready, quantized, Reader())
             return _session(Path(quantized).read_bytes())
     finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts.console import print_json, print_markdown, to_json
+from scripts.files import writing
 from scripts.options import JsonOption, file_to_write
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def compare(
     if out is not None:
         markdown = out.suffix == ".md"
         text = comparison.to_markdown() if markdown else to_json(compared(comparison))
-        write_whole(out, text.encode())
+        with writing(out):
+            write_whole(out, text.encode())
     if json:
         print_json(compared(comparison))
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.console import print_markdown
+from scripts.files import writing
 from scripts.markdown import table
 from scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
 from scripts.progress import progress
@@ -71,7 +72,8 @@ def evaluate(
         report = golden.evaluate(loaded, dataset, images, shown)
     if out is not None:
         text = to_markdown(report) if out.suffix == ".md" else report.to_json()
-        write_whole(out, text.encode())
+        with writing(out):
+            write_whole(out, text.encode())
     if json:
         typer.echo(report.to_json(), nl=False)
     else:

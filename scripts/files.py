@@ -1,9 +1,11 @@
-"""Files and folders to write, checked before any work is done for them."""
+"""Files and folders to write: checked before any work is done for them, and named if that fails."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -32,6 +34,17 @@ def require_folder(path: Path) -> None:
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
     _require_writable(nearest, path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let an error of the system name `path`, and not some temporary file beside it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from None
 
 
 def _require_writable(folder: Path, wanted: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scripts.console import print_table
+from scripts.files import writing
 from scripts.options import folder_to_write
 from scripts.progress import progress
 
@@ -55,7 +56,7 @@ def generate(
 
     network = golden.QuantizedNetwork.load(quantized)
     folding = None if plan is None else hw.load_plan(plan, network.fixed.network)
-    with progress("generate"):
+    with progress("generate"), writing(out):
         manifest = hw.generate(network, out, folding)
     print_table(
         network.name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scripts.files import writing
 from scripts.options import NetworkArgument, file_to_write, whole_number
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def quantize(
     settings = read_settings(config, {k: v for k, v in options.items() if v is not None})
     trained = golden.load_network(network)
     quantized = golden.quantize(trained, calibration_images(), settings)
-    quantized.save(out)
+    with writing(out):
+        quantized.save(out)
     typer.echo(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")
 
 

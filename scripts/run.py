@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.console import console, print_line
+from scripts.files import writing
 from scripts.options import folder_to_write, whole_number
 from scripts.progress import Report, progress
 from scripts.quantize import calibration_images
@@ -104,7 +105,8 @@ class Flow:
         self.trained = golden.load_network(self.name)
         self.quantized = golden.quantize(self.trained, calibration_images())
         path = self.folder / f"{self.name}.npz"
-        self.quantized.save(path)
+        with writing(path):
+            self.quantized.save(path)
         settings = self.quantized.settings.default
         return path, (
             f"weights of {settings.weight_bits} bits, feature maps of {settings.activation_bits}"
@@ -126,14 +128,16 @@ class Flow:
 
         self.accuracy = golden.evaluate(network, golden.test_digits(), progress=shown)
         path = self.folder / file
-        self.accuracy.save(path)
+        with writing(path):
+            self.accuracy.save(path)
         return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} digits right"
 
     def generate(self, _: Report) -> tuple[Path, str]:
         """Verilog."""
         import hw
 
-        self.manifest = hw.generate(self.quantized, self.hardware)
+        with writing(self.hardware):
+            self.manifest = hw.generate(self.quantized, self.hardware)
         path = self.hardware / self.manifest.files.verilog
         return path, f"{self.manifest.multipliers} multipliers"
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.files import writing
 from scripts.options import file_to_write, whole_number
 from scripts.progress import progress
 
@@ -70,5 +71,6 @@ def train(
         trained = training.train(
             network, data, seed, lambda state: report(state.epoch, state.epochs)
         )
-    trained.save(out)
+    with writing(out):
+        trained.save(out)
     typer.echo(f"{out}: {trained.name}, sha256 {trained.sha256}")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from scripts.files import require_file, require_folder
+from scripts.files import require_file, require_folder, writing
 
 
 def test_what_can_be_written_passes_and_stays_unwritten(tmp_path: Path) -> None:
@@ -41,3 +42,14 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="is not a folder"):
         require_folder(tmp_path / "file")
+
+
+def test_an_error_names_what_was_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot be written: disk full") as caught, writing(tmp_path):
+        raise OSError(errno.ENOSPC, "disk full", ".some.tmp")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+
+
+def test_an_error_that_is_not_the_systems_stays(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^Yosys failed$"), writing(tmp_path):
+        raise OSError("Yosys failed")
