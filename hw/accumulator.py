@@ -18,19 +18,30 @@ from hw.stream import beat_stream
 
 
 def banks_needed(schedule: Schedule, lanes: int, latency: int) -> int:
-    """Windows to have room for so that the array never waits for a consumer that is always ready.
+    """Groups to have room for so that the array never waits for a consumer that is always ready.
 
+    The least such number, unless the drain is the slower: then the least at which that never waits.
     `latency` is the number of cycles from the issue of a step to its sum in column 0.
     """
-    beats = schedule.outputs // lanes
-    steps = len(schedule.steps)
+    beats = [outputs // lanes for outputs in schedule.groups]
+    steps = schedule.group_steps
     if schedule.sparse:
         finished = steps - 1 + latency + schedule.columns
     else:
         finished = steps - schedule.folds[-1] + latency + _first_drainable(schedule, lanes)
+    # Array and drain keep this pace, but for the last group, which may have fewer beats than steps:
+    # for what it needs more, all groups but the first may have to begin earlier.
+    pace = max(steps, beats[0])
+    interval = max(len(schedule.steps), sum(beats))
+    spare = interval - len(schedule.steps)
+    begun = [min(group * pace, group * steps + spare) for group in range(len(beats))]
     # The bank is taken with the first step, and free in the cycle after the last beat was read.
-    occupied = finished + 1 + beats
-    return max(2, -(-occupied // max(steps, beats)))
+    freed = [group * pace + finished + 1 + beats[group] for group in range(len(beats))]
+    # At the beginning of each group: those of its frame and all before that are not yet free.
+    return max(
+        sum(-(-(free - begin) // interval) for free in freed) - (len(beats) - 1 - group)
+        for group, begin in enumerate(begun)
+    )
 
 
 def _first_drainable(schedule: Schedule, lanes: int) -> int:
@@ -115,7 +126,7 @@ class _Accumulators(wiring.Component):
     lanes
         Sums a beat; divides `schedule.lanes_unit`.
     banks
-        Windows that there is room for.
+        Groups (`Schedule.groups`) that there is room for.
     windows
         Windows a frame.
 
@@ -151,14 +162,16 @@ class _Accumulators(wiring.Component):
         )
 
     def _add_drain(self, m: Module, sources: int, slots: int) -> Drain:
+        groups = self.schedule.groups
         m.submodules.drain = drain = Drain(
             sources=sources,
             slots=slots,
             banks=self.banks,
             sum_shape=self.sum_shape,
             lanes=self.lanes,
-            beats=self.schedule.outputs // self.lanes,
-            windows=self.windows,
+            beats=groups[0] // self.lanes,
+            final_beats=groups[-1] // self.lanes,
+            groups=self.windows * len(groups),
         )
         m.d.comb += self.released.eq(drain.released)
         wiring.connect(m, drain.o, wiring.flipped(self.o))
@@ -166,9 +179,11 @@ class _Accumulators(wiring.Component):
 
 
 class ColumnAccumulators(_Accumulators):
-    """One accumulator a column, with a sum for each fold: for dense connections.
+    """One accumulator a column, with a sum for each fold of a group: for dense connections.
 
-    The control of a step goes from column to column with the wavefront.
+    The control of a step goes from column to column with the wavefront. A group's first beat is
+    read `_first_drainable + 1` cycles after the `valid` of the first step of its last chunk, or
+    when the drain is through with the group before.
     """
 
     def elaborate(self, platform: Any) -> Module:

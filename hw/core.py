@@ -23,10 +23,19 @@ from hw.weight_memory import WeightMemory
 class SystolicCore(wiring.Component):
     """Chunks of windows in, accumulators out, without their bias.
 
-    A step is issued in each cycle with a chunk, and none ever stalls after that: a window is only
-    begun when there is room for its accumulators. There is room for so many that the array never
-    waits for a consumer that is always ready, unless the drain is the slower: windows follow each
-    other every `max(steps, outputs / lanes)` cycles.
+    A step is issued in each cycle with a chunk, and none ever stalls after that: a group of outputs
+    (`Schedule.groups`: a window, or a fold of it) is only begun when there is a bank of
+    accumulators for it. There are so many that the array never waits for a consumer that is always
+    ready, unless the drain is the slower: windows follow each other every
+    `max(steps, outputs / lanes)` cycles.
+
+    A step is issued in the cycle in which its chunk is offered, and a chunk is taken with its last
+    step. With dense connections, of a group whose last chunk has its first step issued in cycle
+    `t`, the first beat is read from the accumulators in cycle `t + latency + columns -
+    columns / lanes + 1`, or in the cycle after the last beat of the group before, whichever is
+    later; `latency` is that of weights and array together. A beat is offered in the cycle after it
+    was read, and the next one can be read in the cycle in which it is taken. The bank is free for a
+    first step in the cycle after the group's last beat was read.
 
     Parameters
     ----------
@@ -40,8 +49,9 @@ class SystolicCore(wiring.Component):
     Members
     -------
     i : In(stream)
-        For every window, the chunks of the schedule in order, row 0 in the lowest bits. A chunk is
-        taken with the last of its folds.
+        For every window, the chunks of the schedule's steps in order, row 0 in the lowest bits: in
+        the order "inputs" each once, taken with the last of its folds; in the order "outputs" all
+        of them for each fold, one taken a step.
     o : Out(beat_stream(signed(layer.accumulator_bits), lanes))
         Accumulators, wrapped to their width; `last` with the final beat of a frame.
 
@@ -105,18 +115,24 @@ class SystolicCore(wiring.Component):
             m.d.comb += getattr(accumulators, name).eq(getattr(array, name))
 
         step = Signal(range(len(schedule.steps)))
+        group_step = step
+        if len(schedule.groups) > 1:
+            group_step = Signal(range(schedule.group_steps))
+        begins_group = group_step == 0
         free = Signal(range(banks + 1), init=banks)
         may_issue = Signal()
         issue = Signal()
         m.d.comb += [
-            may_issue.eq((step != 0) | (free != 0)),
+            may_issue.eq(~begins_group | (free != 0)),
             issue.eq(self.i.valid & may_issue),
             self.i.ready.eq(may_issue & self._last_fold(m, step, issue)),
             memory.step.eq(step),
         ]
         with m.If(issue):
             count(m, step, len(schedule.steps))
-        m.d.sync += free.eq(free - (issue & (step == 0)) + accumulators.released)
+            if group_step is not step:
+                count(m, group_step, schedule.group_steps)
+        m.d.sync += free.eq(free - (issue & begins_group) + accumulators.released)
 
         inputs: Value = self.i.payload
         for stage in range(memory.latency):

@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import FixedLayer
+from hw.chunk_store import ChunkStore
 from hw.chunker import Chunker
 from hw.core import SystolicCore
 from hw.errors import UnitError
@@ -21,7 +22,7 @@ from hw.stream import beat_stream
 
 
 class WholeInputUnit(wiring.Component):
-    """A chunker, a systolic core and a requantizer.
+    """A chunker, a systolic core and a requantizer; in the order "outputs" a store before the core.
 
     Cycles a frame, both sides always ready: the largest of the chunker's (the input's beats; see
     there), `ceil(inputs / rows) * ceil(outputs / columns)` and the output's beats. Frames overlap.
@@ -66,6 +67,13 @@ class WholeInputUnit(wiring.Component):
             rows=schedule.rows,
             input_lanes=input_lanes,
         )
+        self.store = None
+        if schedule.order == "outputs":
+            self.store = ChunkStore(
+                schedule.rows * layer.input_format.bits,
+                chunks=len(schedule.chunks),
+                passes=len(schedule.groups),
+            )
         self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
         self.multipliers = self.core.multipliers
         super().__init__(
@@ -81,7 +89,12 @@ class WholeInputUnit(wiring.Component):
         m.submodules.core = self.core
         m.submodules.requantizer = self.requantizer
         wiring.connect(m, wiring.flipped(self.i), self.chunker.i)
-        wiring.connect(m, self.chunker.o, self.core.i)
+        if self.store is None:
+            wiring.connect(m, self.chunker.o, self.core.i)
+        else:
+            m.submodules.store = self.store
+            wiring.connect(m, self.chunker.o, self.store.i)
+            wiring.connect(m, self.store.o, self.core.i)
         wiring.connect(m, self.core.o, self.requantizer.i)
         wiring.connect(m, self.requantizer.o, wiring.flipped(self.o))
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -14,34 +14,38 @@ from hw.stream import beat_stream
 
 
 class Drain(wiring.Component):
-    """Reads the sums of each finished window, in order of their channels, and frees its bank.
+    """Reads the sums of each finished group, in order of their channels, and frees its bank.
 
-    `sources` memories are looked at in parallel, `lanes` of them a beat; slot after slot, until a
-    window has given `beats`. A beat a cycle; the first is offered two cycles after `finished`.
+    A group is what is finished together: the outputs of a window, or some of them. `sources`
+    memories are looked at in parallel, `lanes` of them a beat; slot after slot, until a group has
+    given its beats. A beat a cycle; the first is read in the cycle after `finished`, or after the
+    last one of the group before, and offered in the cycle after that.
 
     Parameters
     ----------
     sources, slots, banks
-        Memories; sums of a window in each; windows that each has room for.
+        Memories; sums of a group in each; groups that each has room for.
     sum_shape
         The shape of a sum.
     lanes
         Sums a beat; divides `sources`.
     beats
-        Beats a window.
-    windows
-        Windows a frame, the last of which ends with `last`.
+        Beats a group.
+    final_beats
+        Beats of a frame's final group.
+    groups
+        Groups a frame, the last of which ends with `last`.
 
     Members
     -------
     finished
-        One more window can be read from the next cycle on, a beat a cycle.
+        One more group can be read from the next cycle on, a beat a cycle.
     slot, bank
         What to look at.
     value_0, value_1, ...
         The sums that stand there, in the same cycle.
     released
-        The oldest window's bank is free from the next cycle on.
+        The oldest group's last beat is read: its bank is free from the next cycle on.
     o
         The sums.
     """
@@ -55,13 +59,15 @@ class Drain(wiring.Component):
         sum_shape: Shape,
         lanes: int,
         beats: int,
-        windows: int,
+        final_beats: int,
+        groups: int,
     ) -> None:
-        self.groups = sources // lanes
+        self.places = sources // lanes
         self.banks = banks
         self.lanes = lanes
         self.beats = beats
-        self.windows = windows
+        self.final_beats = final_beats
+        self.groups = groups
         super().__init__(
             {
                 "finished": In(1),
@@ -76,35 +82,43 @@ class Drain(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         waiting = Signal(range(self.banks + 1))
+        place = Signal(range(self.places))
         group = Signal(range(self.groups))
-        window = Signal(range(self.windows))
-        last_slot, last_group = divmod(self.beats - 1, self.groups)
+        final = group == self.groups - 1
+
+        def at(beat: int) -> Value:
+            slot, where = divmod(beat, self.places)
+            return (self.slot == slot) & (place == where)
+
+        at_end = at(self.beats - 1)
+        if self.final_beats != self.beats:
+            at_end = Mux(final, at(self.final_beats - 1), at_end)
 
         read = Signal()
         m.d.comb += [
             read.eq((waiting != 0) & (~self.o.valid | self.o.ready)),
-            self.released.eq(read & (self.slot == last_slot) & (group == last_group)),
+            self.released.eq(read & at_end),
         ]
         m.d.sync += waiting.eq(waiting + self.finished - self.released)
         with m.If(self.released):
-            m.d.sync += [group.eq(0), self.slot.eq(0)]
+            m.d.sync += [place.eq(0), self.slot.eq(0)]
             count(m, self.bank, self.banks)
-            count(m, window, self.windows)
-        with m.Elif(read):
             count(m, group, self.groups)
-            with m.If(group == self.groups - 1):
+        with m.Elif(read):
+            count(m, place, self.places)
+            with m.If(place == self.places - 1):
                 m.d.sync += self.slot.eq(self.slot + 1)
 
         with m.If(read):
-            with m.Switch(group):
-                for number in range(self.groups):
+            with m.Switch(place):
+                for number in range(self.places):
                     channels = range(number * self.lanes, (number + 1) * self.lanes)
                     with m.Case(number):
                         sums = Cat(getattr(self, f"value_{channel}") for channel in channels)
                         m.d.sync += self.o.payload.data.eq(sums)
             m.d.sync += [
                 self.o.valid.eq(1),
-                self.o.payload.last.eq(self.released & (window == self.windows - 1)),
+                self.o.payload.last.eq(self.released & final),
             ]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -6,24 +6,28 @@
     columns = 3
     lanes = 3
 
+    [layers.F6]
+    order = "outputs"
+
 Keys that are left out, and layers that are, have the smallest value (`hw.folding.Folding`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 from golden import npz
 from golden.fixed_network import FixedNetwork
 from golden.graph import Network
 from hw.accelerator import Accelerator, AcceleratorError
 from hw.errors import UnitError
-from hw.folding import Folding, Plan
+from hw.folding import Folding, Order, Plan
 
 MAX_SIZE = 4096
 """The largest number in a plan file."""
@@ -46,7 +50,8 @@ def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
     FileFormatError
         There is no such file.
     PlanError
-        It is not TOML, or names a layer or a key that does not exist, or a size that cannot be.
+        It is not TOML, or names a layer or a key that does not exist, or a size or an order that
+        cannot be.
     """
     content = npz.read_bytes(path, _MAX_BYTES)
     try:
@@ -59,7 +64,8 @@ def plan_to_toml(plan: Plan) -> str:
     """The text of a plan file, complete: `load_plan` gives the same plan."""
     return "\n".join(
         "\n".join(
-            [f"[layers.{name}]"] + [f"{key} = {value}" for key, value in asdict(folding).items()]
+            [f"[layers.{name}]"]
+            + [f"{key} = {json.dumps(value)}" for key, value in asdict(folding).items()]
         )
         + "\n"
         for name, folding in plan.items()
@@ -106,15 +112,19 @@ def _parse(text: str, network: Network) -> Plan:
 
 
 def _folding(where: str, table: Any) -> Folding:
-    sizes = _table(where, table)
-    for key, value in sizes.items():
+    values = _table(where, table)
+    for key, value in values.items():
         if key not in _KEYS:
             raise PlanError(f"{where}.{key} is unknown: allowed are {', '.join(_KEYS)}")
-        if type(value) is not int or not 1 <= value <= MAX_SIZE:
+        if key == "order":
+            if value not in get_args(Order):
+                allowed = " or ".join(map(repr, get_args(Order)))
+                raise PlanError(f"{where}.order must be {allowed}, not {value!r}")
+        elif type(value) is not int or not 1 <= value <= MAX_SIZE:
             raise PlanError(
                 f"{where}.{key} must be a whole number from 1 to {MAX_SIZE}, not {value!r}"
             )
-    return Folding(**sizes)
+    return Folding(**values)
 
 
 def _table(where: str, value: Any) -> Mapping[str, Any]:

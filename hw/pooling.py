@@ -298,12 +298,12 @@ class AveragePooling(wiring.Component):
 
 
 def require_no_array(layer: FixedLayer, folding: Folding) -> None:
-    """Refuse rows and columns for a layer that has no array of processing elements.
+    """Refuse what is said of an array for a layer that has none.
 
     Raises
     ------
     UnitError
-        More than 1 x 1.
+        More than 1 x 1, or another order than "inputs".
     """
     if (folding.rows, folding.columns) != (1, 1):
         raise UnitError(
@@ -311,6 +311,8 @@ def require_no_array(layer: FixedLayer, folding: Folding) -> None:
             f"rows and columns must be 1, as it has no array, not {folding.rows} and "
             f"{folding.columns}",
         )
+    if folding.order != "inputs":
+        raise UnitError(layer, f"order must be 'inputs', as it has no array, not {folding.order!r}")
 
 
 def connect_extended(m: Module, source: Any, sink: Any) -> None:

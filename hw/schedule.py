@@ -1,9 +1,11 @@
 """The order in which a layer's multiplications are laid onto an array of rows x columns.
 
-A window of inputs is cut into chunks of `rows` reduction elements. The array holds each chunk for
-as many steps as it has folds, and in a step every column works for one output. Reduction elements
-are numbered as the window streams: input map, kernel row, kernel column for a convolution; row,
-column, channel for a layer that takes its whole input.
+A window of inputs is cut into chunks of `rows` reduction elements, its outputs into folds of
+`columns`. In a step a chunk is in the array, and every column works for one output. In the order
+"inputs" the array holds each chunk for as many steps as it has folds; in the order "outputs" it
+goes through all chunks for each fold, so that a fold's outputs are finished together. Reduction
+elements are numbered as the window streams: input map, kernel row, kernel column for a convolution;
+row, column, channel for a layer that takes its whole input.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from golden import graph
 from golden.fixed_network import FixedLayer, Integers
 from hw.errors import UnitError
-from hw.folding import Folding
+from hw.folding import Folding, Order
 
 Chunk = tuple[int | None, ...]
 """The reduction element in each row, or None: no element, its input is presented as 0."""
@@ -47,10 +49,13 @@ class Schedule:
     chunks
         The reduction elements in the rows, chunk by chunk.
     steps
-        The fold order: for each chunk in order, its folds.
+        The fold order: for each chunk in order, its folds; for each fold, the chunks, if `order`
+        is "outputs".
     sparse
         Whether a connection table decides which output a column works for. If not, column `c`
         works for output `f * columns + c` in fold `f` of every chunk.
+    order
+        "outputs" only if there are several chunks and several folds.
     """
 
     elements: int
@@ -58,10 +63,15 @@ class Schedule:
     chunks: tuple[Chunk, ...]
     steps: tuple[Step, ...]
     sparse: bool
+    order: Order = "inputs"
 
     @classmethod
-    def dense(cls, elements: int, outputs: int, rows: int, columns: int) -> Schedule:
+    def dense(
+        cls, elements: int, outputs: int, rows: int, columns: int, order: Order = "inputs"
+    ) -> Schedule:
         """Every element feeds every output.
+
+        With a single chunk or a single fold both orders are the same: "inputs".
 
         Raises
         ------
@@ -72,6 +82,9 @@ class Schedule:
         _require("columns", columns, outputs, "outputs")
         chunks = tuple(_slices(range(elements), rows))
         folds = tuple(_slices(range(outputs), columns))
+        if order == "outputs" and len(chunks) > 1 and len(folds) > 1:
+            steps = tuple(Step(chunk, fold) for fold in folds for chunk in range(len(chunks)))
+            return cls(elements, outputs, chunks, steps, sparse=False, order=order)
         steps = tuple(Step(chunk, fold) for chunk in range(len(chunks)) for fold in folds)
         return cls(elements, outputs, chunks, steps, sparse=False)
 
@@ -121,8 +134,21 @@ class Schedule:
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
-        """The steps of each chunk."""
+        """The steps for which each chunk is held, whenever it is in the array."""
         return tuple(len(list(steps)) for _, steps in groupby(self.steps, lambda step: step.chunk))
+
+    @cached_property
+    def groups(self) -> tuple[int, ...]:
+        """How many outputs are finished together, in order: all, or those of each fold."""
+        if self.order == "inputs":
+            return (self.outputs,)
+        folds = len(self.steps) // len(self.chunks)
+        return (self.columns,) * (folds - 1) + (self.outputs - (folds - 1) * self.columns,)
+
+    @property
+    def group_steps(self) -> int:
+        """The steps of each group."""
+        return len(self.steps) // len(self.groups)
 
     @property
     def lanes_unit(self) -> int:
@@ -160,17 +186,24 @@ def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
     Raises
     ------
     UnitError
-        Another type of layer, or a folding with rows or columns that could never all be used.
+        Another type of layer, a folding with rows or columns that could never all be used, or the
+        order "outputs" for a layer that does not take its whole input.
     """
     rows, columns = folding.rows, folding.columns
     try:
         if isinstance(layer.layer, graph.Convolution):
+            if folding.order != "inputs":
+                raise ValueError(
+                    "order must be 'inputs', as it does not take its whole input at once, "
+                    f"not {folding.order!r}"
+                )
             kernel_size = layer.layer.kernel[0] * layer.layer.kernel[1]
             sources = layer.layer.sources(layer.input_shape)
             channels = layer.input_shape.channels
             return Schedule.connected(sources, channels, kernel_size, rows, columns)
         if isinstance(layer.layer, graph.Dense | graph.RadialBasis):
-            return Schedule.dense(layer.input_shape.size, layer.layer.units, rows, columns)
+            inputs, outputs = layer.input_shape.size, layer.layer.units
+            return Schedule.dense(inputs, outputs, rows, columns, folding.order)
     except ValueError as error:
         raise UnitError(layer, str(error)) from None
     raise UnitError(layer, "only convolution, dense and radial basis layers are laid onto an array")

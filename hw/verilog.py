@@ -119,6 +119,8 @@ def _comment(layer: FixedLayer, folding: Folding) -> list[str]:
     size = f"{folding.rows} x {folding.columns} processing elements"
     if isinstance(layer.layer, Pooling):
         size = "no processing elements"
+    if folding.order == "outputs":
+        size += ", one group of outputs after another"
     formats = f"{source} of {layer.input_format} to {result} of {layer.output_format}"
     return [
         f"// {layer.name}: {layer.layer.type_name}, {formats};",

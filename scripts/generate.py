@@ -40,11 +40,13 @@ def generate(
 
     A plan gives each layer the size of its unit: rows and columns of
     multipliers, and lanes, the values in each beat of its output stream.
-    What it leaves out is 1:
+    Layers that take their whole input can finish one group of outputs
+    after another (order "outputs"). What it leaves out is 1:
 
     layers.C1.rows = 5
     layers.C1.columns = 6
     layers.C1.lanes = 6
+    layers.F6.order = "outputs"
 
     [bold]Examples[/bold]
 

@@ -1,6 +1,6 @@
 # amaranth: UnusedElaboratable=no
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,8 @@ def simulate(
     bits = layer.input_format.bits
     chunks = []
     for window in windows:
-        for chunk in schedule.chunks:
-            values = [0 if e is None else int(window[e]) for e in chunk]
+        for chunk, _ in groupby(step.chunk for step in schedule.steps):
+            values = [0 if e is None else int(window[e]) for e in schedule.chunks[chunk]]
             word = sum((v & ((1 << bits) - 1)) << (row * bits) for row, v in enumerate(values))
             chunks.append((word, 0))
     core = SystolicCore(layer, schedule, lanes)

@@ -28,7 +28,8 @@ def test_reads_in_order_and_frees(
         sum_shape=SHAPE,
         lanes=lanes,
         beats=outputs // lanes,
-        windows=windows,
+        final_beats=outputs // lanes,
+        groups=windows,
     )
     values: list[int] = []
     lasts: list[int] = []
@@ -65,7 +66,14 @@ def test_reads_in_order_and_frees(
 
 def test_first_beat_and_rate() -> None:
     drain = Drain(
-        sources=4, slots=1, banks=4, sum_shape=SHAPE, lanes=2, beats=2, windows=1
+        sources=4,
+        slots=1,
+        banks=4,
+        sum_shape=SHAPE,
+        lanes=2,
+        beats=2,
+        final_beats=2,
+        groups=1,
     )  # fmt: skip
     valid = []
 
