@@ -128,7 +128,7 @@ class _Accumulators(wiring.Component):
     banks
         Groups (`Schedule.groups`) that there is room for.
     windows
-        Windows a frame.
+        Windows a frame; 1 if the outputs of a window are finished in several groups.
 
     Members
     -------

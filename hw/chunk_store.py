@@ -64,7 +64,8 @@ class ChunkStore(wiring.Component):
         room = 2 * self.chunks
         ring = memory.Memory(shape=unsigned(self.chunk_bits), depth=room, init=[])
         m.submodules.ring = ring
-        write_port, read_port = ring.write_port(), ring.read_port()
+        write_port = ring.write_port()
+        read_port = ring.read_port()
         write_address = Signal(range(room))
         read_address = Signal(range(room))
         chunk = Signal(range(self.chunks))

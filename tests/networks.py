@@ -26,7 +26,7 @@ from golden.graph import (
 )
 from golden.settings import SettingsError
 from hw.classify import MAX_CLASSES, MAX_SCORE_BITS
-from hw.folding import Folding
+from hw.folding import Folding, Order
 from hw.schedule import as_dense, layer_schedule
 from tests.golden.random_networks import random_arrays, random_images
 
@@ -235,9 +235,12 @@ def _random_plan(rng: np.random.Generator, layers: tuple[FixedLayer, ...]) -> di
 
 
 def _random_array(rng: np.random.Generator, layer: FixedLayer, depth: int) -> Folding:
-    """Rows and columns of an array that is neither too large nor too slow."""
+    """Rows and columns of an array that is neither too large nor too slow, in any order."""
     most = layer_schedule(layer, Folding())
     windows = layer.output_shape.height * layer.output_shape.width
+    order: Order = "inputs"
+    if isinstance(layer.layer, Dense | RadialBasis) and rng.random() < 0.6:
+        order = "outputs"
     while True:
         rows = int(rng.integers(1, min(most.elements, MOST_ELEMENTS), endpoint=True))
         columns = int(rng.integers(1, min(most.outputs, MOST_ELEMENTS // rows), endpoint=True))
@@ -247,7 +250,7 @@ def _random_array(rng: np.random.Generator, layer: FixedLayer, depth: int) -> Fo
             # With a connection table, chunks go map by map.
             continue
         if windows * len(schedule.steps) <= MOST_CYCLES:
-            return Folding(rows, columns, _random_divisor(rng, schedule.lanes_unit), depth)
+            return Folding(rows, columns, _random_divisor(rng, schedule.lanes_unit), depth, order)
 
 
 def _random_divisor(rng: np.random.Generator, number: int) -> int:

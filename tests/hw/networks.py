@@ -60,7 +60,7 @@ EVERY_KIND_PLAN: Plan = {
     "S4": Folding(lanes=3),
     "S5": Folding(lanes=1),
     "F6": Folding(rows=3, columns=5, lanes=5),
-    "output": Folding(columns=3, lanes=1),
+    "output": Folding(columns=2, lanes=1, order="outputs"),
 }
 
 ONE_LAYER = Network(

@@ -1,11 +1,12 @@
 # amaranth: UnusedElaboratable=no
 import random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from amaranth.hdl import signed
 
 from hw.accumulator import Accumulator, ColumnAccumulators, RoutedAccumulators, banks_needed
+from hw.folding import Order
 from hw.schedule import Schedule
 from tests.hw.clocked import run_bench
 from tests.hw.streams import unpack
@@ -35,7 +36,13 @@ def test_sums_grow_and_can_be_read_in_the_next_cycle() -> None:
     run_bench(accumulator, bench)
 
 
-DENSE = [Schedule.dense(6, 4, 2, 4), Schedule.dense(6, 7, 3, 3), Schedule.dense(2, 6, 1, 6)]
+DENSE = [
+    Schedule.dense(6, 4, 2, 4),
+    Schedule.dense(6, 7, 3, 3),
+    Schedule.dense(2, 6, 1, 6),
+    Schedule.dense(6, 7, 3, 3, "outputs"),
+    Schedule.dense(6, 10, 2, 4, "outputs"),
+]
 SPARSE = [
     Schedule.connected(((0, 2), (1,), (0, 1, 2), (2,), (0, 2)), 3, 4, 2, 2),
     Schedule.connected(((0,), (1,), (0, 1)), 2, 1, 1, 1),
@@ -49,7 +56,8 @@ def test_every_sum_goes_to_its_output(schedule: Schedule, lanes_unit: bool) -> N
     lanes = schedule.lanes_unit if lanes_unit else 1
     windows, bits = 4, len(schedule.steps) + 2
     kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
-    unit = kind(schedule, signed(bits), bits, lanes=lanes, banks=9, windows=2)
+    windows_a_frame = 2 if schedule.order == "inputs" else 1
+    unit = kind(schedule, signed(bits), bits, lanes=lanes, banks=9, windows=windows_a_frame)
     steps = len(schedule.steps)
     expected = [
         sum(1 << number for number, step in enumerate(schedule.steps) if output in step.outputs)
@@ -74,8 +82,8 @@ def test_every_sum_goes_to_its_output(schedule: Schedule, lanes_unit: bool) -> N
 
     run_bench(unit, bench)
     assert values == expected
-    beats = 2 * schedule.outputs // lanes
-    assert lasts == [int(beat % beats == beats - 1) for beat in range(2 * beats)]
+    beats = windows_a_frame * schedule.outputs // lanes
+    assert lasts == [int(beat % beats == beats - 1) for beat in range(len(lasts))]
 
 
 def test_banks_needed() -> None:
@@ -86,3 +94,41 @@ def test_banks_needed() -> None:
     assert banks_needed(one_step, 1, 10) == -(-(10 + 1 + 4) // 4)
     # Many steps: the next window while one drains.
     assert banks_needed(Schedule.dense(400, 4, 4, 4), 4, 10) == 2
+
+
+def test_one_bank_less_makes_the_array_wait() -> None:
+    """By going through many windows: the pace with so many banks, and with one less."""
+    rng = random.Random(2)
+    for _ in range(60):
+        elements, outputs = rng.randint(1, 14), rng.randint(1, 20)
+        rows, columns = rng.randint(1, elements), rng.randint(1, outputs)
+        order: Order = rng.choice(get_args(Order))
+        schedule = Schedule.dense(elements, outputs, rows, columns, order)
+        unit = schedule.lanes_unit
+        lanes = rng.choice([lanes for lanes in range(1, unit + 1) if unit % lanes == 0])
+        latency = rng.randint(3, 40)
+        banks = banks_needed(schedule, lanes, latency)
+        best = max(len(schedule.steps), outputs // lanes)
+        assert measured_interval(schedule, lanes, latency, banks) == best
+        assert measured_interval(schedule, lanes, latency, banks - 1) > best
+
+
+def measured_interval(schedule: Schedule, lanes: int, latency: int, banks: int) -> float:
+    """Cycles a window, when the consumer is always ready."""
+    chunks = len(schedule.chunks)
+    groups = [outputs // lanes for outputs in schedule.groups]
+    steps = len(schedule.steps) // len(groups)
+    # From a group's first step to its last chunk, and to the column for which the drain waits.
+    complete = steps - steps // (chunks if len(groups) == 1 else steps)
+    complete += latency + schedule.columns - schedule.columns // lanes
+    begun, freed = -steps, [0] * banks
+    ends: list[int] = []
+    windows = 4 * banks + 120
+    for window in range(windows):
+        for number, beats in enumerate(groups):
+            bank = (window * len(groups) + number) % banks
+            begun = max(begun + steps, freed[bank])
+            ends.append(max(ends[-1] if ends else 0, begun + complete + 1) + beats)
+            freed[bank] = ends[-1]
+    half = windows // 2
+    return (ends[-1] - ends[-1 - half * len(groups)]) / half

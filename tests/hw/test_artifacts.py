@@ -72,7 +72,7 @@ def test_the_manifest_says_what_it_is(folder: Path, network: QuantizedNetwork) -
     assert layer | {"memory_bits": 0, "formats": {}} == {
         "name": "scores",
         "unit": "dense",
-        "folding": {"rows": 2, "columns": 2, "lanes": 2, "depth": 4},
+        "folding": {"rows": 2, "columns": 2, "lanes": 2, "depth": 4, "order": "inputs"},
         "multipliers": 4,
         "memory_bits": 0,
         "formats": {},

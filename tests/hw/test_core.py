@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 from dataclasses import replace
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from golden.graph import Convolution, Dense, RadialBasis, Shape
 from hw import weight_memory
 from hw.core import SystolicCore
 from hw.errors import UnitError
-from hw.folding import Folding
+from hw.folding import Folding, Order
 from hw.schedule import Schedule, layer_schedule
 from tests.hw.adapters import ChunksAsBeats
 from tests.hw.fixed_layers import Integers, accumulator_range, array_layer, random_integers
@@ -110,9 +110,10 @@ def check(
     *,
     frames: int = 3,
     extreme: bool = False,
+    order: Order = "inputs",
     **how: Any,
 ) -> Run:
-    schedule = layer_schedule(layer, Folding(rows, columns))
+    schedule = layer_schedule(layer, Folding(rows, columns, order=order))
     windows = random_windows(layer, schedule.elements, frames, extreme)
     result = simulate(layer, schedule, windows, lanes, **how)
     assert result.frames(signed(layer.accumulator_bits), lanes) == expected(layer, windows)
@@ -120,6 +121,7 @@ def check(
 
 
 @pytest.mark.parametrize("extreme", [False, True])
+@pytest.mark.parametrize("order", get_args(Order))
 @pytest.mark.parametrize(
     ("elements", "outputs", "rows", "columns", "lanes"),
     [
@@ -135,12 +137,15 @@ def check(
         (13, 11, 1, 1, 1),  # more than 64 steps: shared memories
         (40, 14, 4, 5, 1),
         (33, 8, 2, 8, 4),
+        (9, 10, 2, 4, 2),  # a last fold of half the columns
+        (4, 21, 2, 6, 3),
     ],
 )
 def test_dense(
-    elements: int, outputs: int, rows: int, columns: int, lanes: int, extreme: bool
+    elements: int, outputs: int, rows: int, columns: int, lanes: int, order: Order, extreme: bool
 ) -> None:
-    check(dense(elements, outputs, extreme=extreme), rows, columns, lanes, extreme=extreme)
+    layer = dense(elements, outputs, extreme=extreme)
+    check(layer, rows, columns, lanes, order=order, extreme=extreme)
 
 
 @pytest.mark.parametrize("shared", [1, 3, 16])
@@ -237,6 +242,7 @@ def test_a_full_table_is_dense() -> None:
 def test_radial_basis(inputs: QFormat, centres: QFormat, shift: int, extreme: bool) -> None:
     layer = radial_basis(7, 4, inputs, centres, shift, extreme)
     check(layer, 3, 2, 2, frames=4, extreme=extreme)
+    check(layer, 3, 2, 2, frames=4, extreme=extreme, order="outputs")
 
 
 @pytest.mark.parametrize("idle", [never, cyclic(3), randomly(5, 0.6)])
@@ -245,6 +251,19 @@ def test_radial_basis(inputs: QFormat, centres: QFormat, shift: int, extreme: bo
 def test_stalls(idle: Any, backpressure: Any, sparse: bool) -> None:
     layer = convolution((2, 2), 3, TABLES[1]) if sparse else dense(5, 6)
     check(layer, 3, 2, frames=2 if sparse else 6, idle=idle, backpressure=backpressure)
+
+
+@pytest.mark.parametrize("idle", [never, cyclic(3), randomly(5, 0.6)])
+@pytest.mark.parametrize("backpressure", [never, cyclic(7), randomly(6, 0.8)])
+@pytest.mark.parametrize(("outputs", "columns"), [(6, 2), (7, 3), (9, 4)])
+def test_stalls_group_by_group(outputs: int, columns: int, idle: Any, backpressure: Any) -> None:
+    layer = dense(5, outputs)
+    check(layer, 3, columns, frames=5, order="outputs", idle=idle, backpressure=backpressure)
+
+
+@pytest.mark.parametrize("reset_after", [1, 4, 9, 17])
+def test_reset_in_mid_group(reset_after: int) -> None:
+    check(dense(5, 7), 2, 2, frames=4, order="outputs", reset_after=reset_after)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -286,6 +305,53 @@ def test_windows_follow_each_other_without_a_gap(
         # The array is never idle.
         assert [b - a for a, b in pairwise(begun)] == [cycles] * 23
     assert [b - a for a, b in pairwise(ended)] == [cycles] * 23
+
+
+@pytest.mark.parametrize(
+    ("layer", "rows", "columns", "lanes", "cycles"),
+    [
+        (dense(6, 4), 3, 2, 2, 4),
+        (dense(7, 6), 3, 2, 1, 9),
+        (dense(8, 10), 2, 4, 2, 12),  # a last group of one beat
+        (dense(6, 5), 2, 4, 1, 6),  # full groups have more beats than steps, the last has fewer
+        (dense(50, 5), 25, 4, 1, 5),  # the drain is the slower, but not for the last group
+        (dense(6, 12), 3, 4, 1, 12),  # the drain is the slower
+        (dense(80, 8), 40, 4, 4, 4),  # many groups in flight
+    ],
+)
+def test_groups_follow_each_other_without_a_gap(
+    layer: FixedLayer, rows: int, columns: int, lanes: int, cycles: int
+) -> None:
+    schedule = layer_schedule(layer, Folding(rows, columns, order="outputs"))
+    assert schedule.order == "outputs"
+    beats = schedule.outputs // lanes
+    assert cycles == max(len(schedule.steps), beats)
+    frames = 40
+    result = simulate(
+        layer, schedule, random_windows(layer, schedule.elements, frames, False), lanes
+    )
+    ended = result.given[beats - 1 :: beats]
+    # Until all banks are in use, frames that the drain holds back come sooner or later.
+    assert [b - a for a, b in pairwise(ended[20:])] == [cycles] * 19
+    if cycles == len(schedule.steps):
+        # The array is never idle.
+        assert {b - a for a, b in pairwise(result.taken)} == {1}
+
+
+def test_groups_leave_when_they_are_finished() -> None:
+    # Weights read, 3 rows, product and sum, accumulator, drain.
+    layer = dense(12, 8)
+    schedule = layer_schedule(layer, Folding(3, 3, order="outputs"))
+    result = simulate(layer, schedule, random_windows(layer, 12, 1, False), 1)
+    first_beats = [result.taken[last_chunk] + 1 + 2 + 2 + 2 for last_chunk in (3, 7, 11)]
+    assert result.given[0::3] == first_beats
+    assert result.given[1::3] == [first + 1 for first in first_beats]
+    assert result.given[2::3] == [first + 2 for first in first_beats[:2]]
+    layer = dense(12, 9)
+    schedule = layer_schedule(layer, Folding(3, 3, order="outputs"))
+    result = simulate(layer, schedule, random_windows(layer, 12, 1, False), 3)
+    # A beat of 3 columns waits for the third.
+    assert result.given == [result.taken[last] + 1 + 2 + 2 + 2 + 2 for last in (3, 7, 11)]
 
 
 def test_frames_overlap() -> None:

@@ -2,7 +2,7 @@
 """The dense unit against NumPy's product and golden's requantizing."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from golden.fixed_point import QFormat, requantize
 from golden.graph import Activation, ActivationKind, Convolution, Dense, Layer, Shape
 from hw.dense import Dense as DenseUnit
 from hw.errors import UnitError
-from hw.folding import Folding
+from hw.folding import Folding, Order
 from hw.formats import value_shape
 from tests.hw.fixed_layers import Integers, array_layer, random_integers
 from tests.hw.streams import Run, beats, cyclic, never, randomly, run
@@ -92,6 +92,11 @@ def check(layer: FixedLayer, folding: Folding, lanes: int = 1, frames: int = 3, 
         (fixed((2, 2, 3), 3, requantized=False), Folding(1, 3, 3), 3),
         (fixed((2, 3, 2), 4, convolution=True), Folding(5, 2, 2), 2),
         (fixed((3, 1, 1), 4, convolution=True, kind="relu", inputs=U8), Folding(3, 4, 4), 1),
+        (fixed((2, 3, 4), 6, kind="relu"), Folding(5, 2, 2, order="outputs"), 2),
+        (fixed((1, 1, 12), 10, kind="tanh"), Folding(3, 4, 2, 1, "outputs"), 12),
+        (fixed((2, 3, 2), 7, convolution=True), Folding(5, 3, order="outputs"), 2),
+        (fixed((1, 1, 7), 5), Folding(7, 2, order="outputs"), 1),  # one chunk
+        (fixed((1, 1, 7), 5), Folding(2, 5, order="outputs"), 1),  # one fold
     ],
 )
 def test_values(layer: FixedLayer, folding: Folding, lanes: int) -> None:
@@ -104,9 +109,21 @@ def test_extreme_values() -> None:
     check(layer, Folding(4, 2, 2), 4, frames=8, extreme=True)
 
 
+@pytest.mark.parametrize("order", get_args(Order))
 @pytest.mark.parametrize("reset_after", [1, 5, 8])
-def test_reset_in_mid_frame(reset_after: int) -> None:
-    check(fixed((1, 1, 6), 4), Folding(2, 2, 2), 2, reset_after=reset_after, backpressure=cyclic(3))
+def test_reset_in_mid_frame(reset_after: int, order: Order) -> None:
+    folding = Folding(2, 2, 2, order=order)
+    check(fixed((1, 1, 6), 4), folding, 2, reset_after=reset_after, backpressure=cyclic(3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "stored"), [(4, 2, True), (12, 2, False), (4, 8, False)]
+)
+def test_inputs_are_stored_only_if_they_are_needed_again(
+    rows: int, columns: int, stored: bool
+) -> None:
+    unit = DenseUnit(fixed((1, 1, 12), 8), Folding(rows, columns, order="outputs"), 1)
+    assert (unit.store is not None) == stored
 
 
 @pytest.mark.parametrize(
@@ -117,6 +134,11 @@ def test_reset_in_mid_frame(reset_after: int) -> None:
         (fixed((1, 1, 12), 8), Folding(12, 8, 8), 12, 1),  # a frame a cycle
         (fixed((1, 1, 12), 8), Folding(12, 8, 8), 3, 4),  # the input does
         (fixed((1, 1, 12), 8), Folding(12, 8, 1), 12, 8),  # the output does
+        (fixed((1, 1, 12), 8), Folding(4, 2, 2, order="outputs"), 4, 12),
+        (fixed((1, 1, 12), 8), Folding(4, 2, 2, order="outputs"), 1, 12),  # loads all the time
+        (fixed((1, 1, 12), 8), Folding(4, 4, 4, order="outputs"), 1, 12),  # the input does
+        (fixed((1, 1, 12), 10), Folding(4, 4, 2, order="outputs"), 12, 9),
+        (fixed((1, 1, 12), 8), Folding(6, 4, 1, order="outputs"), 12, 8),  # the output does
     ],
 )
 def test_cycles_of_a_frame(layer: FixedLayer, folding: Folding, lanes: int, cycles: int) -> None:
@@ -124,6 +146,14 @@ def test_cycles_of_a_frame(layer: FixedLayer, folding: Folding, lanes: int, cycl
     out = layer.output_shape.size // folding.lanes
     intervals = np.diff(result.given[out - 1 :: out])
     assert intervals.tolist() == [cycles] * 11
+
+
+def test_groups_leave_when_they_are_finished() -> None:
+    result = check(fixed((1, 1, 12), 8), Folding(4, 2, 2, order="outputs"), 4, frames=1)
+    # Chunker 3, store 2, weights 1, 4 rows, product and sum, 2 columns, accumulator, drain,
+    # requantizer 3 and its buffer; a group has 3 steps.
+    first = result.taken[2] + 3 + 2 + 1 + 3 + 2 + 1 + 2 + 3 + 1
+    assert result.given == [first, first + 3, first + 6, first + 9]
 
 
 def test_refusals() -> None:

@@ -14,13 +14,29 @@ SHAPE = unsigned(16)
 @pytest.mark.parametrize("backpressure", [never, cyclic(3), randomly(1, 0.7)])
 @pytest.mark.parametrize("arrival", [never, randomly(2, 0.8)])
 @pytest.mark.parametrize(
-    ("sources", "slots", "lanes", "outputs"),
-    [(4, 1, 4, 4), (4, 1, 2, 4), (3, 2, 1, 5), (4, 3, 2, 10), (1, 3, 1, 3)],
+    ("sources", "slots", "lanes", "outputs", "final_outputs"),
+    [
+        (4, 1, 4, 4, 4),
+        (4, 1, 2, 4, 4),
+        (3, 2, 1, 5, 5),
+        (4, 3, 2, 10, 10),
+        (1, 3, 1, 3, 3),
+        (4, 1, 1, 4, 3),
+        (6, 1, 2, 6, 2),
+    ],
 )
 def test_reads_in_order_and_frees(
-    sources: int, slots: int, lanes: int, outputs: int, arrival: Pauses, backpressure: Pauses
+    sources: int,
+    slots: int,
+    lanes: int,
+    outputs: int,
+    final_outputs: int,
+    arrival: Pauses,
+    backpressure: Pauses,
 ) -> None:
-    windows, banks, in_all = 3, 2, 12
+    groups, banks, in_all = 3, 2, 12
+    # The last group of a frame ends earlier.
+    sizes = [outputs, outputs, final_outputs] * (in_all // groups)
     drain = Drain(
         sources=sources,
         slots=slots,
@@ -28,12 +44,12 @@ def test_reads_in_order_and_frees(
         sum_shape=SHAPE,
         lanes=lanes,
         beats=outputs // lanes,
-        final_beats=outputs // lanes,
-        groups=windows,
+        final_beats=final_outputs // lanes,
+        groups=groups,
     )
     values: list[int] = []
     lasts: list[int] = []
-    # What stands in a bank: the number of its window.
+    # What stands in a bank: the number of its group.
     memory = [-1] * banks
     state = {"written": 0, "freed": 0}
 
@@ -59,8 +75,10 @@ def test_reads_in_order_and_frees(
 
     run_bench(drain, bench)
     assert state == {"written": in_all, "freed": in_all}
-    assert values == [1000 + w * 64 + output for w in range(in_all) for output in range(outputs)]
-    beats = windows * outputs // lanes
+    assert values == [
+        1000 + group * 64 + output for group, size in enumerate(sizes) for output in range(size)
+    ]
+    beats = sum(sizes[:groups]) // lanes
     assert lasts == [int(beat % beats == beats - 1) for beat in range(len(lasts))]
 
 

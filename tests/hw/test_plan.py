@@ -27,10 +27,15 @@ def load(tmp_path: Path, text: str) -> object:
 
 
 def test_what_is_left_out_is_smallest(tmp_path: Path) -> None:
-    plan = load(tmp_path, "[layers.C1]\nrows = 5\ncolumns = 2\n[layers.F6]\nlanes = 2\ndepth = 9\n")
+    plan = load(
+        tmp_path,
+        "[layers.C1]\nrows = 5\ncolumns = 2\n[layers.F6]\nlanes = 2\ndepth = 9\n"
+        '[layers.C5]\norder = "outputs"\n[layers.output]\norder = "inputs"\n',
+    )
     assert plan == {
         **smallest_plan(LENET5),
         "C1": Folding(rows=5, columns=2),
+        "C5": Folding(order="outputs"),
         "F6": Folding(lanes=2, depth=9),
     }
     assert load(tmp_path, "") == smallest_plan(LENET5)
@@ -52,6 +57,12 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
         ("[layers.C1]\nrows = 5000", "layers.C1.rows must be a whole number from 1 to 4096"),
         ("[layers.C1]\nlanes = true", "layers.C1.lanes must be a whole number .* not True"),
         ("[layers.C1]\nlanes = 1.5", "layers.C1.lanes must be a whole number .* not 1.5"),
+        (
+            "[layers.F6]\norder = 'both'",
+            "layers.F6.order must be 'inputs' or 'outputs', not 'both'",
+        ),
+        ("[layers.F6]\norder = 1", "layers.F6.order must be 'inputs' or 'outputs', not 1"),
+        ("[layers.F6]\norder = ['inputs']", "layers.F6.order must be .* not .'inputs'."),
         ("layers.C1 = 3", "layers.C1 must be a table, not 3"),
         ("layers = 3", "layers must be a table, not 3"),
         ("[layer.C1]\nrows = 2", "layer is unknown: a plan has layers.NAME alone"),

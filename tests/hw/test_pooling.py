@@ -188,6 +188,8 @@ def test_what_does_not_fit_is_refused() -> None:
             MaxPooling(layer, Folding(lanes=lanes), input_lanes)
     with pytest.raises(UnitError, match="rows and columns must be 1, as it has no array, not 2"):
         MaxPooling(layer, Folding(rows=2), 1)
+    with pytest.raises(UnitError, match=r"order must be 'inputs', .* no array, not 'outputs'"):
+        MaxPooling(layer, Folding(order="outputs"), 1)
 
 
 def test_the_fifo_holds_the_backlog_of_a_row() -> None:

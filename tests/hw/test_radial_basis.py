@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The radial basis unit against sums of squares in NumPy."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from golden.fixed_network import FixedLayer
 from golden.fixed_point import QFormat
 from golden.graph import Dense, RadialBasis, Shape
 from hw.errors import UnitError
-from hw.folding import Folding
+from hw.folding import Folding, Order
 from hw.formats import value_shape
 from hw.radial_basis import RadialBasis as RadialBasisUnit
 from tests.hw.fixed_layers import array_layer, random_integers
@@ -52,6 +52,8 @@ def check(layer: FixedLayer, folding: Folding, lanes: int, extreme: bool, **how:
         (12, 10, QFormat(4, 0), 2, Folding(5, 4, 2), 4),  # chunks and folds that are not full
         (6, 3, QFormat(5, 0, False), 0, Folding(1, 3, 3), 1),
         (6, 5, QFormat(8, 0), 1, Folding(6, 1, 1), 2),
+        (12, 10, QFormat(4, 0), 2, Folding(5, 4, 2, order="outputs"), 4),
+        (6, 5, QFormat(8, 0), 1, Folding(2, 2, order="outputs"), 3),
     ],
 )
 def test_values(
@@ -68,9 +70,11 @@ def test_values(
     check(layer, folding, lanes, extreme, idle=randomly(5, 0.3), backpressure=randomly(6, 0.6))
 
 
-def test_reset_in_mid_frame() -> None:
+@pytest.mark.parametrize("order", get_args(Order))
+def test_reset_in_mid_frame(order: Order) -> None:
     layer = fixed(7, 4, inputs=QFormat(4, 0), shift=1)
-    check(layer, Folding(3, 2, 2), 1, False, reset_after=5, backpressure=cyclic(2))
+    folding = Folding(3, 2, 2, order=order)
+    check(layer, folding, 1, False, reset_after=5, backpressure=cyclic(2))
 
 
 def test_refusals() -> None:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from golden.fixed_network import FixedLayer
 from golden.fixed_point import QFormat
 from golden.graph import Convolution, Dense, Layer, MaxPooling, RadialBasis, Shape
 from hw.errors import UnitError
-from hw.folding import Folding
+from hw.folding import Folding, Order
 from hw.schedule import Schedule, as_dense, layer_schedule, reduction_weights
 
 C3_TABLE = tuple(
@@ -70,6 +71,31 @@ def test_dense_multiplies_every_pair_once(elements: int, outputs: int, data: st.
             assert output == (expected if expected < outputs else None)
 
 
+@given(st.integers(1, 40), st.integers(1, 20), st.data())
+def test_outputs_group_by_group(elements: int, outputs: int, data: st.DataObject) -> None:
+    rows = data.draw(st.integers(1, elements))
+    columns = data.draw(st.integers(1, outputs))
+    chunks, folds = ceil(elements, rows), ceil(outputs, columns)
+    by_inputs = Schedule.dense(elements, outputs, rows, columns)
+    schedule = Schedule.dense(elements, outputs, rows, columns, "outputs")
+    assert (by_inputs.groups, by_inputs.group_steps) == ((outputs,), chunks * folds)
+    if chunks == 1 or folds == 1:
+        assert schedule == by_inputs
+        return
+    assert sorted(pairs(schedule)) == list(product(range(elements), range(outputs)))
+    assert schedule.order == "outputs"
+    assert schedule.chunks == by_inputs.chunks
+    for fold in range(folds):
+        steps = schedule.steps[fold * chunks : (fold + 1) * chunks]
+        assert [step.chunk for step in steps] == list(range(chunks))
+        served = set(range(fold * columns, min(outputs, (fold + 1) * columns)))
+        assert all(set(step.outputs) - {None} == served for step in steps)
+        assert schedule.groups[fold] == len(served)
+    assert set(schedule.steps) == set(by_inputs.steps)
+    assert (len(schedule.groups), schedule.group_steps) == (folds, chunks)
+    assert schedule.folds == (1,) * (chunks * folds)
+
+
 @given(connections(), st.integers(1, 12), st.data())
 def test_connected_multiplies_every_connection_once(
     table: tuple[int, tuple[tuple[int, ...], ...]], kernel_size: int, data: st.DataObject
@@ -114,7 +140,8 @@ def test_c3_is_routed_through_few_columns() -> None:
 def test_weights_in_fold_order(elements: int, outputs: int, data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, elements))
     columns = data.draw(st.integers(1, outputs))
-    schedule = Schedule.dense(elements, outputs, rows, columns)
+    order: Order = data.draw(st.sampled_from(get_args(Order)))
+    schedule = Schedule.dense(elements, outputs, rows, columns, order)
     weights = np.arange(1, elements * outputs + 1).reshape(elements, outputs)
     laid = schedule.weights(weights)
     assert laid.shape == (len(schedule.steps), rows, columns)
@@ -174,6 +201,11 @@ def test_steps_sum_to_a_matrix_product() -> None:
             "columns must be from 1 to 2 .most outputs.* not 3",
         ),
         (MaxPooling(name="F6", inputs=("x",)), Folding(), "only convolution"),
+        (
+            Convolution(name="F6", inputs=("x",), kernel=(1, 2), out_channels=4),
+            Folding(order="outputs"),
+            "order must be 'inputs', as it does not take its whole input.*, not 'outputs'",
+        ),
     ],
 )  # fmt: skip
 def test_refusals_name_the_layer(layer: Layer, folding: Folding, message: str) -> None:

@@ -44,7 +44,7 @@ def test_multiplications_are_the_multipliers(modules: dict[str, str]) -> None:
         "S4": 3,
         "F6": 15,
         # Squares, of which each processing element has one.
-        "output": 3,
+        "output": 2,
     }
 
 
@@ -72,6 +72,7 @@ def test_memory_bits() -> None:
 def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
     fixed = quantized(EVERY_KIND).fixed
     text = with_comments(fixed, EVERY_KIND_PLAN, modules, "0" * 64)
+    assert "// 1 x 2 processing elements, one group of outputs after another, 1 values" in text
     program = (
         "from tests.hw.networks import *\n"
         "from hw.verilog import *\n"
