@@ -180,7 +180,7 @@ def test_multipliers_are_those_of_the_units() -> None:
         "S4": 3,
         "S5": 0,
         "F6": 15,
-        "output": 3,
+        "output": 2,
     }
     assert accelerator.multipliers == 35
 
