@@ -29,13 +29,14 @@ class SystolicCore(wiring.Component):
     ready, unless the drain is the slower: windows follow each other every
     `max(steps, outputs / lanes)` cycles.
 
-    A step is issued in the cycle in which its chunk is offered, and a chunk is taken with its last
-    step. With dense connections, of a group whose last chunk has its first step issued in cycle
-    `t`, the first beat is read from the accumulators in cycle `t + latency + columns -
-    columns / lanes + 1`, or in the cycle after the last beat of the group before, whichever is
-    later; `latency` is that of weights and array together. A beat is offered in the cycle after it
-    was read, and the next one can be read in the cycle in which it is taken. The bank is free for a
-    first step in the cycle after the group's last beat was read.
+    A step is issued in the first cycle after the step before in which its chunk is offered and, for
+    the first step of a group, a bank is free; a chunk is taken with its last step. With dense
+    connections, of a group whose last chunk has its first step issued in cycle `t`, the first beat
+    is read from the accumulators in cycle `t + latency + columns - columns / lanes + 1`, or in the
+    cycle after the last beat of the group before, whichever is later; `latency` is that of weights
+    and array together. A beat is offered in the cycle after it was read, and the next one can be
+    read in the cycle in which it is taken. A bank is taken with its group's first step, and free
+    for another in the cycle after the group's last beat was read.
 
     Parameters
     ----------

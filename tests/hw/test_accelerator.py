@@ -182,7 +182,7 @@ def test_multipliers_are_those_of_the_units() -> None:
         "F6": 15,
         "output": 2,
     }
-    assert accelerator.multipliers == 35
+    assert accelerator.multipliers == 34
 
 
 def test_ports_are_flat_and_as_wide_as_they_say() -> None:
