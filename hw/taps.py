@@ -45,12 +45,12 @@ def tapped_verilog(verilog: str, manifest: Manifest) -> TappedVerilog:
     Raises
     ------
     TapError
-        The accelerator has no such module, or not the signals of a stream in it.
+        The accelerator has no such module, or not the signals of a stream in it; names the file.
     """
     module = rf"^module {manifest.top}\s*\(.*?^endmodule"
     body = re.search(module, verilog, re.MULTILINE | re.DOTALL)
     if body is None:
-        raise TapError(f"the Verilog has no module {manifest.top!r}")
+        raise TapError(f"{manifest.files.verilog}: there is no module {manifest.top!r}")
     declarations = [f"  {kind} {_range(width)}{name};" for name, kind, width in AXIS_PORTS]
     connections = [f".{name}({name})" for name, _, _ in AXIS_PORTS]
     ports = [name for name, _, _ in AXIS_PORTS]
@@ -60,7 +60,10 @@ def tapped_verilog(verilog: str, manifest: Manifest) -> TappedVerilog:
             width = layer.stream.lanes * layer.stream.bits if signal == "data" else 1
             name = f"{layer.name}_{signal}"
             if f"\n  wire {_range(width)}{name};\n" not in body[0]:
-                raise TapError(f"module {manifest.top!r} has no {width} bits {name!r}")
+                raise TapError(
+                    f"{manifest.files.verilog}: module {manifest.top!r} must have a wire {name!r} "
+                    f"of width {width}"
+                )
             ports.append(f"tap_{name}")
             declarations.append(f"  output {_range(width)}tap_{name};")
             assignments.append(f"  assign tap_{name} = accelerator.{name};")
