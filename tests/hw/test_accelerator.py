@@ -139,6 +139,23 @@ def test_a_wrong_length_is_flagged_in_its_own_result() -> None:
     assert [r[2] for r in results] == [0, 1, 0, 1, 0]
 
 
+def test_flags_stay_with_their_frames_whatever_the_classes() -> None:
+    fixed = quantized(ONE_LAYER).fixed
+    images = random_images(ONE_LAYER, 100)
+    classes = [index for index, _ in expected(fixed, images)]
+    # Every class follows every class: a flag that is left behind by one shows in a later result.
+    units = sorted(set(classes))
+    assert len(units) > 2 and {index % 2 for index in units} == {0, 1}
+    order = [index for first in units for second in units for index in (first, second)]
+    images = images[[classes.index(index) for index in order]]
+    wrong = np.random.default_rng(1).integers(0, 2, len(order)).tolist()
+    lists = [image.ravel().tolist() for image in images]
+    frames = [pixels + [9] * flag for pixels, flag in zip(lists, wrong, strict=True)]
+    results = simulate(fixed, smallest_plan(ONE_LAYER), frames)
+    assert [r[0] for r in results] == order
+    assert [r[2] for r in results] == wrong
+
+
 @pytest.mark.parametrize("after", [1, 5])
 def test_reset_in_mid_frame_leaves_it_as_new(after: int) -> None:
     fixed = quantized(ONE_LAYER).fixed
