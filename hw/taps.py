@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from hw.accelerator import AXIS_PORTS, STREAM_SIGNALS
+from hw.frame import PIXEL
 from hw.manifest import Manifest
 
 
@@ -20,8 +21,8 @@ class TappedVerilog:
     Parameters
     ----------
     top
-        The module to simulate: the accelerator's ports, and for every layer the outputs
-        `tap_<layer>_data`, `_valid`, `_ready` and `_last`: the stream behind it.
+        The module to simulate: the accelerator's ports, and for the input and every layer the
+        outputs `tap_<layer>_data`, `_valid`, `_ready` and `_last`: the stream behind it.
     text
         All modules.
     """
@@ -30,8 +31,8 @@ class TappedVerilog:
     text: str
 
 
-def tapped_verilog(verilog: str, manifest: Manifest) -> TappedVerilog:
-    """Put a module around an accelerator that shows the streams behind its layers.
+def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedVerilog:
+    """Put a module around an accelerator that shows the streams behind its input and its layers.
 
     The accelerator's text stays as it is, so that what is simulated is what was generated.
 
@@ -41,6 +42,8 @@ def tapped_verilog(verilog: str, manifest: Manifest) -> TappedVerilog:
         The accelerator.
     manifest
         Its manifest: the top module's name, and every layer's stream.
+    input_name
+        The name of the network's input, whose stream is of single pixels.
 
     Raises
     ------
@@ -55,10 +58,12 @@ def tapped_verilog(verilog: str, manifest: Manifest) -> TappedVerilog:
     connections = [f".{name}({name})" for name, _, _ in AXIS_PORTS]
     ports = [name for name, _, _ in AXIS_PORTS]
     assignments = []
-    for layer in manifest.layers:
+    data_widths = {input_name: PIXEL.width}
+    data_widths |= {each.name: each.stream.lanes * each.stream.bits for each in manifest.layers}
+    for layer, data_width in data_widths.items():
         for signal in STREAM_SIGNALS:
-            width = layer.stream.lanes * layer.stream.bits if signal == "data" else 1
-            name = f"{layer.name}_{signal}"
+            width = data_width if signal == "data" else 1
+            name = f"{layer}_{signal}"
             if f"\n  wire {_range(width)}{name};\n" not in body[0]:
                 raise TapError(
                     f"{manifest.files.verilog}: module {manifest.top!r} must have a wire {name!r} "

@@ -10,8 +10,9 @@
 // PATIENCE cycles without a transfer the network counts as stuck.
 //
 // On standard output, for each image in order: every tap's values in stream order, each in the
-// fewest of 1, 2, 4 or 8 bytes; then m_axis_tdata (8 bytes), tuser and tlast (1 byte each), and the
-// cycles of the first pixel taken, of tvalid and of the result taken (8 bytes each); little-endian.
+// fewest of 1, 2, 4 or 8 bytes; then m_axis_tdata (8 bytes), tuser and tlast (1 byte each); then of
+// s_axis, every tap and m_axis the cycles in which the frame was first offered, its first beat taken
+// and its last beat taken (8 bytes each); little-endian.
 // A rule broken is one line on standard error and exit status 10.
 
 #include <cstdint>
@@ -76,6 +77,19 @@ void put(std::vector<uint8_t>& out, uint64_t value, int bytes) {
     for (int i = 0; i < bytes; ++i) out.push_back(static_cast<uint8_t>(value >> (8 * i)));
 }
 
+// When a frame was first offered, its first beat taken, and its last.
+struct Cycles {
+    uint64_t offered;
+    uint64_t first;
+    uint64_t last;
+};
+
+void put(std::vector<uint8_t>& out, const Cycles& cycles) {
+    put(out, cycles.offered, 8);
+    put(out, cycles.first, 8);
+    put(out, cycles.last, 8);
+}
+
 // A stream that is watched: the payload offered and not yet taken, and the beats of its frame.
 class Watched {
 public:
@@ -88,6 +102,8 @@ public:
             if (!valid) broken(m_name + ": valid was dropped before the beat was taken");
             if (last != m_last || std::memcmp(data, m_offered.data(), size()))
                 broken(m_name + ": the payload changed before it was taken");
+        } else if (valid && !m_beats) {
+            m_cycles.offered = cycle;
         }
         m_waiting = valid && !ready;
         if (m_waiting) {
@@ -95,18 +111,24 @@ public:
             std::memcpy(m_offered.data(), data, size());
         }
         if (!valid || !ready) return false;
+        if (!m_beats) m_cycles.first = cycle;
         ++m_beats;
         m_complete = m_beats == m_frame_beats;
         if (last != m_complete)
             broken(m_name + ": last is " + (last ? "set" : "missing") + " on beat " +
                    std::to_string(m_beats) + " of " + std::to_string(m_frame_beats) +
                    " of a frame");
-        if (m_complete) m_beats = 0;
+        if (m_complete) {
+            m_cycles.last = cycle;
+            m_beats = 0;
+        }
         return true;
     }
 
     bool complete() const { return m_complete; }
     uint32_t beats() const { return m_beats; }
+    // Of the frame that is complete.
+    const Cycles& cycles() const { return m_cycles; }
     const std::string& name() const { return m_name; }
 
 private:
@@ -116,6 +138,7 @@ private:
     uint32_t m_frame_beats;
     std::vector<uint32_t> m_offered;
     uint32_t m_beats = 0;
+    Cycles m_cycles{};
     bool m_waiting = false;
     bool m_last = false;
     bool m_complete = false;
@@ -151,12 +174,17 @@ private:
     uint32_t m_left = 0;
 };
 
+struct Frame {
+    std::vector<uint8_t> values;
+    Cycles cycles;
+};
+
 struct Layer {
     const Tap& tap;
     Watched watched;
     std::vector<uint32_t> data;
-    std::vector<uint8_t> frame;
-    std::deque<std::vector<uint8_t>> frames;
+    std::vector<uint8_t> values;
+    std::deque<Frame> frames;
 
     explicit Layer(const Tap& t)
         : tap(t), watched(t.name, t.frame_beats, data_words(t)), data(data_words(t) + 2) {}
@@ -167,10 +195,10 @@ struct Layer {
         const bool valid = tap.valid(top);
         if (valid) tap.data(top, data.data());
         if (!watched.clock(valid, tap.ready(top), valid && tap.last(top), data.data())) return false;
-        for (int lane = 0; lane < tap.lanes; ++lane) put(frame, value(lane), tap.value_bytes);
+        for (int lane = 0; lane < tap.lanes; ++lane) put(values, value(lane), tap.value_bytes);
         if (watched.complete()) {
-            frames.push_back(std::move(frame));
-            frame.clear();
+            frames.push_back({std::move(values), watched.cycles()});
+            values.clear();
             if (frames.size() > kMaxAhead) broken(watched.name() + ": frames come without end");
         }
         return true;
@@ -194,8 +222,7 @@ struct Result {
     uint64_t data;
     bool user;
     bool last;
-    uint64_t valid_cycle;
-    uint64_t taken_cycle;
+    Cycles cycles;
 };
 
 // The frames that go in, read as they are needed.
@@ -244,8 +271,8 @@ int main(int argc, char** argv) {
     VerilatedContext context;
     Vtop top(&context);
     std::vector<Layer> layers(std::begin(taps), std::end(taps));
-    Watched sink("m_axis", 1, 3);
-    std::deque<uint64_t> first_pixel_cycles;
+    Watched source("s_axis", kPixels, 1), sink("m_axis", 1, 3);
+    std::deque<Cycles> images_in;
     std::deque<Result> results;
     std::vector<uint8_t> record;
 
@@ -264,8 +291,6 @@ int main(int argc, char** argv) {
 
     bool offering = false;
     int held = seed ? kHeldCycles : 0;
-    uint64_t valid_cycle = 0;
-    bool was_valid = false;
     uint64_t written = 0;
     uint64_t idle = 0;
     int quiet = 0;
@@ -281,47 +306,44 @@ int main(int argc, char** argv) {
         top.eval();
 
         bool moved = false;
-        if (offering && top.s_axis_tready) {
-            if (images.first()) first_pixel_cycles.push_back(cycle);
+        const uint32_t pixel = top.s_axis_tdata;
+        if (source.clock(offering, top.s_axis_tready, top.s_axis_tlast, &pixel)) {
+            if (source.complete()) images_in.push_back(source.cycles());
             images.advance();
             offering = false;
             moved = true;
         }
         for (Layer& layer : layers) moved |= layer.clock(top);
-        if (top.m_axis_tvalid) {
-            if (!was_valid) valid_cycle = cycle;
-            if (held) --held;
-        }
+        if (top.m_axis_tvalid && held) --held;
         uint32_t payload[3];
         words(top.m_axis_tdata, payload);
         payload[2] = top.m_axis_tuser;
         if (sink.clock(top.m_axis_tvalid, top.m_axis_tready, top.m_axis_tlast, payload)) {
             results.push_back({top.m_axis_tdata, top.m_axis_tuser != 0, top.m_axis_tlast != 0,
-                               valid_cycle, cycle});
+                               sink.cycles()});
             moved = true;
-            was_valid = false;
-        } else {
-            was_valid = top.m_axis_tvalid;
         }
 
-        bool complete = !results.empty() && !first_pixel_cycles.empty();
+        bool complete = !results.empty() && !images_in.empty();
         for (const Layer& layer : layers) complete &= !layer.frames.empty();
         if (complete) {
             record.clear();
-            for (Layer& layer : layers) {
-                record.insert(record.end(), layer.frames.front().begin(),
-                              layer.frames.front().end());
-                layer.frames.pop_front();
+            for (const Layer& layer : layers) {
+                const std::vector<uint8_t>& values = layer.frames.front().values;
+                record.insert(record.end(), values.begin(), values.end());
             }
             const Result& result = results.front();
             put(record, result.data, 8);
             put(record, result.user, 1);
             put(record, result.last, 1);
-            put(record, first_pixel_cycles.front(), 8);
-            put(record, result.valid_cycle, 8);
-            put(record, result.taken_cycle, 8);
+            put(record, images_in.front());
+            for (Layer& layer : layers) {
+                put(record, layer.frames.front().cycles);
+                layer.frames.pop_front();
+            }
+            put(record, result.cycles);
             results.pop_front();
-            first_pixel_cycles.pop_front();
+            images_in.pop_front();
             if (std::fwrite(record.data(), 1, record.size(), stdout) != record.size())
                 failed("nobody reads the results");
             if (++written % 16 == 0) std::fflush(stdout);

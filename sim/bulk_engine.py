@@ -22,11 +22,14 @@ from sim.taps import Batch, RuleBroken, Tap, TappedNetwork
 
 _BROKEN = 10  # the status of bulk_engine.cpp after a rule was broken
 _BATCH = 64
-_SMALLEST_PART = 8
+_SMALLEST_PART = 10  # in so many images a network comes into its pace
 
 
 def simulate_bulk(
-    network: TappedNetwork, images: NDArray[np.uint8], stalls: int | None
+    network: TappedNetwork,
+    images: NDArray[np.uint8],
+    stalls: int | None,
+    processes: int | None = None,
 ) -> Generator[Batch]:
     """Stream images through a network, and give what came out as it comes.
 
@@ -35,10 +38,12 @@ def simulate_bulk(
     network
         What is simulated.
     images
-        uint8, shape `(images, height, width, channels)`. They are split into as many parts as there
-        are processors; each part goes through without a gap and without a reset.
+        uint8, shape `(images, height, width, channels)`. They are split into parts, each of which
+        goes through without a gap and without a reset.
     stalls
         The seed of random pauses at source and sink; None for none.
+    processes
+        Parts at most; None for as many as there are processors.
 
     Yields
     ------
@@ -60,7 +65,9 @@ def simulate_bulk(
         np.ascontiguousarray(images).tofile(folder / "images")
         parts = [
             _Part(network, program, folder, number, first, count, stalls, stack)
-            for number, (first, count) in enumerate(split(len(images), os.cpu_count() or 1))
+            for number, (first, count) in enumerate(
+                split(len(images), processes or os.cpu_count() or 1)
+            )
         ]
         with selectors.DefaultSelector() as selector:
             for part in parts:

@@ -57,7 +57,7 @@ def simulate_cocotb(
             {"layer": tap.layer, "frame_beats": tap.frame_beats, "beat": asdict(tap.beat)}
             for tap in network.taps
         ],
-        "record_type": [(tap.layer, tap.value_type.str, tap.shape.size) for tap in network.taps],
+        "values": [(tap.layer, tap.value_type.str, tap.shape.size) for tap in network.taps],
         "stalls": stalls,
         "lengths": [None] * len(images) if lengths is None else list(lengths),
         "reset_after": reset_after,

@@ -21,14 +21,16 @@ from sim.handles import bit, stream_ports
 from sim.network_bench import RECORDS
 from sim.packing import BeatFormat
 from sim.streams import (
+    BeatCycles,
     Concatenation,
+    Frame,
     ReadyDriver,
     StreamDriver,
     StreamMonitor,
     StreamPorts,
     read,
 )
-from sim.taps import RESULT_FIELDS, RuleBroken
+from sim.taps import CYCLES_FIELD, RuleBroken, record_type
 
 _QUIET_CYCLES = 64
 _HELD_CYCLES = 16
@@ -62,9 +64,9 @@ class Bench:
         self._task = task
         self._images = images
         self._lengths = [length or images.shape[1] for length in task["lengths"]]
-        self._starts = {0, *itertools.accumulate(self._lengths)}
+        self._ends = [0, *itertools.accumulate(self._lengths)]
         self._records = records
-        self._record_type = np.dtype([*map(tuple, task["record_type"]), *RESULT_FIELDS])
+        self._record_type = record_type([(name, kind, size) for name, kind, size in task["values"]])
         self._reset = bit(dut, "aresetn")
         self._edge = RisingEdge(bit(dut, "aclk"))
         self._parent = os.getppid()
@@ -72,10 +74,8 @@ class Bench:
         self._idle = 0
         self._written = 0
         self._recording = not task["reset_after"]
-        self._first_pixels: deque[int] = deque()
-        self._results: deque[dict[str, int]] = deque()
-        self._valid_cycle: int | None = None
-        self._frames: dict[str, deque[list[int]]] = {}
+        self._results: deque[Frame] = deque()
+        self._frames: dict[str, deque[Frame]] = {}
 
         self._driver = StreamDriver(stream_ports(dut, "s_axis_t"))
         sink = stream_ports(dut, "m_axis_t")
@@ -83,7 +83,7 @@ class Bench:
         sink = StreamPorts(user_and_data, sink.valid, sink.ready, sink.last)
         self._sink = ReadyDriver(sink)
         beat = BeatFormat(lanes=1, bits=_RESULT_BITS + 1, signed=False)
-        self._result = StreamMonitor("m_axis", sink, beat, 1, self._take_result, self._broken)
+        self._result = StreamMonitor("m_axis", sink, beat, 1, self._results.append, self._broken)
         self._monitors = [self._result]
         for tap in task["taps"]:
             frames = self._frames[tap["layer"]] = deque()
@@ -147,10 +147,8 @@ class Bench:
         self._reset.value = 1
         for monitor in self._monitors:
             monitor.restart()
-        queues: list[deque[Any]] = [self._results, self._first_pixels, *self._frames.values()]
-        for queue in queues:
+        for queue in (self._results, *self._frames.values()):
             queue.clear()
-        self._valid_cycle = None
 
     async def _hold_ready(self) -> None:
         """Take nothing until the first result has waited for some cycles."""
@@ -165,14 +163,10 @@ class Bench:
         """One rising edge; whether anything moved."""
         await self._edge
         self._cycle += 1
-        moved = self._driver.clock()
-        if moved and self._driver.taken - 1 in self._starts:
-            self._first_pixels.append(self._cycle)
+        moved = self._driver.clock(self._cycle)
         for monitor in self._monitors:
-            moved |= monitor.clock()
+            moved |= monitor.clock(self._cycle)
         self._sink.clock()
-        if self._result.waiting and self._valid_cycle is None:
-            self._valid_cycle = self._cycle
         self._idle = 0 if moved else self._idle + 1
         if self._idle > self._task["patience"]:
             self._stuck()
@@ -181,30 +175,28 @@ class Bench:
         self._write_record()
         return moved
 
-    def _take_result(self, values: list[int]) -> None:
-        valid_cycle = self._cycle if self._valid_cycle is None else self._valid_cycle
-        self._valid_cycle = None
-        self._results.append(
-            {
-                "result data": values[0] & ((1 << _RESULT_BITS) - 1),
-                "result user": values[0] >> _RESULT_BITS,
-                "result last": 1,
-                "valid cycle": valid_cycle,
-                "taken cycle": self._cycle,
-            }
-        )
-
     def _write_record(self) -> None:
         """Write the record of the next image, once all of it is there."""
-        queues = [self._results, self._first_pixels, *self._frames.values()]
-        if not (self._recording and all(queues)):
+        queues = [*self._frames.values(), self._results]
+        if not (self._recording and all(queues) and self._written < len(self._images)):
             return
+        start, end = self._ends[self._written : self._written + 2]
+        if self._driver.taken < end:
+            return
+        frames = [queue.popleft() for queue in queues]
         record = np.zeros((), self._record_type)
-        for layer, frames in self._frames.items():
-            record[layer] = frames.popleft()
-        for name, value in self._results.popleft().items():
-            record[name] = value
-        record["first pixel cycle"] = self._first_pixels.popleft()
+        for layer, frame in zip(self._frames, frames, strict=False):
+            record[layer] = frame.values
+        (result,) = frames[-1].values
+        record["result data"] = result & ((1 << _RESULT_BITS) - 1)
+        record["result user"] = result >> _RESULT_BITS
+        record["result last"] = 1
+        pixels = self._driver.cycles
+        streams = [BeatCycles(pixels.offered[start:end], pixels.taken[start:end])]
+        streams += [frame.cycles for frame in frames]
+        record[CYCLES_FIELD] = [
+            (cycles.offered[0], cycles.taken[0], cycles.taken[-1]) for cycles in streams
+        ]
         self._records.write(record.tobytes())
         self._records.flush()
         self._written += 1
@@ -213,7 +205,7 @@ class Bench:
         state = [f"{self._written} images were complete"]
         state += [
             f"{monitor.name} had {len(self._frames[monitor.name])} frames and "
-            f"{monitor.beats} beats more"
+            f"{monitor.frame.beats} beats more"
             for monitor in self._monitors[1:]
         ]
         self._broken(f"nothing moved for {self._idle} cycles; " + ", ".join(state))

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.scoreboard import LayerResult
 from sim.simulators import Simulator
+from sim.timing import Timing
 
 SCHEMA = "systolith.simulation/1"
 """The schema of a report."""
@@ -41,12 +42,14 @@ class SimulationReport:
     correct
         Images of the class that their label says.
     interval_cycles
-        Clock cycles from a result to the next, source and sink always ready; None where no two
-        results came so.
+        Clock cycles between the last two of the first `sim.timing.MEASURED_IMAGES` results, source
+        and sink always ready; None where no two results came so.
     latency_cycles
         Clock cycles from the first pixel taken to the first result offered, likewise.
     layers
         Every layer that was compared, in order.
+    layer_timings
+        The cycles of each layer of the network, likewise, by name; empty where none were measured.
     violations
         Rules of streams that were broken, results that are not the scores' winner, images that
         did not come out; empty if all is well.
@@ -64,6 +67,7 @@ class SimulationReport:
     interval_cycles: int | None
     latency_cycles: int | None
     layers: tuple[LayerResult, ...]
+    layer_timings: dict[str, Timing]
     violations: tuple[str, ...]
 
     @property
@@ -97,7 +101,12 @@ class SimulationReport:
             "accuracy": self.accuracy,
             "interval_cycles": self.interval_cycles,
             "latency_cycles": self.latency_cycles,
-            "layers": [asdict(layer) for layer in self.layers],
+            "layers": [self._layer(layer) for layer in self.layers],
             "violations": self.violations,
         }
         return json.dumps(content, indent=2).encode() + b"\n"
+
+    def _layer(self, layer: LayerResult) -> dict[str, Any]:
+        timing = self.layer_timings.get(layer.name)
+        cycles = asdict(timing) if timing else {"interval_cycles": None, "latency_cycles": None}
+        return asdict(layer) | cycles

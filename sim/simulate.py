@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +24,13 @@ from sim.network_bench import simulate_cocotb
 from sim.report import FILE_NAME, SimulationReport
 from sim.simulators import SIMULATORS, Simulator
 from sim.taps import Batch, RuleBroken, TappedNetwork, tapped_network
+from sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, measure_network
 
 if TYPE_CHECKING:
     from hw.artifacts import Artifacts
 
 Progress = Callable[[int, int], None]
 """Called with how many images came out, and of how many."""
-
-_STEADY_IMAGES = 6
 
 
 def simulate(
@@ -105,19 +103,19 @@ def simulate(
 
     network = tapped_network(fixed, built.manifest, built.verilog)
     check = Check(fixed, part.images, names if layer is None else [layer])
-    timing = Timing()
+    stopwatch = Stopwatch(network)
     done = 0
     with closing(_batches(network, part.images, stalls, simulator)) as batches:
-        for count in check.take(timing.watch(batches)):
+        for count in check.take(stopwatch.watch(batches)):
             done += count
             if progress is not None:
                 progress(done, len(part))
     violations = check.violations()
-    if simulator == "verilator" and (stalls is not None or timing.results < _STEADY_IMAGES):
-        timing, more = _measure(network, part.images[np.arange(_STEADY_IMAGES) % len(part)])
+    timeline = stopwatch.timeline if stalls is None else None
+    enough = timeline is not None and timeline.images == MEASURED_IMAGES
+    if simulator == "verilator" and not enough:
+        timeline, more = _measure(network, part.images)
         violations += more
-    elif stalls is not None:
-        timing = Timing()
     report = SimulationReport(
         network=fixed.name,
         quantized_sha256=built.manifest.quantized_sha256,
@@ -133,9 +131,10 @@ def simulate(
         images=len(part),
         classes=tuple(check.classes.tolist()),
         correct=int(np.count_nonzero(check.classes == part.labels)),
-        interval_cycles=timing.interval_cycles,
-        latency_cycles=timing.latency_cycles,
+        interval_cycles=timeline.whole.interval_cycles if timeline else None,
+        latency_cycles=timeline.whole.latency_cycles if timeline else None,
         layers=check.layer_results(),
+        layer_timings=timeline.layers if timeline else {},
         violations=violations,
     )
     if fault is None:
@@ -143,52 +142,15 @@ def simulate(
     return report
 
 
-class Timing:
-    """The clock cycles of results that came one after the other, from the first image on.
-
-    Members
-    -------
-    results
-        How many came.
-    latency_cycles
-        From the first pixel taken to the first result offered; None before it came.
-    """
-
-    def __init__(self) -> None:
-        self._taken: list[int] = []
-        self.latency_cycles: int | None = None
-
-    @property
-    def results(self) -> int:
-        return len(self._taken)
-
-    @property
-    def interval_cycles(self) -> int | None:
-        """From a result to the next, the mean of the later half; None of less than two."""
-        if len(self._taken) < 2:
-            return None
-        later = self._taken[(len(self._taken) - 1) // 2 :]
-        return round((later[-1] - later[0]) / (len(later) - 1))
-
-    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Pass batches on, and look at those of the first part."""
-        for batch in batches:
-            if batch.part == 0:
-                if batch.first == 0:
-                    cycles = batch.records["valid cycle"], batch.records["first pixel cycle"]
-                    self.latency_cycles = int(cycles[0][0]) - int(cycles[1][0])
-                self._taken += batch.records["taken cycle"].tolist()
-            yield batch
-
-
-def _measure(network: TappedNetwork, images: NDArray[np.uint8]) -> tuple[Timing, tuple[str, ...]]:
-    """The cycles of a few images without pauses, and the rule that was broken, if one was."""
-    timing = Timing()
+def _measure(
+    network: TappedNetwork, images: NDArray[np.uint8]
+) -> tuple[Timeline | None, tuple[str, ...]]:
+    """When a few images pass without pauses, and the rule that was broken, if one was."""
+    some = images[np.arange(MEASURED_IMAGES) % len(images)]
     try:
-        deque(timing.watch(simulate_bulk(network, images, None)), maxlen=0)
+        return measure_network(network, some), ()
     except RuleBroken as error:
-        return Timing(), (f"without pauses: {error}",)
-    return timing, ()
+        return None, (f"without pauses: {error}",)
 
 
 def _batches(

@@ -7,7 +7,7 @@ changed anything: one loop for all streams is several times cheaper than a corou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sim.packing import BeatFormat
@@ -69,6 +69,40 @@ class StreamPorts:
     last: Signal | None
 
 
+@dataclass
+class BeatCycles:
+    """The cycles in which the beats of a stream were first offered, and taken.
+
+    Parameters
+    ----------
+    offered, taken
+        Those of each beat, in order; the last beat offered may not have been taken yet.
+    """
+
+    offered: list[int] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+
+    def see(self, cycle: int, valid: bool, taken: bool) -> None:
+        """Note what a stream did in one cycle."""
+        if valid and len(self.offered) == len(self.taken):
+            self.offered.append(cycle)
+        if taken:
+            self.taken.append(cycle)
+
+
+@dataclass
+class Frame:
+    """What was taken of a frame: its values, and the cycles of its beats."""
+
+    values: list[int] = field(default_factory=list)
+    cycles: BeatCycles = field(default_factory=BeatCycles)
+
+    @property
+    def beats(self) -> int:
+        """How many beats were taken."""
+        return len(self.cycles.taken)
+
+
 class StreamDriver:
     """The source of a stream: offers beats, pausing as it is told.
 
@@ -80,7 +114,7 @@ class StreamDriver:
 
     def __init__(self, ports: StreamPorts) -> None:
         self.ports = ports
-        self.taken = 0
+        self.cycles = BeatCycles()
         self._beats: Iterator[tuple[int, bool]] = iter(())
         self._next: tuple[int, bool] | None = None
         self._pauses: Iterator[bool] = iter(())
@@ -91,6 +125,11 @@ class StreamDriver:
             ports.last.value = 0
 
     @property
+    def taken(self) -> int:
+        """How many beats were taken since the start."""
+        return len(self.cycles.taken)
+
+    @property
     def exhausted(self) -> bool:
         """Whether all beats were taken."""
         return self._next is None
@@ -98,20 +137,20 @@ class StreamDriver:
     def start(self, beats: Iterable[tuple[int, bool]], pauses: Iterator[bool]) -> None:
         """Offer `beats`, each its bits and whether it is `last`, from the next edge on.
 
-        What was left of an earlier start is forgotten; `taken` counts from 0.
+        What was left of an earlier start is forgotten, and so are its cycles.
         """
         self._beats = iter(beats)
         self._next = next(self._beats, None)
         self._pauses = pauses
-        self.taken = 0
+        self.cycles = BeatCycles()
         self._offer(None)
 
-    def clock(self) -> bool:
-        """Act at a rising edge; whether the design took a beat."""
+    def clock(self, cycle: int) -> bool:
+        """Act at the rising edge that ends a cycle; whether the design took a beat."""
         took = self._offering and bool(read(self.ports.ready))
+        self.cycles.see(cycle, self._offering, took)
         if took:
             self._next = next(self._beats, None)
-            self.taken += 1
         if took or not self._offering:
             pause = self._next is None or next(self._pauses)
             self._offer(None if pause else self._next)
@@ -172,7 +211,7 @@ class StreamMonitor:
     frame_beats
         Beats a frame.
     on_frame
-        Called with the values of each complete frame.
+        Called with each complete frame.
     on_violation
         Called with each breach of a rule, in words.
     """
@@ -183,7 +222,7 @@ class StreamMonitor:
         ports: StreamPorts,
         beat: BeatFormat,
         frame_beats: int,
-        on_frame: Callable[[list[int]], None],
+        on_frame: Callable[[Frame], None],
         on_violation: Callable[[str], None],
     ) -> None:
         self.name = name
@@ -197,17 +236,11 @@ class StreamMonitor:
 
     def restart(self) -> None:
         """Begin anew, as after a reset: the frame under way is dropped."""
-        self.frame: list[int] = []
-        self.beats = 0
+        self.frame = Frame()
         self._offered: tuple[int, bool] | None = None
 
-    @property
-    def waiting(self) -> bool:
-        """Whether a beat was offered at the last edge and not taken."""
-        return self._offered is not None
-
-    def clock(self) -> bool:
-        """Look at a rising edge; whether a beat was taken."""
+    def clock(self, cycle: int) -> bool:
+        """Look at the rising edge that ends a cycle; whether a beat was taken."""
         ports = self.ports
         try:
             self.valid = bool(read(ports.valid))
@@ -224,21 +257,20 @@ class StreamMonitor:
         if self._offered is not None and payload != self._offered:
             self._violation(f"the payload changed before it was taken: {self._offered}, {payload}")
         self._offered = None if taken else payload
+        self.frame.cycles.see(cycle, True, taken)
         if taken:
             self._take(*payload)
         return taken
 
     def _take(self, data: int, last: bool) -> None:
-        self.frame.extend(self.beat.unpack(data))
-        self.beats += 1
-        complete = self.beats == self.frame_beats
+        frame = self.frame
+        frame.values.extend(self.beat.unpack(data))
+        complete = frame.beats == self.frame_beats
         if self.beat.has_last and last != complete:
-            where = f"beat {self.beats} of {self.frame_beats}"
+            where = f"beat {frame.beats} of {self.frame_beats}"
             self._violation(f"last is {'set' if last else 'missing'} on {where} of a frame")
         if complete:
-            frame = self.frame
-            self.frame = []
-            self.beats = 0
+            self.frame = Frame()
             self._on_frame(frame)
 
     def _violation(self, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,14 @@ RESULT_FIELDS: tuple[tuple[str, str], ...] = (
     ("result data", "<u8"),
     ("result user", "u1"),
     ("result last", "u1"),
-    ("first pixel cycle", "<u8"),
-    ("valid cycle", "<u8"),
-    ("taken cycle", "<u8"),
 )
-"""What a record holds beside the values of the layers; no layer has a name with a space."""
+"""The result in a record; no layer has a name with a space."""
+
+CYCLES_FIELD = "stream cycles"
+"""An array in a record: of `s_axis`, every tap and `m_axis`, in this order, `FRAME_CYCLES`."""
+
+FRAME_CYCLES: tuple[tuple[str, str], ...] = (("offered", "<u8"), ("first", "<u8"), ("last", "<u8"))
+"""The cycles in which a frame was first offered, its first beat taken, and its last beat taken."""
 
 AXIS_PORTS = (
     *("aclk", "aresetn", "s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast"),
@@ -34,12 +38,13 @@ AXIS_PORTS = (
 )
 """The ports of the accelerator itself."""
 
+_PIXEL_BITS = 8
 _STREAM_PORTS = ("data", "valid", "ready", "last")
 
 
 @dataclass(frozen=True)
 class Tap:
-    """The stream behind a layer, seen at the ports `tap_<layer>_{data,valid,ready,last}`."""
+    """The stream behind the input or a layer: ports `tap_<layer>_{data,valid,ready,last}`."""
 
     layer: str
     beat: BeatFormat
@@ -70,7 +75,7 @@ class TappedNetwork:
     design
         The module.
     taps
-        Of every layer after the input.
+        Of the input and every layer.
     image_shape
         Of what goes in.
     patience
@@ -84,9 +89,14 @@ class TappedNetwork:
 
     @property
     def record_type(self) -> np.dtype[np.void]:
-        """An image's record: the values of each layer, by name, and `RESULT_FIELDS`."""
-        layers = [(tap.layer, tap.value_type, tuple(tap.shape)) for tap in self.taps]
-        return np.dtype([*layers, *RESULT_FIELDS])
+        """An image's record: the values of each tap, by name, its result and its cycles."""
+        return record_type([(tap.layer, tap.value_type, tuple(tap.shape)) for tap in self.taps])
+
+
+def record_type(taps: Sequence[tuple[str, Any, Any]]) -> np.dtype[np.void]:
+    """The type of an image's record, of the name, the type and the shape of each tap's values."""
+    cycles = (CYCLES_FIELD, list(FRAME_CYCLES), (len(taps) + 2,))
+    return np.dtype([*taps, *RESULT_FIELDS, cycles])
 
 
 def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> TappedNetwork:
@@ -106,8 +116,10 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
     """
     from hw.taps import tapped_verilog  # imports Amaranth, as `sim.simulate` says
 
-    tapped = tapped_verilog(verilog, manifest)
-    taps = tuple(
+    source = fixed.network.input
+    tapped = tapped_verilog(verilog, manifest, source.name)
+    pixels = Tap(source.name, BeatFormat(1, _PIXEL_BITS, False), source.image_shape)
+    layers = (
         Tap(
             layer.name,
             BeatFormat(entry.stream.lanes, entry.stream.bits, entry.stream.signed),
@@ -115,11 +127,12 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
         )
         for layer, entry in zip(fixed.layers, manifest.layers, strict=True)
     )
+    taps = (pixels, *layers)
     ports = [tap.port(name) for tap in taps for name in _STREAM_PORTS]
     return TappedNetwork(
         design=Design(tapped.top, tapped.text, (*AXIS_PORTS, *ports)),
         taps=taps,
-        image_shape=fixed.network.input.image_shape,
+        image_shape=source.image_shape,
         patience=_patience(fixed, manifest),
     )
 

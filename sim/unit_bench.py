@@ -1,7 +1,11 @@
-"""One stream component alone: frames in, frames expected out, under every pattern of stalls."""
+"""One stream component alone: frames in, frames expected out, under every pattern of stalls.
+
+And its cycles: when beats come in, when they go out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,46 @@ write_verilog -noattr -simple-lhs
 
 
 @dataclass(frozen=True)
+class Pace:
+    """What source and sink do, beat by beat.
+
+    Cycle 0 is the second after a reset. A beat that may not be offered in a cycle, or not be taken,
+    is in the first cycle in which it may; so any behaviour of the two sides can be told.
+
+    Parameters
+    ----------
+    offers
+        For every beat of all frames that go in: the cycle before which it is not offered, not even
+        if the one before it has been taken.
+    takes
+        For every beat of all frames that come out: the cycle before which it is not taken; `ready`
+        is low until then.
+    """
+
+    offers: Sequence[int]
+    takes: Sequence[int]
+
+
+@dataclass(frozen=True)
+class UnitCycles:
+    """The cycle of every handshake of a unit.
+
+    Parameters
+    ----------
+    taken
+        Of each beat that went in: when it was taken.
+    offered
+        Of each beat that came out: the first cycle in which it was offered.
+    given
+        Of each beat that came out: when it was taken.
+    """
+
+    taken: tuple[int, ...]
+    offered: tuple[int, ...]
+    given: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class UnitBenchReport:
     """What a unit did in the bench.
 
@@ -49,13 +93,17 @@ class UnitBenchReport:
         Clock cycles between the final beats of the last two frames, neither side ever pausing; None
         of a single frame.
     latency_cycles
-        Clock cycles from the first beat taken to the first beat offered.
+        Clock cycles from the first beat taken to the first beat offered, likewise.
+    cycles
+        The cycles of all frames, neither side ever pausing, counted from the first beat taken; None
+        if that failed.
     """
 
     scenarios: tuple[str, ...]
     failures: tuple[str, ...]
     interval_cycles: int | None
     latency_cycles: int | None
+    cycles: UnitCycles | None
 
     def require_passed(self) -> None:
         """Raise an `AssertionError` with what was wrong, if anything was."""
@@ -112,6 +160,88 @@ def run_unit_bench(
     ValueError
         If frames do not consist of whole beats.
     """
+    result = _simulate(
+        unit, frames, expected, (), simulator, seed, name, input_format, output_format, patience
+    )
+    cycles = interval = latency = None
+    if result["cycles"]:
+        first = result["cycles"][0]
+        start = first["taken"][0]
+        cycles = UnitCycles(**{key: tuple(c - start for c in of) for key, of in first.items()})
+        latency = cycles.offered[0]
+        if len(expected) > 1:
+            interval = cycles.given[-1] - cycles.given[-1 - len(cycles.given) // len(expected)]
+    return UnitBenchReport(
+        scenarios=tuple(result["scenarios"]),
+        failures=tuple(result["failures"]),
+        interval_cycles=interval,
+        latency_cycles=latency,
+        cycles=cycles,
+    )
+
+
+def measure_unit(
+    unit: wiring.Component,
+    frames: Integers,
+    expected: Integers,
+    paces: Sequence[Pace],
+    *,
+    simulator: Simulator,
+    name: str = "unit",
+    input_format: BeatFormat | None = None,
+    output_format: BeatFormat | None = None,
+    patience: int = 20_000,
+) -> tuple[UnitCycles, ...]:
+    """The cycles of a unit for beats that come and go at given ones, in one simulation.
+
+    For each pace the unit is reset and gets all frames; values and stream rules are checked.
+
+    Parameters
+    ----------
+    unit, frames, expected, simulator, name, input_format, output_format, patience
+        As for `run_unit_bench`; a pace must not wait for longer than `patience`.
+    paces
+        At least one.
+
+    Returns
+    -------
+    tuple
+        For each pace its cycles, counted as it counts them.
+
+    Raises
+    ------
+    MissingToolError, SimulationError
+        As for `run_unit_bench`.
+    ValueError
+        If frames do not consist of whole beats, or a pace has more or fewer beats than they.
+    AssertionError
+        If a value is wrong, a rule is broken, or nothing moves any more.
+    """
+    if not paces:
+        raise ValueError(f"{name}: at least one pace is needed")
+    result = _simulate(
+        unit, frames, expected, paces, simulator, 0, name, input_format, output_format, patience
+    )
+    if result["failures"]:
+        raise AssertionError(f"{result['scenarios'][-1]}: " + "; ".join(result["failures"]))
+    return tuple(
+        UnitCycles(**{key: tuple(of) for key, of in cycles.items()}) for cycles in result["cycles"]
+    )
+
+
+def _simulate(
+    unit: wiring.Component,
+    frames: Integers,
+    expected: Integers,
+    paces: Sequence[Pace],
+    simulator: Simulator,
+    seed: int,
+    name: str,
+    input_format: BeatFormat | None,
+    output_format: BeatFormat | None,
+    patience: int,
+) -> Any:
+    """What the bench leaves: of each pace, or of every pattern of stalls where there are none."""
     formats = {
         "input": input_format or beat_format(unit, "i"),
         "output": output_format or beat_format(unit, "o"),
@@ -126,19 +256,25 @@ def run_unit_bench(
     if len(frames) != len(expected):
         raise ValueError(f"{name}: {len(frames)} frames go in, but {len(expected)} are expected")
 
+    for number, pace in enumerate(paces):
+        for side, array, cycles in (("in", frames, pace.offers), ("out", expected, pace.takes)):
+            beats = array.size // formats[f"{side}put"].lanes
+            if len(cycles) != beats:
+                raise ValueError(
+                    f"{name}: {beats} beats go {side}, but pace {number} has {len(cycles)}"
+                )
+
     task: dict[str, Any] = {"name": name, "seed": seed, "patience": patience}
+    task["paces"] = [
+        {"offers": [int(c) for c in pace.offers], "takes": [int(c) for c in pace.takes]}
+        for pace in paces
+    ]
     task |= {side: asdict(beat) for side, beat in formats.items()}
     ports = ("clk", "rst", *(port.name for port in flat_ports(unit)))
     design = Design("unit_bench", flat_verilog(FlatModule(unit), "unit_bench"), ports)
     arrays = {"frames": frames, "expected": expected}
     with running_bench(design, _BENCH, task, arrays, simulator=simulator, optimize=False) as bench:
-        result = bench.result()
-    return UnitBenchReport(
-        scenarios=tuple(result["scenarios"]),
-        failures=tuple(result["failures"]),
-        interval_cycles=result["interval_cycles"],
-        latency_cycles=result["latency_cycles"],
-    )
+        return bench.result()
 
 
 def beat_format(unit: wiring.Component, port: str) -> BeatFormat:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,9 +21,10 @@ from sim.cocotb_run import read_task, write_result
 from sim.handles import bit, stream_ports
 from sim.packing import BeatFormat
 from sim.scoreboard import Scoreboard
-from sim.streams import ReadyDriver, StreamDriver, StreamMonitor, read
+from sim.streams import BeatCycles, Frame, ReadyDriver, StreamDriver, StreamMonitor, read
 
 _PERIOD = 20  # simulator steps; the high half leaves room to change inputs and look
+_FIRST_CYCLE = 2  # the first edge after a reset lets a beat be offered in the cycle after it
 _RESETS = 3
 _PROBED_CYCLES = 100
 _QUIET_CYCLES = 64
@@ -45,7 +46,7 @@ class Bench:
     dut
         The flat module.
     task
-        What `run_unit_bench` was asked.
+        What `run_unit_bench` or `measure_unit` was asked.
     frames, expected
         As there.
     """
@@ -76,20 +77,33 @@ class Bench:
         self.edge = RisingEdge(bit(self.dut, "clk"))
         self.parent = os.getppid()
         self.complete = 0
-        self.frame_ends: list[int] = []
-        self.first_in: int | None = None
-        self.first_out: int | None = None
+        self.output = BeatCycles()
 
-    def _compare(self, values: list[int]) -> None:
+    @property
+    def given(self) -> int:
+        """Beats that came out."""
+        return len(self.output.taken) + self.monitor.frame.beats
+
+    def cycles(self) -> dict[str, list[int]]:
+        """When beats went in and came out, counted from the first cycle that could offer one."""
+        streams = {
+            "taken": self.driver.cycles.taken,
+            "offered": self.output.offered,
+            "given": self.output.taken,
+        }
+        return {name: [cycle - _FIRST_CYCLE for cycle in of] for name, of in streams.items()}
+
+    def _compare(self, frame: Frame) -> None:
         index = self.complete
         self.complete += 1
-        self.frame_ends.append(self.cycle)
+        self.output.offered += frame.cycles.offered
+        self.output.taken += frame.cycles.taken
         if index >= len(self.expected):
             self.failures.append(f"{self.task['name']}: a frame more than went in")
             return
         board = Scoreboard(self.task["name"])
         expected = self.expected[index : index + 1]
-        board.compare(index, expected, np.array(values, dtype=np.int64).reshape(expected.shape))
+        board.compare(index, expected, np.array(frame.values).reshape(expected.shape))
         if board.result.mismatches:
             self.failures.append(str(board.result))
 
@@ -104,21 +118,16 @@ class Bench:
         self.reset_signal.value = 0
         self.monitor.restart()
         self.complete = 0
-        self.frame_ends = []
-        self.first_in = self.first_out = None
+        self.output = BeatCycles()
         self.cycle = 0
 
     async def clock(self) -> bool:
         """One rising edge; whether a beat went in or out."""
         await self.edge
         self.cycle += 1
-        went_in = self.driver.clock()
-        went_out = self.monitor.clock()
+        went_in = self.driver.clock(self.cycle)
+        went_out = self.monitor.clock(self.cycle)
         self.sink.clock()
-        if went_in and self.first_in is None:
-            self.first_in = self.cycle
-        if self.monitor.valid and self.first_out is None:
-            self.first_out = self.cycle
         if self.failures:
             raise Failed
         if self.cycle % 4096 == 0 and os.getppid() != self.parent:
@@ -134,7 +143,7 @@ class Bench:
                 self.failures.append(
                     f"{self.task['name']}: nothing moved for {idle} cycles, after "
                     f"{self.driver.taken} beats in, {self.complete} of {len(self.expected)} frames "
-                    f"out and {len(self.monitor.frame)} values of the next"
+                    f"out and {len(self.monitor.frame.values)} values of the next"
                 )
                 raise Failed
 
@@ -156,6 +165,19 @@ class Bench:
     def finished(self) -> bool:
         """Whether every frame went in and came out."""
         return self.driver.exhausted and self.complete == len(self.expected)
+
+
+async def paced(bench: Bench, offers: Sequence[int], takes: Sequence[int]) -> None:
+    """Each beat is offered, and each taken, in the first cycle that a `Pace` lets it be."""
+
+    def before(cycles: Sequence[int], beat: Callable[[], int]) -> Iterator[bool]:
+        """Whether the next cycle is before that of the beat that is next."""
+        while beat() < len(cycles):
+            yield bench.cycle + 1 - _FIRST_CYCLE < cycles[beat()]
+
+    idle = before(offers, lambda: bench.driver.taken)
+    busy = before(takes, lambda: bench.given)
+    await bench.all_frames(idle, busy)
 
 
 async def ready_held_low(bench: Bench) -> None:
@@ -253,27 +275,22 @@ def pack_frame(beat: BeatFormat, frame: NDArray[np.int64]) -> Beats:
 
 @cocotb.test()
 async def every_pattern(dut: HierarchyObject) -> None:
-    """One pattern after another, until one fails."""
+    """One pace or pattern after another, until one fails."""
     task, arrays = read_task()
     bench = Bench(dut, task, arrays["frames"], arrays["expected"])
     Clock(bit(dut, "clk"), _PERIOD, "step").start()
     played: list[str] = []
-    interval = latency = None
-    for name, play in scenarios(task["seed"]):
+    cycles: list[dict[str, list[int]]] = []
+    paces = [
+        (f"pace {number}", partial(paced, offers=pace["offers"], takes=pace["takes"]))
+        for number, pace in enumerate(task["paces"])
+    ]
+    for name, play in paces or scenarios(task["seed"]):
         played.append(name)
         await bench.reset()
         try:
             await play(bench)
         except Failed:
             break
-        if len(played) == 1 and bench.first_in is not None and bench.first_out is not None:
-            latency = bench.first_out - bench.first_in
-            if len(bench.frame_ends) > 1:
-                interval = bench.frame_ends[-1] - bench.frame_ends[-2]
-    result = {
-        "scenarios": played,
-        "failures": bench.failures,
-        "interval_cycles": interval,
-        "latency_cycles": latency,
-    }
-    write_result(result)
+        cycles.append(bench.cycles())
+    write_result({"scenarios": played, "failures": bench.failures, "cycles": cycles})

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -199,18 +200,20 @@ def test_a_manifest_may_have_more_keys(copy: Path) -> None:
 
 def test_taps_show_the_streams_of_the_text_as_it_is(folder: Path) -> None:
     found = load(folder)
-    tapped = tapped_verilog(found.verilog, found.manifest)
+    tapped = tapped_verilog(found.verilog, found.manifest, "input")
     assert tapped.top == "one_layer_tapped"
     assert tapped.text.startswith(found.verilog)
     stream = found.manifest.layers[0].stream
     assert f"\n  output [{2 * stream.bits - 1}:0] tap_scores_data;\n" in tapped.text
-    for signal in ("data", "valid", "ready", "last"):
-        assert f"\n  assign tap_scores_{signal} = accelerator.scores_{signal};\n" in tapped.text
+    assert "\n  output [7:0] tap_input_data;\n" in tapped.text
+    for layer, signal in itertools.product(("input", "scores"), ("data", "valid", "ready", "last")):
+        assert f"\n  assign tap_{layer}_{signal} = accelerator.{layer}_{signal};\n" in tapped.text
 
 
 def test_taps_need_their_signals(folder: Path) -> None:
     found = load(folder)
+    other = found.verilog.replace("scores_valid", "scores_gone")
     with pytest.raises(TapError, match=r"^one-layer\.v: .* a wire 'scores_valid' of width 1"):
-        tapped_verilog(found.verilog.replace("scores_valid", "scores_gone"), found.manifest)
+        tapped_verilog(other, found.manifest, "input")
     with pytest.raises(TapError, match=r"^one-layer\.v: there is no module 'one_layer'"):
-        tapped_verilog("", found.manifest)
+        tapped_verilog("", found.manifest, "input")

@@ -82,5 +82,6 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         interval_cycles=None,
         latency_cycles=None,
         layers=(layer,),
+        layer_timings={},
         violations=(),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sim.bulk_engine import simulate_bulk
 from sim.network_bench import simulate_cocotb
 from sim.simulators import Simulator
-from sim.taps import Batch, RuleBroken, TappedNetwork
+from sim.taps import CYCLES_FIELD, FRAME_CYCLES, Batch, RuleBroken, TappedNetwork
 from tests.sim.tools import need
 from tests.sim.toy_network import (
     FAULTY_BEAT,
@@ -23,6 +23,9 @@ from tests.sim.toy_network import (
 )
 
 Engine = Callable[[TappedNetwork, NDArray[np.uint8], int | None], Iterator[Batch]]
+
+
+CYCLES = [(name, np.int64) for name, _ in FRAME_CYCLES]
 
 
 def bulk(network: TappedNetwork, images: NDArray[np.uint8], stalls: int | None) -> Iterator[Batch]:
@@ -78,20 +81,38 @@ def test_records_are_what_the_layers_put_out(engine: Engine, stalls: int | None)
 
 
 def test_cycles_without_stalls(engine: Engine) -> None:
-    records = in_order(engine(toy_network(), toy_images(5), None))
-    # A pixel a cycle; two FIFOs of two cycles each, and a register, behind the last.
+    cycles = in_order(engine(toy_network(), toy_images(5), None))[CYCLES_FIELD]
+    # A pixel a cycle; two FIFOs of two cycles each, and a register behind the last pixel.
     size = IMAGE.size
-    first = records["first pixel cycle"]
-    np.testing.assert_array_equal(np.diff(first), size)
-    np.testing.assert_array_equal(records["valid cycle"] - first, size - 1 + 5)
-    np.testing.assert_array_equal(records["taken cycle"], records["valid cycle"])
+    frame = np.array([0, 0, size - 1])
+    expected = [frame, frame + 2, frame + 4, np.full(3, size - 1 + 5)]
+    for image, found in enumerate(cycles.tolist()):
+        start = cycles["first"][0, 0] + image * size
+        assert found == [tuple(start + stream) for stream in expected]
+
+
+def test_cycles_with_stalls(engine: Engine) -> None:
+    cycles = in_order(engine(toy_network(), toy_images(9), 5))[CYCLES_FIELD].astype(CYCLES)
+    source, plus, two, result = cycles.T
+    for stream in (source, plus, two, result):
+        assert (stream["offered"] <= stream["first"]).all()
+        assert (stream["first"] <= stream["last"]).all()
+        assert (stream["last"][:-1] < stream["offered"][1:]).all()
+    # A register behind the last beat, from which the sink takes when it likes.
+    assert (result["offered"] == two["last"] + 1).all()
+    assert (result["first"] == result["last"]).all()
+    # While a result waits no beat of the next frame passes; one that has come is offered.
+    assert (two["first"][1:] == np.maximum(two["offered"][1:], result["last"][:-1])).all()
+    # The sink takes nothing until the first result has waited for a while.
+    assert result["first"][0] - result["offered"][0] >= 16
+    assert two["first"][1] - two["offered"][1] > 1
 
 
 @one_of_each
 def test_stalls_differ_by_seed_and_are_the_same_for_the_same(engine: Engine) -> None:
     def ends(seed: int) -> list[int]:
         records = in_order(engine(toy_network(), toy_images(6), seed))
-        return [int(cycle) for cycle in records["taken cycle"]]
+        return [int(cycle) for cycle in records[CYCLES_FIELD]["last"][:, -1]]
 
     assert ends(1) == ends(1)
     assert ends(1) != ends(2)

@@ -24,7 +24,7 @@ from sim.network_bench import simulate_cocotb
 from sim.processes import started
 from sim.report import FILE_NAME
 from sim.simulators import Simulator
-from sim.taps import TappedNetwork, tapped_network
+from sim.taps import CYCLES_FIELD, FRAME_CYCLES, TappedNetwork, tapped_network
 from tests.sim import small_hardware
 from tests.sim.tools import either_simulator, need
 
@@ -80,12 +80,17 @@ def test_cycles_are_those_of_an_engine_that_never_pauses(folder: Path) -> None:
     reports = [run(folder), run(folder, stalls=1), run(folder, 5, simulator="icarus")]
     reports += [run(folder, 1)]
     assert len({(report.interval_cycles, report.latency_cycles) for report in reports}) == 1
+    for report in reports:
+        assert list(report.layer_timings) == list(LAYERS)
+        assert report.layer_timings == reports[0].layer_timings
     interval, latency = reports[0].interval_cycles, reports[0].latency_cycles
     assert interval is not None and latency is not None
     # A value of a pixel a cycle goes in, and whether there were too many shows at the last.
     assert interval >= PIXELS and latency >= PIXELS
     stalled = run(folder, 2, simulator="icarus", stalls=1)
     assert (stalled.interval_cycles, stalled.latency_cycles) == (None, None)
+    (layer, *_) = json.loads(stalled.to_json())["layers"]
+    assert (layer["interval_cycles"], layer["latency_cycles"]) == (None, None)
 
 
 def test_the_file(folder: Path) -> None:
@@ -118,6 +123,8 @@ def test_the_file(folder: Path) -> None:
         "values": 72,
         "mismatches": 0,
         "first_mismatch": None,
+        "interval_cycles": report.interval_cycles,
+        "latency_cycles": report.layer_timings["conv__x"].latency_cycles,
     }
     run(folder, stalls=9)
     assert (folder / FILE_NAME).read_bytes() == content
@@ -297,11 +304,14 @@ def test_the_bench_sees_what_the_bulk_engine_sees(
     need(simulator)
     (batch,) = bulk_engine.simulate_bulk(network, DATA.images[:4], None)
     found = records(network, simulator=simulator)
-    for name in (*LAYERS, "result data", "result user"):
+    for name in ("input", *LAYERS, "result data", "result user"):
         np.testing.assert_array_equal(found[name], batch.records[name])
-    np.testing.assert_array_equal(
-        np.diff(found["taken cycle"]), np.diff(batch.records["taken cycle"])
-    )
+    np.testing.assert_array_equal(found["input"], DATA.images[:4])
+    # The reset takes longer under cocotb.
+    cycles, bulk_cycles = found[CYCLES_FIELD], batch.records[CYCLES_FIELD]
+    later = cycles["first"][0, 0] - bulk_cycles["first"][0, 0]
+    for name, _ in FRAME_CYCLES:
+        np.testing.assert_array_equal(cycles[name], bulk_cycles[name] + later)
 
 
 @either_simulator

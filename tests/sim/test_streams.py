@@ -8,7 +8,9 @@ import pytest
 
 from sim.packing import BeatFormat
 from sim.streams import (
+    BeatCycles,
     Concatenation,
+    Frame,
     ReadyDriver,
     StreamDriver,
     StreamMonitor,
@@ -43,25 +45,32 @@ class FakeStream:
         return StreamPorts(self.data, self.valid, self.ready, self.last if has_last else None)
 
 
-def watch(*cycles: str, has_last: bool = True) -> tuple[list[list[int]], list[str]]:
+def watch(*cycles: str, has_last: bool = True) -> tuple[list[Frame], list[str]]:
     """Frames of two beats, and violations, in cycles of the bits of data, valid, ready, last."""
     stream = FakeStream()
-    frames: list[list[int]] = []
+    frames: list[Frame] = []
     violations: list[str] = []
     beat = BeatFormat(1, 4, False, has_last)
     monitor = StreamMonitor("C1", stream.ports(has_last), beat, 2, frames.append, violations.append)
-    for cycle in cycles:
+    for number, cycle in enumerate(cycles):
         names = (stream.data, stream.valid, stream.ready, stream.last)
         for port, bits in zip(names, cycle.split(), strict=True):
             port.bits = bits
-        monitor.clock()
+        monitor.clock(number)
     return frames, violations
 
 
 def test_a_stream_by_the_rules() -> None:
     stalled = ["0101 0 1 1", "0101 1 0 0", "0101 1 0 0", "0101 1 1 0"]
-    assert watch(*stalled, "0110 1 1 1", "0111 1 1 0", "1000 1 1 1") == ([[5, 6], [7, 8]], [])
-    assert watch("0101 1 1 1", "0110 1 1 0", has_last=False) == ([[5, 6]], [])
+    frames, violations = watch(*stalled, "0110 1 1 1", "0111 1 1 0", "0000 0 1 0", "1000 1 1 1")
+    assert frames == [
+        Frame([5, 6], BeatCycles(offered=[1, 4], taken=[3, 4])),
+        Frame([7, 8], BeatCycles(offered=[5, 7], taken=[5, 7])),
+    ]
+    assert not violations
+    frames, violations = watch("0101 1 1 1", "0110 1 1 0", has_last=False)
+    assert [frame.values for frame in frames] == [[5, 6]]
+    assert not violations
 
 
 @pytest.mark.parametrize(
@@ -93,18 +102,18 @@ def test_undefined_data_that_nobody_offers_is_no_matter() -> None:
 
 def test_a_restart_forgets_the_frame_under_way() -> None:
     stream = FakeStream()
-    frames: list[list[int]] = []
+    frames: list[Frame] = []
     violations: list[str] = []
     monitor = StreamMonitor(
         "C1", stream.ports(), BeatFormat(1, 4, False), 1, frames.append, violations.append
     )
     stream.data.bits, stream.valid.bits, stream.ready.bits, stream.last.bits = "1", "1", "0", "1"
-    monitor.clock()
-    assert monitor.waiting
+    monitor.clock(0)
+    assert monitor.frame.cycles.offered == [0]
     monitor.restart()
     stream.valid.bits = "0"
-    monitor.clock()
-    assert not violations and not monitor.waiting
+    monitor.clock(1)
+    assert not violations and monitor.frame == Frame()
 
 
 def test_the_driver_keeps_what_it_offers_until_it_is_taken() -> None:
@@ -112,12 +121,14 @@ def test_the_driver_keeps_what_it_offers_until_it_is_taken() -> None:
     driver = StreamDriver(stream.ports())
     driver.start([(5, False), (6, True)], iter([True, False, True, False]))
     offered = []
-    for ready in "0010101":
+    for cycle, ready in enumerate("0010001"):
         stream.ready.bits = ready
-        driver.clock()
+        driver.clock(cycle)
         offered.append(f"{stream.valid.bits} {stream.data.bits} {stream.last.bits}")
-    assert offered == ["0 0 0", "1 101 0", "0 101 0", "1 110 1", "0 110 1", "0 110 1", "0 110 1"]
+    assert offered == ["0 0 0", "1 101 0", "0 101 0", "1 110 1", "1 110 1", "1 110 1", "0 110 1"]
     assert driver.taken == 2
+    # What an edge sets is there in the cycle after it.
+    assert driver.cycles == BeatCycles(offered=[2, 4], taken=[2, 6])
 
 
 def test_the_sink_pauses_and_stops_at_the_end_of_the_pattern() -> None:
@@ -154,4 +165,4 @@ def test_a_concatenation_reads_the_first_port_as_the_highest() -> None:
 def test_pauses_are_asked_only_while_a_beat_waits() -> None:
     driver = StreamDriver(FakeStream().ports())
     driver.start([], itertools.repeat(False))
-    assert not driver.clock()
+    assert not driver.clock(0)

@@ -30,7 +30,7 @@ def test_values_take_the_fewest_bytes(bits: int, signed: bool, name: str) -> Non
 
 def test_a_record_has_no_gaps() -> None:
     network = toy_network()
-    assert network.record_type.itemsize == 12 * 1 + 24 * 2 + 8 + 1 + 1 + 3 * 8
+    assert network.record_type.itemsize == 12 * 1 + 24 * 2 + 8 + 1 + 1 + 4 * 3 * 8
 
 
 def test_verilator_s_names() -> None:
@@ -43,6 +43,6 @@ def test_verilator_s_names() -> None:
 
 def test_parts_cover_all_images_and_none_is_tiny() -> None:
     assert split(1, 2) == [(0, 1)]
-    assert split(15, 2) == [(0, 15)]
-    assert split(16, 2) == [(0, 8), (8, 8)]
+    assert split(19, 2) == [(0, 19)]
+    assert split(20, 2) == [(0, 10), (10, 10)]
     assert split(100, 3) == [(0, 33), (33, 33), (66, 34)]

@@ -15,7 +15,14 @@ from amaranth.lib.wiring import In, Out
 from hw.stream import beat_stream
 from sim.packing import BeatFormat
 from sim.simulators import Simulator
-from sim.unit_bench import Integers, UnitBenchReport, run_unit_bench
+from sim.unit_bench import (
+    Integers,
+    Pace,
+    UnitBenchReport,
+    UnitCycles,
+    measure_unit,
+    run_unit_bench,
+)
 from tests.sim.tools import either_simulator, need
 
 LANES = 2
@@ -115,11 +122,17 @@ class Invert(wiring.Component):
         return signals
 
 
-def run(fault: str, simulator: Simulator = "icarus") -> UnitBenchReport:
-    need(simulator)
+def random_frames(fault: str) -> Integers:
+    """Frames that choose a fault, with the smallest and the largest value among them."""
     frames = np.random.default_rng(7).integers(-128, 128, (FRAMES, *SHAPE))
     frames[0, 0, 0, 0] = FAULTS.index(fault)
     frames[1, 1, 0, :2] = -128, 127
+    return frames
+
+
+def run(fault: str, simulator: Simulator = "icarus") -> UnitBenchReport:
+    need(simulator)
+    frames = random_frames(fault)
     return run_unit_bench(
         Invert(), frames, ~frames, simulator=simulator, seed=3, name="invert", patience=PATIENCE
     )
@@ -131,6 +144,64 @@ def test_a_unit_without_fault_passes(simulator: Simulator) -> None:
     report.require_passed()
     assert len(report.scenarios) == len(set(report.scenarios)) == SCENARIOS
     assert (report.interval_cycles, report.latency_cycles) == (BEATS, 1)
+    # A beat a cycle, each offered in the cycle after it came.
+    total = FRAMES * BEATS
+    later = tuple(range(1, total + 1))
+    assert report.cycles == UnitCycles(tuple(range(total)), later, later)
+
+
+def fifo_cycles(pace: Pace) -> UnitCycles:
+    """The recurrence of a FIFO of four places, each free in the cycle after its beat was taken."""
+    taken: list[int] = []
+    offered: list[int] = []
+    given: list[int] = []
+    for beat, (offer, take) in enumerate(zip(pace.offers, pace.takes, strict=True)):
+        free = given[beat - 4] + 1 if beat >= 4 else 0
+        taken.append(max(offer, taken[-1] + 1 if taken else 0, free))
+        offered.append(max(taken[-1] + 1, given[-1] + 1 if given else 0))
+        given.append(max(offered[-1], take))
+    return UnitCycles(tuple(taken), tuple(offered), tuple(given))
+
+
+@either_simulator
+def test_cycles_of_beats_that_come_and_go_when_they_may(simulator: Simulator) -> None:
+    need(simulator)
+    total = FRAMES * BEATS
+    rng = np.random.default_rng(11)
+    paces = [Pace([0] * total, [0] * total), Pace([5] * total, [40] * total)]
+    for most in (2, 3, 5):
+        steps = np.cumsum(rng.integers(0, most, (2, total)), axis=1)
+        offers, takes = steps.tolist()
+        # Beats that may go before the ones before them may.
+        anyhow = rng.permutation(steps[0]).tolist()
+        paces += [Pace(offers, takes), Pace(anyhow, takes), Pace(offers, takes[::-1])]
+    frames = random_frames("none")
+    found = measure_unit(Invert(), frames, ~frames, paces, simulator=simulator, name="invert")
+    assert found == tuple(map(fifo_cycles, paces))
+
+
+def test_a_failure_at_a_pace_names_it() -> None:
+    need("icarus")
+    frames = random_frames("wrong when full")
+    total = FRAMES * BEATS
+    paces = [Pace([0] * total, [0] * total), Pace([0] * total, [9] * total)]
+    with pytest.raises(AssertionError, match=r"^pace 1: .* values differ"):
+        measure_unit(Invert(), frames, ~frames, paces, simulator="icarus", name="invert")
+
+
+def test_paces_of_other_beats_are_refused() -> None:
+    frames = random_frames("none")
+    total = FRAMES * BEATS
+
+    def measure(*paces: Pace) -> None:
+        measure_unit(Invert(), frames, ~frames, paces, simulator="icarus", name="invert")
+
+    with pytest.raises(ValueError, match="invert: 36 beats go in, but pace 0 has 35"):
+        measure(Pace([0] * (total - 1), [0] * total))
+    with pytest.raises(ValueError, match="invert: 36 beats go out, but pace 1 has 37"):
+        measure(Pace([0] * total, [0] * total), Pace([0] * total, [0] * (total + 1)))
+    with pytest.raises(ValueError, match="invert: at least one pace"):
+        measure()
 
 
 @pytest.mark.parametrize(
