@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, Shape, Signal
+from amaranth.hdl import Const, Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import Integers
 from golden.fixed_point import QFormat
 from hw.formats import element, range_shape, value_shape
-from hw.processing_element import LATENCY, Operation, ProcessingElement
+from hw.processing_element import LATENCY, Operation, add_processing_element
 
 
 @dataclass(frozen=True)
@@ -109,34 +109,27 @@ class SystolicArray(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         rows, columns, shapes = self.rows, self.columns, self.shapes
-        above = (range_shape(0, 0), *shapes.psums)
-        elements = {}
-        for row, column in np.ndindex(rows, columns):
-            elements[row, column] = m.submodules[f"pe_{row}_{column}"] = ProcessingElement(
-                shapes.x,
-                shapes.weight,
-                psum_in=above[row],
-                psum_out=above[row + 1],
-                operation=self.operation,
-                input_shift=self.input_shift,
-            )
-        for (row, column), pe in elements.items():
-            if column:
-                m.d.comb += pe.x.eq(elements[row, column - 1].x_out)
-            if row:
-                m.d.comb += pe.psum_in.eq(elements[row - 1, column].psum_out)
-
-        inputs = self.x
+        inputs: Value = self.x
+        from_above: list[Value] = [Const(0, range_shape(0, 0))] * columns
         for row in range(rows):
-            m.d.comb += elements[row, 0].x.eq(inputs[: shapes.x.width])
+            x: Value = element(inputs, 0, shapes.x)
+            for column in range(columns):
+                weights = getattr(self, f"diagonal_{row + column}")
+                place = row - max(0, row + column - columns + 1)
+                x, from_above[column] = add_processing_element(
+                    m,
+                    x,
+                    element(weights, place, shapes.weight),
+                    from_above[column],
+                    shapes.psums[row],
+                    operation=self.operation,
+                    input_shift=self.input_shift,
+                    prefix=f"pe_{row}_{column}_",
+                )
             if row + 1 < rows:
                 below = Signal(len(inputs) - shapes.x.width, name=f"x_below_{row}", reset_less=True)
                 m.d.sync += below.eq(inputs[shapes.x.width :])
                 inputs = below
-        for number in range(rows + columns - 1):
-            weights = getattr(self, f"diagonal_{number}")
-            for place, position in enumerate(diagonal(number, rows, columns)):
-                m.d.comb += elements[position].weight.eq(element(weights, place, shapes.weight))
         for column in range(columns):
-            m.d.comb += getattr(self, f"psum_{column}").eq(elements[rows - 1, column].psum_out)
+            m.d.comb += getattr(self, f"psum_{column}").eq(from_above[column])
         return m

@@ -23,7 +23,7 @@ def plain_names(rtlil: str, keep: Collection[str]) -> str:
     rtlil
         The text of all modules that are to stay connected.
     keep
-        Names that stay as they are.
+        Names that stay as they are, and that nothing else gets.
     """
     modules = [dict.fromkeys(_PUBLIC.findall(match[0])) for match in _MODULE.finditer(rtlil)]
     homes: dict[str, list[int]] = {}
@@ -36,7 +36,7 @@ def plain_names(rtlil: str, keep: Collection[str]) -> str:
     for name in homes:
         if name not in plain:
             new = _plain(name)
-            while any(new in taken[number] for number in homes[name]):
+            while new in keep or any(new in taken[number] for number in homes[name]):
                 new += "_"
             for number in homes[name]:
                 taken[number].add(new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from amaranth.hdl import Module, Shape, Signal
+from amaranth.hdl import Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -60,19 +60,63 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        if self.operation == "multiply":
-            result = self.x * self.weight
-        else:
-            distance = (self.x << self.input_shift) - self.weight
-            difference = Signal(distance.shape(), reset_less=True)
-            m.d.sync += difference.eq(distance)
-            result = difference * difference
-
-        # Bits above those of psum_out would be lost in the sum anyway.
-        width = min(result.shape().width, self.psum_out.shape().width)
-        product = Signal(Shape(width, result.shape().signed), reset_less=True)
-        x = Signal.like(self.x, reset_less=True)
-        psum = Signal.like(self.psum_out, reset_less=True)
-        m.d.sync += [product.eq(result), psum.eq(self.psum_in + product), x.eq(self.x)]
-        m.d.comb += [self.x_out.eq(x), self.psum_out.eq(psum)]
+        x_out, psum_out = add_processing_element(
+            m,
+            self.x,
+            self.weight,
+            self.psum_in,
+            self.psum_out.shape(),
+            operation=self.operation,
+            input_shift=self.input_shift,
+        )
+        m.d.comb += [self.x_out.eq(x_out), self.psum_out.eq(psum_out)]
         return m
+
+
+def add_processing_element(
+    m: Module,
+    x: Value,
+    weight: Value,
+    psum_in: Value,
+    psum_out: Shape,
+    *,
+    operation: Operation = "multiply",
+    input_shift: int = 0,
+    prefix: str = "",
+) -> tuple[Signal, Signal]:
+    """Add what a `ProcessingElement` does to a module, without a level of hierarchy.
+
+    A module of its own for each of an array's thousands of elements would cost more than what is in
+    it.
+
+    Parameters
+    ----------
+    m
+        The module.
+    x, weight, psum_in
+        What comes in.
+    psum_out, operation, input_shift
+        As for `ProcessingElement`.
+    prefix
+        What the names of the registers begin with.
+
+    Returns
+    -------
+        `x_out` and `psum_out`.
+    """
+
+    def register(name: str, value: Value, shape: Shape) -> Signal:
+        signal = Signal(shape, name=f"{prefix}{name}", reset_less=True)
+        m.d.sync += signal.eq(value)
+        return signal
+
+    if operation == "multiply":
+        result = x * weight
+    else:
+        distance = (x << input_shift) - weight
+        difference = register("difference", distance, distance.shape())
+        result = difference * difference
+    # Bits above those of psum_out would be lost in the sum anyway.
+    width = min(result.shape().width, psum_out.width)
+    product = register("product", result, Shape(width, result.shape().signed))
+    return register("x", x, x.shape()), register("psum", psum_in + product, psum_out)

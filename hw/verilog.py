@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from importlib import metadata
 
 from amaranth.back import rtlil
+from amaranth.lib import wiring
 
 from golden.fixed_network import FixedLayer, FixedNetwork
 from golden.graph import Pooling
 from hw.accelerator import Accelerator
 from hw.folding import Folding, Plan
+from hw.garbage import uncollected
 from hw.module_boundary import FlatModule
 from hw.plain_names import plain_names
-from hw.yosys import run_yosys, yosys_version
+from hw.yosys import Yosys, started_yosys, yosys_version
 
-_OPTIMIZE = """
+_SCRIPT = """
+read_rtlil <<rtlil
+{rtlil}
+rtlil
+proc -noopt
+flatten -noscopeinfo -separator _ {flat}
+delete * {others}
+select -set rest * t:$mul %d
 opt_expr -full @rest
 opt_merge @rest
 opt_muxtree @rest
@@ -24,25 +34,21 @@ opt_reduce @rest
 opt_merge @rest
 opt_dff
 opt_clean -purge
-"""
-
-_SCRIPT = """
-read_rtlil <<rtlil
-{rtlil}
-rtlil
-hierarchy -top {top}
-proc
-flatten -noscopeinfo -separator _ * {top} %d
-hierarchy -top {top}
-select -set rest * t:$mul %d
-{optimize}
-{optimize}
+opt_merge @rest
+opt_dff
 opt_expr -full @rest
 opt_clean -purge
 write_verilog -noattr -nodec -simple-lhs
 """
 """Everything inside a unit becomes one module, and is cleaned up, but for multiplications: Yosys
 would turn some of those by constants into other things, and each is to be seen for what it is."""
+
+_BATCH_CHARACTERS = 600_000
+"""Of RTLIL, from which on Yosys is started: it takes as long as Amaranth took to write them, and as
+several of its own starts. By size, not by processors, so that these do not alter the bytes."""
+
+_PROCESSES = 2
+"""Yosys processes at a time."""
 
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(.*?^endmodule\n", re.MULTILINE | re.DOTALL)
 _MULTIPLICATION = re.compile(r"^  assign .* \* ", re.MULTILINE)
@@ -52,23 +58,60 @@ _MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", re.MULTILINE)
 def accelerator_modules(accelerator: Accelerator) -> dict[str, str]:
     """The text of every Verilog module of an accelerator, by name, the top module first.
 
+    While Amaranth elaborates some units, Yosys works on those before.
+
     Raises
     ------
     YosysError
         Yosys failed.
     """
     top = accelerator.name
-    texts = [rtlil.convert(accelerator.hollow(), name=top, emit_src=False)]
-    texts += [
-        rtlil.convert(FlatModule(part), name=name, emit_src=False)
-        for name, part in accelerator.parts.items()
-    ]
+    modules: dict[str, str] = {}
+    with ExitStack() as stack:
+        runs: list[tuple[list[str], Yosys]] = []
+        for batch in _batches(part_rtlil(accelerator)):
+            if len(runs) >= _PROCESSES:
+                runs[-_PROCESSES][1].wait()
+            runs.append((list(batch), stack.enter_context(started_yosys(_script(top, batch)))))
+        for names, yosys in runs:
+            found = {match[1]: match[0] for match in _MODULE.finditer(yosys.output())}
+            modules |= {name: found[name] for name in names}
+    return modules
+
+
+def part_rtlil(accelerator: Accelerator) -> Iterator[tuple[str, str]]:
+    """The name and the RTLIL of the top module, and of each part with the modules inside it."""
+    top = accelerator.name
     keep = {top, *accelerator.parts, *accelerator.stream_signals()}
-    verilog = run_yosys(
-        _SCRIPT.format(rtlil=plain_names("\n".join(texts), keep), top=top, optimize=_OPTIMIZE)
+    yield top, _rtlil(top, accelerator.hollow(), keep)
+    for name, part in accelerator.parts.items():
+        yield name, _rtlil(name, FlatModule(part), keep)
+
+
+def _rtlil(name: str, component: wiring.Component, keep: Collection[str]) -> str:
+    with uncollected():
+        return plain_names(rtlil.convert(component, name=name, emit_src=False), keep)
+
+
+def _batches(parts: Iterable[tuple[str, str]]) -> Iterator[dict[str, str]]:
+    """Parts by name, so many at a time that a start of Yosys is worth it."""
+    batch: dict[str, str] = {}
+    for name, text in parts:
+        batch[name] = text
+        if sum(map(len, batch.values())) >= _BATCH_CHARACTERS:
+            yield batch
+            batch = {}
+    if batch:
+        yield batch
+
+
+def _script(top: str, batch: Mapping[str, str]) -> str:
+    """What makes one Verilog module of each part of a batch, given as RTLIL."""
+    return _SCRIPT.format(
+        rtlil="\n".join(batch.values()),
+        flat=" ".join(name for name in batch if name != top),
+        others=" ".join(f"{name} %d" for name in batch),
     )
-    modules = {match[1]: match[0] for match in _MODULE.finditer(verilog)}
-    return {name: modules[name] for name in (top, *accelerator.parts)}
 
 
 def count_multipliers(modules: Iterable[str]) -> int:

@@ -42,3 +42,7 @@ def test_a_name_is_free_again_in_another_module() -> None:
 
 def test_kept_names_stay() -> None:
     assert plain_names("module \\my__net\nend\n", keep=["my__net"]) == "module \\my__net\nend\n"
+
+
+def test_a_kept_name_is_given_to_nothing_else() -> None:
+    assert plain_names("module \\my.net\nend\n", keep=["my_net"]) == "module \\my_net_\nend\n"
