@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-train bench lint format clean machine
+.PHONY: help run test test-long test-train bench bench-growth lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -56,6 +56,9 @@ test-train: $(FINISHED)-train ## the tests of training (installs PyTorch)
 
 bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
 	$(BIN)/python -m scripts.bench
+
+bench-growth: $(FINISHED)-test ## how generate's time grows with multipliers and layers
+	$(BIN)/python -m scripts.bench_growth
 
 lint: $(FINISHED)-test ## ruff and mypy
 	$(BIN)/ruff check .

@@ -314,14 +314,15 @@ def _machine() -> dict[str, str]:
     import onnxruntime
 
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "Python": platform.python_version(),
         "NumPy": np.__version__,
         "ONNX Runtime": onnxruntime.__version__,
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

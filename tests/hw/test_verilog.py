@@ -14,10 +14,17 @@ from golden.calibration import quantize
 from golden.data import validation_digits
 from golden.trained_network import load_network
 from hw.accelerator import Accelerator
-from hw.verilog import accelerator_modules, count_memory_bits, count_multipliers, with_comments
+from hw.verilog import (
+    accelerator_modules,
+    count_memory_bits,
+    count_multipliers,
+    part_rtlil,
+    with_comments,
+)
 from hw.yosys import YosysError, run_yosys
 from sim import simulators
 from tests.hw.networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+from tests.networks import random_case
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,6 +98,15 @@ def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
     assert again.stdout == text
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_multipliers_of_random_networks_are_counted_honestly(seed: int) -> None:
+    case = random_case(seed)
+    accelerator = Accelerator(case.quantized.fixed, case.plan)
+    modules = accelerator_modules(accelerator)
+    assert count_multipliers(modules.values()) == accelerator.multipliers
+    assert multiplications(Accelerator(case.quantized.fixed, case.plan)) == accelerator.multipliers
+
+
 def lint(folder: Path, *files: str) -> str:
     verilator = simulators.find_verilator()
     result = subprocess.run(
@@ -105,13 +121,25 @@ def lint(folder: Path, *files: str) -> str:
     return result.stderr
 
 
-@pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])
+def multiplications(accelerator: Accelerator) -> int:
+    """As Yosys counts them once there is one module, before it optimizes anything."""
+    text = "\n".join(text for _, text in part_rtlil(accelerator))
+    cells = run_yosys(
+        f"read_rtlil <<rtlil\n{text}\nrtlil\nhierarchy -top {accelerator.name}\n"
+        "proc -noopt\nflatten\nwrite_rtlil\n"
+    )
+    assert cells.count("\nmodule ") == 1
+    return cells.count("\n  cell $mul ")
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu"])
 def test_the_networks_that_ship(name: str, tmp_path: Path) -> None:
     q = quantize(load_network(name), validation_digits().images[:50])
     manifest = hw.generate(q, tmp_path / "out")
     verilog = (tmp_path / "out" / f"{name}.v").read_text("utf-8")
     assert verilog.count("\n") < 15_000
     assert count_multipliers([verilog]) == manifest.multipliers
+    assert multiplications(Accelerator(q.fixed, hw.default_plan(q.fixed))) == manifest.multipliers
     assert "%Warning" not in lint(tmp_path / "out", f"{name}.vlt", f"{name}.v")
 
 
