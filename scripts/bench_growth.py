@@ -32,8 +32,8 @@ from scripts.bench import processor
 from scripts.console import to_json
 
 SCHEMA = "systolith.growth/1"
-SIDES = (1, 8, 16, 32, 64)
-LAYERS = (2, 5, 10, 20)
+SIDES = (8, 16, 24, 32, 48, 64)
+LAYERS = (2, 5, 10, 15, 20)
 MOST_EXPONENT = 1.1
 """The exponent that still counts as linear."""
 
