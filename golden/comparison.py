@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from golden.accuracy import AccuracyReport, LayerEntry
+from golden.markdown import cell, table
 
 
 class ComparisonError(ValueError):
@@ -54,23 +55,19 @@ class Comparison:
         """Two tables: the reports, and their layers."""
         first = self.rows[0].report
         about = f"{first.images:,} images of {first.dataset.name} ({first.dataset.split})"
-        lines = [
-            f"{about}, compared with {_cell(self.rows[0].name)}.",
-            "",
-            *_table(
-                ("report", "network", "kind", "weight bits", "accuracy", "difference", "gains",
-                 "losses", "agreement with float"),
-                [_row_cells(row) for row in self.rows],
-                left=3,
-            ),
-        ]  # fmt: skip
+        columns = (
+            *("report", "network", "kind", "weight bits", "accuracy", "difference"),
+            *("gains", "losses", "agreement with float"),
+        )
+        text = f"{about}, compared with {cell(self.rows[0].name)}.\n\n"
+        text += table(columns, [_row_cells(row) for row in self.rows], left=3)
         if self.layers:
-            lines += ["", *_table(_LAYER_HEADINGS, self._layer_cells(), left=2)]
-        return "\n".join(lines) + "\n"
+            text += "\n" + table(_LAYER_HEADINGS, self._layer_cells(), left=2)
+        return text
 
     def _layer_cells(self) -> list[list[str]]:
         return [
-            [layer.name, _cell(row.name), *layer_cells(entry)]
+            [layer.name, cell(row.name), *layer_cells(entry)]
             for layer in self.layers
             for row, entry in zip(self.rows, layer.entries, strict=True)
             if entry is not None
@@ -159,7 +156,7 @@ def _row_cells(row: Row) -> list[str]:
     report = row.report
     bits = (report.quantization or {}).get("weight_bits_total")
     return [
-        _cell(row.name),
+        cell(row.name),
         report.network,
         report.kind,
         f"{bits:,}" if isinstance(bits, int) else "",
@@ -169,16 +166,3 @@ def _row_cells(row: Row) -> list[str]:
         f"{row.losses:,}",
         f"{report.agreement_with_float:.4f}",
     ]
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """A Markdown table whose first `left` columns are words."""
-    rule = ["---" if column < left else "---:" for column in range(len(headings))]
-    return [f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows)]
-
-
-def _cell(text: str) -> str:
-    """Text that cannot break out of its cell."""
-    return "".join(
-        f"\\{character}" if character in "\\|<>[]*_`" else character for character in text
-    ).replace("\n", " ")

@@ -7,6 +7,7 @@ connections and multiply-accumulates, in the sense of LeCun, Bottou, Bengio and 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -65,7 +66,7 @@ NO_ACTIVATION = Activation()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
+class Layer(ABC):
     """What every layer has: a name, the names of the layers that feed it, a squashing function."""
 
     type_name: ClassVar[str]
@@ -91,9 +92,9 @@ class Layer:
             if not isinstance(value, int) or value < 1:
                 self.fail(f"{what} must be at least 1, not {value}")
 
+    @abstractmethod
     def output_shape(self, source: Shape) -> Shape:
         """The shape of the output, given that of the input."""
-        raise NotImplementedError
 
     def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
         """The names and shapes of the arrays that training fills."""

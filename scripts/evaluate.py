@@ -9,7 +9,6 @@ import typer
 
 from scripts.console import print_markdown
 from scripts.files import writing
-from scripts.markdown import table
 from scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
 from scripts.progress import progress
 
@@ -83,6 +82,7 @@ def evaluate(
 def to_markdown(report: AccuracyReport) -> str:
     """The report as Markdown: its figures, and for a fixed network its layers."""
     from golden.comparison import layer_cells
+    from golden.markdown import table
 
     dataset = report.dataset
     figures = [

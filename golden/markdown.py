@@ -9,3 +9,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> 
     """A table whose first `left` columns are words, and whose others are figures."""
     rule = ["---" if column < left else "---:" for column in range(len(headings))]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (headings, rule, *rows))
+
+
+def cell(text: str) -> str:
+    """Text that cannot break out of its cell."""
+    return "".join(
+        f"\\{character}" if character in "\\|<>[]*_`" else character for character in text
+    ).replace("\n", " ")
