@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import FixedNetwork
 from hw.classify import Classifier
+from hw.cycles import StreamCycles, always_ready, join, offering
 from hw.folding import Folding, Plan
 from hw.frame import FrameChecker
 from hw.module_boundary import ModuleInstance
@@ -39,6 +40,21 @@ AXIS_PORTS: tuple[tuple[str, Literal["input", "output"], int], ...] = (
 
 STREAM_SIGNALS = ("data", "valid", "ready", "last")
 """What follows a layer's name in the names of the signals of the stream behind it."""
+
+
+class AcceleratorCycles(NamedTuple):
+    """The streams of an accelerator's cycle model, which become known when their sinks run.
+
+    Parameters
+    ----------
+    streams
+        "s_axis", those behind the input and each layer by the layers' names, "m_axis".
+    inner
+        Those inside each layer's unit, by name.
+    """
+
+    streams: dict[str, StreamCycles]
+    inner: dict[str, list[StreamCycles]]
 
 
 class AcceleratorError(ValueError):
@@ -108,6 +124,29 @@ class Accelerator(wiring.Component):
     def multipliers(self) -> int:
         """Physical multipliers."""
         return sum(unit.multipliers for unit in self.units.values())
+
+    def cycles(self, interval: int = 0) -> AcceleratorCycles:
+        """The cycle model of all parts (`hw.cycles`), the sink always ready.
+
+        Parameters
+        ----------
+        interval
+            Cycles from the first pixel of an image to that of the next; 0: as they are taken.
+        """
+        names = [self.fixed.network.input.name, *self.units]
+        streams = {name: StreamCycles() for name in ("s_axis", *names, "m_axis")}
+        pixels, result = streams["s_axis"], streams["m_axis"]
+        offering(pixels, [0] * self.fixed.network.input.image_shape.size, interval)
+        always_ready(result)
+        classes, flags = StreamCycles(), StreamCycles()
+        join([classes, flags], result)
+        self.parts[self._frame_checker].cycles(pixels, streams[names[0]], flags)
+        inner = {
+            name: unit.cycles(streams[before], streams[name])
+            for before, (name, unit) in zip(names, self.units.items(), strict=False)
+        }
+        self.parts[self._classifier].cycles(streams[names[-1]], classes)
+        return AcceleratorCycles(streams, inner)
 
     def stream_signals(self) -> list[str]:
         """The names of the signals behind the input and each layer, in the top module."""

@@ -25,15 +25,12 @@ def banks_needed(schedule: Schedule, lanes: int, latency: int) -> int:
     """
     beats = [outputs // lanes for outputs in schedule.groups]
     steps = schedule.group_steps
-    if schedule.sparse:
-        finished = steps - 1 + latency + schedule.columns
-    else:
-        finished = steps - schedule.folds[-1] + latency + _first_drainable(schedule, lanes)
+    finished = steps - schedule.folds[-1] + latency + cycles_to_finished(schedule, lanes)
     # Array and drain keep this pace, but for the last group, which may have fewer beats than steps:
     # for what it needs more, all groups but the first may have to begin earlier.
     pace = max(steps, beats[0])
-    interval = max(len(schedule.steps), sum(beats))
-    spare = interval - len(schedule.steps)
+    interval = max(schedule.step_count, sum(beats))
+    spare = interval - schedule.step_count
     begun = [min(group * pace, group * steps + spare) for group in range(len(beats))]
     # The bank is taken with the first step, and free in the cycle after the last beat was read.
     freed = [group * pace + finished + 1 + beats[group] for group in range(len(beats))]
@@ -42,6 +39,13 @@ def banks_needed(schedule: Schedule, lanes: int, latency: int) -> int:
         sum(-(-(free - begin) // interval) for free in freed) - (len(beats) - 1 - group)
         for group, begin in enumerate(begun)
     )
+
+
+def cycles_to_finished(schedule: Schedule, lanes: int) -> int:
+    """From a group's last chunk in column 0 (its first fold) to the drain's `finished`."""
+    if schedule.sparse:
+        return schedule.folds[-1] - 1 + schedule.columns
+    return _first_drainable(schedule, lanes)
 
 
 def _first_drainable(schedule: Schedule, lanes: int) -> int:
@@ -245,7 +249,7 @@ class RoutedAccumulators(_Accumulators):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         schedule = self.schedule
-        steps, columns = len(schedule.steps), schedule.columns
+        steps, columns = schedule.step_count, schedule.columns
         drain = self._add_drain(m, sources=schedule.outputs, slots=1)
 
         gathered: Value = self.psum_0

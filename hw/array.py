@@ -58,6 +58,11 @@ def diagonal(number: int, rows: int, columns: int) -> list[tuple[int, int]]:
     return [(row, number - row) for row in range(first, last + 1)]
 
 
+def array_latency(rows: int, operation: Operation) -> int:
+    """Cycles from the inputs of a step to its sum in column 0."""
+    return rows - 1 + LATENCY[operation]
+
+
 class SystolicArray(wiring.Component):
     """An array of `rows` x `columns` processing elements, in which nothing ever stalls.
 
@@ -97,7 +102,7 @@ class SystolicArray(wiring.Component):
         self.shapes = shapes
         self.operation: Operation = operation
         self.input_shift = input_shift
-        self.latency = rows - 1 + LATENCY[operation]
+        self.latency = array_latency(rows, operation)
         members = {"x": In(rows * shapes.x.width)}
         for number in range(rows + columns - 1):
             weights = len(diagonal(number, rows, columns))

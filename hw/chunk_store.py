@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.component import Component
 from hw.counting import count
+from hw.cycles import Process, StreamCycles, recurrence
 
 
-class ChunkStore(wiring.Component):
+class ChunkStore(Component):
     """Gives the chunks of every frame several times, in order, and takes the next frame meanwhile.
 
     A ring memory with room for two frames. The first pass over a frame follows the writer; in the
@@ -58,6 +60,28 @@ class ChunkStore(wiring.Component):
                 "o": Out(stream.Signature(unsigned(chunk_bits))),
             }
         )
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`hw.cycles`)."""
+        room = 2 * self.chunks
+        while True:
+            first = len(o.available)
+            for _ in range(self.chunks):
+                written = len(i.taken)
+                while len(i.available) == written:
+                    yield i.source
+                cycle = max(i.available[written], i.taken[-1] + 1 if written else 0)
+                if written >= room:
+                    # Its place is free once the chunk two frames before was read for the last time.
+                    frame, chunk = divmod(written - room, self.chunks)
+                    read = ((frame + 1) * self.passes - 1) * self.chunks + chunk
+                    while len(o.taken) < read:
+                        yield o.sink
+                    cycle = max(cycle, o.taken[read - 1] + 1)
+                i.taken.append(cycle)
+                o.available.append(cycle + 2)
+            o.available += o.available[first:] * (self.passes - 1)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from itertools import cycle, pairwise
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from hw.component import Component
 from hw.counting import count
+from hw.cycles import Process, StreamCycles, recurrence
 from hw.stream import beat_stream
 
 
-class Chunker(wiring.Component):
+def chunker_cycles(elements: int, rows: Any, input_lanes: int, hold: Any = 1) -> Any:
+    """Cycles from a frame to the next, the source always ready; `rows` and `hold` may be arrays.
+
+    For each chunk those in which its own beats are collected, or those for which the chunk before
+    is held, if these are more.
+    """
+    whole_chunks = -(-elements // rows) - 1
+    beats = -(-whole_chunks * rows // input_lanes)
+    # All but the last chunk have `fewest` beats of their own, or one more.
+    fewest = rows // input_lanes
+    more = beats - whole_chunks * fewest
+    return (
+        (whole_chunks - more) * np.maximum(fewest, hold)
+        + more * np.maximum(fewest + 1, hold)
+        + np.maximum(elements // input_lanes - beats, hold)
+    )
+
+
+class Chunker(Component):
     """Cuts every frame into chunks of `rows` values, as they come.
 
     The values of a frame's last chunk are followed by zeros. While a chunk is offered, the next is
     collected; the first is offered 3 cycles after its last beat was taken.
 
-    With all sides ready a frame takes as many cycles as it has chunks if `input_lanes >= rows`,
-    else as it has beats, and one more if its last beat ends two chunks.
+    If the source is always ready, and each chunk taken so many cycles after it was offered, a frame
+    takes `chunker_cycles`.
 
     Parameters
     ----------
@@ -62,13 +84,46 @@ class Chunker(wiring.Component):
             }
         )
 
+    @property
+    def chunks(self) -> int:
+        """Chunks a frame."""
+        return -(-self.elements // self.rows)
+
+    def _needed(self) -> list[int]:
+        """For each chunk, how many values of the frame it needs."""
+        return [*range(self.rows, self.elements, self.rows), self.elements]
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`hw.cycles`)."""
+        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        beats = [-(-needed // self.input_lanes) for needed in self._needed()]
+        # For each chunk, the beats that are collected when the one before it is offered.
+        own = [end - start for start, end in pairwise([0, *beats])]
+        last = collected = earlier = offer = -1
+        for beat_count in cycle(own):
+            # The chunk before is offered once the one before that was taken.
+            if len(given) > 1:
+                while len(left) < len(given) - 1:
+                    yield o.sink
+                offer = max(offer, left[len(given) - 2])
+            for _ in range(beat_count):
+                while len(available) == len(taken):
+                    yield i.source
+                # Two beats wait: the one before the last must have been collected.
+                last = max(last + 1, available[len(taken)], earlier + 1)
+                taken.append(last)
+                earlier, collected = collected, max(last + 1, collected + 1, offer)
+            offer = max(collected, offer) + 1
+            given.append(offer + 1)
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         rows, lanes, bits = self.rows, self.input_lanes, self.value_bits
-        chunks = -(-self.elements // rows)
+        chunks = self.chunks
         tail = self.elements - (chunks - 1) * rows
         # A beat is collected only when it is needed, so each chunk knows what it finds collected.
-        needed = [*[(number + 1) * rows for number in range(chunks - 1)], self.elements]
+        needed = self._needed()
         found = sorted({-(-n // lanes) * lanes - i * rows for i, n in enumerate(needed)})
 
         # Two beats, so that `i.ready` need not look at `o.ready`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
@@ -9,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import FixedLayer
+from hw.cycles import Process, StreamCycles, recurrence
 from hw.errors import UnitError
 from hw.formats import value_shape
 from hw.output_buffer import OutputBuffer
@@ -23,6 +25,10 @@ MAX_SCORE_BITS = 32
 
 CLASSIFICATION = data.StructLayout({"index": 8, "score": MAX_SCORE_BITS})
 """The place of the winning score in stream order, and the score, sign-extended."""
+
+
+RESULTS_HELD = 4
+"""Places for results that were not yet taken."""
 
 
 class Classifier(wiring.Component):
@@ -70,9 +76,25 @@ class Classifier(wiring.Component):
             }
         )
 
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`hw.cycles`)."""
+        last = -1
+        for frame in count(-RESULTS_HELD):
+            for _ in range(self.beats):
+                while len(i.available) == len(i.taken):
+                    yield i.source
+                last = max(last + 1, i.available[len(i.taken)])
+                if frame >= 0:
+                    while len(o.taken) <= frame:
+                        yield o.sink
+                    last = max(last, o.taken[frame] + 1)
+                i.taken.append(last)
+            o.available.append(last + 3)
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = OutputBuffer(CLASSIFICATION, 4)
+        m.submodules.buffer = buffer = OutputBuffer(CLASSIFICATION, RESULTS_HELD)
         taken = self.i.valid & self.i.ready
         m.d.comb += [
             self.i.ready.eq(buffer.available),

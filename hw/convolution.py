@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+from typing import Any
+
+import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import graph
 from golden.fixed_network import FixedLayer
+from hw.array_work import ArraySize, array_work
+from hw.component import Component
 from hw.core import SystolicCore
+from hw.cycles import Busy, StreamCycles, chain
 from hw.errors import UnitError
 from hw.folding import Folding
 from hw.formats import value_shape
@@ -20,7 +27,7 @@ from hw.window import WindowFeeder
 from hw.window_geometry import WindowGeometry
 
 
-class Convolution(wiring.Component):
+class Convolution(Component):
     """A convolution, with or without a connection table.
 
     Cycles a frame, both sides always ready: the largest of the input's beats, the output's beats,
@@ -47,6 +54,7 @@ class Convolution(wiring.Component):
                 input_lanes=input_lanes,
                 value_shape=value_shape(layer.input_format),
                 padding_value=layer.padding_value,
+                buffer_rows=folding.lines,
             )
         except ValueError as error:
             raise UnitError(layer, str(error)) from None
@@ -56,6 +64,51 @@ class Convolution(wiring.Component):
                 "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
             }
         )
+
+    @staticmethod
+    def count_multipliers(layer: FixedLayer, size: ArraySize) -> Any:
+        """Physical multipliers."""
+        return size.rows * size.columns
+
+    @staticmethod
+    def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
+        """Cycles from a frame to the next, source and sink always ready.
+
+        The largest of the input's beats, the output's, and `bands * ((columns - 1) * steps +
+        max(steps, row change))`. There may be more, never less, if the unit stores fewer rows than
+        by default, or if a window has more beats than steps, but fewer than the row change.
+        """
+        conv = layer.layer
+        assert isinstance(conv, graph.Convolution)
+        geometry = WindowGeometry(layer.input_shape, conv.kernel, layer.padding)
+        work = array_work(layer)
+        assert work is not None
+        steps = work.steps(size.rows, size.columns)
+        band = (geometry.columns - 1) * steps + np.maximum(steps, geometry.row_change)
+        beats = np.maximum(
+            layer.input_shape.size // input_lanes, layer.output_shape.size // size.lanes
+        )
+        return np.maximum(geometry.bands * band, beats)
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`hw.cycles`); the last two streams are the core's."""
+        windows = StreamCycles()
+        columns = self.feeder.cycles(i, windows)
+        return [columns, windows, *chain(windows, o, self.core, self.requantizer)]
+
+    def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
+        """When the steps of each chunk are issued (`hw.units.Unit`)."""
+        folds = self.core.schedule.folds
+        chunks = [(end - n + 1, n) for end, n in zip(inner[-2].taken, cycle(folds), strict=False)]
+        return chunks, self.core.windows * len(folds)
+
+    def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
+        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        return self.requantizer.depth_needed(o)
+
+    def lines_needed(self, i: StreamCycles, inner: list[StreamCycles]) -> int:
+        """The least `folding.lines` with which beats that passed so would not have been held up."""
+        return self.feeder.row_buffer.rows_needed(i, inner[0])
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, count, cycle
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
@@ -10,17 +11,24 @@ from amaranth.lib.wiring import In, Out
 
 from golden import graph
 from golden.fixed_network import FixedLayer
-from hw.accumulator import ColumnAccumulators, RoutedAccumulators, banks_needed
-from hw.array import ArrayShapes, SystolicArray
-from hw.counting import count
+from hw import counting
+from hw.accumulator import (
+    ColumnAccumulators,
+    RoutedAccumulators,
+    banks_needed,
+    cycles_to_finished,
+)
+from hw.array import ArrayShapes, SystolicArray, array_latency
+from hw.component import Component
+from hw.cycles import Process, StreamCycles, recurrence
 from hw.errors import UnitError
 from hw.processing_element import Operation
 from hw.schedule import Schedule, reduction_weights
 from hw.stream import beat_stream
-from hw.weight_memory import WeightMemory
+from hw.weight_memory import WeightMemory, read_latency
 
 
-class SystolicCore(wiring.Component):
+class SystolicCore(Component):
     """Chunks of windows in, accumulators out, without their bias.
 
     A step is issued in each cycle with a chunk, and none ever stalls after that: a group of outputs
@@ -76,6 +84,14 @@ class SystolicCore(wiring.Component):
         self.layer = layer
         self.schedule = schedule
         self.lanes = lanes
+        self.operation: Operation = "multiply"
+        if isinstance(layer.layer, graph.RadialBasis):
+            self.operation = "squared_difference"
+        self.latency = read_latency(schedule.step_count) + array_latency(
+            schedule.rows, self.operation
+        )
+        self.banks = banks_needed(schedule, lanes, self.latency)
+        self.windows = layer.output_shape.height * layer.output_shape.width
         self.multipliers = schedule.rows * schedule.columns
         super().__init__(
             {
@@ -84,20 +100,59 @@ class SystolicCore(wiring.Component):
             }
         )
 
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`hw.cycles`)."""
+        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        schedule = self.schedule
+        chunks = len(schedule.folds) // len(schedule.groups)
+        to_finished = self.latency + cycles_to_finished(schedule, self.lanes)
+        groups = []
+        for number, outputs in enumerate(schedule.groups):
+            folds = schedule.folds[number * chunks : (number + 1) * chunks]
+            groups.append((folds, [end - 1 for end in accumulate(folds)], outputs // self.lanes))
+        # For each group, when it was finished, and the number of its last beat.
+        finished: list[int] = []
+        last_beats: list[int] = []
+        step = last_beat = -1
+        for freed, (folds, ends, beats) in zip(count(-self.banks), cycle(groups), strict=False):
+            if freed >= 0:
+                # A bank is free once its last sum was read: when the beat before it was taken.
+                before = last_beats[freed]
+                while len(left) < before:
+                    yield o.sink
+                step = max(step, finished[freed] + 1, left[before - 1] if before else 0)
+            while len(available) == len(taken):
+                yield i.source
+            start = available[len(taken)]
+            if start <= step:
+                start = step + 1
+            last_chunk = len(taken) + chunks - 1
+            if last_chunk < len(available) and available[last_chunk] <= start:
+                # Nothing is waited for, as all chunks are there.
+                taken += [start + end for end in ends]
+            else:
+                for steps in folds:
+                    while len(available) == len(taken):
+                        yield i.source
+                    start = max(step + 1, available[len(taken)])
+                    step = start + steps - 1
+                    taken.append(step)
+            step = taken[-1]
+            last_beat += beats
+            last_beats.append(last_beat)
+            finished.append(step - folds[-1] + 1 + to_finished)
+            given += [finished[-1] + 2] * beats
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        layer, schedule = self.layer, self.schedule
-        operation: Operation = "multiply"
-        if isinstance(layer.layer, graph.RadialBasis):
-            operation = "squared_difference"
+        layer, schedule, banks = self.layer, self.schedule, self.banks
         weights = schedule.weights(reduction_weights(layer))
-        shapes = ArrayShapes.fitting(weights, layer.input_format, operation, layer.input_shift)
+        shapes = ArrayShapes.fitting(weights, layer.input_format, self.operation, layer.input_shift)
         m.submodules.weights = memory = WeightMemory(weights, shapes.weight.width)
         m.submodules.array = array = SystolicArray(
-            schedule.rows, schedule.columns, shapes, operation, layer.input_shift
+            schedule.rows, schedule.columns, shapes, self.operation, layer.input_shift
         )
-        latency = memory.latency + array.latency
-        banks = banks_needed(schedule, self.lanes, latency)
         kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
         m.submodules.accumulators = accumulators = kind(
             schedule,
@@ -105,7 +160,7 @@ class SystolicCore(wiring.Component):
             layer.accumulator_bits,
             lanes=self.lanes,
             banks=banks,
-            windows=layer.output_shape.height * layer.output_shape.width,
+            windows=self.windows,
         )
         wiring.connect(m, accumulators.o, wiring.flipped(self.o))
         for number in range(schedule.rows + schedule.columns - 1):
@@ -115,7 +170,7 @@ class SystolicCore(wiring.Component):
             name = f"psum_{column}"
             m.d.comb += getattr(accumulators, name).eq(getattr(array, name))
 
-        step = Signal(range(len(schedule.steps)))
+        step = Signal(range(schedule.step_count))
         group_step = step
         if len(schedule.groups) > 1:
             group_step = Signal(range(schedule.group_steps))
@@ -130,9 +185,9 @@ class SystolicCore(wiring.Component):
             memory.step.eq(step),
         ]
         with m.If(issue):
-            count(m, step, len(schedule.steps))
+            counting.count(m, step, schedule.step_count)
             if group_step is not step:
-                count(m, group_step, schedule.group_steps)
+                counting.count(m, group_step, schedule.group_steps)
         m.d.sync += free.eq(free - (issue & begins_group) + accumulators.released)
 
         inputs: Value = self.i.payload
@@ -140,7 +195,7 @@ class SystolicCore(wiring.Component):
             waiting = Signal(len(inputs), name=f"x_after_{stage + 1}", reset_less=True)
             m.d.sync += waiting.eq(inputs)
             inputs = waiting
-        wavefront = Signal(latency)
+        wavefront = Signal(self.latency)
         m.d.sync += wavefront.eq(Cat(issue, wavefront))
         m.d.comb += [array.x.eq(inputs), accumulators.valid.eq(wavefront[-1])]
         return m
@@ -151,7 +206,7 @@ class SystolicCore(wiring.Component):
         if len(set(folds)) == 1:
             fold = Signal(range(folds[0]))
             with m.If(issue):
-                count(m, fold, folds[0])
+                counting.count(m, fold, folds[0])
             return fold == folds[0] - 1
         ends, end = 0, 0
         for steps in folds:

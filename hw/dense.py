@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import FixedLayer
+from hw.array_work import ArraySize, array_work
 from hw.chunk_store import ChunkStore
-from hw.chunker import Chunker
+from hw.chunker import Chunker, chunker_cycles
+from hw.component import Component
 from hw.core import SystolicCore
+from hw.cycles import Busy, StreamCycles, chain
 from hw.errors import UnitError
 from hw.folding import Folding
 from hw.formats import value_shape
@@ -21,11 +26,12 @@ from hw.schedule import as_dense, layer_schedule
 from hw.stream import beat_stream
 
 
-class WholeInputUnit(wiring.Component):
+class WholeInputUnit(Component):
     """A chunker, a systolic core and a requantizer; in the order "outputs" a store before the core.
 
-    Cycles a frame, both sides always ready: the largest of the chunker's (the input's beats; see
-    there), `ceil(inputs / rows) * ceil(outputs / columns)` and the output's beats. Frames overlap.
+    Cycles a frame, both sides always ready: the largest of the chunker's (the input's beats, or
+    more; see there), `ceil(inputs / rows) * ceil(outputs / columns)` and the output's beats. Frames
+    overlap.
 
     Parameters
     ----------
@@ -71,7 +77,7 @@ class WholeInputUnit(wiring.Component):
         if schedule.order == "outputs":
             self.store = ChunkStore(
                 schedule.rows * layer.input_format.bits,
-                chunks=len(schedule.chunks),
+                chunks=self.chunker.chunks,
                 passes=len(schedule.groups),
             )
         self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
@@ -82,6 +88,40 @@ class WholeInputUnit(wiring.Component):
                 "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
             }
         )
+
+    @staticmethod
+    def count_multipliers(layer: FixedLayer, size: ArraySize) -> Any:
+        """Physical multipliers."""
+        return size.rows * size.columns
+
+    @staticmethod
+    def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
+        """Cycles from a frame to the next, source and sink always ready.
+
+        The largest of the chunker's, the steps and the output's beats. In the order "inputs" each
+        chunk is held for its folds.
+        """
+        work = array_work(as_dense(layer) or layer)
+        assert work is not None
+        hold = -(-work.outputs // size.columns) if size.order == "inputs" else 1
+        chunks = chunker_cycles(layer.input_shape.size, size.rows, input_lanes, hold)
+        computing = np.maximum(work.steps(size.rows, size.columns), work.outputs // size.lanes)
+        return np.maximum(computing, chunks)
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`hw.cycles`); the last two streams are the core's."""
+        stores = [] if self.store is None else [self.store]
+        return chain(i, o, self.chunker, *stores, self.core, self.requantizer)
+
+    def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
+        """When the steps of each chunk are issued (`hw.units.Unit`)."""
+        folds = self.core.schedule.folds
+        chunks = [(end - n + 1, n) for end, n in zip(inner[-2].taken, cycle(folds), strict=False)]
+        return chunks, len(folds)
+
+    def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
+        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        return self.requantizer.depth_needed(o)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

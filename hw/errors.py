@@ -1,4 +1,4 @@
-"""The error of a unit that cannot be built."""
+"""The errors of units that cannot be built and of plans that cannot be."""
 
 from __future__ import annotations
 
@@ -10,3 +10,7 @@ class UnitError(ValueError):
 
     def __init__(self, layer: FixedLayer, message: str) -> None:
         super().__init__(f"{layer.layer.type_name} {layer.name!r}: {message}")
+
+
+class PlanError(ValueError):
+    """A plan that cannot be: names what was given and what is allowed."""

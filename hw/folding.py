@@ -29,6 +29,9 @@ class Folding:
         finished with the last one. "outputs": the inputs are kept, and go by once for every
         `columns` outputs, which leave when they are finished; for layers that take their whole
         input.
+    lines
+        Rows of its input that a convolution stores, at least its kernel's; without a number, as
+        many as frames need to overlap (`WindowGeometry.rows_to_overlap`).
     """
 
     rows: int = 1
@@ -36,10 +39,13 @@ class Folding:
     lanes: int = 1
     depth: int = 4
     order: Order = "inputs"
+    lines: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("rows", "columns", "lanes", "depth"):
+        for name in ("rows", "columns", "lanes", "depth", "lines"):
             value = getattr(self, name)
+            if name == "lines" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"folding: {name} must be at least 1, not {value!r}")
         if self.order not in get_args(Order):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from amaranth.hdl import Module, Signal, unsigned
@@ -9,7 +10,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.graph import Input
-from hw.counting import count
+from hw import counting
+from hw.cycles import Process, StreamCycles
 from hw.output_buffer import OutputBuffer
 from hw.stream import Beat, beat_stream
 
@@ -18,6 +20,10 @@ PIXEL = unsigned(8)
 
 FRAMES_IN_FLIGHT = 16
 """Frames between this and the result, at most: more have to wait at their final pixel."""
+
+
+PIXELS_HELD = 4
+"""Places for pixels that were not yet taken."""
 
 
 class FrameChecker(wiring.Component):
@@ -52,9 +58,34 @@ class FrameChecker(wiring.Component):
             }
         )
 
+    def cycles(self, i: StreamCycles, o: StreamCycles, wrong_length: StreamCycles) -> None:
+        """The cycle model (`hw.cycles`), for frames of the right length."""
+        i.sink = o.source = wrong_length.source = self._cycles(i, o, wrong_length)
+
+    def _cycles(self, i: StreamCycles, o: StreamCycles, wrong_length: StreamCycles) -> Process:
+        available, taken = i.available, i.taken
+        last = -1
+        for frame in count(-FRAMES_IN_FLIGHT):
+            for left in range(self.size, 0, -1):
+                beat = len(taken)
+                while len(available) == beat:
+                    yield i.source
+                last = max(last + 1, available[beat])
+                if beat >= PIXELS_HELD:
+                    while len(o.taken) <= beat - PIXELS_HELD:
+                        yield o.sink
+                    last = max(last, o.taken[beat - PIXELS_HELD] + 1)
+                if left == 1 and frame >= 0:
+                    while len(wrong_length.taken) <= frame:
+                        yield wrong_length.sink
+                    last = max(last, wrong_length.taken[frame] + 1)
+                taken.append(last)
+                o.available.append(last + 1)
+            wrong_length.available.append(last + 1)
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.pixels = pixels = OutputBuffer(Beat(PIXEL, 1), 4)
+        m.submodules.pixels = pixels = OutputBuffer(Beat(PIXEL, 1), PIXELS_HELD)
         m.submodules.flags = flags = OutputBuffer(1, FRAMES_IN_FLIGHT)
         wiring.connect(m, pixels.o, wiring.flipped(self.o))
         wiring.connect(m, flags.o, wiring.flipped(self.wrong_length))
@@ -75,7 +106,7 @@ class FrameChecker(wiring.Component):
             flags.write.eq(wrong),
         ]
         with m.If(give):
-            count(m, position, self.size)
+            counting.count(m, position, self.size)
 
         with m.FSM():
             with m.State("pass"):

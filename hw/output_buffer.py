@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Module, ShapeLike, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+
+
+def places_needed(reserved: Sequence[int], left: Sequence[int]) -> int:
+    """The least depth of an `OutputBuffer` that holds up no reservation.
+
+    Parameters
+    ----------
+    reserved, left
+        For each payload, the cycle of its reservation, and that in which it is taken.
+    """
+    count = len(left)
+    # A place is free in the cycle after its payload was taken.
+    free = np.searchsorted(left, reserved[:count], side="left")
+    return int((np.arange(1, count + 1) - free).max())
 
 
 class OutputBuffer(wiring.Component):

@@ -9,7 +9,9 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.output_buffer import OutputBuffer
+from hw.component import Component
+from hw.cycles import Process, StreamCycles, recurrence
+from hw.output_buffer import OutputBuffer, places_needed
 from hw.stream import Beat, beat_stream
 
 
@@ -25,7 +27,7 @@ class Pipeline(Protocol):
     o: data.View[Beat]
 
 
-class BufferedPipeline(wiring.Component):
+class BufferedPipeline(Component):
     """A stream through pipelines of fixed latency into an `OutputBuffer`.
 
     A beat a cycle, whatever `depth` is. Latency: the pipelines', and 1 cycle.
@@ -51,7 +53,8 @@ class BufferedPipeline(wiring.Component):
         taken, given = first.input_beat, last.output_beat
         self.pipelines = pipelines
         self.output_beat = given
-        self.depth = depth
+        self.latency = sum(pipeline.latency for pipeline in pipelines.values())
+        self.places = depth + self.latency + 1
         super().__init__(
             {
                 "i": In(beat_stream(taken.value_shape, taken.lanes)),
@@ -59,10 +62,36 @@ class BufferedPipeline(wiring.Component):
             }
         )
 
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`hw.cycles`)."""
+        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        latency = self.latency + 1
+        # Counts up to the first beat that has to wait for a place.
+        reserved = -self.places
+        last = -1
+        while True:
+            while len(available) == len(taken):
+                yield i.source
+            for cycle in available[len(taken) :]:
+                last = cycle if cycle > last else last + 1
+                if reserved >= 0:
+                    while len(left) <= reserved:
+                        yield o.sink
+                    if left[reserved] >= last:
+                        last = left[reserved] + 1
+                reserved += 1
+                taken.append(last)
+                given.append(last + latency)
+
+    def depth_needed(self, o: StreamCycles) -> int:
+        """The least `depth` with which beats that passed so would not have been held up."""
+        reserved = [cycle - self.latency - 1 for cycle in o.available]
+        return max(1, places_needed(reserved, o.taken) - self.latency - 1)
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        latency = sum(pipeline.latency for pipeline in self.pipelines.values())
-        m.submodules.buffer = buffer = OutputBuffer(self.output_beat, self.depth + latency + 1)
+        m.submodules.buffer = buffer = OutputBuffer(self.output_beat, self.places)
         valid, payload = self.i.valid & self.i.ready, self.i.payload
         m.d.comb += [self.i.ready.eq(buffer.available), buffer.reserve.eq(valid)]
         for name, pipeline in self.pipelines.items():

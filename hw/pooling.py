@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from math import ceil
 from typing import Any, Literal
 
+import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -13,24 +15,26 @@ from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import FixedLayer
 from golden.graph import Pooling
+from hw.array_work import ArraySize
+from hw.component import Component
 from hw.counting import count
+from hw.cycles import Busy, Process, StreamCycles, chain, recurrence
 from hw.errors import UnitError
 from hw.folding import Folding
 from hw.formats import chosen, element, range_shape, value_shape
-from hw.output_buffer import OutputBuffer
+from hw.output_buffer import OutputBuffer, places_needed
 from hw.requantize import Requantizer
 from hw.stream import Beat, beat_stream
 
 Operation = Literal["sum", "maximum"]
 
 
-class WindowReducer(wiring.Component):
+class WindowReducer(Component):
     """The sum or the maximum of every window, rows and columns left over dropped.
 
     Takes a beat of `input_lanes` values a cycle and gives beats of `output_lanes`. What is known of
-    the windows in one row of windows stands in a memory; finished ones go to a FIFO that holds what
-    comes faster than it leaves, so that the input is not held up as long as the output is taken and
-    `output_lanes` keep up on the average.
+    the windows in one row of windows stands in a memory; finished ones go to a FIFO, as they may
+    come faster than they leave. A beat that completes a window is only taken while it has room.
 
     Latency: 2 cycles from a window's last beat to its result.
 
@@ -45,7 +49,8 @@ class WindowReducer(wiring.Component):
     operation
         What is made of a window.
     depth
-        Input beats' worth of results that the FIFO holds at least.
+        Input beats' worth of results that the FIFO holds, those that keep the input moving not
+        counted.
 
     Members
     -------
@@ -87,7 +92,8 @@ class WindowReducer(wiring.Component):
         self.output_lanes = output_lanes
         self.operation = operation
         self.groups = channels // input_lanes
-        self.depth = max(depth, self._backlog()) + 3
+        self.input_beats = layer.input_shape.size // input_lanes
+        self.depth = depth + 2
         self.value_shape = value_shape(layer.input_format)
         self.result_shape = self._result_shape()
         super().__init__(
@@ -104,20 +110,46 @@ class WindowReducer(wiring.Component):
         source = self.layer.input_format
         return range_shape(size * source.min_raw, size * source.max_raw)
 
-    def _backlog(self) -> int:
-        """Results that wait at most, if a beat comes and `output_lanes` values leave every cycle.
-
-        A window's last pixel brings `groups` results in as many cycles, every window width.
-        """
-        cycles_each = self.input_lanes // self.output_lanes
+    def _completing(self) -> list[bool]:
+        """For each beat of a frame, whether it completes its window."""
+        height, width, _ = self.layer.input_shape
         rows, columns = self.window
-        keeps_up = cycles_each <= rows * columns
-        windows = self.layer.output_shape.width if keeps_up else 1
-        waiting = [
-            number * self.groups - ((number - 1) * columns + 1) * self.groups / cycles_each
-            for number in (1, windows)
+        return [
+            row % rows == rows - 1 and column % columns == columns - 1
+            for row in range(height)
+            for column in range(width)
+            for _ in range(self.groups)
         ]
-        return ceil(max(waiting))
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`hw.cycles`)."""
+        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        parts = self.input_lanes // self.output_lanes
+        completing = cycle(self._completing())
+        # Counts up to the last part of the first result that has to wait for a place.
+        reserved = -self.depth * parts - 1
+        last = -1
+        while True:
+            while len(available) == len(taken):
+                yield i.source
+            for first in available[len(taken) :]:
+                last = first if first > last else last + 1
+                if next(completing):
+                    reserved += parts
+                    if reserved >= 0:
+                        while len(left) <= reserved:
+                            yield o.sink
+                        if left[reserved] >= last:
+                            last = left[reserved] + 1
+                    given += [last + 2] * parts
+                taken.append(last)
+
+    def depth_needed(self, o: StreamCycles) -> int:
+        """The least `depth` with which beats that passed so would not have been held up."""
+        parts = self.input_lanes // self.output_lanes
+        reserved = [cycle - 2 for cycle in o.available[::parts]]
+        return max(1, places_needed(reserved, o.taken[parts - 1 :: parts]) - 2)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -228,7 +260,35 @@ class WindowReducer(wiring.Component):
         return Mux(value > known, value, known)
 
 
-class MaxPooling(wiring.Component):
+class PoolingUnit(Component):
+    """What the units without an array share: no folding but lanes, and a beat a cycle."""
+
+    @staticmethod
+    def count_multipliers(layer: FixedLayer, size: ArraySize) -> Any:
+        """Physical multipliers."""
+        return 0 * size.lanes
+
+    @staticmethod
+    def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
+        """Cycles from a frame to the next, source and sink always ready: the beats of either.
+
+        There are more if `folding.depth` is too small for the results of a row of windows.
+        """
+        output_beats = layer.output_shape.size // size.lanes
+        return np.maximum(layer.input_shape.size // input_lanes, output_beats)
+
+    reducer: WindowReducer
+
+    def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
+        """When each beat is taken (`hw.units.Unit`)."""
+        return [(cycle, 1) for cycle in i.taken], self.reducer.input_beats
+
+    def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
+        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        return self.reducer.depth_needed(inner[0] if inner else o)
+
+
+class MaxPooling(PoolingUnit):
     """The largest raw value of each window.
 
     A beat a cycle. Parameters, members and errors as for every unit: `hw.units.build_unit`.
@@ -251,7 +311,16 @@ class MaxPooling(wiring.Component):
             operation="maximum",
             depth=folding.depth,
         )
-        super().__init__(self.reducer.signature)
+        super().__init__(
+            {
+                "i": In(beat_stream(value_shape(layer.input_format), input_lanes)),
+                "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
+            }
+        )
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`hw.cycles`)."""
+        return chain(i, o, self.reducer)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -261,7 +330,7 @@ class MaxPooling(wiring.Component):
         return m
 
 
-class AveragePooling(wiring.Component):
+class AveragePooling(PoolingUnit):
     """The exact sum of each window, requantized.
 
     A beat a cycle, as far as `folding.lanes` results a cycle keep up. Parameters, members and
@@ -277,15 +346,19 @@ class AveragePooling(wiring.Component):
             input_lanes=input_lanes,
             output_lanes=folding.lanes,
             operation="sum",
-            depth=1,
+            depth=folding.depth,
         )
-        self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
+        self.requantizer = Requantizer(layer, folding.lanes, depth=1)
         super().__init__(
             {
                 "i": In(beat_stream(value_shape(layer.input_format), input_lanes)),
                 "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
             }
         )
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`hw.cycles`)."""
+        return chain(i, o, self.reducer, self.requantizer)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import FixedLayer, Requantization
 from hw.activation_table import ActivationTable
 from hw.channel_constants import ChannelConstants
+from hw.component import Component
 from hw.errors import UnitError
 from hw.formats import element, shape_range, value_shape
 from hw.pipeline import BufferedPipeline
 from hw.stream import Beat
 
 
-class RequantizePipeline(wiring.Component):
+class RequantizePipeline(Component):
     """Turns a beat of accumulators into a beat of values every cycle, without ever stalling.
 
     What it does is `golden.fixed_point.requantize`, for the rounding `half_up`, the overflow

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import count
+
+import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, unsigned
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
-from hw.counting import count
+from hw import counting
+from hw.component import Component
+from hw.cycles import Process, StreamCycles, recurrence
 from hw.lookup import look_up
 from hw.stream import beat_stream
 from hw.window_geometry import WindowGeometry
 
 
-class RowBuffer(wiring.Component):
+class RowBuffer(Component):
     """Stores a stream of beats and gives each band's columns of `kernel rows` pixels.
 
     A ring of memories, one a row, each with a word for every pixel of the row. Rows run on from
@@ -79,6 +84,70 @@ class RowBuffer(wiring.Component):
             }
         )
 
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`hw.cycles`)."""
+        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        geometry, beats, rows = self.geometry, self.beats_per_pixel, self.buffer_rows
+        height, width = geometry.source.height, geometry.source.width
+        ahead = geometry.lent_columns - 1
+        written = [[-1] * width for _ in range(rows)]
+        # For each row of the ring, the first of the columns with which its pixels become free.
+        freeing: list[int | None] = [None] * rows
+        write_row = write_column = 0
+        write = -1
+        for frame in count():
+            for band in range(geometry.bands):
+                first = frame * height + geometry.first_row(band)
+                row = first + geometry.rows_needed(band) - 1
+                band_start = len(given)
+                for place in range(width):
+                    needed = max(place, ahead)
+                    while write_row < row or (write_row == row and write_column <= needed):
+                        bank = write_row % rows
+                        column = freeing[bank]
+                        if column is not None:
+                            # It is read when it is there and the column before it was taken.
+                            column += write_column
+                            while len(left) < column:
+                                yield o.sink
+                            read = given[column] - 1
+                            write = max(write, read, left[column - 1] if column else 0)
+                        for _ in range(beats):
+                            while len(available) == len(taken):
+                                yield i.source
+                            write = max(write + 1, available[len(taken)])
+                            taken.append(write)
+                        written[bank][write_column] = write
+                        write_column += 1
+                        if write_column == width:
+                            write_column = 0
+                            write_row += 1
+                    given.append(written[row % rows][needed] + 2)
+                for number in range(first, first + geometry.rows_released(band)):
+                    freeing[number % rows] = band_start
+
+    def rows_needed(self, i: StreamCycles, o: StreamCycles) -> int:
+        """The least `buffer_rows` with which beats that passed so would not have been held up."""
+        geometry = self.geometry
+        width, beats = geometry.source.width, self.beats_per_pixel
+        rows, bands = len(i.taken) // (width * beats), len(o.taken) // width
+        written = np.array(i.taken[: rows * width * beats]).reshape(rows, width, beats)[:, :, 0]
+        # A pixel is free once it was read, which it is when the column before it was taken.
+        read = np.maximum(
+            np.array(o.available[: bands * width]) - 1, [0, *o.taken][: bands * width]
+        )
+        releasing = np.repeat(
+            np.arange(geometry.bands), [geometry.rows_released(n) for n in range(geometry.bands)]
+        )
+        frames = np.arange(bands // geometry.bands) * geometry.bands
+        free = read.reshape(bands, width)[np.add.outer(frames, releasing).ravel()]
+        for needed in range(geometry.kernel[0], self.buffer_rows):
+            known = min(len(free), rows - needed)
+            if (written[needed : needed + known] > free[:known]).all():
+                return needed
+        return self.buffer_rows
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
@@ -114,11 +183,11 @@ class RowBuffer(wiring.Component):
             write & (write_beat == self.beats_per_pixel - 1) & (write_column == width - 1)
         )
         with m.If(write):
-            count(m, write_beat, self.beats_per_pixel)
+            counting.count(m, write_beat, self.beats_per_pixel)
             with m.If(write_beat == self.beats_per_pixel - 1):
-                count(m, write_column, width)
+                counting.count(m, write_column, width)
             with m.If(row_written):
-                count(m, write_bank, self.buffer_rows)
+                counting.count(m, write_bank, self.buffer_rows)
 
         ahead_of_reader = (write_column > read_column) & (write_column >= geometry.lent_columns)
         stored = (rows_stored >= needed) | ((rows_stored + 1 == needed) & ahead_of_reader)
@@ -131,9 +200,9 @@ class RowBuffer(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         with m.If(read):
             m.d.sync += [self.o.valid.eq(1), column_top.eq(top_bank)]
-            count(m, read_column, width)
+            counting.count(m, read_column, width)
         with m.If(band_read):
-            count(m, read_band, geometry.bands)
+            counting.count(m, read_band, geometry.bands)
             # The next frame's top row follows the last row of this frame's map.
             frame_step = (geometry.kernel[0] - 2 * geometry.padding[0]) % self.buffer_rows
             step = Mux(read_band == geometry.bands - 1, frame_step, 1)

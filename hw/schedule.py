@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
-from math import gcd
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from golden import graph
 from golden.fixed_network import FixedLayer, Integers
+from hw.array_work import ArrayWork, array_work
 from hw.errors import UnitError
 from hw.folding import Folding, Order
 
@@ -38,122 +38,135 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of one window.
+    """The steps of one window on an array.
 
     Parameters
     ----------
-    elements
-        Reduction elements of a window.
-    outputs
-        Outputs of a window.
-    chunks
-        The reduction elements in the rows, chunk by chunk.
-    steps
-        The fold order: for each chunk in order, its folds; for each fold, the chunks, if `order`
-        is "outputs".
-    sparse
-        Whether a connection table decides which output a column works for. If not, column `c`
-        works for output `f * columns + c` in fold `f` of every chunk.
+    work
+        What is to be done.
+    rows, columns
+        The array's.
     order
-        "outputs" only if there are several chunks and several folds.
+        "inputs": for each chunk in order, its folds. "outputs": for each fold, all chunks; with a
+        single chunk or a single fold that is the same, and `order` becomes "inputs".
+
+    Raises
+    ------
+    ValueError
+        `rows` or `columns` that could never all be used.
     """
 
-    elements: int
-    outputs: int
-    chunks: tuple[Chunk, ...]
-    steps: tuple[Step, ...]
-    sparse: bool
+    work: ArrayWork
+    rows: int
+    columns: int
     order: Order = "inputs"
 
-    @classmethod
-    def dense(
-        cls, elements: int, outputs: int, rows: int, columns: int, order: Order = "inputs"
-    ) -> Schedule:
-        """Every element feeds every output.
+    def __post_init__(self) -> None:
+        sparse = self.work.sparse
+        _require(
+            "rows",
+            self.rows,
+            self.work.most_rows,
+            "elements of the kernel, as chunks go map by map"
+            if sparse
+            else "reduction elements of a window",
+        )
+        _require(
+            "columns",
+            self.columns,
+            self.work.most_columns,
+            "most outputs that one map feeds" if sparse else "outputs",
+        )
+        if self.order == "outputs" and 1 in (len(self._chunk_folds), self._chunk_folds[0]):
+            object.__setattr__(self, "order", "inputs")
 
-        With a single chunk or a single fold both orders are the same: "inputs".
+    @property
+    def sparse(self) -> bool:
+        """Whether a connection table decides which output a column works for.
 
-        Raises
-        ------
-        ValueError
-            `rows` or `columns` that could never all be used.
+        If not, column `c` works for output `f * columns + c` in fold `f` of every chunk.
         """
-        _require("rows", rows, elements, "reduction elements of a window")
-        _require("columns", columns, outputs, "outputs")
-        chunks = tuple(_slices(range(elements), rows))
-        folds = tuple(_slices(range(outputs), columns))
-        if order == "outputs" and len(chunks) > 1 and len(folds) > 1:
-            steps = tuple(Step(chunk, fold) for fold in folds for chunk in range(len(chunks)))
-            return cls(elements, outputs, chunks, steps, sparse=False, order=order)
-        steps = tuple(Step(chunk, fold) for chunk in range(len(chunks)) for fold in folds)
-        return cls(elements, outputs, chunks, steps, sparse=False)
+        return self.work.sparse
 
-    @classmethod
-    def connected(
-        cls, sources: Sequence[Sequence[int]], maps: int, kernel_size: int, rows: int, columns: int
-    ) -> Schedule:
-        """A convolution of `maps` input maps whose output `o` is fed by the maps `sources[o]`.
+    @property
+    def elements(self) -> int:
+        """Reduction elements of a window."""
+        return self.work.elements
 
-        Fed map by map: a chunk never straddles two maps, and only outputs that a map feeds take
-        steps. A table in which every map feeds every output is `dense`.
+    @property
+    def outputs(self) -> int:
+        """Outputs of a window."""
+        return self.work.outputs
 
-        Raises
-        ------
-        ValueError
-            `rows` or `columns` that could never all be used.
-        """
-        outputs = len(sources)
-        fed = [[o for o in range(outputs) if m in sources[o]] for m in range(maps)]
-        if all(len(outputs_of_map) == outputs for outputs_of_map in fed):
-            return cls.dense(maps * kernel_size, outputs, rows, columns)
-        _require("rows", rows, kernel_size, "elements of the kernel, as chunks go map by map")
-        _require("columns", columns, max(map(len, fed)), "most outputs that one map feeds")
-        chunks: list[Chunk] = []
+    @cached_property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The reduction elements in the rows, chunk by chunk."""
+        return tuple(
+            chunk for block in self.work.blocks for chunk in _slices(block.elements, self.rows)
+        )
+
+    @cached_property
+    def step_count(self) -> int:
+        """The steps of a window."""
+        return int(self.work.steps(self.rows, self.columns))
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The fold order."""
+        chunks = range(len(self.chunks))
+        if not self.sparse:
+            folds = tuple(_slices(range(self.outputs), self.columns))
+            if self.order == "outputs":
+                return tuple(Step(chunk, fold) for fold in folds for chunk in chunks)
+            return tuple(Step(chunk, fold) for chunk in chunks for fold in folds)
         steps: list[Step] = []
-        for m, by_column in enumerate(_assign_columns(fed, outputs, columns)):
-            if not fed[m]:
-                continue
-            folds = [
+        number = count()
+        fed = [block.outputs for block in self.work.blocks]
+        for block, by_column in zip(
+            self.work.blocks, _assign_columns(fed, self.outputs, self.columns), strict=True
+        ):
+            folds = tuple(
                 tuple(served[fold] if fold < len(served) else None for served in by_column)
-                for fold in range(-(-len(fed[m]) // columns))
-            ]
-            for chunk in _slices(range(m * kernel_size, (m + 1) * kernel_size), rows):
-                steps += [Step(len(chunks), fold) for fold in folds]
-                chunks.append(chunk)
-        return cls(maps * kernel_size, outputs, tuple(chunks), tuple(steps), sparse=True)
+                for fold in range(-(-len(block.outputs) // self.columns))
+            )
+            for _ in range(-(-len(block.elements) // self.rows)):
+                chunk = next(number)
+                steps += [Step(chunk, fold) for fold in folds]
+        return tuple(steps)
 
-    @property
-    def rows(self) -> int:
-        """Rows of the array."""
-        return len(self.chunks[0])
-
-    @property
-    def columns(self) -> int:
-        """Columns of the array."""
-        return len(self.steps[0].outputs)
+    @cached_property
+    def _chunk_folds(self) -> tuple[int, ...]:
+        """The folds of each chunk."""
+        return tuple(
+            -(-len(block.outputs) // self.columns)
+            for block in self.work.blocks
+            for _ in range(-(-len(block.elements) // self.rows))
+        )
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
         """The steps for which each chunk is held, whenever it is in the array."""
-        return tuple(len(list(steps)) for _, steps in groupby(self.steps, lambda step: step.chunk))
+        if self.order == "outputs":
+            return (1,) * self.step_count
+        return self._chunk_folds
 
     @cached_property
     def groups(self) -> tuple[int, ...]:
         """How many outputs are finished together, in order: all, or those of each fold."""
         if self.order == "inputs":
             return (self.outputs,)
-        folds = len(self.steps) // len(self.chunks)
+        folds = self._chunk_folds[0]
         return (self.columns,) * (folds - 1) + (self.outputs - (folds - 1) * self.columns,)
 
     @property
     def group_steps(self) -> int:
         """The steps of each group."""
-        return len(self.steps) // len(self.groups)
+        return self.step_count // len(self.groups)
 
     @property
     def lanes_unit(self) -> int:
         """What the lanes of the output stream must divide."""
-        return self.outputs if self.sparse else gcd(self.columns, self.outputs)
+        return int(self.work.lanes_unit(self.columns))
 
     @cached_property
     def serving_columns(self) -> tuple[tuple[int, ...], ...]:
@@ -189,24 +202,21 @@ def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
         Another type of layer, a folding with rows or columns that could never all be used, or the
         order "outputs" for a layer that does not take its whole input.
     """
-    rows, columns = folding.rows, folding.columns
+    work = array_work(layer)
+    if work is None:
+        raise UnitError(
+            layer, "only convolution, dense and radial basis layers are laid onto an array"
+        )
+    if folding.order != "inputs" and isinstance(layer.layer, graph.Convolution):
+        raise UnitError(
+            layer,
+            "order must be 'inputs', as it does not take its whole input at once, "
+            f"not {folding.order!r}",
+        )
     try:
-        if isinstance(layer.layer, graph.Convolution):
-            if folding.order != "inputs":
-                raise ValueError(
-                    "order must be 'inputs', as it does not take its whole input at once, "
-                    f"not {folding.order!r}"
-                )
-            kernel_size = layer.layer.kernel[0] * layer.layer.kernel[1]
-            sources = layer.layer.sources(layer.input_shape)
-            channels = layer.input_shape.channels
-            return Schedule.connected(sources, channels, kernel_size, rows, columns)
-        if isinstance(layer.layer, graph.Dense | graph.RadialBasis):
-            inputs, outputs = layer.input_shape.size, layer.layer.units
-            return Schedule.dense(inputs, outputs, rows, columns, folding.order)
+        return Schedule(work, folding.rows, folding.columns, folding.order)
     except ValueError as error:
         raise UnitError(layer, str(error)) from None
-    raise UnitError(layer, "only convolution, dense and radial basis layers are laid onto an array")
 
 
 def reduction_weights(layer: FixedLayer) -> Integers:

@@ -14,17 +14,20 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.fixed_network import FixedLayer
+from hw.array_work import ArraySize
 from hw.channel_constants import ChannelConstants
+from hw.component import Component
+from hw.cycles import StreamCycles, chain
 from hw.errors import UnitError
 from hw.folding import Folding
 from hw.formats import element, range_shape, value_shape
 from hw.pipeline import BufferedPipeline
-from hw.pooling import WindowReducer, require_no_array
+from hw.pooling import PoolingUnit, WindowReducer, require_no_array
 from hw.requantize import RequantizePipeline
 from hw.stream import Beat, beat_stream
 
 
-class ChannelScale(wiring.Component):
+class ChannelScale(Component):
     """Multiplies every value with its channel's coefficient: one multiplier a lane.
 
     Latency: 2 cycles.
@@ -86,7 +89,7 @@ class ChannelScale(wiring.Component):
         return m
 
 
-class Subsampling(wiring.Component):
+class Subsampling(PoolingUnit):
     """Sums of windows, times a coefficient a channel, plus a bias a channel, requantized.
 
     A beat a cycle, as far as `folding.lanes` results a cycle keep up. Parameters, members and
@@ -100,14 +103,18 @@ class Subsampling(wiring.Component):
             raise UnitError(layer, "needs a coefficient a channel")
         self.multipliers = lanes
         self.reducer = WindowReducer(
-            layer, input_lanes=input_lanes, output_lanes=lanes, operation="sum", depth=1
+            layer,
+            input_lanes=input_lanes,
+            output_lanes=lanes,
+            operation="sum",
+            depth=folding.depth,
         )
         self.scaler = BufferedPipeline(
             {
                 "scale": ChannelScale(layer, self.reducer.result_shape, lanes),
                 "requantize": RequantizePipeline(layer, lanes),
             },
-            folding.depth,
+            depth=1,
         )
         super().__init__(
             {
@@ -115,6 +122,15 @@ class Subsampling(wiring.Component):
                 "o": Out(beat_stream(value_shape(layer.output_format), lanes)),
             }
         )
+
+    @staticmethod
+    def count_multipliers(layer: FixedLayer, size: ArraySize) -> Any:
+        """Physical multipliers."""
+        return size.lanes
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`hw.cycles`)."""
+        return chain(i, o, self.reducer, self.scaler)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from golden import graph
 from golden.fixed_network import FixedLayer
 from hw.convolution import Convolution
+from hw.cycles import Busy, StreamCycles
 from hw.dense import Dense
 from hw.errors import UnitError
 from hw.folding import Folding
@@ -37,6 +38,15 @@ class Unit(Protocol):
     i: Any
     o: Any
 
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """Start the processes of the cycle model (`hw.cycles`); the streams inside the unit."""
+
+    def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
+        """When it works: with an array when a step is issued, without one when a beat is taken."""
+
+    def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
+        """The least `folding.depth` with which beats that passed so would not have been held up."""
+
     def elaborate(self, platform: Any) -> Any:
         """The unit as an Amaranth module."""
 
@@ -49,6 +59,21 @@ UNITS: dict[type[graph.Layer], type[Any]] = {
     graph.Dense: Dense,
     graph.RadialBasis: RadialBasis,
 }
+
+
+def unit_type(layer: FixedLayer) -> type[Any]:
+    """The class of a layer's unit.
+
+    Raises
+    ------
+    UnitError
+        A type of layer that is not built.
+    """
+    kind = UNITS.get(type(layer.layer))
+    if kind is None:
+        built = ", ".join(each.type_name for each in UNITS)
+        raise UnitError(layer, f"hardware is built for {built} only")
+    return Dense if kind is Convolution and as_dense(layer) is not None else kind
 
 
 def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
@@ -70,17 +95,16 @@ def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
     UnitError
         A type of layer, a folding, a number of lanes or an arithmetic that is not built.
     """
-    kind = UNITS.get(type(layer.layer))
-    if kind is None:
-        built = ", ".join(each.type_name for each in UNITS)
-        raise UnitError(layer, f"hardware is built for {built} only")
+    kind = unit_type(layer)
     channels = layer.input_shape.channels
     if input_lanes < 1 or channels % input_lanes:
         raise UnitError(
             layer, f"input lanes must divide its {channels} input channels, not {input_lanes}"
         )
-    if kind is Convolution and as_dense(layer) is not None:
-        kind = Dense
+    if kind is not Convolution and folding.lines is not None:
+        raise UnitError(
+            layer, f"lines must be left out, as it stores no rows of its input, not {folding.lines}"
+        )
     if kind is not Convolution and any(layer.padding):
         raise UnitError(
             layer, f"hardware makes borders for convolutions only, not {layer.padding} here"

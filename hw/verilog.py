@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib import metadata
+from typing import NamedTuple
 
 from amaranth.back import rtlil
 from amaranth.lib import wiring
@@ -52,7 +53,7 @@ _PROCESSES = 2
 
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(.*?^endmodule\n", re.MULTILINE | re.DOTALL)
 _MULTIPLICATION = re.compile(r"^  assign .* \* ", re.MULTILINE)
-_MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", re.MULTILINE)
+_MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\S+) \[(\d+):0\];", re.MULTILINE)
 
 
 def accelerator_modules(accelerator: Accelerator) -> dict[str, str]:
@@ -119,13 +120,20 @@ def count_multipliers(modules: Iterable[str]) -> int:
     return sum(len(_MULTIPLICATION.findall(module)) for module in modules)
 
 
-def count_memory_bits(modules: Iterable[str]) -> int:
-    """Bits of the memories in the text of modules."""
-    return sum(
-        (int(high or 0) + 1) * (int(last) + 1)
-        for module in modules
-        for high, last in _MEMORY.findall(module)
-    )
+class Memory(NamedTuple):
+    """A memory in a module."""
+
+    name: str
+    words: int
+    bits: int
+
+
+def memories(module: str) -> list[Memory]:
+    """The memories in the text of a module."""
+    return [
+        Memory(name, int(last) + 1, int(high or 0) + 1)
+        for high, name, last in _MEMORY.findall(module)
+    ]
 
 
 def with_comments(fixed: FixedNetwork, plan: Plan, modules: dict[str, str], sha256: str) -> str:

@@ -24,6 +24,11 @@ MAX_WORDS = 1024
 """Words of a memory; beyond, a word holds the weights of several steps."""
 
 
+def read_latency(steps: int) -> int:
+    """Cycles from a step to the weights of its first diagonal."""
+    return 1 if steps <= FEW_STEPS else 2
+
+
 class WeightMemory(wiring.Component):
     """Memories that follow the wavefront: diagonal `d` of a step comes `latency + d` cycles after.
 
@@ -48,7 +53,7 @@ class WeightMemory(wiring.Component):
         self.steps, self.rows, self.columns = weights.shape
         self.width = width
         self.shared = 1 if self.steps <= FEW_STEPS else SHARING_DIAGONALS
-        self.latency = 1 if self.steps <= FEW_STEPS else 2
+        self.latency = read_latency(self.steps)
         self.packed = 1
         while self.packed * MAX_WORDS < self.steps:
             self.packed *= 2

@@ -6,17 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.component import Component
 from hw.counting import count
+from hw.cycles import Process, StreamCycles, recurrence
 from hw.row_buffer import RowBuffer
 from hw.schedule import Chunk
 from hw.stream import beat_stream
 from hw.window_geometry import WindowGeometry
 
 
-class WindowFeeder(wiring.Component):
+class WindowFeeder(Component):
     """Gives every window of a map, row by row, chunk by chunk, frame after frame.
 
     Columns from a `RowBuffer` are shifted into `shadow` registers. A complete window moves to
@@ -100,6 +102,53 @@ class WindowFeeder(wiring.Component):
                 "o": Out(stream.Signature(unsigned(lengths.pop() * value_shape.width))),
             }
         )
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> StreamCycles:
+        """The cycle model (`hw.cycles`); the row buffer's stream."""
+        columns = StreamCycles()
+        self.row_buffer.cycles(i, columns)
+        self._shift_cycles(columns, o)
+        return columns
+
+    @recurrence
+    def _shift_cycles(self, columns: StreamCycles, o: StreamCycles) -> Process:
+        width, pad = self.geometry.source.width, self.geometry.padding[1]
+        chunks = len(self.chunks)
+        # A band's first window needs so many shifts; each other window one more.
+        first = self.geometry.kernel[1] - pad
+        given, left = o.available, o.taken
+        # When something right of the map was shifted in: the next band's column, if it was there.
+        lent: list[int] = []
+        window = column = 0
+        transfer = -1
+        while True:
+            spare, lent = lent, []
+            shift = -1
+            # The shifts of a window have room from the transfer of the one before it on.
+            rooms = [transfer] * first
+            for number in range(width + pad):
+                if number < width:
+                    while len(columns.available) == column:
+                        yield columns.source
+                    offered = columns.available[column]
+                    column += 1
+                    while spare and spare[0] < offered:
+                        del spare[0]
+                    shift = spare.pop(0) if spare else max(offered, shift + 1, rooms[number])
+                    columns.taken.append(shift)
+                else:
+                    shift = max(shift + 1, rooms[number])
+                    if number >= width + self.geometry.dummy_shifts:
+                        lent.append(shift)
+                if number >= first - 1:
+                    transfer = shift + 1
+                    if window:
+                        while len(left) < window * chunks:
+                            yield o.sink
+                        transfer = max(transfer, left[window * chunks - 1])
+                    given += [transfer + 1] * chunks
+                    rooms.append(transfer)
+                    window += 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -95,6 +95,11 @@ class WindowGeometry:
         return max(overlap, self.padding[1] - (self.source.width - 1), 0)
 
     @property
+    def row_change(self) -> int:
+        """Cycles from a band's last window to the next band's first, at least."""
+        return self.kernel[1] - self.padding[1] - self.lent_columns
+
+    @property
     def lent_columns(self) -> int:
         """Columns of the next band that stand in for a band's right padding, at most."""
         return self.padding[1] - self.dummy_shifts

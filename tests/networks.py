@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from golden.settings import SettingsError
 from hw.classify import MAX_CLASSES, MAX_SCORE_BITS
 from hw.folding import Folding, Order
 from hw.schedule import as_dense, layer_schedule
+from hw.window_geometry import WindowGeometry
 from tests.golden.random_networks import random_arrays, random_images
 
 MOST_LAYERS = 6
@@ -229,6 +230,8 @@ def _random_plan(rng: np.random.Generator, layers: tuple[FixedLayer, ...]) -> di
             folding = Folding(lanes=_random_divisor(rng, lanes), depth=depth)
         else:
             folding = _random_array(rng, as_dense(layer) or layer, depth)
+        if isinstance(layer.layer, Convolution) and as_dense(layer) is None:
+            folding = replace(folding, lines=_random_lines(rng, layer, layer.layer.kernel))
         plan[layer.name] = folding
         lanes = folding.lanes
     return plan
@@ -251,6 +254,15 @@ def _random_array(rng: np.random.Generator, layer: FixedLayer, depth: int) -> Fo
             continue
         if windows * len(schedule.steps) <= MOST_CYCLES:
             return Folding(rows, columns, _random_divisor(rng, schedule.lanes_unit), depth, order)
+
+
+def _random_lines(
+    rng: np.random.Generator, layer: FixedLayer, kernel: tuple[int, int]
+) -> int | None:
+    """Rows that a convolution stores: too few for frames to overlap, enough, or more."""
+    enough = WindowGeometry(layer.input_shape, kernel, layer.padding).rows_to_overlap
+    lines = int(rng.integers(kernel[0], enough + 3))
+    return lines if lines < enough + 2 else None
 
 
 def _random_divisor(rng: np.random.Generator, number: int) -> int:

@@ -6,6 +6,7 @@ import pytest
 from amaranth.hdl import signed
 
 from hw.accumulator import Accumulator, ColumnAccumulators, RoutedAccumulators, banks_needed
+from hw.array_work import ArrayWork
 from hw.folding import Order
 from hw.schedule import Schedule
 from tests.hw.clocked import run_bench
@@ -37,15 +38,15 @@ def test_sums_grow_and_can_be_read_in_the_next_cycle() -> None:
 
 
 DENSE = [
-    Schedule.dense(6, 4, 2, 4),
-    Schedule.dense(6, 7, 3, 3),
-    Schedule.dense(2, 6, 1, 6),
-    Schedule.dense(6, 7, 3, 3, "outputs"),
-    Schedule.dense(6, 10, 2, 4, "outputs"),
+    Schedule(ArrayWork.dense(6, 4), 2, 4),
+    Schedule(ArrayWork.dense(6, 7), 3, 3),
+    Schedule(ArrayWork.dense(2, 6), 1, 6),
+    Schedule(ArrayWork.dense(6, 7), 3, 3, "outputs"),
+    Schedule(ArrayWork.dense(6, 10), 2, 4, "outputs"),
 ]
 SPARSE = [
-    Schedule.connected(((0, 2), (1,), (0, 1, 2), (2,), (0, 2)), 3, 4, 2, 2),
-    Schedule.connected(((0,), (1,), (0, 1)), 2, 1, 1, 1),
+    Schedule(ArrayWork.connected(((0, 2), (1,), (0, 1, 2), (2,), (0, 2)), 3, 4), 2, 2),
+    Schedule(ArrayWork.connected(((0,), (1,), (0, 1)), 2, 1), 1, 1),
 ]
 
 
@@ -87,13 +88,13 @@ def test_every_sum_goes_to_its_output(schedule: Schedule, lanes_unit: bool) -> N
 
 
 def test_banks_needed() -> None:
-    one_step = Schedule.dense(4, 4, 4, 4)
+    one_step = Schedule(ArrayWork.dense(4, 4), 4, 4)
     # Step 0 is in the last column after 10 + 3 cycles, read in the next one, freed after that.
     assert banks_needed(one_step, 4, 10) == 10 + 3 + 1 + 1
     # The drain of 4 beats follows the wavefront, and windows come every 4 cycles.
     assert banks_needed(one_step, 1, 10) == -(-(10 + 1 + 4) // 4)
     # Many steps: the next window while one drains.
-    assert banks_needed(Schedule.dense(400, 4, 4, 4), 4, 10) == 2
+    assert banks_needed(Schedule(ArrayWork.dense(400, 4), 4, 4), 4, 10) == 2
 
 
 def test_one_bank_less_makes_the_array_wait() -> None:
@@ -103,7 +104,7 @@ def test_one_bank_less_makes_the_array_wait() -> None:
         elements, outputs = rng.randint(1, 14), rng.randint(1, 20)
         rows, columns = rng.randint(1, elements), rng.randint(1, outputs)
         order: Order = rng.choice(get_args(Order))
-        schedule = Schedule.dense(elements, outputs, rows, columns, order)
+        schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns, order)
         unit = schedule.lanes_unit
         lanes = rng.choice([lanes for lanes in range(1, unit + 1) if unit % lanes == 0])
         latency = rng.randint(3, 40)

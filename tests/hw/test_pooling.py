@@ -16,7 +16,7 @@ from golden.graph import Pooling, Shape
 from hw.errors import UnitError
 from hw.folding import Folding
 from hw.formats import value_shape
-from hw.pooling import AveragePooling, MaxPooling, WindowReducer
+from hw.pooling import AveragePooling, MaxPooling
 from tests.hw.streams import Pauses, beats, cyclic, never, randomly, run
 
 RAW = QFormat(6, 3)
@@ -167,11 +167,12 @@ def test_random_layers(seed: int) -> None:
         (Shape(4, 6, 1), (2, 2), 1, 1),
     ],
 )
-def test_takes_a_beat_a_cycle_while_the_average_allows(
+def test_takes_a_beat_a_cycle_while_the_fifo_has_room(
     source: Shape, window: tuple[int, int], input_lanes: int, lanes: int
 ) -> None:
     layer = make_layer(AverageLayer, source, window)
-    unit = AveragePooling(layer, Folding(lanes=lanes), input_lanes)
+    row_of_results = layer.output_shape.width * source.channels // input_lanes
+    unit = AveragePooling(layer, Folding(lanes=lanes, depth=row_of_results), input_lanes)
     given = random_frames(layer, 2)
     inputs = beats(given.reshape(2, -1), value_shape(RAW), input_lanes)
     result = run(unit, inputs, 2 * layer.output_shape.size // lanes)
@@ -192,8 +193,11 @@ def test_what_does_not_fit_is_refused() -> None:
         MaxPooling(layer, Folding(order="outputs"), 1)
 
 
-def test_the_fifo_holds_the_backlog_of_a_row() -> None:
-    layer = make_layer(AverageLayer, Shape(28, 28, 6), (2, 2))
-    unit = WindowReducer(layer, input_lanes=3, output_lanes=1, operation="sum", depth=1)
-    # 28 beats of results in 54 cycles, of which one leaves every 3 cycles.
-    assert unit.depth == 10 + 3
+@pytest.mark.parametrize(("depth", "waits"), [(9, False), (8, True)])
+def test_the_fifo_holds_the_backlog_of_a_row_if_it_is_that_deep(depth: int, waits: bool) -> None:
+    """Of a row, 28 beats of results come in 54 cycles, of which one leaves every 3 cycles."""
+    layer = make_layer(AverageLayer, Shape(4, 28, 6), (2, 2))
+    unit = AveragePooling(layer, Folding(lanes=1, depth=depth), 3)
+    inputs = beats(random_frames(layer, 1).reshape(1, -1), value_shape(RAW), 3)
+    result = run(unit, inputs, layer.output_shape.size)
+    assert (result.taken != list(range(len(inputs)))) == waits

@@ -8,9 +8,11 @@ import pytest
 from amaranth.hdl import unsigned
 
 from golden.graph import Shape
+from hw.cycles import NEVER, StreamCycles, offering, run_until_taken
 from hw.row_buffer import RowBuffer
 from hw.window_geometry import WindowGeometry
 from tests.hw.adapters import ChunksAsBeats
+from tests.hw.paces import random_paces, taking
 from tests.hw.streams import Pauses, Run, beats, never, randomly, run, unpack
 
 VALUE = unsigned(6)
@@ -54,3 +56,27 @@ def test_a_full_ring_takes_nothing_more() -> None:
 
     result = buffer(len(MAPS) * COLUMNS, backpressure=until_full)
     assert sum(cycle < 2 * waiting for cycle in result.taken) == waiting
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_the_rows_needed_hold_nothing_up_and_one_less_does(number: int) -> None:
+    frames, ample = 4, 12
+    pixels = GEOMETRY.source.size * frames
+    pace = random_paces(number, pixels, COLUMNS * frames)[number]
+
+    def passing(rows: int) -> tuple[list[int], int]:
+        unit = RowBuffer(GEOMETRY, input_lanes=1, value_shape=VALUE, buffer_rows=rows)
+        i, o = StreamCycles(), StreamCycles()
+        offering(i, list(pace.offers), NEVER)
+        unit.cycles(i, o)
+        taking(o, pace.takes)
+        run_until_taken(o, COLUMNS * frames)
+        taken = i.taken[:pixels]
+        i.taken, o.taken = taken, o.taken[: COLUMNS * frames]
+        return taken, unit.rows_needed(i, o)
+
+    freely, needed = passing(ample)
+    assert passing(needed) == (freely, needed)
+    if needed > 3:
+        held_up, _ = passing(needed - 1)
+        assert held_up != freely

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from golden.fixed_network import FixedLayer
 from golden.fixed_point import QFormat
 from golden.graph import Convolution, Dense, Layer, MaxPooling, RadialBasis, Shape
+from hw.array_work import ArrayWork
 from hw.errors import UnitError
 from hw.folding import Folding, Order
 from hw.schedule import Schedule, as_dense, layer_schedule, reduction_weights
@@ -59,7 +60,7 @@ def fixed(
 def test_dense_multiplies_every_pair_once(elements: int, outputs: int, data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, elements))
     columns = data.draw(st.integers(1, outputs))
-    schedule = Schedule.dense(elements, outputs, rows, columns)
+    schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns)
     assert sorted(pairs(schedule)) == list(product(range(elements), range(outputs)))
     assert len(schedule.steps) == ceil(elements, rows) * ceil(outputs, columns)
     assert schedule.folds == (ceil(outputs, columns),) * ceil(elements, rows)
@@ -76,8 +77,8 @@ def test_outputs_group_by_group(elements: int, outputs: int, data: st.DataObject
     rows = data.draw(st.integers(1, elements))
     columns = data.draw(st.integers(1, outputs))
     chunks, folds = ceil(elements, rows), ceil(outputs, columns)
-    by_inputs = Schedule.dense(elements, outputs, rows, columns)
-    schedule = Schedule.dense(elements, outputs, rows, columns, "outputs")
+    by_inputs = Schedule(ArrayWork.dense(elements, outputs), rows, columns)
+    schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns, "outputs")
     assert (by_inputs.groups, by_inputs.group_steps) == ((outputs,), chunks * folds)
     if chunks == 1 or folds == 1:
         assert schedule == by_inputs
@@ -104,7 +105,7 @@ def test_connected_multiplies_every_connection_once(
     fed = [sum(m in maps_of for maps_of in sources) for m in range(maps)]
     rows = data.draw(st.integers(1, kernel_size))
     columns = data.draw(st.integers(1, max(fed)))
-    schedule = Schedule.connected(sources, maps, kernel_size, rows, columns)
+    schedule = Schedule(ArrayWork.connected(sources, maps, kernel_size), rows, columns)
     expected = sorted(
         (m * kernel_size + k, o)
         for o, maps_of in enumerate(sources)
@@ -131,7 +132,7 @@ def test_connected_multiplies_every_connection_once(
 
 def test_c3_is_routed_through_few_columns() -> None:
     for columns in range(1, 11):
-        schedule = Schedule.connected(C3_TABLE, 6, 25, 25, columns)
+        schedule = Schedule(ArrayWork.connected(C3_TABLE, 6, 25), 25, columns)
         assert len(schedule.steps) == 6 * ceil(10, columns)
         assert sum(map(len, schedule.serving_columns)) <= 21  # 16 if every output has one
 
@@ -141,7 +142,7 @@ def test_weights_in_fold_order(elements: int, outputs: int, data: st.DataObject)
     rows = data.draw(st.integers(1, elements))
     columns = data.draw(st.integers(1, outputs))
     order: Order = data.draw(st.sampled_from(get_args(Order)))
-    schedule = Schedule.dense(elements, outputs, rows, columns, order)
+    schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns, order)
     weights = np.arange(1, elements * outputs + 1).reshape(elements, outputs)
     laid = schedule.weights(weights)
     assert laid.shape == (len(schedule.steps), rows, columns)
@@ -215,12 +216,12 @@ def test_refusals_name_the_layer(layer: Layer, folding: Folding, message: str) -
 
 def test_weights_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(4, 2\), not \(2, 4\)"):
-        Schedule.dense(4, 2, 2, 2).weights(np.zeros((2, 4), int))
+        Schedule(ArrayWork.dense(4, 2), 2, 2).weights(np.zeros((2, 4), int))
 
 
 def test_lanes_unit() -> None:
-    assert Schedule.dense(5, 12, 5, 8).lanes_unit == 4
-    assert Schedule.connected(((0,), (1,), (0, 1)), 2, 4, 4, 2).lanes_unit == 3
+    assert Schedule(ArrayWork.dense(5, 12), 5, 8).lanes_unit == 4
+    assert Schedule(ArrayWork.connected(((0,), (1,), (0, 1)), 2, 4), 4, 2).lanes_unit == 3
 
 
 @settings(max_examples=20)

@@ -60,9 +60,10 @@ def check(
     idle: Pauses = never,
     backpressure: Pauses = never,
     reset_after: int | None = None,
+    depth: int = 4,
 ) -> list[int]:
     """Returns the cycles in which beats were taken."""
-    unit = Subsampling(layer, Folding(lanes=lanes), input_lanes)
+    unit = Subsampling(layer, Folding(lanes=lanes, depth=depth), input_lanes)
     assert unit.multipliers == lanes
     given = random_frames(layer, 3)
     inputs = beats(given.reshape(3, -1), value_shape(layer.input_format), input_lanes)
@@ -110,9 +111,11 @@ def test_reset_in_mid_frame_leaves_it_as_new(after: int) -> None:
     check(make_layer(Shape(4, 5, 4)), 2, 1, reset_after=after)
 
 
-def test_takes_a_beat_a_cycle_while_the_average_allows() -> None:
-    taken = check(make_layer(Shape(6, 28, 6)), 3, 1)
-    assert taken == list(range(len(taken)))
+@pytest.mark.parametrize(("depth", "waits"), [(9, False), (8, True)])
+def test_takes_a_beat_a_cycle_while_the_fifo_has_room(depth: int, waits: bool) -> None:
+    """Of a row, 28 beats of results come in 54 cycles, of which one leaves every 3 cycles."""
+    taken = check(make_layer(Shape(6, 28, 6)), 3, 1, depth=depth)
+    assert (taken != list(range(len(taken)))) == waits
 
 
 def test_a_missing_coefficient_is_refused() -> None:

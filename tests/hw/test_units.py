@@ -83,3 +83,8 @@ def test_refusals() -> None:
     bordered = replace(pooled(graph.MaxPooling(name="S2", inputs=("x",))), padding=(1, 1))
     with pytest.raises(UnitError, match=r"'S2': .*borders for convolutions only, not \(1, 1\)"):
         units.build_unit(bordered, Folding(), 1)
+    for layer in (weighted(graph.Dense(name="F6", inputs=("x",), units=3)), conv(4)):
+        with pytest.raises(UnitError, match=r"lines must be left out, as it stores no rows .* 5$"):
+            units.build_unit(layer, Folding(lines=5), 1)
+    with pytest.raises(UnitError, match=r"'C1': .* at least the kernel's 3 rows, not 2"):
+        units.build_unit(conv(3), Folding(lines=2), 1)

@@ -16,8 +16,8 @@ from golden.trained_network import load_network
 from hw.accelerator import Accelerator
 from hw.verilog import (
     accelerator_modules,
-    count_memory_bits,
     count_multipliers,
+    memories,
     part_rtlil,
     with_comments,
 )
@@ -70,10 +70,9 @@ def test_names_need_no_escape_unless_they_are_keywords(modules: dict[str, str]) 
     assert set(re.findall(r"\\\S+", "".join(modules.values()))) == {"\\output"}
 
 
-def test_memory_bits() -> None:
-    assert (
-        count_memory_bits(["  reg [7:0] a [3:0];\n  reg b [9:0];\n  reg [7:0] c = 8'h00;\n"]) == 42
-    )
+def test_memories() -> None:
+    module = "  reg [7:0] a [3:0];\n  reg b [9:0];\n  reg [7:0] c = 8'h00;\n"
+    assert memories(module) == [("a", 4, 8), ("b", 10, 1)]
 
 
 def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
@@ -135,11 +134,12 @@ def multiplications(accelerator: Accelerator) -> int:
 @pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu"])
 def test_the_networks_that_ship(name: str, tmp_path: Path) -> None:
     q = quantize(load_network(name), validation_digits().images[:50])
+    plan = hw.make_plan(q.fixed, hw.PRESETS[hw.DEFAULT_PRESET])
     manifest = hw.generate(q, tmp_path / "out")
     verilog = (tmp_path / "out" / f"{name}.v").read_text("utf-8")
     assert verilog.count("\n") < 15_000
     assert count_multipliers([verilog]) == manifest.multipliers
-    assert multiplications(Accelerator(q.fixed, hw.default_plan(q.fixed))) == manifest.multipliers
+    assert multiplications(Accelerator(q.fixed, plan)) == manifest.multipliers
     assert "%Warning" not in lint(tmp_path / "out", f"{name}.vlt", f"{name}.v")
 
 
