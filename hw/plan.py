@@ -1,5 +1,4 @@
-# amaranth: UnusedElaboratable=no
-"""Plans: the folding of every layer, from TOML files and by default.
+"""Plan files: the folding of every layer in TOML.
 
     [layers.C1]
     rows = 13
@@ -9,7 +8,7 @@
     [layers.F6]
     order = "outputs"
 
-Keys that are left out, and layers that are, have the smallest value (`hw.folding.Folding`).
+Keys that are left out, and layers that are, have the values of a `hw.folding.Folding`.
 """
 
 from __future__ import annotations
@@ -19,14 +18,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from importlib import resources
 from typing import Any, get_args
 
 from golden import npz
-from golden.fixed_network import FixedNetwork
 from golden.graph import Network
-from hw.accelerator import Accelerator, AcceleratorError
-from hw.errors import UnitError
+from hw.errors import PlanError
 from hw.folding import Folding, Order, Plan
 
 MAX_SIZE = 4096
@@ -34,10 +30,6 @@ MAX_SIZE = 4096
 
 _MAX_BYTES = 1 << 20
 _KEYS = tuple(field.name for field in fields(Folding))
-
-
-class PlanError(ValueError):
-    """A plan that cannot be: names the file and the key, what was given and what is allowed."""
 
 
 def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
@@ -65,7 +57,11 @@ def plan_to_toml(plan: Plan) -> str:
     return "\n".join(
         "\n".join(
             [f"[layers.{name}]"]
-            + [f"{key} = {json.dumps(value)}" for key, value in asdict(folding).items()]
+            + [
+                f"{key} = {json.dumps(value)}"
+                for key, value in asdict(folding).items()
+                if value is not None
+            ]
         )
         + "\n"
         for name, folding in plan.items()
@@ -75,23 +71,6 @@ def plan_to_toml(plan: Plan) -> str:
 def smallest_plan(network: Network) -> Plan:
     """One processing element and one lane for every layer."""
     return {layer.name: Folding() for layer in network.layers[1:]}
-
-
-def default_plan(fixed: FixedNetwork) -> Plan:
-    """The plan that ships for a network of this name, where it fits.
-
-    The plans of the networks that ship have about 120 multipliers. Any other network gets
-    `smallest_plan`.
-    """
-    resource = resources.files("hw") / "plans" / f"{fixed.name}.toml"
-    if resource.is_file():
-        try:
-            plan = _parse(resource.read_text("utf-8"), fixed.network)
-            Accelerator(fixed, plan)
-        except (PlanError, UnitError, AcceleratorError):
-            return smallest_plan(fixed.network)
-        return plan
-    return smallest_plan(fixed.network)
 
 
 def _parse(text: str, network: Network) -> Plan:

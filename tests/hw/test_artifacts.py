@@ -70,15 +70,25 @@ def test_the_manifest_says_what_it_is(folder: Path, network: QuantizedNetwork) -
     [layer] = manifest["layers"]
     assert manifest["memory_bits"] > layer["memory_bits"] > 0
     scores = network.fixed["scores"].output_format
-    assert layer | {"memory_bits": 0, "formats": {}} == {
+    folding = {"rows": 2, "columns": 2, "lanes": 2, "depth": 4, "order": "inputs", "lines": None}
+    assert layer | {"memory_bits": 0, "memories": [], "formats": {}, "latency_cycles": 0} == {
         "name": "scores",
         "unit": "dense",
-        "folding": {"rows": 2, "columns": 2, "lanes": 2, "depth": 4, "order": "inputs"},
+        "folding": folding,
         "multipliers": 4,
+        # 6 inputs, one a beat, and 4 outputs.
+        "cycles": 6,
+        "latency_cycles": 0,
         "memory_bits": 0,
+        "memories": [],
         "formats": {},
         "stream": {"lanes": 2, "bits": scores.bits, "signed": True},
     }
+    assert manifest["macs"] == 24
+    assert manifest["mac_efficiency"] == 24 / (4 * manifest["predicted"]["interval_cycles"]) == 1
+    assert manifest["predicted"]["latency_cycles"] > layer["latency_cycles"] > 6
+    bits = [memory["words"] * memory["bits"] for memory in layer["memories"]]
+    assert sum(bits) == layer["memory_bits"]
     assert layer["formats"]["input"] == {"bits": 8, "frac_bits": 0, "signed": False}
     assert set(layer["formats"]) == {"input", "weights", "output"}
 

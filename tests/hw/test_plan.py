@@ -1,21 +1,16 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from golden import networks
-from golden.calibration import quantize
-from golden.data import validation_digits
 from golden.errors import FileFormatError
-from golden.fixed_network import FixedNetwork
-from golden.trained_network import load_network
-from hw.accelerator import Accelerator
+from hw.errors import PlanError
 from hw.folding import Folding
-from hw.plan import PlanError, default_plan, load_plan, plan_to_toml, smallest_plan
-from tests.hw.networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+from hw.plan import load_plan, plan_to_toml, smallest_plan
+from tests.hw.networks import EVERY_KIND, EVERY_KIND_PLAN
 
 LENET5 = networks.network("lenet5")
 
@@ -30,11 +25,13 @@ def test_what_is_left_out_is_smallest(tmp_path: Path) -> None:
     plan = load(
         tmp_path,
         "[layers.C1]\nrows = 5\ncolumns = 2\n[layers.F6]\nlanes = 2\ndepth = 9\n"
-        '[layers.C5]\norder = "outputs"\n[layers.output]\norder = "inputs"\n',
+        '[layers.C5]\norder = "outputs"\n[layers.output]\norder = "inputs"\n'
+        "[layers.C3]\nlines = 7\n",
     )
     assert plan == {
         **smallest_plan(LENET5),
         "C1": Folding(rows=5, columns=2),
+        "C3": Folding(lines=7),
         "C5": Folding(order="outputs"),
         "F6": Folding(lanes=2, depth=9),
     }
@@ -61,6 +58,8 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
             "[layers.F6]\norder = 'both'",
             "layers.F6.order must be 'inputs' or 'outputs', not 'both'",
         ),
+        ("[layers.C3]\nlines = 0", "layers.C3.lines must be a whole number from 1 to 4096, not 0"),
+        ("[layers.C3]\nlines = true", "layers.C3.lines must be a whole number .* not True"),
         ("[layers.F6]\norder = 1", "layers.F6.order must be 'inputs' or 'outputs', not 1"),
         ("[layers.F6]\norder = ['inputs']", "layers.F6.order must be .* not .'inputs'."),
         ("layers.C1 = 3", "layers.C1 must be a table, not 3"),
@@ -81,18 +80,3 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         load_plan(path, LENET5)
     with pytest.raises(FileFormatError, match=r"missing\.toml"):
         load_plan(tmp_path / "missing.toml", LENET5)
-
-
-@pytest.mark.parametrize("name", networks.names())
-def test_the_plans_that_ship_have_about_120_multipliers(name: str) -> None:
-    fixed = quantize(load_network(name), validation_digits().images[:20]).fixed
-    multipliers = Accelerator(fixed, default_plan(fixed)).multipliers
-    assert 110 <= multipliers <= 130
-
-
-def test_other_networks_get_the_smallest_plan() -> None:
-    fixed = quantized(EVERY_KIND).fixed
-    assert default_plan(fixed) == smallest_plan(EVERY_KIND)
-    named_like_one_that_ships = replace(EVERY_KIND, name="lenet5")
-    renamed = FixedNetwork(named_like_one_that_ships, fixed.layers)
-    assert default_plan(renamed) == smallest_plan(EVERY_KIND)

@@ -1,0 +1,153 @@
+"""The least buffers with which the slowest unit never waits, by the cycle model.
+
+Images are let pass at the pace of the slowest unit. If they pass alike, each in step with the one
+before it, so they do when they come as they are taken: nothing comes later then, and the slowest
+unit is never faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+from golden.fixed_network import FixedNetwork
+from hw.convolution import Convolution
+from hw.cycles import StreamCycles, always_ready, offering
+from hw.folding import Plan
+from hw.prediction import least_interval
+from hw.timeline import Timeline
+from hw.units import Unit, build_unit
+
+_FEW = 4
+
+
+def with_least_buffers(fixed: FixedNetwork, plan: Plan) -> Plan:
+    """The plan with the least depths and lines that let images pass at the slowest unit's pace.
+
+    With one less of any, the slowest unit would have to wait. Of several such plans it is one with
+    few lines, and with small FIFOs before larger ones.
+    """
+    buffers = _Buffers(fixed, plan)
+    if buffers.lag():
+        # The units hold each other up, whatever the buffers.
+        return plan
+    buffers.reduce_all(list(buffers.lines()))
+    buffers.reduce_all(list(buffers.depths()))
+    return buffers.plan
+
+
+class _Buffer(NamedTuple):
+    """A buffer of a layer's unit: its key in a `Folding`, and the sizes that it may have."""
+
+    layer: str
+    key: Literal["lines", "depth"]
+    sizes: range
+
+
+class _Buffers:
+    """A plan whose buffers suffice, as far as `lag` was asked; at first far too large."""
+
+    def __init__(self, fixed: FixedNetwork, plan: Plan) -> None:
+        self.plan = dict(plan)
+        self._fixed = fixed
+        self._interval = least_interval(fixed, plan)
+        self._units: dict[str, Unit] = {}
+        for layer in fixed.layers:
+            self._resize(layer.name, depth=layer.output_shape.size, lines=None)
+
+    def lines(self) -> Iterator[_Buffer]:
+        """The rows of their input that layers store, if they could be fewer."""
+        for name, unit in self._units.items():
+            if isinstance(unit, Convolution):
+                least, _ = unit.feeder.geometry.kernel
+                lines = unit.feeder.row_buffer.buffer_rows
+                if lines > least:
+                    yield _Buffer(name, "lines", range(least, lines + 1))
+
+    def depths(self) -> Iterator[_Buffer]:
+        """The FIFOs that could be smaller."""
+        for name, folding in self.plan.items():
+            if folding.depth > 1:
+                yield _Buffer(name, "depth", range(1, folding.depth + 1))
+
+    def reduce_all(self, buffers: list[_Buffer]) -> None:
+        """Give each of some buffers the least size that suffices; many at once where that does."""
+        if len(buffers) <= _FEW:
+            for buffer in buffers:
+                self._reduce(buffer)
+        elif self._try({buffer.layer: buffer.sizes[0] for buffer in buffers}, buffers[0].key):
+            middle = len(buffers) // 2
+            self.reduce_all(buffers[:middle])
+            self.reduce_all(buffers[middle:])
+
+    def _reduce(self, buffer: _Buffer) -> None:
+        """Give a buffer the least size that suffices, first tried where it is likely to be.
+
+        That is the least of all; then half way, or where the line through the last two lags ends.
+        """
+        name, key, sizes = buffer
+        low, high = 0, sizes.index(getattr(self.plan[name], key))
+        lags: list[tuple[int, int]] = []
+        while low < high:
+            trial = (low + high) // 2 if lags else 0
+            if len(lags) > 1:
+                (before, longer), (last, lag) = lags[-2:]
+                if longer > lag:
+                    trial = min(last + -(-lag * (last - before) // (longer - lag)), high - 1)
+            lag = self._try({name: sizes[trial]}, key)
+            if lag:
+                lags.append((trial, lag))
+                low = trial + 1
+            else:
+                high = sizes.index(getattr(self.plan[name], key))
+
+    def _try(self, sizes: Mapping[str, int], key: str) -> int:
+        """Give layers' buffers some sizes, if they suffice; otherwise the lag with them."""
+        before = dict(self.plan), dict(self._units)
+        for name, size in sizes.items():
+            self._resize(name, **{key: size})
+        lag = self.lag()
+        if lag:
+            self.plan, self._units = before
+        return lag
+
+    def lag(self) -> int:
+        """Cycles that an image falls behind the slowest unit's pace.
+
+        If it does not, the buffers become what was needed of them, which changes no cycle.
+        """
+        pixels = StreamCycles()
+        streams = {name: StreamCycles() for name in self._units}
+        arrivals = range(self._fixed.network.input.image_shape.size)
+        offering(pixels, list(arrivals), self._interval)
+        inner = {
+            name: self._units[name].cycles(i, o)
+            for name, (i, o) in zip(streams, pairwise([pixels, *streams.values()]), strict=True)
+        }
+        always_ready(streams[self._fixed.layers[-1].name])
+        beats = {
+            layer.name: layer.output_shape.size // self.plan[layer.name].lanes
+            for layer in self._fixed.layers
+        }
+        passing = Timeline(streams, beats)
+        lag = passing.lag(self._interval)
+        if lag:
+            return lag
+        arriving = pixels
+        for (name, unit), leaving in zip(list(self._units.items()), streams.values(), strict=True):
+            needed = {"depth": unit.depth_needed(inner[name], leaving)}
+            if isinstance(unit, Convolution):
+                needed["lines"] = unit.lines_needed(arriving, inner[name])
+            self._resize(name, **needed)
+            arriving = leaving
+        return 0
+
+    def _resize(self, name: str, **sizes: Any) -> None:
+        """Change buffers of a unit."""
+        self.plan[name] = replace(self.plan[name], **sizes)
+        layer = self._fixed[name]
+        before = layer.layer.inputs[0]
+        lanes = self.plan[before].lanes if before in self.plan else 1
+        self._units[name] = build_unit(layer, self.plan[name], lanes)
