@@ -110,6 +110,8 @@ def print_report(report: SimulationReport) -> None:
         print_line("interval", f"{report.interval_cycles:,} cycles from one result to the next")
     if report.latency_cycles is not None:
         print_line("latency", f"{report.latency_cycles:,} cycles from first pixel to result")
+    if report.as_predicted is not None:
+        print_line("as predicted", "yes, to the cycle" if report.as_predicted else "no")
     if report.bit_exact:
         print_line("bit-exact", "yes, in every layer")
 

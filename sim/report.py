@@ -50,6 +50,8 @@ class SimulationReport:
         Every layer that was compared, in order.
     layer_timings
         The cycles of each layer of the network, likewise, by name; empty where none were measured.
+    as_predicted
+        Whether these cycles are those of the manifest; None where too few images passed.
     violations
         Rules of streams that were broken, results that are not the scores' winner, images that
         did not come out; empty if all is well.
@@ -68,6 +70,7 @@ class SimulationReport:
     latency_cycles: int | None
     layers: tuple[LayerResult, ...]
     layer_timings: dict[str, Timing]
+    as_predicted: bool | None
     violations: tuple[str, ...]
 
     @property
@@ -101,6 +104,7 @@ class SimulationReport:
             "accuracy": self.accuracy,
             "interval_cycles": self.interval_cycles,
             "latency_cycles": self.latency_cycles,
+            "as_predicted": self.as_predicted,
             "layers": [self._layer(layer) for layer in self.layers],
             "violations": self.violations,
         }

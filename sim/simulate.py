@@ -24,10 +24,11 @@ from sim.network_bench import simulate_cocotb
 from sim.report import FILE_NAME, SimulationReport
 from sim.simulators import SIMULATORS, Simulator
 from sim.taps import Batch, RuleBroken, TappedNetwork, tapped_network
-from sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, measure_network
+from sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, Timing, measure_network
 
 if TYPE_CHECKING:
     from hw.artifacts import Artifacts
+    from hw.manifest import Manifest
 
 Progress = Callable[[int, int], None]
 """Called with how many images came out, and of how many."""
@@ -135,11 +136,26 @@ def simulate(
         latency_cycles=timeline.whole.latency_cycles if timeline else None,
         layers=check.layer_results(),
         layer_timings=timeline.layers if timeline else {},
+        as_predicted=_as_predicted(built.manifest, timeline),
         violations=violations,
     )
     if fault is None:
         write_whole(Path(folder) / FILE_NAME, report.to_json())
     return report
+
+
+def _as_predicted(manifest: Manifest, timeline: Timeline | None) -> bool | None:
+    """Whether the cycles are those of the manifest, every layer's latency among them.
+
+    None if too few images passed to tell.
+    """
+    if timeline is None or timeline.images < MEASURED_IMAGES:
+        return None
+    predicted = manifest.predicted
+    whole = Timing(predicted.interval_cycles, predicted.latency_cycles)
+    latencies = {layer.name: layer.latency_cycles for layer in manifest.layers}
+    measured = {name: timing.latency_cycles for name, timing in timeline.layers.items()}
+    return timeline.whole == whole and measured == latencies
 
 
 def _measure(

@@ -111,6 +111,7 @@ def test_the_file(folder: Path) -> None:
         "accuracy",
         "interval_cycles",
         "latency_cycles",
+        "as_predicted",
         "layers",
         "violations",
     ]
