@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
-from scripts.console import print_table
+from scripts.console import print_line
 from scripts.files import writing
 from scripts.options import folder_to_write
+from scripts.plan import print_plan
+from scripts.planning import (
+    MaxMultipliersOption,
+    MinimizeOption,
+    PlanOption,
+    PresetOption,
+    TargetCyclesOption,
+    chosen_plan,
+)
 from scripts.progress import progress
 
 
@@ -27,55 +36,36 @@ def generate(
             show_default=False,
         ),
     ],
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PLAN.toml",
-            help="The folding of each layer.",
-            show_default="about 120 multipliers",
-        ),
-    ] = None,
+    plan: PlanOption = None,
+    preset: PresetOption = None,
+    max_multipliers: MaxMultipliersOption = None,
+    target_cycles: TargetCyclesOption = None,
+    minimize: MinimizeOption = None,
 ) -> None:
     """Generate the accelerator of a quantized network: Verilog and a manifest.
 
-    A plan gives each layer the size of its unit: rows and columns of
-    multipliers, and lanes, the values in each beat of its output stream.
-    Layers that take their whole input can finish one group of outputs
-    after another (order "outputs"). What it leaves out is 1:
+    A plan gives each layer the size of its unit; see plan, which takes the
+    same options, makes plans and tells their cycles. In a plan's file:
 
-    layers.C1.rows = 5
-    layers.C1.columns = 6
-    layers.C1.lanes = 6
-    layers.F6.order = "outputs"
+    layers.C1.rows = 5        multipliers along the reduction
+    layers.C1.columns = 6     multipliers along the outputs
+    layers.C1.lanes = 6       values in each beat of the output
+    layers.F6.order = 'outputs'
 
     [bold]Examples[/bold]
 
     systolith generate lenet5.npz --out lenet5-rtl
-    systolith generate lenet5.npz --out lenet5-small --plan small.toml
+    systolith generate lenet5.npz --out lenet5-small --preset small
+    systolith generate lenet5.npz --out lenet5-mine --plan plan.toml
     """
     import golden
     import hw
 
     network = golden.QuantizedNetwork.load(quantized)
-    folding = None if plan is None else hw.load_plan(plan, network.fixed.network)
+    with progress("plan"):
+        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
     with progress("generate"), writing(out):
         manifest = hw.generate(network, out, folding)
-    print_table(
-        network.name,
-        ("layer", "unit", "rows", "columns", "lanes", "multipliers", "memory bits"),
-        [
-            (
-                layer.name,
-                layer.unit,
-                f"{layer.folding.rows:,}",
-                f"{layer.folding.columns:,}",
-                f"{layer.folding.lanes:,}",
-                f"{layer.multipliers:,}",
-                f"{layer.memory_bits:,}",
-            )
-            for layer in manifest.layers
-        ],
-        left=2,
-        footer=("total", "", "", "", "", f"{manifest.multipliers:,}", f"{manifest.memory_bits:,}"),
-    )
+    print_plan(manifest)
+    print_line("memory", f"{manifest.memory_bits:,} bits")
     typer.echo(f"{out / manifest.files.verilog}")

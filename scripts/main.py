@@ -16,6 +16,7 @@ from scripts.compare import compare
 from scripts.describe import describe
 from scripts.evaluate import evaluate
 from scripts.generate import generate
+from scripts.plan import plan
 from scripts.quantize import quantize
 from scripts.run import run
 from scripts.simulate import simulate
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, describe, train, quantize, evaluate, compare, generate, simulate):
+for _command in (run, describe, train, quantize, evaluate, compare, plan, generate, simulate):
     app.command()(_command)
 
 

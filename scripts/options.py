@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,21 @@ def whole_number(
             raise typer.BadParameter(
                 f"must be a whole number {allowed}, not {given!r}", param_hint=option
             )
+        return value
+
+    return parse
+
+
+def positive_number(option: str) -> Callable[[str | float], float]:
+    """A parser of numbers above 0."""
+
+    def parse(given: str | float) -> float:
+        try:
+            value = float(given)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < inf:
+            raise typer.BadParameter(f"must be a number above 0, not {given!r}", param_hint=option)
         return value
 
     return parse

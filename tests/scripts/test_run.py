@@ -83,5 +83,6 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         latency_cycles=None,
         layers=(layer,),
         layer_timings={},
+        as_predicted=None,
         violations=(),
     )
