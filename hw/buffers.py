@@ -46,6 +46,22 @@ class _Buffer(NamedTuple):
     sizes: range
 
 
+class _Passed(NamedTuple):
+    """Images that passed a stream, the last of them as all behind it do: when its beats could be
+    offered, and when they were taken.
+    """
+
+    available: list[int]
+    taken: list[int]
+
+    def taken_alike(self, taken: list[int], interval: int, beats: int) -> bool:
+        """Whether as many beats, or more of them, were taken in the same cycles."""
+        same = list(self.taken)
+        while len(same) < len(taken):
+            same += [cycle + interval for cycle in same[-beats:]]
+        return same[: len(taken)] == taken
+
+
 class _Buffers:
     """A plan whose buffers suffice, as far as `lag` was asked; at first far too large."""
 
@@ -56,6 +72,8 @@ class _Buffers:
         self._units: dict[str, Unit] = {}
         for layer in fixed.layers:
             self._resize(layer.name, depth=layer.output_shape.size, lines=None)
+        # What passed with the buffers as they are: the pixels, and what left each unit.
+        self._passed = [_Passed(list(range(fixed.network.input.image_shape.size)), [])]
 
     def lines(self) -> Iterator[_Buffer]:
         """The rows of their input that layers store, if they could be fewer."""
@@ -83,66 +101,95 @@ class _Buffers:
             self.reduce_all(buffers[middle:])
 
     def _reduce(self, buffer: _Buffer) -> None:
-        """Give a buffer the least size that suffices, first tried where it is likely to be.
-
-        That is the least of all; then half way, or where the line through the last two lags ends.
-        """
+        """Give a buffer the least size that suffices."""
         name, key, sizes = buffer
-        low, high = 0, sizes.index(getattr(self.plan[name], key))
+        if key == "depth":
+            self._reduce_depth(name, sizes)
+            return
+        # Most row buffers can do with hardly less than was needed of them.
+        while (lines := self.plan[name].lines or sizes[-1]) > sizes[0]:
+            if self._try({name: lines - 1}, key):
+                break
+
+    def _reduce_depth(self, name: str, sizes: range) -> None:
+        """Give a FIFO the least depth that suffices: most can do with the least of all.
+
+        Otherwise it is sought half way, then where the line through the last two lags ends.
+        """
+        low, high = sizes[0], self.plan[name].depth
         lags: list[tuple[int, int]] = []
         while low < high:
-            trial = (low + high) // 2 if lags else 0
+            trial = (low + high) // 2 if lags else low
             if len(lags) > 1:
                 (before, longer), (last, lag) = lags[-2:]
                 if longer > lag:
                     trial = min(last + -(-lag * (last - before) // (longer - lag)), high - 1)
-            lag = self._try({name: sizes[trial]}, key)
+            lag = self._try({name: trial}, "depth")
             if lag:
                 lags.append((trial, lag))
                 low = trial + 1
             else:
-                high = sizes.index(getattr(self.plan[name], key))
+                high = self.plan[name].depth
 
     def _try(self, sizes: Mapping[str, int], key: str) -> int:
         """Give layers' buffers some sizes, if they suffice; otherwise the lag with them."""
         before = dict(self.plan), dict(self._units)
         for name, size in sizes.items():
             self._resize(name, **{key: size})
-        lag = self.lag()
+        # A unit seldom holds up more than the one before it.
+        lag = self.lag(max(0, min(list(self._units).index(name) for name in sizes) - 1))
         if lag:
             self.plan, self._units = before
         return lag
 
-    def lag(self) -> int:
+    def lag(self, first: int = 0) -> int:
         """Cycles that an image falls behind the slowest unit's pace.
 
         If it does not, the buffers become what was needed of them, which changes no cycle.
+
+        Parameters
+        ----------
+        first
+            The first unit that passing beats are followed through. Those before it give what they
+            gave; only if more is held up than was, all are followed.
         """
-        pixels = StreamCycles()
-        streams = {name: StreamCycles() for name in self._units}
-        arrivals = range(self._fixed.network.input.image_shape.size)
-        offering(pixels, list(arrivals), self._interval)
-        inner = {
-            name: self._units[name].cycles(i, o)
-            for name, (i, o) in zip(streams, pairwise([pixels, *streams.values()]), strict=True)
-        }
-        always_ready(streams[self._fixed.layers[-1].name])
-        beats = {
-            layer.name: layer.output_shape.size // self.plan[layer.name].lanes
-            for layer in self._fixed.layers
-        }
-        passing = Timeline(streams, beats)
+        names = list(self._units)[first:]
+        arrived = self._passed[first]
+        arriving = StreamCycles()
+        beats = self._beats()
+        offering(arriving, arrived.available, self._interval, beats[first])
+        streams = [arriving, *(StreamCycles() for _ in names)]
+        inner = [
+            self._units[name].cycles(i, o)
+            for name, (i, o) in zip(names, pairwise(streams), strict=True)
+        ]
+        always_ready(streams[-1])
+        ends = ["", *names]
+        passing = Timeline(
+            dict(zip(ends, streams, strict=True)), dict(zip(ends, beats[first:], strict=True))
+        )
         lag = passing.lag(self._interval)
         if lag:
             return lag
-        arriving = pixels
-        for (name, unit), leaving in zip(list(self._units.items()), streams.values(), strict=True):
-            needed = {"depth": unit.depth_needed(inner[name], leaving)}
+        if first and not arrived.taken_alike(arriving.taken, self._interval, beats[first]):
+            return self.lag()
+        for name, (i, o), within in zip(names, pairwise(streams), inner, strict=True):
+            unit = self._units[name]
+            needed = {"depth": unit.depth_needed(within, o)}
             if isinstance(unit, Convolution):
-                needed["lines"] = unit.lines_needed(arriving, inner[name])
+                needed["lines"] = unit.lines_needed(i, within)
             self._resize(name, **needed)
-            arriving = leaving
+        self._passed[first + 1 :] = [
+            _Passed(stream.available[: passing.images * n], stream.taken[: passing.images * n])
+            for stream, n in zip(streams[1:], beats[first + 1 :], strict=True)
+        ]
         return 0
+
+    def _beats(self) -> list[int]:
+        """Beats of an image: of the pixels, and of what leaves each unit."""
+        layers = self._fixed.layers
+        leaving = [layer.output_shape.size // self.plan[layer.name].lanes for layer in layers]
+        return [self._fixed.network.input.image_shape.size, *leaving]
 
     def _resize(self, name: str, **sizes: Any) -> None:
         """Change buffers of a unit."""

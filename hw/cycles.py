@@ -107,12 +107,18 @@ def join(sources: Sequence[StreamCycles], o: StreamCycles) -> None:
         source.taken, source.sink = o.taken, o.sink
 
 
-def offering(o: StreamCycles, first: list[int], interval: int) -> None:
-    """Start a source: the cycles at which the beats of an image come, and from it to the next."""
+def offering(o: StreamCycles, first: list[int], interval: int, beats: int | None = None) -> None:
+    """Start a source: the cycles at which its first beats come.
+
+    The last `beats` of them, an image, by default all, then come again each `interval` cycles.
+    """
 
     def process() -> Process:
-        for image in count():
-            o.available += [cycle + image * interval for cycle in first]
+        o.available += first
+        yield o.sink
+        image = first[len(first) - (beats or len(first)) :]
+        for number in count(1):
+            o.available += [cycle + number * interval for cycle in image]
             yield o.sink
 
     o.source = process()

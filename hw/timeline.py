@@ -21,7 +21,7 @@ class Timeline:
     Parameters
     ----------
     streams
-        By name, the last of them with a sink that takes every beat.
+        By name, in order, two at least, the last of them with a sink that takes every beat.
     beats
         Beats of an image in each.
 
@@ -36,7 +36,7 @@ class Timeline:
     def __init__(self, streams: Mapping[str, StreamCycles], beats: Mapping[str, int]) -> None:
         self._streams = dict(streams)
         self.beats = {name: beats[name] for name in self._streams}
-        self._end = list(self._streams)[-1]
+        self._start, *_, self._end = self._streams
         self.images = 0
 
     def run(self, images: int) -> None:
@@ -58,14 +58,14 @@ class Timeline:
             The cycles that an image falls behind; 0 if they keep the interval.
         """
         alike = 0
-        for images in range(2, _MOST_IMAGES + 1):
+        for images in range(1, _MOST_IMAGES + 1):
             self.run(images)
             late = max(self._late(name, interval) for name in self._streams)
             if late > 0:
                 return late
-            alike = alike + 1 if self._passed_alike(interval) else 0
-            end = self._streams[self._end].taken[-1]
-            under_way = -(-end // interval) - images + 1
+            alike = alike + 1 if images > 1 and self._passed_alike(interval) else 0
+            start = self._streams[self._start].taken[(images - 1) * self.beats[self._start]]
+            under_way = -(-(self._streams[self._end].taken[-1] - start) // interval)
             if alike and alike >= under_way:
                 return 0
         return 1

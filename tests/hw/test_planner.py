@@ -79,14 +79,15 @@ def test_multipliers_are_hardly_ever_idle() -> None:
         assert report.mac_efficiency == macs[name] / possible >= least
 
 
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])
-def test_one_place_less_makes_the_slowest_unit_wait(name: str) -> None:
-    plan, report = planned(name, PRESETS["medium"])
+def test_one_place_less_makes_the_slowest_unit_wait(name: str, preset: str) -> None:
+    plan, report = planned(name, PRESETS[preset])
     interval = report.predicted.interval_cycles
     fixed = shipped(name).fixed
     assert interval == least_interval(fixed, plan)
     smaller = list(one_less(fixed, plan))
-    assert {key for key, _ in smaller} >= {("C3", "lines"), ("S4", "depth")}
+    assert ("S4", "depth") in dict(smaller)
     for key, less in smaller:
         assert predict(Accelerator(fixed, less)).interval_cycles > interval, key
 
