@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-train bench bench-growth lint format clean machine
+.PHONY: help run test test-long test-train bench bench-plans bench-growth lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -57,7 +57,10 @@ test-train: $(FINISHED)-train ## the tests of training (installs PyTorch)
 bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
 	$(BIN)/python -m scripts.bench
 
-bench-growth: $(FINISHED)-test ## how generate's time grows with multipliers and layers
+bench-plans: $(FINISHED)-test ## every plan of the networks that ship: predicted, simulated, timed
+	$(BIN)/python -m scripts.bench_plans
+
+bench-growth: $(FINISHED)-test ## how planning and generating grow with multipliers and layers
 	$(BIN)/python -m scripts.bench_growth
 
 lint: $(FINISHED)-test ## ruff and mypy

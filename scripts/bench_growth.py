@@ -1,4 +1,4 @@
-"""`make bench-growth`: how the time of `systolith generate` grows with multipliers and with layers.
+"""`make bench-growth`: how planning and generating grow with multipliers and with layers.
 
 Processor seconds, user and system, of the whole command and of what it starts: other work on the
 machine hardly alters them. The networks are random; one has an array of n x n processing elements,
@@ -66,10 +66,11 @@ class Growth:
     def exponent(self) -> float:
         """The least-squares `k` of `seconds - first ~ (size - first)**k`: 1 is linear.
 
-        What the smallest size takes is taken away because it would hide the growth.
+        What the smallest size takes is taken away because it would hide the growth. Less than a
+        hundredth of a second more is noise, and counts as that.
         """
         more = np.log(np.subtract(self.sizes[1:], self.sizes[0]))
-        longer = np.log(np.subtract(self.seconds[1:], self.seconds[0]))
+        longer = np.log(np.maximum(np.subtract(self.seconds[1:], self.seconds[0]), 0.01))
         return float(np.polyfit(more, longer, 1)[0])
 
     def to_mapping(self) -> dict[str, Any]:
@@ -112,27 +113,43 @@ def measure(
     return Growth(work, unit, sizes, tuple(min(each) for each in zip(*seconds, strict=True)))
 
 
-def generate_seconds(case: Case) -> float:
-    """The processor seconds of `systolith generate`, from starting Python to the end.
+def command_seconds(*arguments: str) -> float:
+    """The processor seconds of a `systolith` command, from starting Python to the end.
 
     Raises
     ------
     CalledProcessError
         It failed.
     """
+    before = os.times()
+    command = [sys.executable, "-m", "scripts.main", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return (after.children_user + after.children_system) - (
+        before.children_user + before.children_system
+    )
+
+
+def generate_seconds(case: Case) -> float:
+    """The processor seconds of `systolith generate` with the case's plan."""
     quantized, plan = case
     with tempfile.TemporaryDirectory() as folder:
         network, folding = Path(folder, "network.npz"), Path(folder, "plan.toml")
         quantized.save(network)
         folding.write_text(plan_to_toml(plan), "utf-8")
-        command = [sys.executable, "-m", "scripts.main", "generate", str(network)]
-        command += ["--out", str(Path(folder, "out")), "--plan", str(folding)]
-        before = os.times()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        after = os.times()
-    return (after.children_user + after.children_system) - (
-        before.children_user + before.children_system
-    )
+        return command_seconds(
+            "generate", str(network), "--out", str(Path(folder, "out")), "--plan", str(folding)
+        )
+
+
+def plan_seconds(case: Case) -> float:
+    """The processor seconds of `systolith plan` with as many multipliers as the case's plan."""
+    quantized, plan = case
+    multipliers = sum(folding.rows * folding.columns for folding in plan.values())
+    with tempfile.TemporaryDirectory() as folder:
+        network = Path(folder, "network.npz")
+        quantized.save(network)
+        return command_seconds("plan", str(network), "--max-multipliers", str(multipliers))
 
 
 def array_case(side: int) -> Case:
@@ -195,6 +212,8 @@ def bench(sides: Sequence[int], layers: Sequence[int], rounds: int) -> list[Grow
     return [
         measure("generate", "multipliers", arrays, generate_seconds, rounds),
         measure("generate", "layers", chains, generate_seconds, rounds),
+        measure("plan", "multipliers", arrays, plan_seconds, rounds),
+        measure("plan", "layers", chains, plan_seconds, rounds),
     ]
 
 

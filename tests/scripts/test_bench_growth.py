@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
 import json
@@ -28,6 +29,7 @@ def test_the_sizes_are_those_of_the_hardware() -> None:
 
 def test_the_command_really_runs() -> None:
     assert bench_growth.generate_seconds(layers_case(2)) > 0.5
+    assert bench_growth.plan_seconds(layers_case(2)) > 0.2
 
 
 @pytest.mark.parametrize(("power", "status"), [(1, 0), (2, 1)])
@@ -40,18 +42,19 @@ def test_the_whole(
 ) -> None:
     taken = iter(
         5.0 + round_number + size**power
-        for sizes in ((2, 5, 17), (2, 3, 4))
+        for sizes in ((2, 5, 17), (2, 3, 4)) * 2
         for round_number in (1, 0)
         for size in sizes
     )
     monkeypatch.setattr(bench_growth, "SIDES", (1, 2, 4))
     monkeypatch.setattr(bench_growth, "LAYERS", (2, 3, 4))
     monkeypatch.setattr(bench_growth, "generate_seconds", lambda case: next(taken))
+    monkeypatch.setattr(bench_growth, "plan_seconds", lambda case: next(taken))
     paths = [tmp_path / "g.json", tmp_path / "g.md"]
     options = ["--rounds", "2", "--out", str(paths[0]), "--out", str(paths[1])]
     assert bench_growth.main(options) == status
     value = json.loads(paths[0].read_text())
-    assert [each["unit"] for each in value["growths"]] == ["multipliers", "layers"]
+    assert [each["unit"] for each in value["growths"]] == ["multipliers", "layers"] * 2
     assert value["growths"][0]["points"][1] == {"size": 5, "cpu_seconds": 5.0 + 5**power}
     assert paths[1].read_text() == capsys.readouterr().out
 
