@@ -39,7 +39,11 @@ def simulate(
     ] = "verilator",
     layer: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Compare this layer alone.", show_default="all layers"),
+        typer.Option(
+            metavar="NAME",
+            help="Simulate this layer's unit alone; the fixed-point model's values go in.",
+            show_default="the whole network",
+        ),
     ] = None,
     stalls: Annotated[
         int | None,
@@ -50,6 +54,14 @@ def simulate(
             show_default="none",
         ),
     ] = None,
+    waves: Annotated[
+        bool,
+        typer.Option(
+            "--waves",
+            help="Write DIR/waves.vcd, of the image with the first wrong value, or the first "
+            "image, and DIR/waves.gtkw, which shows it by layer.",
+        ),
+    ] = False,
     inject_fault: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +74,8 @@ def simulate(
 ) -> None:
     """Simulate the hardware and compare every value of every layer.
 
-    Reads nothing but DIR and the images, and writes DIR/simulation.json. Ends
+    Reads nothing but DIR and the images, and writes DIR/simulation.json, unless
+    it is of a layer alone or of a fault that was put in. Ends
     with 1 if any value of any layer is not that of the fixed-point model, if a
     rule of streams was broken, or if a result is missing.
 
@@ -71,7 +84,8 @@ def simulate(
     systolith simulate lenet5-rtl
     systolith simulate lenet5-rtl --images all
     systolith simulate lenet5-rtl --images 2 --simulator icarus --stalls 7
-    systolith simulate lenet5-rtl --inject-fault C3
+    systolith simulate lenet5-rtl --inject-fault C3 --waves
+    systolith simulate lenet5-rtl --layer C3
     """
     import sim
     from golden import load_dataset
@@ -85,6 +99,7 @@ def simulate(
             simulator=chosen,
             layer=layer,
             stalls=stalls,
+            waves=waves,
             inject_fault=inject_fault,
             progress=shown,
         )
@@ -97,8 +112,9 @@ def simulate(
 
 def print_report(report: SimulationReport) -> None:
     """A table of layers with values compared and mismatches, and the cycles of an image."""
+    what = report.network if report.layer is None else f"{report.layer} of {report.network}"
     print_table(
-        f"{report.network} on {report.simulator}, images: {report.images:,}",
+        f"{what} on {report.simulator}, images: {report.images:,}",
         ("layer", "values compared", "mismatches"),
         [(each.name, f"{each.values:,}", f"{each.mismatches:,}") for each in report.layers],
     )
@@ -112,8 +128,10 @@ def print_report(report: SimulationReport) -> None:
         print_line("latency", f"{report.latency_cycles:,} cycles from first pixel to result")
     if report.as_predicted is not None:
         print_line("as predicted", "yes, to the cycle" if report.as_predicted else "no")
+    if report.waves_image is not None:
+        print_line("waveform", f"image {report.waves_image}, from its first pixel to its result")
     if report.bit_exact:
-        print_line("bit-exact", "yes, in every layer")
+        print_line("bit-exact", "yes, in every layer" if report.layer is None else "yes")
 
 
 def fail_unless_exact(report: SimulationReport) -> None:

@@ -17,6 +17,7 @@ _SMALL_BYTES = 300_000
 _SPLIT = ("--output-split-cfuncs", "500", "--output-split", "5000")
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _VPI = ("verilated_vpi.cpp",)
+_TRACE = ("verilated_vcd_c.cpp",)
 _DEFINES = tuple(
     f"-D{name}"
     for name in (
@@ -24,10 +25,8 @@ _DEFINES = tuple(
         "VM_COVERAGE=0",
         "VM_SC=0",
         "VM_TIMING=0",
-        "VM_TRACE=0",
         "VM_TRACE_FST=0",
         "VM_TRACE_SAIF=0",
-        "VM_TRACE_VCD=0",
     )
 )
 
@@ -107,8 +106,17 @@ def build_verilator_cocotb(design: Design, optimize: bool) -> Path:
     )
 
 
-def build_verilator_program(design: Design, main: str, headers: dict[str, str]) -> Path:
+def build_verilator_program(
+    design: Design, main: str, headers: dict[str, str], trace: bool = False
+) -> Path:
     """The program of `main`, C++ that includes `headers` (texts by name) and the class `Vtop`.
+
+    Parameters
+    ----------
+    design, main, headers
+        What it is made of.
+    trace
+        Whether it can write a waveform: `VM_TRACE` is then 1.
 
     Raises
     ------
@@ -119,13 +127,14 @@ def build_verilator_program(design: Design, main: str, headers: dict[str, str]) 
     """
     return _build_verilator(
         design,
-        flags=(),
+        flags=("--trace-vcd",) if trace else (),
         control="`verilator_config\n",
         main=main,
         headers=headers,
         optimize=True,
-        runtime=(_RUNTIME,),
+        runtime=(_RUNTIME, _TRACE) if trace else (_RUNTIME,),
         link=(),
+        trace=trace,
     )
 
 
@@ -139,8 +148,10 @@ def _build_verilator(
     optimize: bool,
     runtime: Sequence[tuple[str, ...]],
     link: Sequence[str],
+    trace: bool = False,
 ) -> Path:
     verilator = simulators.find_verilator()
+    compiler_flags = _compiler_flags(verilator, trace)
     level = "-O1" if optimize else "-O0"
     options = (
         *("--cc", "--no-timing", "--no-assert", "--prefix", "Vtop", "--top-module", design.top),
@@ -163,7 +174,7 @@ def _build_verilator(
             _write(folder / name, text)
         _write(folder / "main.cpp", main)
         units = _units(folder, level)
-        compiler = [verilator.compiler, *_compiler_flags(verilator)]
+        compiler = [verilator.compiler, *compiler_flags]
         run_all(
             [[*compiler, unit_level, "-c", unit] for unit, unit_level in units],
             log=log,
@@ -172,14 +183,14 @@ def _build_verilator(
         )
         objects = [Path(unit).with_suffix(".o").name for unit, _ in units]
         for group in runtime:
-            objects += _runtime(verilator, group)
+            objects += _runtime(verilator, group, compiler_flags)
         linked = [*objects, *link, "-pthread", "-lpthread"]
         run_all([[verilator.compiler, "-o", "simulation", *linked]], log=log, cwd=folder)
         for leftover in (*folder.glob("*.o"), *folder.glob("V*"), *folder.glob("unit*.cpp")):
             leftover.unlink()
 
     key = content_key(
-        *("verilator", verilator.version, level, *options, *link, *_DEFINES, control),
+        *("verilator", verilator.version, level, *options, *link, *compiler_flags, control),
         *(main, design.verilog, *headers, *headers.values()),
     )
     return cached(key, "simulation", build)
@@ -209,23 +220,26 @@ def _units(folder: Path, level: str) -> list[tuple[str, str]]:
     return units
 
 
-def _runtime(verilator: simulators.Verilator, sources: tuple[str, ...]) -> list[str]:
+def _runtime(
+    verilator: simulators.Verilator, sources: tuple[str, ...], flags: Sequence[str]
+) -> list[str]:
     """Objects of Verilator's runtime, which are the same for every model."""
 
     def build(folder: Path) -> None:
-        compiler = [verilator.compiler, *_compiler_flags(verilator), "-O0", "-c"]
+        compiler = [verilator.compiler, *flags, "-O0", "-c"]
         commands = [[*compiler, str(verilator.include / name)] for name in sources]
         run_all(commands, log=folder / _LOG, cwd=folder, jobs=os.cpu_count() or 1)
 
     objects = [Path(name).with_suffix(".o").name for name in sources]
-    key = content_key("verilator runtime", verilator.version, *sources, *_DEFINES)
+    key = content_key("verilator runtime", verilator.version, *sources, *flags)
     folder = cached(key, objects[-1], build).parent
     return [str(folder / name) for name in objects]
 
 
-def _compiler_flags(verilator: simulators.Verilator) -> tuple[str, ...]:
+def _compiler_flags(verilator: simulators.Verilator, trace: bool) -> tuple[str, ...]:
     includes = (f"-I{verilator.include}", f"-I{verilator.include / 'vltstd'}")
-    return ("-std=c++17", "-w", "-I.", *includes, *_DEFINES)
+    tracing = (f"-DVM_TRACE={trace:d}", f"-DVM_TRACE_VCD={trace:d}")
+    return ("-std=c++17", "-w", "-I.", *includes, *_DEFINES, *tracing)
 
 
 def _write(path: Path, text: str) -> str:

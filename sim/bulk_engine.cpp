@@ -1,19 +1,24 @@
 // Streams images through a Verilated network, checks the rules of every stream at every clock, and
 // writes what each layer put out.
 //
-// taps.h, made for the network, has the table `taps` and kPixels, the size of a frame.
+// taps.h, made for the network, has the table `taps`, the beats of a frame that goes in and the
+// bytes of each (kSourceBeats, kSourceBytes), and the beats of a result (kResultBeats).
 //
-//   simulation IMAGES FIRST COUNT SEED PATIENCE
+//   simulation IMAGES FIRST COUNT SEED PATIENCE [WAVES IMAGE LAYER BEAT]
 //
-// IMAGES holds frames of kPixels bytes; COUNT of them, from FIRST on, go in. A SEED other than 0
-// makes source and sink pause, and keeps the sink from being ready until its valid has risen. After
-// PATIENCE cycles without a transfer the network counts as stuck.
+// IMAGES holds frames of kSourceBeats beats of kSourceBytes bytes; COUNT of them, from FIRST on, go
+// in. A SEED other than 0 makes source and sink pause, and keeps the sink from being ready until its
+// valid has risen. After PATIENCE cycles without a transfer the network counts as stuck.
 //
 // On standard output, for each image in order: every tap's values in stream order, each in the
-// fewest of 1, 2, 4 or 8 bytes; then m_axis_tdata (8 bytes), tuser and tlast (1 byte each); then of
-// s_axis, every tap and m_axis the cycles in which the frame was first offered, its first beat taken
-// and its last beat taken (8 bytes each); little-endian.
+// fewest of 1, 2, 4 or 8 bytes; then of the last beat of the result m_axis_tdata (8 bytes), tuser
+// and tlast (1 byte each); then of s_axis, every tap and m_axis the cycles in which the frame was
+// first offered, its first beat taken and its last beat taken (8 bytes each); little-endian.
 // A rule broken is one line on standard error and exit status 10.
+//
+// Built to trace, it writes instead the waveform, from the first beat that is offered of the
+// IMAGEth of the COUNT to its result, to the file WAVES; then it ends, with a line on standard
+// output: the cycle in which beat BEAT of that image left layer LAYER, by its place in `taps`.
 
 #include <cstdint>
 #include <cstdio>
@@ -25,6 +30,9 @@
 
 #include "Vtop.h"
 #include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
 
 namespace {
 
@@ -59,9 +67,24 @@ struct Tap {
 
 #include "taps.h"
 
+template <typename T>
+void load(T& port, const uint8_t* bytes) {
+    port = 0;
+    std::memcpy(&port, bytes, kSourceBytes);
+}
+
+template <std::size_t N>
+void load(VlWide<N>& port, const uint8_t* bytes) {
+    std::memset(port.data(), 0, sizeof(uint32_t) * N);
+    std::memcpy(port.data(), bytes, kSourceBytes);
+}
+
 uint64_t cycle = 0;
 
+void close_waves();
+
 [[noreturn]] void broken(const std::string& message) {
+    close_waves();
     std::fflush(stdout);
     std::fprintf(stderr, "%s (cycle %llu)\n", message.c_str(),
                  static_cast<unsigned long long>(cycle));
@@ -185,6 +208,7 @@ struct Layer {
     std::vector<uint32_t> data;
     std::vector<uint8_t> values;
     std::deque<Frame> frames;
+    uint64_t taken = 0;
 
     explicit Layer(const Tap& t)
         : tap(t), watched(t.name, t.frame_beats, data_words(t)), data(data_words(t) + 2) {}
@@ -195,6 +219,7 @@ struct Layer {
         const bool valid = tap.valid(top);
         if (valid) tap.data(top, data.data());
         if (!watched.clock(valid, tap.ready(top), valid && tap.last(top), data.data())) return false;
+        ++taken;
         for (int lane = 0; lane < tap.lanes; ++lane) put(values, value(lane), tap.value_bytes);
         if (watched.complete()) {
             frames.push_back({std::move(values), watched.cycles()});
@@ -228,40 +253,112 @@ struct Result {
 // The frames that go in, read as they are needed.
 class Images {
 public:
-    Images(const char* path, long first, uint64_t count) : m_left(count), m_pixels(kPixels) {
+    Images(const char* path, long first, uint64_t count) : m_count(count), m_beats(kFrameBytes) {
         m_file = std::fopen(path, "rb");
-        if (!m_file || std::fseek(m_file, first * static_cast<long>(kPixels), SEEK_SET))
+        if (!m_file || std::fseek(m_file, first * static_cast<long>(kFrameBytes), SEEK_SET))
             failed("the images cannot be read");
     }
 
-    bool more() const { return m_left; }
+    bool more() const { return m_number < m_count; }
+    uint64_t number() const { return m_number; }
     bool first() const { return m_position == 0; }
-    bool last() const { return m_position == kPixels - 1; }
+    bool last() const { return m_position == kSourceBeats - 1; }
 
-    uint8_t pixel() {
-        if (first() && std::fread(m_pixels.data(), 1, kPixels, m_file) != kPixels)
+    const uint8_t* beat() {
+        if (first() && std::fread(m_beats.data(), 1, kFrameBytes, m_file) != kFrameBytes)
             failed("the images end too early");
-        return m_pixels[m_position];
+        return m_beats.data() + m_position * kSourceBytes;
     }
 
     void advance() {
-        if (++m_position == kPixels) {
+        if (++m_position == kSourceBeats) {
             m_position = 0;
-            --m_left;
+            ++m_number;
         }
     }
 
 private:
+    static constexpr size_t kFrameBytes = kSourceBeats * kSourceBytes;
+
     std::FILE* m_file;
-    uint64_t m_left;
+    uint64_t m_count;
+    uint64_t m_number = 0;
     size_t m_position = 0;
-    std::vector<uint8_t> m_pixels;
+    std::vector<uint8_t> m_beats;
 };
+
+#if VM_TRACE
+// The waveform of one image, from its first beat offered to its result.
+class Waves {
+public:
+    Waves(VerilatedContext& context, Vtop& top, char** arguments)
+        : m_image(std::strtoull(arguments[1], nullptr, 10)),
+          m_layer(std::strtoull(arguments[2], nullptr, 10)),
+          m_beat(std::strtoull(arguments[3], nullptr, 10)) {
+        context.traceEverOn(true);
+        top.trace(&m_file, 99);
+        m_file.open(arguments[0]);
+        if (!m_file.isOpen()) failed("the waveform cannot be written");
+        open = this;
+    }
+
+    ~Waves() { open = nullptr; }
+
+    // Called before each rising edge, with the number of the image that is offered.
+    void low(uint64_t offered) {
+        m_on |= offered == m_image;
+        if (m_on) m_file.dump(10 * cycle);
+    }
+
+    // Called after each rising edge, with the number of results; whether all was seen.
+    bool high(const std::vector<Layer>& layers, uint64_t results) {
+        const Layer& layer = layers[m_layer];
+        const uint64_t beat = m_image * layer.tap.frame_beats + m_beat;
+        if (!m_marked && layer.taken > beat) {
+            m_marked = true;
+            m_mark = cycle;
+        }
+        if (m_on) m_file.dump(10 * cycle + 5);
+        return results > m_image;
+    }
+
+    void close() {
+        if (!m_file.isOpen()) failed("the waveform cannot be written");
+        m_file.close();
+        std::printf("%llu\n", static_cast<unsigned long long>(m_mark));
+        std::fflush(stdout);
+    }
+
+    static Waves* open;
+
+private:
+    VerilatedVcdC m_file;
+    uint64_t m_image, m_layer, m_beat;
+    uint64_t m_mark = 0;
+    bool m_marked = false;
+    bool m_on = false;
+};
+
+Waves* Waves::open = nullptr;
+
+void close_waves() {
+    if (Waves::open) Waves::open->close();
+}
+#else
+// No waveform.
+struct Waves {
+    Waves(VerilatedContext&, Vtop&, char**) {}
+    void low(uint64_t) {}
+    bool high(const std::vector<Layer>&, uint64_t) { return false; }
+};
+
+void close_waves() {}
+#endif
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 6) failed("usage: simulation IMAGES FIRST COUNT SEED PATIENCE");
+    if (argc != (VM_TRACE ? 10 : 6)) failed("these are not the arguments");
     const uint64_t count = std::strtoull(argv[3], nullptr, 10);
     const uint64_t seed = std::strtoull(argv[4], nullptr, 10);
     const uint64_t patience = std::strtoull(argv[5], nullptr, 10);
@@ -270,8 +367,10 @@ int main(int argc, char** argv) {
 
     VerilatedContext context;
     Vtop top(&context);
+    Waves waves(context, top, argv + 6);
     std::vector<Layer> layers(std::begin(taps), std::end(taps));
-    Watched source("s_axis", kPixels, 1), sink("m_axis", 1, 3);
+    std::vector<uint32_t> beat((kSourceBytes + 3) / 4 + 2);
+    Watched source("s_axis", kSourceBeats, beat.size()), sink("m_axis", kResultBeats, 3);
     std::deque<Cycles> images_in;
     std::deque<Result> results;
     std::vector<uint8_t> record;
@@ -279,7 +378,6 @@ int main(int argc, char** argv) {
     top.aclk = 0;
     top.aresetn = 0;
     top.s_axis_tvalid = 0;
-    top.s_axis_tdata = 0;
     top.s_axis_tlast = 0;
     top.m_axis_tready = 0;
     for (int i = 0; i < 8; ++i) {
@@ -297,17 +395,18 @@ int main(int argc, char** argv) {
     while (quiet < kQuietCycles) {
         if (!offering && images.more() && !source_pauses.next()) {
             offering = true;
-            top.s_axis_tdata = images.pixel();
+            load(top.s_axis_tdata, images.beat());
             top.s_axis_tlast = images.last();
         }
         top.s_axis_tvalid = offering;
         top.m_axis_tready = !held && !sink_pauses.next();
         top.aclk = 0;
         top.eval();
+        waves.low(images.number());
 
         bool moved = false;
-        const uint32_t pixel = top.s_axis_tdata;
-        if (source.clock(offering, top.s_axis_tready, top.s_axis_tlast, &pixel)) {
+        words(top.s_axis_tdata, beat.data());
+        if (source.clock(offering, top.s_axis_tready, top.s_axis_tlast, beat.data())) {
             if (source.complete()) images_in.push_back(source.cycles());
             images.advance();
             offering = false;
@@ -319,9 +418,10 @@ int main(int argc, char** argv) {
         words(top.m_axis_tdata, payload);
         payload[2] = top.m_axis_tuser;
         if (sink.clock(top.m_axis_tvalid, top.m_axis_tready, top.m_axis_tlast, payload)) {
-            results.push_back({top.m_axis_tdata, top.m_axis_tuser != 0, top.m_axis_tlast != 0,
-                               sink.cycles()});
             moved = true;
+            if (sink.complete())
+                results.push_back({top.m_axis_tdata, top.m_axis_tuser != 0,
+                                   top.m_axis_tlast != 0, sink.cycles()});
         }
 
         bool complete = !results.empty() && !images_in.empty();
@@ -365,8 +465,10 @@ int main(int argc, char** argv) {
 
         top.aclk = 1;
         top.eval();
+        if (waves.high(layers, written)) break;
         ++cycle;
     }
+    close_waves();
     top.final();
     if (std::fflush(stdout)) failed("nobody reads the results");
     return 0;

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,13 @@ from sim.taps import Batch, RuleBroken, Tap, TappedNetwork
 
 _BROKEN = 10  # the status of bulk_engine.cpp after a rule was broken
 _BATCH = 64
+_IMAGES = "images"
 _SMALLEST_PART = 10  # in so many images a network comes into its pace
 
 
 def simulate_bulk(
     network: TappedNetwork,
-    images: NDArray[np.uint8],
+    images: NDArray[np.integer[Any]],
     stalls: int | None,
     processes: int | None = None,
 ) -> Generator[Batch]:
@@ -38,8 +40,8 @@ def simulate_bulk(
     network
         What is simulated.
     images
-        uint8, shape `(images, height, width, channels)`. They are split into parts, each of which
-        goes through without a gap and without a reset.
+        The values that go in, shape `(images, height, width, channels)`. They are split into parts,
+        each of which goes through without a gap and without a reset.
     stalls
         The seed of random pauses at source and sink; None for none.
     processes
@@ -59,10 +61,10 @@ def simulate_bulk(
     RuleBroken
         If a stream breaks a rule, or nothing moves any more; the batches before it were given.
     """
-    program = build_verilator_program(network.design, _main(), {"taps.h": taps_header(network)})
+    program = _program(network)
     with tempfile.TemporaryDirectory(prefix="systolith-") as name, ExitStack() as stack:
         folder = Path(name)
-        np.ascontiguousarray(images).tofile(folder / "images")
+        _write_images(network, images, folder)
         parts = [
             _Part(network, program, folder, number, first, count, stalls, stack)
             for number, (first, count) in enumerate(
@@ -80,6 +82,74 @@ def simulate_bulk(
                     if not open_:
                         selector.unregister(key.fileobj)
                         part.finish()
+
+
+def _program(network: TappedNetwork, trace: bool = False) -> Path:
+    main = resources.files("sim").joinpath("bulk_engine.cpp").read_text("utf-8")
+    return build_verilator_program(network.design, main, {"taps.h": taps_header(network)}, trace)
+
+
+def _write_images(network: TappedNetwork, images: NDArray[np.integer[Any]], folder: Path) -> None:
+    with (folder / _IMAGES).open("wb") as file:
+        for first in range(0, len(images), _BATCH):
+            network.source.pack_frames(images[first : first + _BATCH]).tofile(file)
+
+
+def _seed(stalls: int | None, first: int) -> int:
+    """Every part has pauses of its own; 0 means none."""
+    return 0 if stalls is None else 1 + (stalls * 1_000_003 + first) % (1 << 62)
+
+
+def trace_image(
+    network: TappedNetwork,
+    images: NDArray[np.integer[Any]],
+    stalls: int | None,
+    image: int,
+    mark: tuple[int, int],
+    path: Path,
+) -> int:
+    """Write the waveform of one of the images that `simulate_bulk` streams, as it does.
+
+    Parameters
+    ----------
+    network, images, stalls
+        As there.
+    image
+        Its number.
+    mark
+        A beat of it: the place of a tap, and which of its beats.
+    path
+        The file, VCD. In it a cycle takes 10 units of time.
+
+    Returns
+    -------
+    int
+        The cycle in which the beat was taken, 0 if it was not.
+
+    Raises
+    ------
+    MissingToolError, SimulationError
+        As there; the file may then be half written.
+    """
+    program = _program(network, trace=True)
+    parts = split(len(images), os.cpu_count() or 1)
+    first, count = next(part for part in reversed(parts) if part[0] <= image)
+    with tempfile.TemporaryDirectory(prefix="systolith-") as name:
+        folder = Path(name)
+        _write_images(network, images[first : first + count], folder)
+        numbers = (0, count, _seed(stalls, first), network.patience)
+        where = map(str, (image - first, *mark))
+        command = [program, folder / _IMAGES, *map(str, numbers), path, *where]
+        log, output = folder / "errors", folder / "output"
+        with (
+            log.open("wb") as errors,
+            output.open("wb") as out,
+            started(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors) as process,
+        ):
+            status = process.wait()
+        if status not in (0, _BROKEN):
+            raise SimulationError(f"the waveform {describe_status(status)}: {tail(log)}")
+        return int(output.read_text("utf-8"))
 
 
 def split(images: int, processors: int) -> list[tuple[int, int]]:
@@ -109,13 +179,11 @@ class _Part:
         self._end = first + count
         self._bytes = bytearray()
         self._log = folder / f"errors-{first}"
-        # Every part has pauses of its own; 0 means none.
-        seed = 0 if stalls is None else 1 + (stalls * 1_000_003 + first) % (1 << 62)
-        numbers = map(str, (first, count, seed, network.patience))
+        numbers = map(str, (first, count, _seed(stalls, first), network.patience))
         errors = stack.enter_context(self._log.open("wb"))
         self._process = stack.enter_context(
             started(
-                [program, folder / "images", *numbers],
+                [program, folder / _IMAGES, *numbers],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -156,7 +224,13 @@ class _Part:
 
 def taps_header(network: TappedNetwork) -> str:
     """The C++ that tells `bulk_engine.cpp` of the network's streams."""
-    lines = [f"constexpr size_t kPixels = {network.image_shape.size};", "const Tap taps[] = {"]
+    sizes = {
+        "kSourceBeats": network.source_beats,
+        "kSourceBytes": network.source.bytes,
+        "kResultBeats": network.result_beats,
+    }
+    lines = [f"constexpr size_t {name} = {size};" for name, size in sizes.items()]
+    lines.append("const Tap taps[] = {")
     lines += [f"    {_tap_initializer(tap)}," for tap in network.taps]
     return "\n".join([*lines, "};", ""])
 
@@ -177,7 +251,3 @@ def _tap_initializer(tap: Tap) -> str:
 def verilated_name(port: str) -> str:
     """What Verilator calls a port: two underscores together are encoded."""
     return port.replace("__", "___05F")
-
-
-def _main() -> str:
-    return resources.files("sim").joinpath("bulk_engine.cpp").read_text("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _POLL_SECONDS = 0.2
 
 def simulate_cocotb(
     network: TappedNetwork,
-    images: NDArray[np.uint8],
+    images: NDArray[np.integer[Any]],
     stalls: int | None,
     simulator: Simulator,
     lengths: Sequence[int | None] | None = None,
@@ -39,9 +40,9 @@ def simulate_cocotb(
     simulator
         Which one.
     lengths
-        Of some images, how many pixels go in until `tlast`, where it is not the right number.
+        Of some images, how many beats go in until `tlast`, where it is not the right number.
     reset_after
-        Pixels after which the network is reset, before all images go in from the start.
+        Beats after which the network is reset, before all images go in from the start.
 
     Raises
     ------
@@ -53,6 +54,7 @@ def simulate_cocotb(
         If a stream breaks a rule, or nothing moves any more; the batches before it were given.
     """
     task = {
+        "result_beats": network.result_beats,
         "taps": [
             {"layer": tap.layer, "frame_beats": tap.frame_beats, "beat": asdict(tap.beat)}
             for tap in network.taps
@@ -63,7 +65,7 @@ def simulate_cocotb(
         "reset_after": reset_after,
         "patience": network.patience,
     }
-    arrays = {"images": images.reshape(len(images), -1)}
+    arrays = {"images": network.source.pack_frames(images)}
     optimize = len(images) > 20
     with contextlib.ExitStack() as stack:
         bench = stack.enter_context(

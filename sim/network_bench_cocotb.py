@@ -36,7 +36,7 @@ _QUIET_CYCLES = 64
 _HELD_CYCLES = 16
 _RESET_CYCLES = 4
 _RESULT_BITS = 64
-_SURPLUS_PIXEL = 0x5A
+_SURPLUS_BEAT = 0x5A
 
 
 class Bench:
@@ -49,7 +49,7 @@ class Bench:
     task
         What `simulate_cocotb` asked for.
     images
-        A row of pixels an image.
+        The beats of each, as `BeatFormat.pack_frames` gives them.
     records
         The file that gets the record of each image.
     """
@@ -83,7 +83,10 @@ class Bench:
         sink = StreamPorts(user_and_data, sink.valid, sink.ready, sink.last)
         self._sink = ReadyDriver(sink)
         beat = BeatFormat(lanes=1, bits=_RESULT_BITS + 1, signed=False)
-        self._result = StreamMonitor("m_axis", sink, beat, 1, self._results.append, self._broken)
+        beats = task["result_beats"]
+        self._result = StreamMonitor(
+            "m_axis", sink, beat, beats, self._results.append, self._broken
+        )
         self._monitors = [self._result]
         for tap in task["taps"]:
             frames = self._frames[tap["layer"]] = deque()
@@ -111,13 +114,13 @@ class Bench:
         kind: stalls.StallKind = "none" if seed is None else "random"
         seeds = itertools.count(2 * (seed or 0))
         if self._task["reset_after"]:
-            self._driver.start(self._pixels(), stalls.pauses(kind, next(seeds)))
+            self._driver.start(self._beats(), stalls.pauses(kind, next(seeds)))
             self._sink.start(stalls.pauses(kind, next(seeds)))
             while self._driver.taken < self._task["reset_after"]:
                 await self._clock()
             await self._start_anew()
             self._recording = True
-        self._driver.start(self._pixels(), stalls.pauses(kind, next(seeds)))
+        self._driver.start(self._beats(), stalls.pauses(kind, next(seeds)))
         if seed is not None:
             await self._hold_ready()
         self._sink.start(stalls.pauses(kind, next(seeds)))
@@ -127,12 +130,13 @@ class Bench:
             if await self._clock():
                 self._broken("a beat comes that no image asked for")
 
-    def _pixels(self) -> Iterator[tuple[int, bool]]:
-        """The images, some cut off, some with pixels that are too many."""
-        for image, length in zip(self._images.tolist(), self._lengths, strict=True):
-            pixels = itertools.chain(image, itertools.repeat(_SURPLUS_PIXEL))
-            for position, pixel in enumerate(itertools.islice(pixels, length)):
-                yield pixel, position == length - 1
+    def _beats(self) -> Iterator[tuple[int, bool]]:
+        """The images, some cut off, some with beats that are too many."""
+        for image, length in zip(self._images, self._lengths, strict=True):
+            whole = (int.from_bytes(beat.tobytes(), "little") for beat in image)
+            beats = itertools.chain(whole, itertools.repeat(_SURPLUS_BEAT))
+            for position, beat in enumerate(itertools.islice(beats, length)):
+                yield beat, position == length - 1
 
     async def _start_anew(self) -> None:
         """Reset, after which nothing that was before counts."""
@@ -187,7 +191,7 @@ class Bench:
         record = np.zeros((), self._record_type)
         for layer, frame in zip(self._frames, frames, strict=False):
             record[layer] = frame.values
-        (result,) = frames[-1].values
+        result = frames[-1].values[-1]
         record["result data"] = result & ((1 << _RESULT_BITS) - 1)
         record["result user"] = result >> _RESULT_BITS
         record["result last"] = 1

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,21 @@ class BeatFormat:
     bits: int
     signed: bool
     has_last: bool = True
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that hold a beat."""
+        return -(-self.lanes * self.bits // 8)
+
+    def pack_frames(self, frames: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+        """The beats of frames, little-endian: `(frames, ...)` to `(frames, beats, bytes)`.
+
+        Values must fit, and frames consist of whole beats.
+        """
+        values = frames.reshape(len(frames), -1, self.lanes, 1).astype(np.int64)
+        bits = (values >> np.arange(self.bits) & 1).astype(np.uint8)
+        joined = bits.reshape(len(frames), -1, self.lanes * self.bits)
+        return np.packbits(joined, axis=-1, bitorder="little")
 
     def pack(self, values: Sequence[int]) -> int:
         """The beat of `lanes` values.

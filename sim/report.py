@@ -31,6 +31,8 @@ class SimulationReport:
         `name`, `split`, `sha256` and number of `images` of the data that the images are from.
     simulator
         Which one.
+    layer
+        The layer whose unit was simulated alone, or None.
     stalls
         The seed of random pauses, or None.
     fault
@@ -38,9 +40,9 @@ class SimulationReport:
     images
         Images that went in.
     classes
-        The class of each, as the hardware gave it; -1 if it gave none.
+        The class of each, as the hardware gave it; -1 if it gave none; empty of a layer alone.
     correct
-        Images of the class that their label says.
+        Images of the class that their label says; None of a layer alone.
     interval_cycles
         Clock cycles between the last two of the first `sim.timing.MEASURED_IMAGES` results, source
         and sink always ready; None where no two results came so.
@@ -52,6 +54,8 @@ class SimulationReport:
         The cycles of each layer of the network, likewise, by name; empty where none were measured.
     as_predicted
         Whether these cycles are those of the manifest; None where too few images passed.
+    waves_image
+        The image whose waveform was written, or None.
     violations
         Rules of streams that were broken, results that are not the scores' winner, images that
         did not come out; empty if all is well.
@@ -61,16 +65,18 @@ class SimulationReport:
     quantized_sha256: str
     dataset: dict[str, Any]
     simulator: Simulator
+    layer: str | None
     stalls: int | None
     fault: str | None
     images: int
     classes: tuple[int, ...]
-    correct: int
+    correct: int | None
     interval_cycles: int | None
     latency_cycles: int | None
     layers: tuple[LayerResult, ...]
     layer_timings: dict[str, Timing]
     as_predicted: bool | None
+    waves_image: int | None
     violations: tuple[str, ...]
 
     @property
@@ -79,9 +85,9 @@ class SimulationReport:
         return not self.violations and not any(layer.mismatches for layer in self.layers)
 
     @property
-    def accuracy(self) -> float:
-        """The share of images of the class that their label says."""
-        return self.correct / self.images
+    def accuracy(self) -> float | None:
+        """The share of images of the class that their label says; None of a layer alone."""
+        return None if self.correct is None else self.correct / self.images
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -97,6 +103,7 @@ class SimulationReport:
             "quantized_sha256": self.quantized_sha256,
             "dataset": self.dataset,
             "simulator": self.simulator,
+            "layer": self.layer,
             "stalls": self.stalls,
             "images": self.images,
             "bit_exact": self.bit_exact,

@@ -9,13 +9,15 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from golden.data import Dataset, test_digits
 from golden.files import write_whole
+from golden.fixed_model import FixedModel
+from golden.fixed_network import FixedNetwork
 from sim import simulators
 from sim.bulk_engine import simulate_bulk
 from sim.checks import Check
@@ -23,12 +25,15 @@ from sim.faults import Fault, find_fault
 from sim.network_bench import simulate_cocotb
 from sim.report import FILE_NAME, SimulationReport
 from sim.simulators import SIMULATORS, Simulator
-from sim.taps import Batch, RuleBroken, TappedNetwork, tapped_network
+from sim.taps import Batch, RuleBroken, TappedNetwork, tapped_layer, tapped_network
 from sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, Timing, measure_network
+from sim.waves import write_waves
 
 if TYPE_CHECKING:
     from hw.artifacts import Artifacts
     from hw.manifest import Manifest
+
+_BATCH = 100
 
 Progress = Callable[[int, int], None]
 """Called with how many images came out, and of how many."""
@@ -41,6 +46,7 @@ def simulate(
     simulator: Simulator = "verilator",
     layer: str | None = None,
     stalls: int | None = None,
+    waves: bool = False,
     inject_fault: str | None = None,
     progress: Progress | None = None,
 ) -> SimulationReport:
@@ -60,9 +66,13 @@ def simulate(
     simulator
         `verilator` or `icarus`.
     layer
-        Compare this layer alone.
+        Simulate the unit of this layer alone: the fixed-point model's values go in. What is found
+        is not written to the folder.
     stalls
         The seed of random pauses of source and sink; None for none.
+    waves
+        Write the waveform of one image as well (`sim.waves`): of the first wrong value, if any is.
+        On Verilator alone.
     inject_fault
         Simulate hardware that is generated anew with one bit of one weight of this layer inverted:
         to see the check fail. What it finds is not written to the folder.
@@ -96,17 +106,24 @@ def simulate(
         )
     if inject_fault is None and not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    if waves and simulator != "verilator":
+        raise ValueError(f"waves: are written by verilator, not by {simulator}")
     simulators.require(simulator)
     fault = None
     if inject_fault is not None:
         fault = find_fault(fixed, inject_fault, part.images)
         built = _with_fault(built, fault)
 
-    network = tapped_network(fixed, built.manifest, built.verilog)
-    check = Check(fixed, part.images, names if layer is None else [layer])
+    frames: NDArray[np.integer[Any]] = part.images
+    if layer is None:
+        network = tapped_network(fixed, built.manifest, built.verilog)
+    else:
+        network = tapped_layer(fixed, built.manifest, built.verilog, layer)
+        frames = _values(fixed, fixed[layer].layer.inputs[0], part.images)
+    check = Check(fixed, part.images, names if layer is None else [layer], results=layer is None)
     stopwatch = Stopwatch(network)
     done = 0
-    with closing(_batches(network, part.images, stalls, simulator)) as batches:
+    with closing(_batches(network, frames, stalls, simulator)) as batches:
         for count in check.take(stopwatch.watch(batches)):
             done += count
             if progress is not None:
@@ -115,8 +132,12 @@ def simulate(
     timeline = stopwatch.timeline if stalls is None else None
     enough = timeline is not None and timeline.images == MEASURED_IMAGES
     if simulator == "verilator" and not enough:
-        timeline, more = _measure(network, part.images)
+        timeline, more = _measure(network, frames)
         violations += more
+    if waves:
+        shown = write_waves(
+            network, frames, stalls, check.layer_results(), check.came_out, Path(folder)
+        )
     report = SimulationReport(
         network=fixed.name,
         quantized_sha256=built.manifest.quantized_sha256,
@@ -127,30 +148,47 @@ def simulate(
             "images": len(data),
         },
         simulator=simulator,
+        layer=layer,
         stalls=stalls,
         fault=None if fault is None else str(fault),
         images=len(part),
-        classes=tuple(check.classes.tolist()),
-        correct=int(np.count_nonzero(check.classes == part.labels)),
+        classes=() if layer else tuple(check.classes.tolist()),
+        correct=None if layer else int(np.count_nonzero(check.classes == part.labels)),
         interval_cycles=timeline.whole.interval_cycles if timeline else None,
         latency_cycles=timeline.whole.latency_cycles if timeline else None,
         layers=check.layer_results(),
         layer_timings=timeline.layers if timeline else {},
-        as_predicted=_as_predicted(built.manifest, timeline),
+        as_predicted=_as_predicted(built.manifest, timeline, layer),
+        waves_image=shown if waves else None,
         violations=violations,
     )
-    if fault is None:
+    if fault is None and layer is None:
         write_whole(Path(folder) / FILE_NAME, report.to_json())
     return report
 
 
-def _as_predicted(manifest: Manifest, timeline: Timeline | None) -> bool | None:
+def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
+    """What a layer puts out for some images, by the fixed-point model, in few bytes."""
+    if layer == fixed.network.input.name:
+        return images
+    model = FixedModel(fixed)
+    bits = fixed[layer].output_format.bits
+    kind = next(np.dtype(f"i{size}") for size in (1, 2, 4, 8) if bits < 8 * size)
+    batches = range(0, len(images), _BATCH)
+    values = [model.run(images[n : n + _BATCH]).outputs[layer].astype(kind) for n in batches]
+    return np.concatenate(values)
+
+
+def _as_predicted(manifest: Manifest, timeline: Timeline | None, layer: str | None) -> bool | None:
     """Whether the cycles are those of the manifest, every layer's latency among them.
 
-    None if too few images passed to tell.
+    Of a layer alone that is its interval. None if too few images passed to tell.
     """
     if timeline is None or timeline.images < MEASURED_IMAGES:
         return None
+    if layer is not None:
+        (alone,) = (entry.cycles for entry in manifest.layers if entry.name == layer)
+        return timeline.whole.interval_cycles == alone
     predicted = manifest.predicted
     whole = Timing(predicted.interval_cycles, predicted.latency_cycles)
     latencies = {layer.name: layer.latency_cycles for layer in manifest.layers}
@@ -159,7 +197,7 @@ def _as_predicted(manifest: Manifest, timeline: Timeline | None) -> bool | None:
 
 
 def _measure(
-    network: TappedNetwork, images: NDArray[np.uint8]
+    network: TappedNetwork, images: NDArray[np.integer[Any]]
 ) -> tuple[Timeline | None, tuple[str, ...]]:
     """When a few images pass without pauses, and the rule that was broken, if one was."""
     some = images[np.arange(MEASURED_IMAGES) % len(images)]
@@ -170,7 +208,10 @@ def _measure(
 
 
 def _batches(
-    network: TappedNetwork, images: NDArray[np.uint8], stalls: int | None, simulator: Simulator
+    network: TappedNetwork,
+    images: NDArray[np.integer[Any]],
+    stalls: int | None,
+    simulator: Simulator,
 ) -> Generator[Batch]:
     if simulator == "verilator":
         return simulate_bulk(network, images, stalls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,27 +66,42 @@ class Tap:
         """The port `data`, `valid`, `ready` or `last`."""
         return f"tap_{self.layer}_{name}"
 
+    def lane(self, number: int) -> str:
+        """The wire with one value of a beat."""
+        return f"lane_{self.layer}_{number}"
+
 
 @dataclass(frozen=True)
 class TappedNetwork:
-    """A network's flat Verilog, and its streams.
+    """The Verilog of a network, or of one layer of it, and its streams.
 
     Parameters
     ----------
     design
-        The module.
+        The module. Frames go in at `s_axis`; what comes out at `m_axis` is a result.
+    source
+        How values lie in the beats that go in.
+    source_shape
+        Of a frame of them.
     taps
-        Of the input and every layer.
-    image_shape
-        Of what goes in.
+        The streams that are watched: behind the input and every layer, or behind one layer.
+    result_beats
+        Beats of a result.
     patience
         Clock cycles without a transfer after which the network counts as stuck.
     """
 
     design: Design
+    source: BeatFormat
+    source_shape: Shape
     taps: tuple[Tap, ...]
-    image_shape: Shape
+    result_beats: int
     patience: int
+
+    @property
+    def source_beats(self) -> int:
+        """Beats of a frame that goes in."""
+        return self.source_shape.size // self.source.lanes
 
     @property
     def record_type(self) -> np.dtype[np.void]:
@@ -131,9 +147,45 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
     ports = [tap.port(name) for tap in taps for name in _STREAM_PORTS]
     return TappedNetwork(
         design=Design(tapped.top, tapped.text, (*AXIS_PORTS, *ports)),
+        source=pixels.beat,
+        source_shape=pixels.shape,
         taps=taps,
-        image_shape=source.image_shape,
+        result_beats=1,
         patience=_patience(fixed, manifest),
+    )
+
+
+def tapped_layer(fixed: FixedNetwork, manifest: Manifest, verilog: str, name: str) -> TappedNetwork:
+    """One layer of a generated accelerator alone.
+
+    What goes in at `s_axis` is a beat of the layer's input; each beat that leaves the layer leaves
+    at `m_axis`, too.
+
+    Parameters
+    ----------
+    fixed, manifest, verilog
+        As for `tapped_network`.
+    name
+        The layer's.
+
+    Raises
+    ------
+    ValueError
+        If the layer's module is not in the Verilog.
+    """
+    from hw.taps import tapped_layer_verilog  # imports Amaranth, as `sim.simulate` says
+
+    network = tapped_network(fixed, manifest, verilog)
+    before, tap = next(pair for pair in pairwise(network.taps) if pair[1].layer == name)
+    tapped = tapped_layer_verilog(verilog, manifest, name, before.beat.lanes * before.beat.bits)
+    ports = [tap.port(name) for name in _STREAM_PORTS]
+    return TappedNetwork(
+        design=Design(tapped.top, tapped.text, (*AXIS_PORTS, *ports)),
+        source=before.beat,
+        source_shape=before.shape,
+        taps=(tap,),
+        result_beats=tap.frame_beats,
+        patience=network.patience,
     )
 
 

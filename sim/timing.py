@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ def timeline(network: TappedNetwork, records: Records) -> Timeline:
 
 
 def measure_network(
-    network: TappedNetwork, images: NDArray[np.uint8], simulator: Simulator = "verilator"
+    network: TappedNetwork, images: NDArray[np.integer[Any]], simulator: Simulator = "verilator"
 ) -> Timeline:
     """Simulate images in a row, source and sink never pausing.
 
@@ -125,8 +126,8 @@ def measure_network(
     network
         What is simulated.
     images
-        uint8, shape `(images, height, width, channels)`; at least one. All pass in one go, after
-        a reset.
+        The values that go in, shape `(images, height, width, channels)`; at least one image. All
+        pass in one go, after a reset.
     simulator
         Which one.
 

@@ -74,6 +74,7 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         quantized_sha256="",
         dataset={},
         simulator="verilator",
+        layer=None,
         stalls=None,
         fault=None,
         images=1,
@@ -84,5 +85,6 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         layers=(layer,),
         layer_timings={},
         as_predicted=None,
+        waves_image=None,
         violations=(),
     )

@@ -104,6 +104,7 @@ def test_the_file(folder: Path) -> None:
         "quantized_sha256",
         "dataset",
         "simulator",
+        "layer",
         "stalls",
         "images",
         "bit_exact",
@@ -131,9 +132,36 @@ def test_the_file(folder: Path) -> None:
     assert (folder / FILE_NAME).read_bytes() == content
 
 
-def test_one_layer_alone(folder: Path) -> None:
-    report = run(folder, layer="dense")
-    assert [layer.name for layer in report.layers] == ["dense"]
+@either_simulator
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("stalls", [None, 5])
+def test_one_layer_alone(
+    folder: Path, simulator: Simulator, layer: str, stalls: int | None
+) -> None:
+    need(simulator)
+    count = 12 if simulator == "verilator" else 2
+    report = run(folder, count, layer=layer, simulator=simulator, stalls=stalls)
+    assert report.bit_exact and report.failures == ()
+    (result,) = report.layers
+    assert (result.name, result.values) == (layer, count * SIZES[LAYERS.index(layer)])
+    assert (report.layer, report.classes, report.correct) == (layer, (), None)
+    # The unit alone takes the cycles that its plan says, source and sink always ready.
+    if simulator == "verilator":
+        entry = artifacts.load(folder).manifest.layers[LAYERS.index(layer)]
+        assert (report.as_predicted, report.interval_cycles) == (True, entry.cycles)
+    assert not (folder / FILE_NAME).exists()
+
+
+@either_simulator
+def test_a_layer_alone_does_not_suffer_from_those_before_it(
+    folder: Path, simulator: Simulator
+) -> None:
+    need(simulator)
+    count = 4 if simulator == "verilator" else 1
+    wrong = run(folder, count, layer="conv__x", inject_fault="conv__x", simulator=simulator)
+    assert wrong.layers[0].mismatches > 0 and wrong.failures[0].startswith("conv__x: ")
+    right = run(folder, count, layer="dense", inject_fault="conv__x", simulator=simulator)
+    assert right.bit_exact
 
 
 def test_progress(folder: Path) -> None:
@@ -187,9 +215,9 @@ def test_an_altered_reference_is_seen(
 def test_a_wrong_winner_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     winner = run(folder).classes[2]
     monkeypatch.setattr(Check, "expected", altered("dense", (2, 0, 0, winner), by=-(1 << 20)))
-    report = run(folder, layer="pool")
-    assert report.layers[0].mismatches == 0
-    (failure,) = report.failures
+    report = run(folder)
+    assert [layer.mismatches for layer in report.layers] == [0, 0, 1]
+    _, failure = report.failures
     assert failure.startswith("m_axis: 1 wrong results, the first of image 2: expected tdata ")
 
 
