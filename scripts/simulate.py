@@ -123,9 +123,11 @@ def print_report(report: SimulationReport) -> None:
     if report.accuracy is not None:
         print_line("right", f"{report.correct:,} of {report.images:,} ({report.accuracy:.2%})")
     if report.interval_cycles is not None:
-        print_line("interval", f"{report.interval_cycles:,} cycles from one result to the next")
+        what = "result" if report.layer is None else "frame"
+        print_line("interval", f"{report.interval_cycles:,} cycles from one {what} to the next")
     if report.latency_cycles is not None:
-        print_line("latency", f"{report.latency_cycles:,} cycles from first pixel to result")
+        what = "pixel to result" if report.layer is None else "beat in to first beat out"
+        print_line("latency", f"{report.latency_cycles:,} cycles from first {what}")
     if report.as_predicted is not None:
         print_line("as predicted", "yes, to the cycle" if report.as_predicted else "no")
     if report.waves_image is not None:

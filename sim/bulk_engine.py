@@ -139,7 +139,7 @@ def trace_image(
         _write_images(network, images[first : first + count], folder)
         numbers = (0, count, _seed(stalls, first), network.patience)
         where = map(str, (image - first, *mark))
-        command = [program, folder / _IMAGES, *map(str, numbers), path, *where]
+        command = [str(program), str(folder / _IMAGES), *map(str, numbers), str(path), *where]
         log, output = folder / "errors", folder / "output"
         with (
             log.open("wb") as errors,
@@ -148,7 +148,7 @@ def trace_image(
         ):
             status = process.wait()
         if status not in (0, _BROKEN):
-            raise SimulationError(f"the waveform {describe_status(status)}: {tail(log)}")
+            raise SimulationError(f"writing {path.name} {describe_status(status)}: {tail(log)}")
         return int(output.read_text("utf-8"))
 
 
