@@ -4,11 +4,15 @@
 // taps.h, made for the network, has the table `taps`, the beats of a frame that goes in and the
 // bytes of each (kSourceBeats, kSourceBytes), and the beats of a result (kResultBeats).
 //
-//   simulation IMAGES FIRST COUNT SEED PATIENCE [WAVES IMAGE LAYER BEAT]
+//   simulation IMAGES FIRST COUNT SEED PATIENCE RESETS WRONG [WAVES IMAGE LAYER BEAT]
 //
 // IMAGES holds frames of kSourceBeats beats of kSourceBytes bytes; COUNT of them, from FIRST on, go
 // in. A SEED other than 0 makes source and sink pause, and keeps the sink from being ready until its
-// valid has risen. After PATIENCE cycles without a transfer the network counts as stuck.
+// valid has risen. After PATIENCE cycles without a transfer the network counts as stuck. If RESETS
+// is not 0, the network is reset in one of so many cycles, at random; what did not come out is then
+// given once more. If WRONG is not 0, one of so many frames is followed by one of random beats and
+// of a wrong length, which must come out with tuser set, and is not written. How many there were of
+// each is then a line on standard error.
 //
 // On standard output, for each image in order: every tap's values in stream order, each in the
 // fewest of 1, 2, 4 or 8 bytes; then of the last beat of the result m_axis_tdata (8 bytes), tuser
@@ -149,6 +153,12 @@ public:
         return true;
     }
 
+    // After a reset.
+    void restart() {
+        m_waiting = false;
+        m_beats = 0;
+    }
+
     bool complete() const { return m_complete; }
     uint32_t beats() const { return m_beats; }
     // Of the frame that is complete.
@@ -168,32 +178,42 @@ private:
     bool m_complete = false;
 };
 
-// Pauses in 1/8, 1/2 or 7/8 of the cycles, and changes that from time to time.
-class Pauses {
+class Random {
 public:
-    explicit Pauses(uint64_t seed) : m_on(seed != 0), m_state(seed * 0x9E3779B97F4A7C15u | 1) {}
+    explicit Random(uint64_t seed) : m_state(seed * 0x9E3779B97F4A7C15u | 1) {}
 
-    bool next() {
-        if (!m_on) return false;
-        if (!m_left) {
-            static const uint32_t shares[] = {1, 4, 7};
-            m_share = shares[random() % 3];
-            m_left = 1 + random() % 47;
-        }
-        --m_left;
-        return random() % 8 < m_share;
-    }
-
-private:
-    uint32_t random() {
+    uint32_t next() {
         m_state ^= m_state << 13;
         m_state ^= m_state >> 7;
         m_state ^= m_state << 17;
         return static_cast<uint32_t>(m_state >> 33);
     }
 
-    bool m_on;
+    bool once_in(uint64_t many) { return many && next() % many == 0; }
+
+private:
     uint64_t m_state;
+};
+
+// Pauses in 1/8, 1/2 or 7/8 of the cycles, and changes that from time to time.
+class Pauses {
+public:
+    explicit Pauses(uint64_t seed) : m_on(seed != 0), m_random(seed) {}
+
+    bool next() {
+        if (!m_on) return false;
+        if (!m_left) {
+            static const uint32_t shares[] = {1, 4, 7};
+            m_share = shares[m_random.next() % 3];
+            m_left = 1 + m_random.next() % 47;
+        }
+        --m_left;
+        return m_random.next() % 8 < m_share;
+    }
+
+private:
+    bool m_on;
+    Random m_random;
     uint32_t m_share = 0;
     uint32_t m_left = 0;
 };
@@ -230,6 +250,12 @@ struct Layer {
         return true;
     }
 
+    void restart() {
+        watched.restart();
+        values.clear();
+        frames.clear();
+    }
+
     uint64_t value(int lane) const {
         const int start = lane * tap.bits;
         const uint32_t* word = data.data() + start / 32;
@@ -254,25 +280,49 @@ struct Result {
 // The frames that go in, read as they are needed.
 class Images {
 public:
-    Images(const char* path, long first, uint64_t count) : m_count(count), m_beats(kFrameBytes) {
+    Images(const char* path, long first, uint64_t count)
+        : m_first(first), m_count(count), m_beats(kFrameBytes) {
         m_file = std::fopen(path, "rb");
-        if (!m_file || std::fseek(m_file, first * static_cast<long>(kFrameBytes), SEEK_SET))
-            failed("the images cannot be read");
+        if (!m_file) failed("the images cannot be read");
+        rewind(0);
     }
 
-    bool more() const { return m_number < m_count; }
-    uint64_t number() const { return m_number; }
-    bool first() const { return m_position == 0; }
-    bool last() const { return m_position == kSourceBeats - 1; }
+    // Give all images again from that one on.
+    void rewind(uint64_t number) {
+        const long frame = m_first + static_cast<long>(number);
+        if (std::fseek(m_file, frame * static_cast<long>(kFrameBytes), SEEK_SET))
+            failed("the images cannot be read");
+        m_number = number;
+        m_position = 0;
+        m_wrong = false;
+    }
 
-    const uint8_t* beat() {
+    // Before the next image, give a frame of that many random beats.
+    void insert(uint64_t beats) {
+        m_wrong = true;
+        m_left = beats;
+    }
+
+    bool more() const { return m_wrong || m_number < m_count; }
+    uint64_t number() const { return m_number; }
+    bool wrong() const { return m_wrong; }
+    bool first() const { return !m_wrong && m_position == 0; }
+    bool last() const { return m_wrong ? m_left == 1 : m_position == kSourceBeats - 1; }
+
+    const uint8_t* beat(Random& random) {
+        if (m_wrong) {
+            for (uint8_t& byte : m_noise) byte = static_cast<uint8_t>(random.next());
+            return m_noise;
+        }
         if (first() && std::fread(m_beats.data(), 1, kFrameBytes, m_file) != kFrameBytes)
             failed("the images end too early");
         return m_beats.data() + m_position * kSourceBytes;
     }
 
     void advance() {
-        if (++m_position == kSourceBeats) {
+        if (m_wrong) {
+            m_wrong = --m_left;
+        } else if (++m_position == kSourceBeats) {
             m_position = 0;
             ++m_number;
         }
@@ -282,9 +332,13 @@ private:
     static constexpr size_t kFrameBytes = kSourceBeats * kSourceBytes;
 
     std::FILE* m_file;
+    long m_first;
     uint64_t m_count;
     uint64_t m_number = 0;
     size_t m_position = 0;
+    bool m_wrong = false;
+    uint64_t m_left = 0;
+    uint8_t m_noise[kSourceBytes];
     std::vector<uint8_t> m_beats;
 };
 
@@ -374,19 +428,23 @@ void close_waves() {}
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != (VM_TRACE ? 10 : 6)) failed("these are not the arguments");
+    if (argc != (VM_TRACE ? 12 : 8)) failed("these are not the arguments");
     const uint64_t count = std::strtoull(argv[3], nullptr, 10);
     const uint64_t seed = std::strtoull(argv[4], nullptr, 10);
     const uint64_t patience = std::strtoull(argv[5], nullptr, 10);
+    const uint64_t reset_cycles = std::strtoull(argv[6], nullptr, 10);
+    const uint64_t wrong_frames = std::strtoull(argv[7], nullptr, 10);
+    Random random(seed + 1);
     Images images(argv[1], std::strtol(argv[2], nullptr, 10), count);
     Pauses source_pauses(seed ? 2 * seed : 0), sink_pauses(seed ? 2 * seed + 1 : 0);
 
     VerilatedContext context;
     Vtop top(&context);
-    Waves waves(context, top, argv + 6);
+    Waves waves(context, top, argv + 8);
     std::vector<Layer> layers(std::begin(taps), std::end(taps));
     std::vector<uint32_t> beat((kSourceBytes + 3) / 4 + 2);
     Watched source("s_axis", kSourceBeats, beat.size()), sink("m_axis", kResultBeats, 3);
+    std::deque<bool> wrong_in;
     std::deque<Cycles> images_in;
     std::deque<Result> results;
     std::vector<uint8_t> record;
@@ -396,22 +454,44 @@ int main(int argc, char** argv) {
     top.s_axis_tvalid = 0;
     top.s_axis_tlast = 0;
     top.m_axis_tready = 0;
-    for (int i = 0; i < 8; ++i) {
-        top.eval();
-        if (i > 2 && top.m_axis_tvalid) broken("m_axis: tvalid is high during reset");
-        top.aclk = !top.aclk;
-    }
-    top.aresetn = 1;
+    const auto reset = [&](int cycles) {
+        top.aresetn = 0;
+        for (int i = 0; i < 2 * cycles; ++i, top.aclk = !top.aclk) {
+            top.eval();
+            if (i > 2 && top.m_axis_tvalid) broken("m_axis: tvalid is high during reset");
+        }
+        top.aresetn = 1;
+    };
+    reset(4);
 
     bool offering = false;
+    uint64_t resets = 0;
+    uint64_t wrong_ones = 0;
     int held = seed ? kHeldCycles : 0;
     uint64_t written = 0;
     uint64_t idle = 0;
     int quiet = 0;
     while (quiet < kQuietCycles) {
+        if (random.once_in(reset_cycles) && written < count) {
+            reset(2 + random.next() % 4);
+            ++resets;
+            source.restart();
+            for (Layer& layer : layers) layer.restart();
+            sink.restart();
+            images.rewind(written);
+            wrong_in.clear();
+            images_in.clear();
+            results.clear();
+            offering = false;
+        }
+        if (!offering && images.first() && images.more() && random.once_in(wrong_frames)) {
+            // Too short, or too long, as it is where the end of one is missing.
+            const uint64_t beats = 1 + random.next() % (3 * kSourceBeats);
+            if (beats != kSourceBeats) images.insert(beats);
+        }
         if (!offering && images.more() && !source_pauses.next()) {
             offering = true;
-            load(top.s_axis_tdata, images.beat());
+            load(top.s_axis_tdata, images.beat(random));
             top.s_axis_tlast = images.last();
         }
         top.s_axis_tvalid = offering;
@@ -422,8 +502,13 @@ int main(int argc, char** argv) {
 
         bool moved = false;
         words(top.s_axis_tdata, beat.data());
-        if (source.clock(offering, top.s_axis_tready, top.s_axis_tlast, beat.data())) {
-            if (source.complete()) images_in.push_back(source.cycles());
+        const bool wrong = images.wrong();
+        const bool went_in = wrong ? offering && top.s_axis_tready
+                                   : source.clock(offering, top.s_axis_tready, top.s_axis_tlast,
+                                                  beat.data());
+        if (went_in) {
+            if (!wrong && source.complete()) images_in.push_back(source.cycles());
+            if (top.s_axis_tlast) wrong_in.push_back(wrong);
             images.advance();
             offering = false;
             moved = true;
@@ -440,9 +525,16 @@ int main(int argc, char** argv) {
                                    top.m_axis_tlast != 0, sink.cycles()});
         }
 
-        bool complete = !results.empty() && !images_in.empty();
+        bool complete = !results.empty() && !wrong_in.empty();
         for (const Layer& layer : layers) complete &= !layer.frames.empty();
-        if (complete) {
+        if (complete && wrong_in.front()) {
+            if (!results.front().user) broken("m_axis: a frame of a wrong length has tuser 0");
+            wrong_in.pop_front();
+            results.pop_front();
+            for (Layer& layer : layers) layer.frames.pop_front();
+            ++wrong_ones;
+        } else if (complete) {
+            wrong_in.pop_front();
             record.clear();
             for (const Layer& layer : layers) {
                 const std::vector<uint8_t>& values = layer.frames.front().values;
@@ -486,6 +578,11 @@ int main(int argc, char** argv) {
         ++cycle;
     }
     close_waves();
+    if (reset_cycles || wrong_frames)
+        std::fprintf(stderr, "%llu cycles, %llu resets, %llu frames of a wrong length\n",
+                     static_cast<unsigned long long>(cycle),
+                     static_cast<unsigned long long>(resets),
+                     static_cast<unsigned long long>(wrong_ones));
     top.final();
     if (std::fflush(stdout)) failed("nobody reads the results");
     return 0;

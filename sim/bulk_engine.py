@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import astuple, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,31 @@ _IMAGES = "images"
 _SMALLEST_PART = 10  # in so many images a network comes into its pace
 
 
+@dataclass(frozen=True)
+class Disturbances:
+    """What a network is put through beside pauses; none of it may show in what comes out.
+
+    Parameters
+    ----------
+    reset_cycles
+        It is reset in one of so many cycles, at random; 0: never. The images that did not come out
+        go in once more.
+    wrong_frames
+        Before about one of so many images comes a frame of random pixels and of a wrong length,
+        whose result must have `tuser` set; 0: none.
+    """
+
+    reset_cycles: int = 0
+    wrong_frames: int = 0
+
+
 def simulate_bulk(
     network: TappedNetwork,
     images: NDArray[np.integer[Any]],
     stalls: int | None,
     processes: int | None = None,
-) -> Generator[Batch]:
+    disturbances: Disturbances | None = None,
+) -> Generator[Batch, None, tuple[str, ...]]:
     """Stream images through a network, and give what came out as it comes.
 
     Parameters
@@ -46,11 +66,18 @@ def simulate_bulk(
         The seed of random pauses at source and sink; None for none.
     processes
         Parts at most; None for as many as there are processors.
+    disturbances
+        Of each part; None for none. The cycles of images then say little.
 
     Yields
     ------
     Batch
         At most 64 images of a part, in the part's order; parts mix.
+
+    Returns
+    -------
+    tuple
+        Of each part, what disturbances there were, in words.
 
     Raises
     ------
@@ -66,7 +93,7 @@ def simulate_bulk(
         folder = Path(name)
         _write_images(network, images, folder)
         parts = [
-            _Part(network, program, folder, number, first, count, stalls, stack)
+            _Part(network, program, folder, number, first, count, stalls, disturbances, stack)
             for number, (first, count) in enumerate(
                 split(len(images), processes or os.cpu_count() or 1)
             )
@@ -82,6 +109,7 @@ def simulate_bulk(
                     if not open_:
                         selector.unregister(key.fileobj)
                         part.finish()
+        return tuple(part.said for part in parts)
 
 
 def _program(network: TappedNetwork, trace: bool = False) -> Path:
@@ -137,7 +165,7 @@ def trace_image(
     with tempfile.TemporaryDirectory(prefix="systolith-") as name:
         folder = Path(name)
         _write_images(network, images[first : first + count], folder)
-        numbers = (0, count, _seed(stalls, first), network.patience)
+        numbers = (0, count, _seed(stalls, first), network.patience, *astuple(Disturbances()))
         where = map(str, (image - first, *mark))
         command = [str(program), str(folder / _IMAGES), *map(str, numbers), str(path), *where]
         log, output = folder / "errors", folder / "output"
@@ -171,15 +199,18 @@ class _Part:
         first: int,
         count: int,
         stalls: int | None,
+        disturbances: Disturbances | None,
         stack: ExitStack,
     ) -> None:
+        self.said = ""
         self._number = number
         self._type = network.record_type
         self._next = first
         self._end = first + count
         self._bytes = bytearray()
         self._log = folder / f"errors-{first}"
-        numbers = map(str, (first, count, _seed(stalls, first), network.patience))
+        disturbed = astuple(disturbances or Disturbances())
+        numbers = map(str, (first, count, _seed(stalls, first), network.patience, *disturbed))
         errors = stack.enter_context(self._log.open("wb"))
         self._process = stack.enter_context(
             started(
@@ -213,8 +244,9 @@ class _Part:
     def finish(self) -> None:
         """Judge the process's end."""
         status = self._process.wait()
+        self.said = self._log.read_text("utf-8", "replace").strip()
         if status == _BROKEN:
-            raise RuleBroken(self._log.read_text("utf-8", "replace").strip())
+            raise RuleBroken(self.said)
         if status or self._next != self._end:
             raise SimulationError(
                 f"the simulation of images {self._next} to {self._end - 1} "

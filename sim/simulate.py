@@ -212,7 +212,7 @@ def _batches(
     images: NDArray[np.integer[Any]],
     stalls: int | None,
     simulator: Simulator,
-) -> Generator[Batch]:
+) -> Generator[Batch, None, object]:
     if simulator == "verilator":
         return simulate_bulk(network, images, stalls)
     return simulate_cocotb(network, images, stalls, simulator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -140,6 +140,7 @@ def measure_network(
     RuleBroken
         If a stream breaks a rule, or nothing moves any more.
     """
+    batches: Generator[Batch, None, object]
     if simulator == "verilator":
         batches = simulate_bulk(network, images, None, processes=1)
     else:
