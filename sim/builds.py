@@ -10,6 +10,7 @@ from pathlib import Path
 from sim import simulators
 from sim.build_cache import cached, content_key
 from sim.processes import run_all
+from sim.start_values import without_start_values
 
 _LOG = "build.log"
 _SMALL_BYTES = 300_000
@@ -51,7 +52,7 @@ class Design:
 
 
 def build_icarus(design: Design) -> Path:
-    """The file that `vvp` runs.
+    """The file that `vvp` runs: of the design without the values that registers start with.
 
     Raises
     ------
@@ -61,13 +62,14 @@ def build_icarus(design: Design) -> Path:
         If it refuses the Verilog.
     """
     icarus = simulators.find_icarus()
+    verilog = without_start_values(design.verilog)
 
     def build(folder: Path) -> None:
-        source = _write(folder / "design.v", design.verilog)
+        source = _write(folder / "design.v", verilog)
         command = [icarus.compiler, "-g2012", "-o", "design.vvp", "-s", design.top, source]
         run_all([command], log=folder / _LOG, cwd=folder)
 
-    key = content_key("icarus", icarus.version, design.top, design.verilog)
+    key = content_key("icarus", icarus.version, design.top, verilog)
     return cached(key, "design.vvp", build)
 
 

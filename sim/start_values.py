@@ -1,0 +1,36 @@
+"""Verilog without the values that registers and memories have before a reset."""
+
+from __future__ import annotations
+
+import re
+
+_MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
+_REGISTER = re.compile(r"^(\s*reg (?:\[\d+:\d+\] )?\S+ ?) = \d+'h[0-9a-f]+;$", re.MULTILINE)
+_MEMORY = re.compile(
+    r"^(\s*reg (?:\[\d+:\d+\] )?(\S+) {1,2}\[\d+:\d+\];\n)\s*initial begin\n.*?^\s*end\n",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def without_start_values(verilog: str) -> str:
+    """The same modules, whose registers and writable memories start undefined.
+
+    What a reset does not define and what then matters is undefined in simulation, too. Memories
+    that are never written keep their content.
+
+    Parameters
+    ----------
+    verilog
+        As Yosys writes it.
+    """
+    return _MODULE.sub(lambda module: _stripped(module[0]), verilog)
+
+
+def _stripped(module: str) -> str:
+    def memory(found: re.Match[str]) -> str:
+        written = re.search(
+            rf"^\s*(?:if \(.*\) )?{re.escape(found[2])}\s?\[.*\] <= ", module, re.MULTILINE
+        )
+        return found[1] if written else found[0]
+
+    return _MEMORY.sub(memory, _REGISTER.sub(r"\1;", module))
