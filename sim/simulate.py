@@ -107,7 +107,7 @@ def simulate(
     if inject_fault is None and not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if waves and simulator != "verilator":
-        raise ValueError(f"waves: are written by verilator, not by {simulator}")
+        raise ValueError(f"--waves: verilator writes them, {simulator} does not")
     simulators.require(simulator)
     fault = None
     if inject_fault is not None:

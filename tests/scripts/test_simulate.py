@@ -60,6 +60,20 @@ def test_one_layer_alone(arguments: list[str], capsys: pytest.CaptureFixture[str
     assert main([*arguments, "--images", "9", "--layer", "dense", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [layer["name"] for layer in report["layers"]] == ["dense"]
+    assert (report["layer"], report["accuracy"]) == ("dense", None)
+
+
+def test_waves_are_written(
+    arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--images", "9", "--waves"]) == 0
+    assert "image 0, from its first pixel to its result" in capsys.readouterr().out
+    assert {"waves.vcd", "waves.gtkw"} <= {file.name for file in hardware.iterdir()}
+    icarus = ["--images", "9", "--simulator", "icarus"]
+    assert main([*arguments, *icarus, "--waves"]) == 2
+    assert capsys.readouterr().err == (
+        "systolith: --waves: verilator writes them, icarus does not\n"
+    )
 
 
 def test_a_fault_ends_with_1_and_names_the_first_wrong_value(

@@ -160,5 +160,5 @@ def test_a_waveform_that_cannot_be_written_leaves_nothing(
 
 
 def test_icarus_writes_none(folder: Path) -> None:
-    with pytest.raises(ValueError, match="waves: are written by verilator, not by icarus"):
+    with pytest.raises(ValueError, match="--waves: verilator writes them, icarus does not"):
         run(folder, simulator="icarus")
