@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-train bench bench-plans bench-growth lint format clean machine
+.PHONY: help run test test-long test-train formal bench bench-plans bench-growth lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,9 @@ test-long: $(FINISHED)-test ## 100 random networks through the whole path
 
 test-train: $(FINISHED)-train ## the tests of training (installs PyTorch)
 	$(BIN)/python -m pytest -m training
+
+formal: $(FINISHED)-formal ## proofs about the hardware, and wrong hardware refuted (installs SymbiYosys)
+	$(BIN)/python -m pytest -n $(JOBS) -m formal
 
 bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
 	$(BIN)/python -m scripts.bench
@@ -79,8 +82,9 @@ clean: ## removes .venv, caches and what `make run` wrote
 $(FINISHED): EXTRAS :=
 $(FINISHED)-test: EXTRAS := [test]
 $(FINISHED)-train: EXTRAS := [test,train]
+$(FINISHED)-formal: EXTRAS := [test,formal]
 
-$(FINISHED) $(FINISHED)-test $(FINISHED)-train: pyproject.toml constraints.txt | machine
+$(FINISHED) $(FINISHED)-test $(FINISHED)-train $(FINISHED)-formal: pyproject.toml constraints.txt | machine
 	@echo "setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable ".$(EXTRAS)"
