@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What requantizing is, said without the formula by which the hardware does it."""
+"""Claims about the requantizer."""
 
 from __future__ import annotations
 
@@ -7,56 +7,19 @@ from typing import Any
 
 from amaranth.asserts import AnySeq
 from amaranth.hdl import (
-    Array,
     Assume,
     Cat,
-    Const,
     Elaboratable,
     Module,
     Mux,
     Signal,
-    Value,
     signed,
 )
 
-from golden.fixed_network import FixedLayer, Requantization
-from hw.formats import value_shape
+from golden.fixed_network import FixedLayer
 from hw.requantize import RequantizePipeline
+from tests.formal.definitions import is_value
 from tests.formal.prover import claim
-
-
-def is_value(total: Value, value: Value, layer: FixedLayer, channel: int) -> Value:
-    """Whether `value` is what `layer` makes of `total`, an accumulator with its bias."""
-    if layer.layer.activation.kind == "relu":
-        total = Mux(total < 0, 0, total)
-    how = layer.requantization
-    if how is None:
-        return value == total
-    if how.table is not None:
-        value = _index(value, how)
-    return _is_nearest(total, value, how, int(how.shifts[channel]))
-
-
-def _is_nearest(total: Value, value: Value, how: Requantization, shift: int) -> Value:
-    """Whether `value` is the whole number nearest to `total / 2**shift`, ties upward, saturated.
-
-    Nearest: `-1/2 <= total / 2**shift - value < 1/2`. At an end of the target's range, what lies
-    beyond it is as good.
-    """
-    step = 1 << max(shift, 0)
-    twice_error = 2 * ((total << max(-shift, 0)) - value * step)
-    above = (twice_error >= -step) | (value == how.target.min_raw)
-    below = (twice_error < step) | (value == how.target.max_raw)
-    return above & below
-
-
-def _index(entry: Value, how: Requantization) -> Value:
-    """The index of an entry of a table in which no two are equal, and none is missing."""
-    assert how.table is not None
-    raw = {int(value) & (1 << len(entry)) - 1: at for at, value in enumerate(how.table)}
-    target = value_shape(how.target)
-    places = [Const(raw[bits] + how.target.min_raw, target) for bits in range(1 << len(entry))]
-    return Array(places)[entry.as_unsigned()]
 
 
 class RequantizerClaims(Elaboratable):
