@@ -2,9 +2,10 @@
 // writes what each layer put out.
 //
 // taps.h, made for the network, has the table `taps`, the beats of a frame that goes in and the
-// bytes of each (kSourceBeats, kSourceBytes), and the beats of a result (kResultBeats).
+// bytes of each (kSourceBeats, kSourceBytes), the beats of a result (kResultBeats), and `hold`, which
+// gives kConstants ports their values.
 //
-//   simulation IMAGES FIRST COUNT SEED PATIENCE RESETS WRONG [WAVES IMAGE LAYER BEAT]
+//   simulation IMAGES FIRST COUNT SEED PATIENCE RESETS WRONG CONSTANT... [WAVES IMAGE LAYER BEAT]
 //
 // IMAGES holds frames of kSourceBeats beats of kSourceBytes bytes; COUNT of them, from FIRST on, go
 // in. A SEED other than 0 makes source and sink pause, and keeps the sink from being ready until its
@@ -428,7 +429,7 @@ void close_waves() {}
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != (VM_TRACE ? 12 : 8)) failed("these are not the arguments");
+    if (argc != 8 + kConstants + (VM_TRACE ? 4 : 0)) failed("these are not the arguments");
     const uint64_t count = std::strtoull(argv[3], nullptr, 10);
     const uint64_t seed = std::strtoull(argv[4], nullptr, 10);
     const uint64_t patience = std::strtoull(argv[5], nullptr, 10);
@@ -440,7 +441,7 @@ int main(int argc, char** argv) {
 
     VerilatedContext context;
     Vtop top(&context);
-    Waves waves(context, top, argv + 8);
+    Waves waves(context, top, argv + 8 + kConstants);
     std::vector<Layer> layers(std::begin(taps), std::end(taps));
     std::vector<uint32_t> beat((kSourceBytes + 3) / 4 + 2);
     Watched source("s_axis", kSourceBeats, beat.size()), sink("m_axis", kResultBeats, 3);
@@ -449,6 +450,7 @@ int main(int argc, char** argv) {
     std::deque<Result> results;
     std::vector<uint8_t> record;
 
+    hold(top, argv + 8);
     top.aclk = 0;
     top.aresetn = 0;
     top.s_axis_tvalid = 0;

@@ -165,7 +165,9 @@ def trace_image(
     with tempfile.TemporaryDirectory(prefix="systolith-") as name:
         folder = Path(name)
         _write_images(network, images[first : first + count], folder)
-        numbers = (0, count, _seed(stalls, first), network.patience, *astuple(Disturbances()))
+        held = network.constants.values()
+        seed = _seed(stalls, first)
+        numbers = (0, count, seed, network.patience, *astuple(Disturbances()), *held)
         where = map(str, (image - first, *mark))
         command = [str(program), str(folder / _IMAGES), *map(str, numbers), str(path), *where]
         log, output = folder / "errors", folder / "output"
@@ -209,8 +211,10 @@ class _Part:
         self._end = first + count
         self._bytes = bytearray()
         self._log = folder / f"errors-{first}"
+        held = network.constants.values()
         disturbed = astuple(disturbances or Disturbances())
-        numbers = map(str, (first, count, _seed(stalls, first), network.patience, *disturbed))
+        seed = _seed(stalls, first)
+        numbers = map(str, (first, count, seed, network.patience, *disturbed, *held))
         errors = stack.enter_context(self._log.open("wb"))
         self._process = stack.enter_context(
             started(
@@ -264,7 +268,12 @@ def taps_header(network: TappedNetwork) -> str:
     lines = [f"constexpr size_t {name} = {size};" for name, size in sizes.items()]
     lines.append("const Tap taps[] = {")
     lines += [f"    {_tap_initializer(tap)}," for tap in network.taps]
-    return "\n".join([*lines, "};", ""])
+    lines += ["};", "void hold(Vtop& m, char** values) {"]
+    lines += [
+        f"    m.{verilated_name(port)} = std::strtoul(values[{position}], nullptr, 10);"
+        for position, port in enumerate(network.constants)
+    ]
+    return "\n".join([*lines, "}", f"constexpr int kConstants = {len(network.constants)};", ""])
 
 
 def _tap_initializer(tap: Tap) -> str:

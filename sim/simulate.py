@@ -158,7 +158,7 @@ def simulate(
         latency_cycles=timeline.whole.latency_cycles if timeline else None,
         layers=check.layer_results(),
         layer_timings=timeline.layers if timeline else {},
-        as_predicted=_as_predicted(built.manifest, timeline, layer),
+        as_predicted=as_predicted(built.manifest, timeline, layer),
         waves_image=shown if waves else None,
         violations=violations,
     )
@@ -179,7 +179,9 @@ def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArr
     return np.concatenate(values)
 
 
-def _as_predicted(manifest: Manifest, timeline: Timeline | None, layer: str | None) -> bool | None:
+def as_predicted(
+    manifest: Manifest, timeline: Timeline | None, layer: str | None = None
+) -> bool | None:
     """Whether the cycles are those of the manifest, every layer's latency among them.
 
     Of a layer alone that is its interval. None if too few images passed to tell.

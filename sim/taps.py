@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,8 @@ AXIS_PORTS = (
 """The ports of the accelerator itself."""
 
 _PIXEL_BITS = 8
-_STREAM_PORTS = ("data", "valid", "ready", "last")
+STREAM_PORTS = ("data", "valid", "ready", "last")
+"""What a tap shows of a stream."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class TappedNetwork:
         Beats of a result.
     patience
         Clock cycles without a transfer after which the network counts as stuck.
+    constants
+        Ports that are not of streams, and their values; for Verilator without cocotb alone.
     """
 
     design: Design
@@ -97,6 +100,7 @@ class TappedNetwork:
     taps: tuple[Tap, ...]
     result_beats: int
     patience: int
+    constants: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def source_beats(self) -> int:
@@ -132,8 +136,13 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
     """
     from hw.taps import tapped_verilog  # imports Amaranth, as `sim.simulate` says
 
+    tapped = tapped_verilog(verilog, manifest, fixed.network.input.name)
+    return network_in(Design(tapped.top, tapped.text, ()), fixed, manifest)
+
+
+def network_in(design: Design, fixed: FixedNetwork, manifest: Manifest) -> TappedNetwork:
+    """A network whose streams a design shows; the design's other ports go before theirs."""
     source = fixed.network.input
-    tapped = tapped_verilog(verilog, manifest, source.name)
     pixels = Tap(source.name, BeatFormat(1, _PIXEL_BITS, False), source.image_shape)
     layers = (
         Tap(
@@ -144,9 +153,9 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
         for layer, entry in zip(fixed.layers, manifest.layers, strict=True)
     )
     taps = (pixels, *layers)
-    ports = [tap.port(name) for tap in taps for name in _STREAM_PORTS]
+    ports = [tap.port(name) for tap in taps for name in STREAM_PORTS]
     return TappedNetwork(
-        design=Design(tapped.top, tapped.text, (*AXIS_PORTS, *ports)),
+        design=replace(design, ports=(*design.ports, *AXIS_PORTS, *ports)),
         source=pixels.beat,
         source_shape=pixels.shape,
         taps=taps,
@@ -178,7 +187,7 @@ def tapped_layer(fixed: FixedNetwork, manifest: Manifest, verilog: str, name: st
     network = tapped_network(fixed, manifest, verilog)
     before, tap = next(pair for pair in pairwise(network.taps) if pair[1].layer == name)
     tapped = tapped_layer_verilog(verilog, manifest, name, before.beat.lanes * before.beat.bits)
-    ports = [tap.port(name) for name in _STREAM_PORTS]
+    ports = [tap.port(name) for name in STREAM_PORTS]
     return TappedNetwork(
         design=Design(tapped.top, tapped.text, (*AXIS_PORTS, *ports)),
         source=before.beat,

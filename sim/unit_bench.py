@@ -5,8 +5,8 @@ And its cycles: when beats come in, when they go out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,26 @@ class UnitCycles:
 
 
 @dataclass(frozen=True)
+class BenchedUnit:
+    """A unit as the bench sees it.
+
+    Parameters
+    ----------
+    design
+        A module with the streams `i` and `o` behind flat ports, and `clk` and `rst`.
+    input, output
+        How values lie in beats.
+    constants
+        Ports that are not of streams, and their values.
+    """
+
+    design: Design
+    input: BeatFormat
+    output: BeatFormat
+    constants: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class UnitBenchReport:
     """What a unit did in the bench.
 
@@ -112,7 +132,7 @@ class UnitBenchReport:
 
 
 def run_unit_bench(
-    unit: wiring.Component,
+    unit: wiring.Component | BenchedUnit,
     frames: Integers,
     expected: Integers,
     *,
@@ -134,7 +154,7 @@ def run_unit_bench(
     Parameters
     ----------
     unit
-        A component with the streams `i` and `o`, in the domain `sync`.
+        A component with the streams `i` and `o`, in the domain `sync`; or its module.
     frames
         What goes in, shape `(frames, height, width, channels)`: at least two frames of more than
         one beat let every check be made.
@@ -147,7 +167,7 @@ def run_unit_bench(
     name
         For messages.
     input_format, output_format
-        How values lie in beats, where the payload is not a `hw.stream.Beat`.
+        How values lie in beats, where a component's payload is not a `hw.stream.Beat`.
     patience
         Clock cycles without a transfer after which the unit counts as stuck.
 
@@ -181,7 +201,7 @@ def run_unit_bench(
 
 
 def measure_unit(
-    unit: wiring.Component,
+    unit: wiring.Component | BenchedUnit,
     frames: Integers,
     expected: Integers,
     paces: Sequence[Pace],
@@ -230,7 +250,7 @@ def measure_unit(
 
 
 def _simulate(
-    unit: wiring.Component,
+    unit: wiring.Component | BenchedUnit,
     frames: Integers,
     expected: Integers,
     paces: Sequence[Pace],
@@ -242,10 +262,9 @@ def _simulate(
     patience: int,
 ) -> Any:
     """What the bench leaves: of each pace, or of every pattern of stalls where there are none."""
-    formats = {
-        "input": input_format or beat_format(unit, "i"),
-        "output": output_format or beat_format(unit, "o"),
-    }
+    if not isinstance(unit, BenchedUnit):
+        unit = benched(unit, input_format, output_format)
+    formats = {"input": unit.input, "output": unit.output}
     for side, array in (("input", frames), ("output", expected)):
         lanes = formats[side].lanes
         if array.ndim != 4 or not array.size or array[0].size % lanes:
@@ -265,16 +284,28 @@ def _simulate(
                 )
 
     task: dict[str, Any] = {"name": name, "seed": seed, "patience": patience}
+    task["constants"] = dict(unit.constants)
     task["paces"] = [
         {"offers": [int(c) for c in pace.offers], "takes": [int(c) for c in pace.takes]}
         for pace in paces
     ]
     task |= {side: asdict(beat) for side, beat in formats.items()}
+    arrays = {"frames": frames, "expected": expected}
+    with running_bench(
+        unit.design, _BENCH, task, arrays, simulator=simulator, optimize=False
+    ) as bench:
+        return bench.result()
+
+
+def benched(
+    unit: wiring.Component, input_format: BeatFormat | None, output_format: BeatFormat | None
+) -> BenchedUnit:
+    """A component as the bench sees it; formats as for `run_unit_bench`."""
+    source = input_format or beat_format(unit, "i")
+    sink = output_format or beat_format(unit, "o")
     ports = ("clk", "rst", *(port.name for port in flat_ports(unit)))
     design = Design("unit_bench", flat_verilog(FlatModule(unit), "unit_bench"), ports)
-    arrays = {"frames": frames, "expected": expected}
-    with running_bench(design, _BENCH, task, arrays, simulator=simulator, optimize=False) as bench:
-        return bench.result()
+    return BenchedUnit(design, source, sink)
 
 
 def beat_format(unit: wiring.Component, port: str) -> BeatFormat:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sim import stalls
 from sim.cocotb_run import read_task, write_result
-from sim.handles import bit, stream_ports
+from sim.handles import bit, port, stream_ports
 from sim.packing import BeatFormat
 from sim.scoreboard import Scoreboard
 from sim.streams import BeatCycles, Frame, ReadyDriver, StreamDriver, StreamMonitor, read
@@ -59,6 +59,8 @@ class Bench:
     cycle: int = 0
 
     def __post_init__(self) -> None:
+        for name, value in self.task["constants"].items():
+            port(self.dut, name).value = value
         source, sink = stream_ports(self.dut, "i_"), stream_ports(self.dut, "o_")
         input_format = BeatFormat(**self.task["input"])
         output_format = BeatFormat(**self.task["output"])
@@ -233,8 +235,8 @@ async def combinational_paths(bench: Bench, seed: int) -> None:
             before = {output: read(port) for output, port in watched.items()}
             signal.value = int(original.translate(_INVERTED), 2)
             await step
-            for output, port in watched.items():
-                if read(port) != before[output]:
+            for output, handle in watched.items():
+                if read(handle) != before[output]:
                     bench.failures.append(
                         f"{bench.task['name']}: a combinational path leads from {name} to {output}"
                     )

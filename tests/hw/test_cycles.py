@@ -16,9 +16,10 @@ from golden import graph
 from golden.fixed_network import FixedLayer
 from hw.folding import Folding
 from hw.units import UNITS, build_unit
+from sim.paces import modelled, random_paces
 from sim.unit_bench import measure_unit
-from tests.hw.paces import modelled, random_paces
-from tests.hw.test_unit_benches import random_frames, random_unit, values
+from sim.unit_reference import layer_values, random_frames
+from tests.hw.test_unit_benches import random_unit
 from tests.sim.tools import need
 
 
@@ -49,7 +50,7 @@ def hold_against_model(layer: FixedLayer, folding: Folding, lanes: int, seed: in
     unit = build_unit(layer, folding, lanes)
     frames = random_frames(layer, seed)
     frames = np.concatenate([frames, frames])[: 3 + seed % 4]
-    expected = values(layer, frames)
+    expected = layer_values(layer, frames)
     paces = random_paces(seed, frames.size // lanes, expected.size // folding.lanes)
     name = f"{layer.layer.type_name} {layer.input_shape} behind {lanes} lanes with {folding}"
     measured = measure_unit(unit, frames, expected, paces, simulator="icarus", name=name)

@@ -11,8 +11,8 @@ from golden.graph import Shape
 from hw.cycles import NEVER, StreamCycles, offering, run_until_taken
 from hw.row_buffer import RowBuffer
 from hw.window_geometry import WindowGeometry
+from sim.paces import random_paces, taking
 from tests.hw.adapters import ChunksAsBeats
-from tests.hw.paces import random_paces, taking
 from tests.hw.streams import Pauses, Run, beats, never, randomly, run, unpack
 
 VALUE = unsigned(6)

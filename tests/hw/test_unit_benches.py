@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden import fixed_point, graph
-from golden.fixed_kernels import kernel_of
-from golden.fixed_network import FixedLayer, Integers
+from golden import graph
+from golden.fixed_network import FixedLayer
 from hw.folding import Folding
 from hw.units import UNITS, build_unit
 from sim.simulators import Simulator
 from sim.unit_bench import run_unit_bench
+from sim.unit_reference import layer_values, random_frames
 from tests.networks import random_case
 from tests.sim.tools import need
 
@@ -47,7 +47,7 @@ def test_unit(kind: type[graph.Layer], simulator: Simulator, seed: int) -> None:
     report = run_unit_bench(
         build_unit(layer, folding, lanes),
         frames,
-        values(layer, frames),
+        layer_values(layer, frames),
         simulator=simulator,
         seed=seed,
         name=f"{layer.layer.type_name} {layer.input_shape} with {folding}",
@@ -73,31 +73,3 @@ def random_unit(kind: type[graph.Layer], seed: int) -> tuple[FixedLayer, Folding
             if isinstance(of_graph, kind) and several_beats and cycles <= MOST_CYCLES:
                 return layer, folding, lanes
             lanes = folding.lanes
-
-
-def random_frames(layer: FixedLayer, seed: int) -> Integers:
-    """Frames of any values, of the smallest, of the largest, and of these two."""
-    rng = np.random.default_rng(seed)
-    fmt, shape = layer.input_format, tuple(layer.input_shape)
-    ends = np.array([fmt.min_raw, fmt.max_raw])
-    return np.stack(
-        [
-            rng.integers(fmt.min_raw, fmt.max_raw, shape, endpoint=True),
-            np.full(shape, fmt.min_raw),
-            np.full(shape, fmt.max_raw),
-            rng.choice(ends, shape),
-        ]
-    )
-
-
-def values(layer: FixedLayer, frames: Integers) -> Integers:
-    """The layer's values by the fixed-point model, whatever the layers before it could give."""
-    maps = kernel_of(layer, "int64")(frames.transpose(3, 1, 2, 0))
-    accumulators = maps.transpose(3, 1, 2, 0).astype(np.int64)
-    if layer.bias is not None:
-        accumulators += layer.bias
-    if layer.layer.activation.kind == "relu":
-        accumulators = np.maximum(accumulators, 0)
-    if layer.requantization is None:
-        return accumulators
-    return fixed_point.requantize(accumulators, layer.requantization)[0]

@@ -1,0 +1,37 @@
+"""What a unit alone should give, whatever the layers before it could: frames in, values out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from golden import fixed_point
+from golden.fixed_kernels import kernel_of
+from golden.fixed_network import FixedLayer, Integers
+
+
+def random_frames(layer: FixedLayer, seed: int) -> Integers:
+    """Frames of any values, of the smallest, of the largest, and of these two."""
+    rng = np.random.default_rng(seed)
+    fmt, shape = layer.input_format, tuple(layer.input_shape)
+    ends = np.array([fmt.min_raw, fmt.max_raw])
+    return np.stack(
+        [
+            rng.integers(fmt.min_raw, fmt.max_raw, shape, endpoint=True),
+            np.full(shape, fmt.min_raw),
+            np.full(shape, fmt.max_raw),
+            rng.choice(ends, shape),
+        ]
+    )
+
+
+def layer_values(layer: FixedLayer, frames: Integers) -> Integers:
+    """The layer's values by the fixed-point model, `(frames, height, width, channels)`."""
+    maps = kernel_of(layer, "int64")(frames.transpose(3, 1, 2, 0))
+    accumulators = maps.transpose(3, 1, 2, 0).astype(np.int64)
+    if layer.bias is not None:
+        accumulators += layer.bias
+    if layer.layer.activation.kind == "relu":
+        accumulators = np.maximum(accumulators, 0)
+    if layer.requantization is None:
+        return accumulators
+    return fixed_point.requantize(accumulators, layer.requantization)[0]
