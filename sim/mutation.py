@@ -92,8 +92,11 @@ def parse_mutations(text: str) -> Iterator[Mutation]:
 
 def mutate_command(mutation: Mutation, number: int, width: int) -> str:
     """The Yosys command that puts in a mutation of `YOSYS_KINDS`, chosen by its number."""
-    words = ["mutate", "-mode", mutation.kind, "-module", mutation.unit, "-cell", mutation.cell]
-    words += ["-port", mutation.port, "-portbit", str(mutation.bit)]
+    cell, port = mutation.cell, mutation.port
+    if port == "Q":
+        cell, port = _behind(cell), "Y"
+    words = ["mutate", "-mode", mutation.kind, "-module", mutation.unit, "-cell", cell]
+    words += ["-port", port, "-portbit", str(mutation.bit)]
     if mutation.control_bit is not None:
         words += ["-ctrlbit", str(mutation.control_bit)]
     return " ".join([*words, "-ctrl", SELECT, str(width), str(number)])
@@ -150,6 +153,9 @@ def with_own_mutations(
 ) -> Netlist:
     """A module with the port `SELECT`, and with its mutations of `OWN_KINDS`.
 
+    Between a register that a mutation is to follow, and what it drives, there is a cell then: the
+    register itself keeps the value that it starts with.
+
     Parameters
     ----------
     unit
@@ -168,6 +174,8 @@ def with_own_mutations(
     """
     made = copy.deepcopy(netlist)
     editor = _Editor(made, width)
+    for cell in dict.fromkeys(m.cell for m in mutations if m.unit == unit and m.port == "Q"):
+        editor.separate(cell)
     for number, mutation in enumerate(mutations, 1):
         if mutation.unit == unit and mutation.kind in OWN_KINDS:
             if mutation not in own_mutations(unit, netlist):
@@ -216,15 +224,42 @@ class _Editor:
 
     def mutate(self, mutation: Mutation, number: int) -> None:
         """Let a mutation's number choose between a cell and a copy of it that has the fault."""
-        cell = self._netlist["cells"][mutation.cell]
-        output = "Q" if "Q" in cell["connections"] else "Y"
-        place = cell["connections"][output]
-        good = cell["connections"][output] = self._fresh(len(place))
+        name = _behind(mutation.cell) if mutation.port == "Q" else mutation.cell
+        cell = self._netlist["cells"][name]
+        place = cell["connections"]["Y"]
+        good = cell["connections"]["Y"] = self._fresh(len(place))
         bad = _FAULTS[mutation.kind](self, mutation, cell, good)
         chosen = self._fresh(1)
         constant: list[Bit] = [str(number >> bit & 1) for bit in range(len(self.select))]
         self.add(f"is{number}", "$eq", {"A": self.select, "B": constant, "Y": chosen})
         self.add(f"mux{number}", "$mux", {"A": good, "B": bad, "S": chosen, "Y": place})
+
+    def separate(self, name: str) -> None:
+        """Put a cell behind a register."""
+        ports = self._netlist["cells"][name]["connections"]
+        driven, bits = ports["Q"], self._fresh(len(ports["Q"]))
+        initial: dict[Bit, str] = {}
+        for net in self._netlist["netnames"].values():
+            init = net["attributes"].get("init")
+            if init is not None:
+                values = dict(
+                    zip(net["bits"], reversed(init.rjust(len(net["bits"]), "x")), strict=True)
+                )
+                initial |= {bit: values[bit] for bit in driven if values.get(bit, "x") != "x"}
+                values |= dict.fromkeys(driven, "x")
+                init = "".join(values[bit] for bit in reversed(net["bits"]))
+                net["attributes"]["init"] = init
+        ports["Q"] = bits
+        register = f"register{bits[0]} {_names(self._netlist).get(driven[0], '')}".replace(" ", "_")
+        init = "".join(initial.get(bit, "x") for bit in reversed(driven))
+        self._netlist["netnames"][register] = {
+            "hide_name": 0,
+            "bits": bits,
+            "attributes": {"init": init},
+        }
+        parameters = {"A_SIGNED": _number(0)}
+        parameters |= {f"{port}_WIDTH": _number(len(bits)) for port in ("A", "Y")}
+        self._netlist["cells"][_behind(name)] = _cell("$pos", parameters, {"A": bits, "Y": driven})
 
     def add(self, name: str, kind: str, connections: dict[str, list[Bit]]) -> None:
         """A cell of unsigned inputs."""
@@ -277,7 +312,9 @@ class _Editor:
     def _copy(self, cell: Netlist, changed: dict[str, list[Bit]]) -> list[Bit]:
         """The output of a copy of a cell, with some other inputs."""
         output = self._fresh(len(cell["connections"]["Y"]))
-        self.add_like(str(output[0]), cell, {**cell["connections"], **changed, "Y": output})
+        connections = {**cell["connections"], **changed, "Y": output}
+        made = _cell(cell["type"], dict(cell["parameters"]), connections)
+        self._netlist["cells"][f"$mutant${output[0]}"] = made
         return output
 
     def _fresh(self, width: int) -> list[Bit]:
@@ -302,6 +339,22 @@ def _names(netlist: Netlist) -> dict[Bit, str]:
         for name, net in netlist["netnames"].items()
         if not net["hide_name"]
         for bit in net["bits"]
+    }
+
+
+def _behind(register: str) -> str:
+    """The name of the cell behind a register."""
+    return f"$behind{register.replace(' ', '_')}"
+
+
+def _cell(kind: str, parameters: dict[str, str], connections: dict[str, list[Bit]]) -> Netlist:
+    return {
+        "hide_name": 1,
+        "type": kind,
+        "parameters": parameters,
+        "attributes": {},
+        "port_directions": {port: "output" if port == "Y" else "input" for port in connections},
+        "connections": connections,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,10 +13,17 @@ from golden.fixed_model import winners
 from golden.fixed_network import FixedNetwork, Integers
 from golden.graph import Input
 from hw.classify import CLASSIFICATION, MAX_SCORE_BITS
+from hw.frame import FRAMES_IN_FLIGHT
 from hw.stream import beat_stream
 
+PROMPT = 10
+"""Images whose flags are given at once."""
+
+GROUP = PROMPT + FRAMES_IN_FLIGHT + 6
+"""Images after which all starts anew."""
+
 _LAST = 8
-_FLAG = 9
+_IS_FLAG = 9
 _SCORE = 8
 _FEW_SCORES = 5
 
@@ -24,26 +31,32 @@ _FEW_SCORES = 5
 class FrameBench(wiring.Component):
     """A frame checker between streams whose values hold its `last`s and its flags.
 
+    Of `GROUP` images, the flags of the first ones are each given before the image's final pixel;
+    those behind are kept back until there is no place for one more, and the rest comes at the end.
+
     Parameters
     ----------
     checker
         A `hw.frame.FrameChecker`, or a place for one.
+    size
+        Pixels of an image.
 
     Members
     -------
     i : In(beat_stream(unsigned(9), 1))
         A pixel, and above it whether it ends an image.
     o : Out(beat_stream(unsigned(10), 1))
-        A pixel, above it whether it ends an image, and above that, with such a one, whether the
-        image's length was wrong. Its own `last` is never set.
+        A pixel, and above it whether it ends an image; or a flag, and bit 9 set. Its `last` is
+        never set.
     """
 
-    def __init__(self, checker: Any) -> None:
+    def __init__(self, checker: Any, size: int) -> None:
         self.checker = checker
+        self.size = size
         super().__init__(
             {
                 "i": In(beat_stream(unsigned(_LAST + 1), 1)),
-                "o": Out(beat_stream(unsigned(_FLAG + 1), 1)),
+                "o": Out(beat_stream(unsigned(_IS_FLAG + 1), 1)),
             }
         )
 
@@ -51,45 +64,66 @@ class FrameBench(wiring.Component):
         m = Module()
         m.submodules.checker = checker = self.checker
         pixels, flags = checker.o, checker.wrong_length
-        complete = flags.valid | ~pixels.payload.last
-        flag = flags.payload & pixels.payload.last
+        position = Signal(range(self.size))
+        image = Signal(range(GROUP + 1))
+        left = Signal(range(FRAMES_IN_FLIGHT + 1), init=1)
+        flag_is_next = Signal()
+        with_flag = (image < PROMPT) | (image >= PROMPT + FRAMES_IN_FLIGHT)
         m.d.comb += [
             checker.i.payload.data.eq(self.i.payload.data[:_LAST]),
             checker.i.payload.last.eq(self.i.payload.data[_LAST]),
             checker.i.valid.eq(self.i.valid),
             self.i.ready.eq(checker.i.ready),
-            self.o.payload.data[:_LAST].eq(pixels.payload.data),
-            self.o.payload.data[_LAST].eq(pixels.payload.last),
-            self.o.payload.data[_FLAG].eq(flag),
-            self.o.valid.eq(pixels.valid & complete),
-            pixels.ready.eq(self.o.ready & complete),
-            flags.ready.eq(self.o.ready & pixels.valid & flags.valid & pixels.payload.last),
+            flag_is_next.eq((left != 0) & (position == self.size - 1) & with_flag),
+            self.o.valid.eq(Mux(flag_is_next, flags.valid, pixels.valid)),
+            pixels.ready.eq(self.o.ready & ~flag_is_next),
+            flags.ready.eq(self.o.ready & flag_is_next),
         ]
+        with m.If(flag_is_next):
+            m.d.comb += self.o.payload.data.eq(Cat(flags.payload, Const(0, _IS_FLAG - 1), 1))
+        with m.Else():
+            m.d.comb += self.o.payload.data.eq(Cat(pixels.payload.data, pixels.payload.last))
+        with m.If(self.o.valid & self.o.ready):
+            with m.If(flag_is_next):
+                m.d.sync += left.eq(left - 1)
+                with m.If((image == GROUP) & (left == 1)):
+                    m.d.sync += [image.eq(0), position.eq(0), left.eq(1)]
+            with m.Elif(position == self.size - 1):
+                m.d.sync += [image.eq(image + 1), position.eq(0), left.eq(1)]
+                with m.If(image == GROUP - 1):
+                    m.d.sync += [position.eq(self.size - 1), left.eq(FRAMES_IN_FLIGHT)]
+            with m.Else():
+                m.d.sync += position.eq(position + 1)
         return m
 
 
 def frame_lengths(size: int, seed: int) -> list[int]:
-    """Lengths of images, right and wrong ones, each kind behind each."""
+    """Lengths of a group of images: right ones, and wrong ones of every kind."""
     rng = np.random.default_rng(seed)
-    wrong = [1, size - 1, size + 1, size + int(rng.integers(2, size)), int(rng.integers(2, size))]
-    kinds = [size, *wrong, size, size, *rng.permutation(wrong).tolist(), size]
-    return [max(1, int(length)) for length in kinds]
+    few = rng.integers(1, size, 2).tolist()
+    wrong = [1, size - 1, size + 1, *few, size + int(rng.integers(2, size))]
+    lengths = [size, *wrong, size, size, *wrong[::-1]]
+    lengths += rng.choice([size, *wrong], GROUP - len(lengths)).tolist()
+    return [max(1, length) for length in lengths]
 
 
 def frame_values(layer: Input, lengths: list[int], seed: int) -> tuple[Integers, Integers]:
-    """Images of some lengths, and what should come out, as the values of `FrameBench`."""
+    """A group of images of some lengths, and what should come out, as values of `FrameBench`."""
     rng = np.random.default_rng(seed)
     size = layer.image_shape.size
-    given, expected = [], []
-    for length in lengths:
-        image = rng.integers(0, 1 << _LAST, length)
-        ends = np.arange(length) == length - 1
-        given.append(image | ends << _LAST)
-        whole = np.full(size, layer.background)
-        whole[:length] = image[:size]
-        whole[-1] |= 1 << _LAST | (length != size) << _FLAG
-        expected.append(whole)
-    return np.concatenate(given), np.concatenate(expected)
+    given: list[int] = []
+    expected: list[int] = []
+    flags = [1 << _IS_FLAG | (length != size) for length in lengths]
+    waiting = iter(flags)
+    for number, length in enumerate(lengths):
+        image = rng.integers(0, 1 << _LAST, length).tolist()
+        given += [*image[:-1], image[-1] | 1 << _LAST]
+        whole = (image + [layer.background] * size)[:size]
+        expected += whole[:-1]
+        if number < PROMPT or number >= PROMPT + FRAMES_IN_FLIGHT:
+            expected.append(next(waiting))
+        expected.append(whole[-1] | 1 << _LAST)
+    return np.array(given), np.array([*expected, *waiting])
 
 
 class ClassifierBench(wiring.Component):

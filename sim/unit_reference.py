@@ -24,6 +24,19 @@ def random_frames(layer: FixedLayer, seed: int) -> Integers:
     )
 
 
+def many_frames(layer: FixedLayer, count: int, seed: int) -> Integers:
+    """Frames of any size of values, many of them few and small: so that sums do not saturate."""
+    rng = np.random.default_rng(seed)
+    fmt, shape = layer.input_format, tuple(layer.input_shape)
+    frames = []
+    for _ in range(count):
+        values = rng.integers(fmt.min_raw, fmt.max_raw, shape, endpoint=True)
+        values >>= rng.integers(0, fmt.bits)
+        values[rng.random(shape) < rng.random()] = 0
+        frames.append(values)
+    return np.stack(frames)
+
+
 def layer_values(layer: FixedLayer, frames: Integers) -> Integers:
     """The layer's values by the fixed-point model, `(frames, height, width, channels)`."""
     maps = kernel_of(layer, "int64")(frames.transpose(3, 1, 2, 0))
