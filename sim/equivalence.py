@@ -140,13 +140,21 @@ class Prover:
         self._registers = [each for each in self._slices if each.register]
         self._size = 1 + max(each.high for each in self._slices)
         self._initial = self._initial_state()
+        self._seen = self._samples(0)
         self._own = self._facts_of_unit()
 
     def equivalent(self, number: int) -> bool:
         """Whether a mutant is proven equivalent; False if it is not, or could not be, proven."""
-        equal = set(self._registers)
-        guarded: list[Fact] = []
         end = time.monotonic() + self._seconds
+        seen = list(zip(self._seen, self._samples(number), strict=True))
+        equal = {r for r in self._registers if all(r.value(u) == r.value(m) for u, m in seen)}
+        guarded = [
+            fact
+            for register in self._registers
+            if register not in equal
+            for fact in self._guarded(register)
+            if all(fact.holds(unit, mutant) for unit, mutant in seen)
+        ]
         while True:
             if time.monotonic() > end:
                 return False
@@ -157,7 +165,12 @@ class Prover:
             different = {r for r in equal if r.value(unit) != r.value(mutant)}
             if different:
                 equal -= different
-                guarded += [fact for r in different for fact in self._guarded(r)]
+                guarded += [
+                    fact
+                    for register in different
+                    for fact in self._guarded(register)
+                    if all(fact.holds(*states) for states in seen)
+                ]
             guarded = [fact for fact in guarded if fact.holds(unit, mutant)]
         question = [*self._start(number, equal, guarded), self._differ("a0", "b0")]
         return self._ask(question, []) is None
@@ -231,7 +244,7 @@ class Prover:
 
     def _facts_of_unit(self) -> list[Fact]:
         """What holds of the unit itself in every state that can be reached, as far as is found."""
-        samples = self._samples()
+        samples = self._seen
         facts = [*self._about_bits(samples), *self._about_numbers(samples)]
         while facts:
             question = [
@@ -247,15 +260,18 @@ class Prover:
             facts = [fact for fact in facts if fact.holds(found[0], found[0])]
         return facts
 
-    def _samples(self) -> list[int]:
-        """States that the unit can reach, the initial one first, with random inputs."""
+    def _samples(self, number: int) -> list[int]:
+        """States that a mutant can reach, the initial one first, with random inputs.
+
+        Those are the same for every mutant.
+        """
         generator = random.Random(self._unit)
         states = [self._initial]
         for _ in range(_RUNS):
             names = [f"a{cycle}" for cycle in range(_RUN_CYCLES)]
             question = []
             for cycle, name in enumerate(names):
-                question += self._declare(name, 0, "")
+                question += self._declare(name, number, "")
                 question += [
                     f"(assert (= {name}_{each.low} (_ bv{_random_input(each, generator)} "
                     f"{each.width})))"
@@ -354,7 +370,12 @@ class Prover:
 
     def _guarded(self, register: Slice) -> list[Fact]:
         """That a register is equal in both while a flag of the unit is as it is."""
-        return [_equal_if(register, flag.low, value) for flag in self._flags() for value in (0, 1)]
+        return [
+            _equal_if(register, flag.low, value)
+            for flag in self._flags()
+            if "[" not in flag.name and len({flag.value(state) for state in self._seen}) == 2
+            for value in (0, 1)
+        ]
 
     def _ask(self, question: Sequence[str], states: Sequence[str]) -> list[int] | None:
         """The states with which a question can be answered yes; None if none can."""

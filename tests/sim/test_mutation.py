@@ -95,9 +95,7 @@ def test_every_kind_has_its_turn() -> None:
 
 
 def test_mutations_of_yosys() -> None:
-    line = (
-        r"mutate -mode cnot0 -module C1 -cell $behind$x.$5 -port Y -portbit 3 -ctrlbit 1 -wire \a.b"
-    )
+    line = r"mutate -mode cnot0 -module C1 -cell $x.$5 -port Q -portbit 3 -ctrlbit 1 -wire \a.b"
     clock = "mutate -mode inv -module C1 -cell $x.$5 -port CLK -portbit 0"
     (mutation,) = parse_mutations(f"{line} -wirebit 2\n{clock}\n")
     assert mutation == Mutation("C1", "cnot0", "$x.$5", "Q", 3, 1, "a.b")
