@@ -12,11 +12,11 @@ import pytest
 from hw.output_buffer import OutputBuffer
 from hw.pooling import WindowReducer
 from hw.units import UNITS, build_unit
+from sim.unit_reference import layer_values
 from tests.formal.faulty import FAULTS, Faulty
 from tests.formal.prover import check
 from tests.formal.small_layers import ANY_DATA, STALLED, Instance
 from tests.formal.units import StallClaims, ValueClaims, payloads
-from tests.hw.test_unit_benches import values
 
 pytestmark = pytest.mark.formal
 
@@ -32,7 +32,7 @@ def stall_claims(instance: Instance, unit: Any) -> StallClaims:
     layer = instance.layer
     rng = np.random.default_rng(0)
     given = rng.integers(-2, 2, (instance.frames, *layer.input_shape))
-    expected = values(layer, given)
+    expected = layer_values(layer, given)
     return StallClaims(
         unit,
         payloads(given, layer.input_format.bits, instance.input_lanes),
