@@ -162,7 +162,7 @@ ANY_DATA = {
         ),
         Folding(rows=2),
         1,
-        depth=150,
+        depth=165,
     ),
     "convolution-connections": Instance(
         fixed(
