@@ -161,7 +161,8 @@ class _Module:
         """Raise a `TapError` if a signal is not declared."""
         if f"\n  {kind} {_range(width)}{name};\n" not in self._text:
             raise TapError(
-                f"{self._file}: module {self._name!r} must have a {kind} {name!r} of width {width}"
+                f"{self._file}: module {self._name!r} must have the {kind} {name!r} "
+                f"of width {width}"
             )
 
 
