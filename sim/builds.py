@@ -16,6 +16,7 @@ _LOG = "build.log"
 _SMALL_BYTES = 300_000
 # Functions of a size that the C++ compiler takes quickly, in files enough for all processors.
 _SPLIT = ("--output-split-cfuncs", "500", "--output-split", "5000")
+_OPTIMIZED = "-O2"
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _VPI = ("verilated_vpi.cpp",)
 _TRACE = ("verilated_vcd_c.cpp",)
@@ -154,7 +155,7 @@ def _build_verilator(
 ) -> Path:
     verilator = simulators.find_verilator()
     compiler_flags = _compiler_flags(verilator, trace)
-    level = "-O1" if optimize else "-O0"
+    level = _OPTIMIZED if optimize else "-O0"
     options = (
         *("--cc", "--no-timing", "--no-assert", "--prefix", "Vtop", "--top-module", design.top),
         *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet", "-Mdir", ".", *_SPLIT, *flags),
@@ -192,8 +193,8 @@ def _build_verilator(
             leftover.unlink()
 
     key = content_key(
-        *("verilator", verilator.version, level, *options, *link, *compiler_flags, control),
-        *(main, design.verilog, *headers, *headers.values()),
+        *("verilator", verilator.version, _OPTIMIZED, level, *options, *link, *compiler_flags),
+        *(control, main, design.verilog, *headers, *headers.values()),
     )
     return cached(key, "simulation", build)
 
@@ -228,12 +229,12 @@ def _runtime(
     """Objects of Verilator's runtime, which are the same for every model."""
 
     def build(folder: Path) -> None:
-        compiler = [verilator.compiler, *flags, "-O0", "-c"]
+        compiler = [verilator.compiler, *flags, _OPTIMIZED, "-c"]
         commands = [[*compiler, str(verilator.include / name)] for name in sources]
         run_all(commands, log=folder / _LOG, cwd=folder, jobs=os.cpu_count() or 1)
 
     objects = [Path(name).with_suffix(".o").name for name in sources]
-    key = content_key("verilator runtime", verilator.version, *sources, *flags)
+    key = content_key("verilator runtime", _OPTIMIZED, verilator.version, *sources, *flags)
     folder = cached(key, objects[-1], build).parent
     return [str(folder / name) for name in objects]
 

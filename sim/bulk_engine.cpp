@@ -25,6 +25,7 @@
 // IMAGEth of the COUNT to its result, to the file WAVES; then it ends, with a line on standard
 // output: the cycle in which beat BEAT of that image left layer LAYER, by its place in `taps`.
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -65,9 +66,9 @@ struct Tap {
     bool is_signed;
     int value_bytes;
     uint32_t frame_beats;
-    bool (*valid)(const Vtop&);
-    bool (*ready)(const Vtop&);
-    bool (*last)(const Vtop&);
+    const CData* (*valid)(const Vtop&);
+    const CData* (*ready)(const Vtop&);
+    const CData* (*last)(const Vtop&);
     void (*data)(const Vtop&, uint32_t*);
 };
 
@@ -160,6 +161,8 @@ public:
         m_beats = 0;
     }
 
+    // Whether nothing is offered as far as is known: until that changes, there is nothing to see.
+    bool idle() const { return !m_waiting; }
     bool complete() const { return m_complete; }
     uint32_t beats() const { return m_beats; }
     // Of the frame that is complete.
@@ -226,21 +229,29 @@ struct Frame {
 
 struct Layer {
     const Tap& tap;
+    const CData* valid;
+    const CData* ready;
+    const CData* last;
     Watched watched;
     std::vector<uint32_t> data;
     std::vector<uint8_t> values;
     std::deque<Frame> frames;
     uint64_t taken = 0;
 
-    explicit Layer(const Tap& t)
-        : tap(t), watched(t.name, t.frame_beats, data_words(t)), data(data_words(t) + 2) {}
+    Layer(const Tap& t, const Vtop& top)
+        : tap(t),
+          valid(t.valid(top)),
+          ready(t.ready(top)),
+          last(t.last(top)),
+          watched(t.name, t.frame_beats, data_words(t)),
+          data(data_words(t) + 2) {}
 
     static size_t data_words(const Tap& t) { return (t.lanes * t.bits + 31) / 32; }
 
     bool clock(const Vtop& top) {
-        const bool valid = tap.valid(top);
-        if (valid) tap.data(top, data.data());
-        if (!watched.clock(valid, tap.ready(top), valid && tap.last(top), data.data())) return false;
+        if (!*valid && watched.idle()) return false;
+        if (*valid) tap.data(top, data.data());
+        if (!watched.clock(*valid, *ready, *valid && *last, data.data())) return false;
         ++taken;
         for (int lane = 0; lane < tap.lanes; ++lane) put(values, value(lane), tap.value_bytes);
         if (watched.complete()) {
@@ -442,7 +453,8 @@ int main(int argc, char** argv) {
     VerilatedContext context;
     Vtop top(&context);
     Waves waves(context, top, argv + 8 + kConstants);
-    std::vector<Layer> layers(std::begin(taps), std::end(taps));
+    std::vector<Layer> layers;
+    for (const Tap& tap : taps) layers.emplace_back(tap, top);
     std::vector<uint32_t> beat((kSourceBytes + 3) / 4 + 2);
     Watched source("s_axis", kSourceBeats, beat.size()), sink("m_axis", kResultBeats, 3);
     std::deque<bool> wrong_in;
@@ -527,8 +539,10 @@ int main(int argc, char** argv) {
                                    top.m_axis_tlast != 0, sink.cycles()});
         }
 
-        bool complete = !results.empty() && !wrong_in.empty();
-        for (const Layer& layer : layers) complete &= !layer.frames.empty();
+        const bool complete =
+            !results.empty() && !wrong_in.empty() &&
+            std::all_of(layers.begin(), layers.end(),
+                        [](const Layer& layer) { return !layer.frames.empty(); });
         if (complete && wrong_in.front()) {
             if (!results.front().user) broken("m_axis: a frame of a wrong length has tuser 0");
             wrong_in.pop_front();

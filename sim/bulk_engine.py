@@ -281,7 +281,8 @@ def _tap_initializer(tap: Tap) -> str:
         return f"m.{verilated_name(tap.port(port))}"
 
     flags = [
-        f"[](const Vtop& m) -> bool {{ return {member(p)}; }}" for p in ("valid", "ready", "last")
+        f"[](const Vtop& m) -> const CData* {{ return &{member(p)}; }}"
+        for p in ("valid", "ready", "last")
     ]
     data = f"[](const Vtop& m, uint32_t* out) {{ words({member('data')}, out); }}"
     beat = tap.beat

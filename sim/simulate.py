@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from golden.data import Dataset, test_digits
 from golden.files import write_whole
@@ -123,7 +124,11 @@ def simulate(
     check = Check(fixed, part.images, names if layer is None else [layer], results=layer is None)
     stopwatch = Stopwatch(network)
     done = 0
-    with closing(_batches(network, frames, stalls, simulator)) as batches:
+    # The simulators keep all processors busy: threads that wait for each other would take theirs.
+    with (
+        threadpool_limits(1, "blas"),
+        closing(_batches(network, frames, stalls, simulator)) as batches,
+    ):
         for count in check.take(stopwatch.watch(batches)):
             done += count
             if progress is not None:
