@@ -10,6 +10,7 @@ from golden.calibration import quantize
 from golden.comparison import Comparison, compare
 from golden.data import Dataset, load_dataset, test_digits, validation_digits
 from golden.networks import names
+from golden.onnx_export import export_onnx
 from golden.quantized_network import QuantizedNetwork
 from golden.settings import LayerSettings, Settings
 from golden.trained_network import TrainedNetwork, load_network
@@ -42,6 +43,7 @@ __all__ = [
     "TrainedNetwork",
     "compare",
     "evaluate",
+    "export_onnx",
     "load",
     "load_dataset",
     "load_network",

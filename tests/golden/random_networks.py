@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.calibration import quantize
 from golden.graph import (
     Activation,
     AveragePooling,
@@ -21,6 +22,8 @@ from golden.graph import (
     Shape,
     Subsampling,
 )
+from golden.quantized_network import QuantizedNetwork
+from golden.settings import LayerSettings, Settings
 from golden.trained_network import TrainedNetwork
 
 _ACTIVATIONS = (
@@ -39,6 +42,23 @@ def random_trained(rng: np.random.Generator, most_layers: int = 5) -> TrainedNet
         for layer, source, _ in network.computing_layers()
     }
     return TrainedNetwork(network, arrays)
+
+
+def random_quantized(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
+    """A network of any widths, and the six images that it was calibrated on."""
+    rng = np.random.default_rng(seed)
+    trained = random_trained(rng)
+    images = random_images(rng, trained.network, 6)
+    settings = Settings(
+        LayerSettings(
+            weight_bits=int(rng.integers(2, 17)),
+            activation_bits=int(rng.integers(2, 17)),
+            calibration=("mse", "minmax")[rng.integers(2)],
+            granularity=("channel", "tensor")[rng.integers(2)],
+            table_index_bits=int(rng.integers(2, 12)),
+        )
+    )
+    return quantize(trained, images, settings), images
 
 
 def random_network(rng: np.random.Generator, most_layers: int) -> Network:

@@ -24,6 +24,7 @@ def test_load_quantize_evaluate_compare(tmp_path: Path) -> None:
     again = golden.load(tmp_path / "q.npz")
     assert isinstance(again, golden.QuantizedNetwork)
     assert again.sha256 == quantized.sha256
+    assert golden.export_onnx(again) == golden.export_onnx(quantized)
     assert golden.load(tmp_path / "t.npz").sha256 == trained.sha256
 
 

@@ -30,10 +30,9 @@ from golden.graph import (
     RadialBasis,
     Subsampling,
 )
-from golden.settings import LayerSettings, Settings
 from golden.trained_network import TrainedNetwork
 from tests.golden.fixed_networks import convolution, only
-from tests.golden.random_networks import random_images, random_trained
+from tests.golden.random_networks import random_images, random_quantized
 
 Pixels = NDArray[np.uint8]
 Map = dict[tuple[int, int, int], int]
@@ -129,33 +128,22 @@ def assert_as_expected(fixed: FixedNetwork, images: Pixels, engine: Engine | Non
     assert (model.scores(images) == last).all()
 
 
-def random_quantized(seed: int) -> tuple[FixedNetwork, Pixels]:
-    rng = np.random.default_rng(seed)
-    trained = random_trained(rng)
-    images = random_images(rng, trained.network, 6)
-    settings = Settings(
-        LayerSettings(
-            weight_bits=int(rng.integers(2, 17)),
-            activation_bits=int(rng.integers(2, 17)),
-            calibration=("mse", "minmax")[rng.integers(2)],
-            granularity=("channel", "tensor")[rng.integers(2)],
-            table_index_bits=int(rng.integers(2, 12)),
-        )
-    )
-    return quantize(trained, images, settings).fixed, images
+def random_fixed(seed: int) -> tuple[FixedNetwork, Pixels]:
+    quantized, images = random_quantized(seed)
+    return quantized.fixed, images
 
 
 @settings(max_examples=40)
 @given(SEEDS)
 def test_random_networks_of_all_widths(seed: int) -> None:
-    fixed, images = random_quantized(seed)
+    fixed, images = random_fixed(seed)
     assert_as_expected(fixed, images[:3])
 
 
 @settings(max_examples=40)
 @given(SEEDS)
 def test_the_result_does_not_depend_on_the_engine(seed: int) -> None:
-    fixed, images = random_quantized(seed)
+    fixed, images = random_fixed(seed)
     reference = FixedModel(fixed, "int64")
     for engine in ENGINES[:2]:
         try:
@@ -172,7 +160,7 @@ def test_the_result_does_not_depend_on_the_engine(seed: int) -> None:
 @settings(max_examples=40)
 @given(SEEDS)
 def test_other_modes_of_requantizing(seed: int) -> None:
-    fixed, images = random_quantized(seed)
+    fixed, images = random_fixed(seed)
     rng = np.random.default_rng(seed)
     layers = []
     for layer in fixed.layers:
@@ -236,7 +224,7 @@ def test_a_left_shift_into_a_wide_format_saturates_at_its_last_value() -> None:
 
 
 def test_images_are_computed_in_batches_that_do_not_show() -> None:
-    fixed, _ = random_quantized(11)
+    fixed, _ = random_fixed(11)
     images = random_images(np.random.default_rng(1), fixed.network, 2 * BATCH + 3)
     whole = fixed_model.run(fixed, images)
     singles = [fixed_model.run(fixed, images[i : i + 1]) for i in range(len(images))]
