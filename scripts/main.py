@@ -15,6 +15,7 @@ import typer
 from scripts.compare import compare
 from scripts.describe import describe
 from scripts.evaluate import evaluate
+from scripts.export import export
 from scripts.generate import generate
 from scripts.plan import plan
 from scripts.quantize import quantize
@@ -39,7 +40,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, describe, train, quantize, evaluate, compare, plan, generate, simulate):
+for _command in (
+    run,
+    describe,
+    train,
+    quantize,
+    evaluate,
+    compare,
+    plan,
+    generate,
+    simulate,
+    export,
+):
     app.command()(_command)
 
 

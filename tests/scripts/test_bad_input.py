@@ -74,6 +74,9 @@ def refused(capsys: pytest.CaptureFixture[str], here: Path, arguments: str, stat
         ("simulate absent", "absent/manifest.json: no such file"),
         ("simulate absent --stalls -1", "at least 0, not '-1'"),
         ("generate absent.npz --out rtl", "absent.npz: no such file"),
+        ("export absent.npz --out q.onnx", "absent.npz: no such file"),
+        ("export absent.npz --out q.npz", "must end with .onnx, not 'q.npz'"),
+        ("export absent.npz", "Missing option '--out'"),
         ("synth rtl", "No such command 'synth'"),
         ("describe", "Missing argument 'NETWORK'"),
         ("describe lenet5 lenet5-relu", "unexpected extra argument"),
@@ -109,7 +112,8 @@ def _with_nan(quantized: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "command", ["evaluate {} --images 1", "generate {} --out rtl", "describe {}"]
+    "command",
+    ["evaluate {} --images 1", "generate {} --out rtl", "describe {}", "export {} --out q.onnx"],
 )
 @pytest.mark.parametrize(
     ("damage", "names"),
@@ -161,6 +165,7 @@ def test_settings(capsys: pytest.CaptureFixture[str], here: Path, toml: str, nam
         "quantize lenet5 --out {}.npz",
         "evaluate lenet5 --images 1 --out {}.json",
         "train lenet5 --data . --out {}.npz",
+        "export q.npz --out {}.onnx",
     ],
 )
 def test_files_that_cannot_be_written(
