@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 import golden
 from scripts.main import main
 from tests.scripts import tiny
+
+_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -60,3 +65,24 @@ def test_a_full_disk_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     line = refused(capsys, here, "export q.npz --out q.onnx", 3)
     assert "q.onnx: cannot be written: No space left" in line
+
+
+def test_the_python_of_the_document_runs(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (_ROOT / "docs" / "onnx.md").read_text(), re.DOTALL)
+    quantized = golden.quantize(
+        golden.load_network("lenet5"), golden.validation_digits().images[:50]
+    )
+    quantized.save(tmp_path / "lenet5.npz")
+    (tmp_path / "lenet5.onnx").write_bytes(golden.export_onnx(quantized))
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    accuracy, real, *layers = done.stdout.splitlines()
+    assert float(accuracy) > 0.95
+    assert real.startswith("C3 ")
+    assert layers == [f"{layer.name}: 0 differ" for layer in quantized.fixed.layers]
