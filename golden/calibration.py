@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from golden import float_model
 from golden.accumulator import accumulator_range
 from golden.affine import Affine, affines, pre_activation
+from golden.bias_correction import with_corrected_bias
 from golden.fixed_check import PIXEL_FORMAT, padding_of
 from golden.fixed_network import FixedLayer, FixedNetwork, Integers, Requantization
 from golden.fixed_point import QFormat
@@ -34,7 +35,7 @@ from golden.graph import (
     Subsampling,
 )
 from golden.quantized_network import QuantizedNetwork
-from golden.settings import LayerSettings, Settings
+from golden.settings import PERCENTILE, LayerSettings, Settings
 from golden.trained_network import Array, TrainedNetwork
 
 Reals = NDArray[np.float64]
@@ -94,6 +95,8 @@ def quantize(
             fed=fed,
             observed=observed.get(layer.name),
             trained=trained,
+            before=tuple(layers),
+            images=calibration_images,
         )
         try:
             layers.append(_make(task))
@@ -104,15 +107,16 @@ def quantize(
 
 @dataclass(frozen=True)
 class _Observed:
-    """Values before the activation: maps of some images, and the ends of those of all."""
+    """Values before the activation: maps of every so many images, and the ends of those of all."""
 
     values: Array
     ends: tuple[float, float]
+    every: int
 
     def map(self, function: Callable[[Array], Array]) -> _Observed:
         """What a function that keeps order makes of the values."""
         low, high = function(np.array(self.ends))
-        return _Observed(function(self.values), (float(low), float(high)))
+        return replace(self, values=function(self.values), ends=(float(low), float(high)))
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ class _Task:
     fed: Layer | None
     observed: _Observed | None
     trained: TrainedNetwork
+    before: tuple[FixedLayer, ...]
+    images: NDArray[np.uint8]
 
     @property
     def last(self) -> bool:
@@ -151,6 +157,14 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda a: (np.tanh(a / 2) + 1) / 2,
 }
 
+_SLOPES: dict[str, Callable[[Array], Array]] = {
+    "none": np.ones_like,
+    "relu": lambda a: (a > 0).astype(a.dtype),
+    "tanh": lambda a: 1 - np.square(np.tanh(a)),
+    "sigmoid": lambda a: 1 - np.square(np.tanh(a / 2)),
+}
+"""Slopes of activations, but for a factor."""
+
 
 def _observe(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, _Observed]:
     """What the float model makes of the images, by name of every layer with formats to choose."""
@@ -158,6 +172,7 @@ def _observe(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, _O
         raise ValueError("calibration: needs at least 1 image, not 0")
     parts: dict[str, list[Array]] = {}
     ends: dict[str, list[float]] = {}
+    every: dict[str, int] = {}
     # What overflows is found among the values.
     with np.errstate(over="ignore", invalid="ignore"):
         for name, start, before in _float_values(trained, images):
@@ -169,11 +184,11 @@ def _observe(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, _O
                 )
             if layer.inputs and not isinstance(layer, MaxPooling):
                 # Every so many images, counted from the first of all.
-                every = -(-before[0].size * len(images) // _SAMPLED_VALUES)
-                parts.setdefault(name, []).append(before[-start % every :: every])
+                step = every[name] = -(-before[0].size * len(images) // _SAMPLED_VALUES)
+                parts.setdefault(name, []).append(before[-start % step :: step])
                 ends.setdefault(name, []).extend((low, high))
     return {
-        name: _Observed(np.concatenate(arrays), (min(ends[name]), max(ends[name])))
+        name: _Observed(np.concatenate(arrays), (min(ends[name]), max(ends[name])), every[name])
         for name, arrays in parts.items()
     }
 
@@ -237,6 +252,8 @@ def _make(task: _Task) -> FixedLayer:
         made = _radial_basis(task)
     else:
         made = _weighted(task)
+        if task.settings.bias_correction:
+            made = _bias_corrected(task, made)
     made = replace(made, accumulator_range=accumulator_range(made))
     if made.requantization is None and not isinstance(layer, MaxPooling):
         # Only now is it known how wide the scores are.
@@ -271,14 +288,29 @@ def _weighted(task: _Task) -> FixedLayer:
     return _finished(task, layer, acc_frac_bits, target)
 
 
+def _bias_corrected(task: _Task, layer: FixedLayer) -> FixedLayer:
+    observed = _inner_values(task)
+    activation = task.layer.activation
+    arguments = activation.slope * task.inner.gain * observed.values
+    return with_corrected_bias(
+        task.trained.network,
+        task.before,
+        layer,
+        task.images[:: observed.every],
+        observed.values,
+        _SLOPES[activation.kind](arguments),
+    )
+
+
 def _weight_frac_bits(
     task: _Task, columns: Reals, bias: Reals, sum_bits: int, target: int | None
 ) -> list[int]:
     """The fraction bits of each channel's weights."""
     settings = task.settings
-    whole = choose_frac_bits(columns, settings.weight_bits, True, settings.calibration)
+    bits, method = settings.weight_bits, settings.weight_calibration
+    whole = choose_frac_bits(columns, bits, True, method)
     if whole is None:
-        whole = settings.weight_bits - 1
+        whole = bits - 1
     # Weights so small beside their bias, or beside a step of the result, that they hardly matter
     # get no more bits than an accumulator of products has anyway.
     source = task.base.input_format.frac_bits
@@ -294,9 +326,7 @@ def _weight_frac_bits(
         return [min(whole, *limits)] * len(limits)
     result = []
     for channel, limit in enumerate(limits):
-        own = choose_frac_bits(
-            columns[:, channel], settings.weight_bits, True, settings.calibration
-        )
+        own = choose_frac_bits(columns[:, channel], bits, True, method)
         result.append(min(whole if own is None else own, limit))
     return result
 
@@ -326,7 +356,7 @@ def _radial_basis(task: _Task) -> FixedLayer:
     """Squared distances from centres, at a common scale of inputs and centres."""
     centres = (task.arrays["weights"] - task.source.offset) / task.source.gain
     fmt, bits = task.base.input_format, task.settings.weight_bits
-    frac_bits = choose_frac_bits(centres, bits, True, task.settings.calibration)
+    frac_bits = choose_frac_bits(centres, bits, True, task.settings.weight_calibration)
     # Finer centres than this, beside such inputs, only widen the squares.
     finest = fmt.frac_bits + max(0, bits - fmt.bits) + _CENTRE_HEADROOM_BITS
     frac_bits = finest if frac_bits is None else min(frac_bits, finest)
@@ -349,14 +379,7 @@ def _target_frac_bits(task: _Task) -> int | None:
         return None
     observed = _inner_values(task)
     if task.layer.activation.is_table:
-        return choose_frac_bits(
-            observed.values,
-            task.settings.index_bits,
-            True,
-            task.settings.calibration,
-            through=task.function,
-            ends=observed.ends,
-        )
+        return _observed_frac_bits(task, observed, task.settings.index_bits, True, task.function)
     if kind == "relu":
         observed = observed.map(lambda values: np.maximum(values, 0))
     bits, signed = task.settings.activation_bits, _is_signed(task.layer)
@@ -376,8 +399,26 @@ def _target_frac_bits(task: _Task) -> int | None:
             following=lambda values: float_model.apply(task.trained, name, gain * values),
             ends=observed.ends,
         )
+    return _observed_frac_bits(task, observed, bits, signed)
+
+
+def _observed_frac_bits(
+    task: _Task,
+    observed: _Observed,
+    bits: int,
+    signed: bool,
+    through: Callable[[Array], Array] | None = None,
+) -> int | None:
+    """The choice for values of a feature map, by the layer's method."""
+    percentile = task.settings.percentile
     return choose_frac_bits(
-        observed.values, bits, signed, task.settings.calibration, ends=observed.ends
+        observed.values,
+        bits,
+        signed,
+        task.settings.calibration,
+        through=through,
+        ends=observed.ends,
+        percentile=PERCENTILE if percentile is None else percentile,
     )
 
 
@@ -421,7 +462,9 @@ def _finished(
 def _requantized(
     task: _Task, layer: FixedLayer, acc_frac_bits: Integers, target: QFormat, multiplier: int
 ) -> FixedLayer:
-    how = Requantization(acc_frac_bits - target.frac_bits, target, multiplier)
+    how = Requantization(
+        acc_frac_bits - target.frac_bits, target, multiplier, task.settings.rounding
+    )
     if not task.layer.activation.is_table:
         return replace(layer, requantization=how, output_format=target)
     fmt = _table_format(task)
@@ -434,7 +477,5 @@ def _table_format(task: _Task) -> QFormat:
     """The format of a squashing function's values."""
     observed = _inner_values(task).map(task.function)
     bits, signed = task.settings.activation_bits, _is_signed(task.layer)
-    frac_bits = choose_frac_bits(
-        observed.values, bits, signed, task.settings.calibration, ends=observed.ends
-    )
+    frac_bits = _observed_frac_bits(task, observed, bits, signed)
     return QFormat(bits, bits - signed if frac_bits is None else frac_bits, signed)

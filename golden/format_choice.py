@@ -1,4 +1,4 @@
-"""The binary point for given values: to cover their range, or by least squared error."""
+"""The binary point for given values: a function for each method of choosing it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.entropy import least_divergence
 from golden.fixed_point import QFormat
-from golden.settings import Calibration
+from golden.settings import PERCENTILE, Calibration
 
 Values = NDArray[np.floating[Any]]
 Function = Callable[[Values], Values]
@@ -29,6 +30,7 @@ def choose_frac_bits(
     method: Calibration,
     through: Function | None = None,
     ends: tuple[float, float] | None = None,
+    percentile: float = PERCENTILE,
 ) -> int | None:
     """The `frac_bits` that suit some values, or None if all of them are zero.
 
@@ -39,24 +41,34 @@ def choose_frac_bits(
     bits, signed
         The rest of the format.
     method
-        `minmax`: the most fraction bits with which no value saturates. `mse`: those with the
-        least sum of squared errors; on a tie the fewest.
+        `minmax`: the most fraction bits with which no value saturates. `percentile`: the most with
+        which no more values saturate than are beyond the percentile. `mse`: those with the least
+        sum of squared errors. `entropy`: those with the least divergence (see `golden.entropy`).
+        On a tie the fewest. The last three leave zeros out, which are exact in every format.
     through
         For `mse`, a function whose errors count, rather than those of the values: the squashing
         function of which they will be the index.
     ends
         The least and the greatest of all values, if `values` are only some of them.
+    percentile
+        For `percentile`, how much of the values must not saturate, in per cent.
 
     Raises
     ------
     ValueError
-        The values are too large for any format that is allowed.
+        The values are too large for any format that is allowed, or one is not a number.
     """
     covering = _covering(values, bits, signed, ends)
     if covering is None or method == "minmax":
         return covering
-    # Zeros have no error in any format.
-    return _least_squares(values[values != 0].astype(np.float64), bits, signed, covering, through)
+    some = values[values != 0].astype(np.float64)
+    if not some.size:
+        return covering
+    if method == "percentile":
+        return _covering_most(some, bits, signed, covering, percentile)
+    if method == "entropy":
+        return least_divergence(some, bits, signed, covering)
+    return _least_squares(some, bits, signed, covering, through)
 
 
 def choose_frac_bits_before(
@@ -97,6 +109,8 @@ def _covering(
 ) -> int | None:
     """The most fraction bits with which nothing saturates, or None if all values are zero."""
     low, high = ends or (float(values.min()), float(values.max()))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"values must be finite, not from {low:g} to {high:g}")
     if not signed:
         low, high = max(low, 0.0), max(high, 0.0)
     largest = max(-low, high)
@@ -109,6 +123,21 @@ def _covering(
         if fmt.min_raw <= least and greatest <= fmt.max_raw:
             return frac_bits
     raise ValueError(f"values up to {largest:g} are too large for {bits} bits")
+
+
+def _covering_most(
+    values: Values, bits: int, signed: bool, covering: int, percentile: float
+) -> int:
+    allowed = len(values) - math.ceil(len(values) * percentile / 100)
+    if not allowed:
+        return covering
+    # What saturates still does with a further bit.
+    for frac_bits in range(covering + 1, MOST_FRAC_BITS + 1):
+        fmt = QFormat(bits, frac_bits, signed)
+        scaled = np.rint(values * 2.0**frac_bits)
+        if np.count_nonzero((scaled < fmt.min_raw) | (scaled > fmt.max_raw)) > allowed:
+            return frac_bits - 1
+    return MOST_FRAC_BITS
 
 
 def _least_squares(

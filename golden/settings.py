@@ -7,10 +7,15 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from golden.fixed_point import Rounding
 from golden.graph import AveragePooling, Input, Layer, MaxPooling, Network, RadialBasis
 
-Calibration = Literal["mse", "minmax"]
+Calibration = Literal["mse", "minmax", "percentile", "entropy"]
 Granularity = Literal["channel", "tensor"]
+
+PERCENTILE = 99.99
+"""How much of a feature map must not saturate, in per cent, unless it is set."""
+MIN_PERCENTILE = 50
 
 MIN_BITS = 2
 MAX_BITS = 16
@@ -34,12 +39,21 @@ class LayerSettings:
     activation_bits
         Width of the layer's values, from `MIN_BITS` to `MAX_BITS`.
     calibration
-        How formats are chosen: by least squared error, or to cover the range.
+        How formats are chosen: by least squared error, to cover the range, to cover all of it but
+        the farthest values, or by least divergence (see `golden.format_choice`). The last two are
+        for feature maps; weights then have the least squared error.
     granularity
         One weight scale an output channel, or one for the layer. The last layer has one always.
     table_index_bits
         Width of the index of an activation table, from `MIN_BITS` to `MAX_INDEX_BITS`;
         by default `activation_bits + INDEX_EXTRA_BITS`.
+    rounding
+        How accumulators are rounded when they are requantized.
+    percentile
+        For the calibration `percentile`, how much of a feature map must not saturate, in per cent,
+        from `MIN_PERCENTILE` to 100; zeros do not count. By default `PERCENTILE`.
+    bias_correction
+        Whether biases make up for the mean errors of sums (see `golden.bias_correction`).
     """
 
     weight_bits: int = 8
@@ -47,6 +61,9 @@ class LayerSettings:
     calibration: Calibration = "mse"
     granularity: Granularity = "channel"
     table_index_bits: int | None = None
+    rounding: Rounding = "half_up"
+    percentile: float | None = None
+    bias_correction: bool = False
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -58,6 +75,11 @@ class LayerSettings:
         if self.table_index_bits is None:
             return self.activation_bits + INDEX_EXTRA_BITS
         return self.table_index_bits
+
+    @property
+    def weight_calibration(self) -> Calibration:
+        """How formats of weights are chosen: a channel has too few for the other methods."""
+        return "minmax" if self.calibration == "minmax" else "mse"
 
 
 @dataclass(frozen=True)
@@ -126,13 +148,18 @@ class Settings:
             Names the layer and what is allowed.
         """
         known = {layer.name: layer for layer in network.layers}
+        methods = {self.default.calibration, *(self.of(name).calibration for name in self.layers)}
+        if self.default.percentile is not None and "percentile" not in methods:
+            raise SettingsError(
+                f"percentile: changes nothing with the calibration {self.default.calibration!r}"
+            )
         for name, keys in self.layers.items():
             if name not in known:
                 raise SettingsError(
                     f"layers.{name}: network {network.name!r} has no layer {name!r}: "
                     f"it has {', '.join(known)}"
                 )
-            allowed = _keys_of(known[name], network)
+            allowed = _keys_of(known[name], network, self.of(name).calibration)
             for key in keys:
                 if key not in allowed:
                     raise SettingsError(
@@ -141,7 +168,7 @@ class Settings:
                     )
 
 
-def _keys_of(layer: Layer, network: Network) -> list[str]:
+def _keys_of(layer: Layer, network: Network, calibration: Calibration) -> list[str]:
     """The keys that have a meaning for a layer of a network."""
     last = layer is network.output
     activation = layer.activation
@@ -155,6 +182,9 @@ def _keys_of(layer: Layer, network: Network) -> list[str]:
         "calibration": weighted or requantized,
         "granularity": weighted and not last and not isinstance(layer, RadialBasis),
         "table_index_bits": activation.is_table,
+        "rounding": requantized or isinstance(layer, AveragePooling),
+        "percentile": requantized and calibration == "percentile",
+        "bias_correction": weighted and not isinstance(layer, RadialBasis),
     }
     return [key for key, has in meaning.items() if has]
 
@@ -167,21 +197,28 @@ def _below(path: str, value: Any) -> list[tuple[str, Any]]:
 
 def _check(key: str, value: Any, path: str) -> None:
     """Refuse a key that does not exist or a value that it cannot have."""
-    choices = {"calibration": get_args(Calibration), "granularity": get_args(Granularity)}
-    limits = {
-        "weight_bits": MAX_BITS,
-        "activation_bits": MAX_BITS,
-        "table_index_bits": MAX_INDEX_BITS,
-    }
-    if key in choices:
-        if value not in choices[key]:
-            raise SettingsError(f"{path}: must be one of {', '.join(choices[key])}, not {value!r}")
-    elif key in limits:
-        if key == "table_index_bits" and value is None:
-            return
-        if type(value) is not int or not MIN_BITS <= value <= limits[key]:
-            raise SettingsError(
-                f"{path}: must be a whole number from {MIN_BITS} to {limits[key]}, not {value!r}"
-            )
+    keys = [each.name for each in fields(LayerSettings)]
+    if key not in keys:
+        raise SettingsError(f"{path}: no such key: allowed are {', '.join(keys)}")
+    if value is None and key in ("table_index_bits", "percentile"):
+        return
+    if key in _WORDS:
+        fits, allowed = value in _WORDS[key], f"one of {', '.join(_WORDS[key])}"
+    elif key == "bias_correction":
+        fits, allowed = type(value) is bool, "true or false"
+    elif key == "percentile":
+        fits = type(value) in (int, float) and MIN_PERCENTILE <= value <= 100
+        allowed = f"a number from {MIN_PERCENTILE} to 100"
     else:
-        raise SettingsError(f"{path}: no such key: allowed are {', '.join([*choices, *limits])}")
+        most = MAX_INDEX_BITS if key == "table_index_bits" else MAX_BITS
+        fits = type(value) is int and MIN_BITS <= value <= most
+        allowed = f"a whole number from {MIN_BITS} to {most}"
+    if not fits:
+        raise SettingsError(f"{path}: must be {allowed}, not {value!r}")
+
+
+_WORDS = {
+    "calibration": get_args(Calibration),
+    "granularity": get_args(Granularity),
+    "rounding": get_args(Rounding),
+}

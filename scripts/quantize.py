@@ -52,9 +52,18 @@ def quantize(
     calibration: Annotated[
         str | None,
         typer.Option(
-            metavar="mse|minmax",
-            help="How formats are chosen: by least squared error, or to cover the range.",
+            metavar="mse|minmax|percentile|entropy",
+            help="How formats are chosen: by least squared error, to cover the range or most of "
+            "it, or by least divergence.",
             show_default="mse",
+        ),
+    ] = None,
+    bias_correction: Annotated[
+        bool | None,
+        typer.Option(
+            "--bias-correction",
+            help="Let biases make up for the mean errors of sums: at 4 bits and less.",
+            show_default=False,
         ),
     ] = None,
     config: Annotated[
@@ -69,8 +78,8 @@ def quantize(
     """Choose formats on held-out digits and round the weights: from floats to integers.
 
     A settings file has the keys weight_bits, activation_bits, calibration,
-    granularity and table_index_bits at its top, and again under layers.NAME
-    for single layers:
+    percentile, granularity, table_index_bits, rounding and bias_correction at
+    its top, and again under layers.NAME for single layers:
 
     weight_bits = 8
     layers.C3.weight_bits = 4
@@ -78,7 +87,7 @@ def quantize(
     [bold]Examples[/bold]
 
     systolith quantize lenet5 --out lenet5.npz
-    systolith quantize lenet5 --out q4.npz --weight-bits 4 --activation-bits 4
+    systolith quantize lenet5 --out q4.npz --weight-bits 4 --activation-bits 4 --bias-correction
     systolith quantize lenet5-relu --out mixed.npz --config mixed.toml
     """
     import golden
@@ -87,6 +96,7 @@ def quantize(
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
         "calibration": calibration,
+        "bias_correction": bias_correction,
     }
     settings = read_settings(config, {k: v for k, v in options.items() if v is not None})
     trained = golden.load_network(network)

@@ -198,9 +198,10 @@ def _random_settings(rng: np.random.Generator, network: Network) -> Settings:
         keys = {
             "weight_bits": _random_width(rng),
             "activation_bits": _random_width(rng),
-            "calibration": str(rng.choice(["mse", "minmax"])),
+            "calibration": str(rng.choice(["mse", "minmax", "percentile", "entropy"])),
             "granularity": str(rng.choice(["channel", "tensor"])),
             "table_index_bits": int(rng.integers(2, 11)),
+            "bias_correction": bool(rng.integers(2)),
         }
         chosen[layer.name] = {
             key: value for key, value in keys.items() if _has_meaning(network, layer, key, value)

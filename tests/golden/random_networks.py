@@ -53,9 +53,11 @@ def random_quantized(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
         LayerSettings(
             weight_bits=int(rng.integers(2, 17)),
             activation_bits=int(rng.integers(2, 17)),
-            calibration=("mse", "minmax")[rng.integers(2)],
+            calibration=("mse", "minmax", "percentile", "entropy")[rng.integers(4)],
             granularity=("channel", "tensor")[rng.integers(2)],
             table_index_bits=int(rng.integers(2, 12)),
+            rounding=("half_up", "floor", "half_even")[rng.integers(3)],
+            bias_correction=bool(rng.integers(2)),
         )
     )
     return quantize(trained, images, settings), images

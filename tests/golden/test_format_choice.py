@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.format_choice import choose_frac_bits, choose_frac_bits_before
+from golden.settings import Calibration
 
 VALUES = st.lists(
     st.floats(-100, 100).filter(lambda x: x == 0 or abs(x) > 1e-3), min_size=1, max_size=12
@@ -56,6 +58,53 @@ def test_mse_has_the_least_sum_of_squared_errors(
 
     least = min(map(error, FRACTIONS))
     assert error(found) == pytest.approx(least, rel=1e-9, abs=1e-18)
+
+
+@given(VALUES, st.integers(2, 8), st.booleans(), st.sampled_from([50, 75, 90, 99.99, 100]))
+def test_percentile_has_the_finest_step_that_holds_so_many(
+    values: list[float], bits: int, signed: bool, percentile: float
+) -> None:
+    if not signed:
+        values = [abs(x) for x in values]
+    found = choose_frac_bits(np.array(values), bits, signed, "percentile", percentile=percentile)
+    counted = [x for x in values if x]
+    if not counted:
+        assert found is None
+        return
+
+    def share(frac_bits: int) -> Fraction:
+        """Of values that are not zero, those that saturate."""
+        lost = sum(held(x, bits, frac_bits, signed)[1] for x in counted)
+        return Fraction(lost, len(counted))
+
+    allowed = 1 - Fraction(percentile) / 100
+    assert found == max(f for f in FRACTIONS if share(f) <= allowed)
+
+
+@pytest.mark.parametrize("method", get_args(Calibration))
+def test_a_single_value_is_held_by_every_method(method: Calibration) -> None:
+    """A feature map that is the same everywhere, or zero but for that."""
+    for values in (np.full(1000, 5.0), np.array([0.0] * 1000 + [5.0])):
+        frac_bits = choose_frac_bits(values, 8, True, method)
+        assert frac_bits is not None
+        assert held(5.0, 8, frac_bits, True) == (Fraction(5), False)
+    assert choose_frac_bits(np.zeros(1000), 8, True, method) is None
+    assert choose_frac_bits(np.zeros(1000), 8, True, method, ends=(0.0, 100.0)) == 0
+
+
+@pytest.mark.parametrize("method", get_args(Calibration))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused(method: Calibration, value: float) -> None:
+    with pytest.raises(ValueError, match="values must be finite, not from"):
+        choose_frac_bits(np.array([1.0, value]), 8, True, method)
+
+
+@pytest.mark.parametrize("method", get_args(Calibration))
+def test_the_same_values_in_any_order_have_the_same_format(method: Calibration) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(1000) ** 3
+    found = choose_frac_bits(values, 5, True, method)
+    assert choose_frac_bits(rng.permutation(values), 5, True, method) == found
 
 
 def test_mse_prefers_many_small_values_to_a_rare_large_one() -> None:

@@ -63,7 +63,15 @@ def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, seed: int) -> 
     trained = random_trained(rng)
     images = random_images(rng, trained.network, 5)
     bits = int(rng.integers(2, 17))
-    made = quantize(trained, images, Settings(LayerSettings(bits, bits, table_index_bits=8)))
+    default = LayerSettings(
+        bits,
+        bits,
+        ("mse", "percentile")[rng.integers(2)],
+        table_index_bits=8,
+        rounding=("floor", "half_up", "half_even")[rng.integers(3)],
+        bias_correction=bool(rng.integers(2)),
+    )
+    made = quantize(trained, images, Settings(default))
     path = tmp_path_factory.mktemp("q") / "q.npz"
     made.save(path)
     read = QuantizedNetwork.load(path)
@@ -78,6 +86,16 @@ def test_the_same_network_gives_the_same_bytes(lenet5: QuantizedNetwork, tmp_pat
     content = (tmp_path / "a.npz").read_bytes()
     assert content == (tmp_path / "b.npz").read_bytes()
     assert len(content) < 400_000
+
+
+def test_files_that_were_written_before_a_setting_existed_are_read(
+    lenet5: QuantizedNetwork, tmp_path: Path
+) -> None:
+    header, arrays = lenet5.contents()
+    for key in ("rounding", "bias_correction"):
+        del header["settings"][key]
+    npz.write(tmp_path / "old.npz", SCHEMA, header, arrays)
+    assert_same(lenet5, QuantizedNetwork.load(tmp_path / "old.npz"))
 
 
 def test_numpy_reads_the_integers(lenet5: QuantizedNetwork, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def refused(capsys: pytest.CaptureFixture[str], here: Path, arguments: str, stat
         ("quantize lenet5 --out q.npz --activation-bits 0", "from 2 to 16, not '0'"),
         ("quantize lenet5 --out q.npz --activation-bits 99", "from 2 to 16, not '99'"),
         ("quantize lenet5 --out q.npz --activation-bits eight", "from 2 to 16, not 'eight'"),
-        ("quantize lenet5 --out q.npz --calibration median", "mse, minmax, not 'median'"),
+        ("quantize lenet5 --out q.npz --calibration median", "minmax, percentile, entropy, not"),
         ("quantize lenet5 --out q.npz --config absent.toml", "absent.toml: no such file"),
         ("quantize lenet5 --out q.onnx", "must end with .npz, not 'q.onnx'"),
         ("evaluate lenet5 --images 0", "at least 1, not '0'"),
@@ -81,7 +81,7 @@ def refused(capsys: pytest.CaptureFixture[str], here: Path, arguments: str, stat
         ("describe", "Missing argument 'NETWORK'"),
         ("describe lenet5 lenet5-relu", "unexpected extra argument"),
         ("evaluate lenet5 --colour", "No such option: --colour"),
-        ("quantize lenet5 --out q.npz --calibration percentile", "mse, minmax, not 'percentile'"),
+        ("quantize lenet5 --out q.npz --rounding floor", "No such option: --rounding"),
     ],
 )
 def test_words_and_numbers(
@@ -149,6 +149,9 @@ def test_files_of_networks(
         ("layers.C9.weight_bits = 4", "no layer 'C9'"),
         ("layers.C1.weigth_bits = 4", "layers.C1.weigth_bits: no such key"),
         ("layers.S2.weight_bits = 4", "changes nothing"),
+        ("percentile = 99.9", "percentile: changes nothing with the calibration 'mse'"),
+        ('rounding = "truncate"', "must be one of floor, half_up, half_even, not 'truncate'"),
+        ('bias_correction = "yes"', "bias_correction: must be true or false, not 'yes'"),
         ("weight_bits 8", "not TOML"),
     ],
 )
@@ -156,6 +159,20 @@ def test_settings(capsys: pytest.CaptureFixture[str], here: Path, toml: str, nam
     (here / "settings.toml").write_text(toml)
     line = refused(capsys, here, "quantize lenet5-relu --out q.npz --config settings.toml")
     assert names in line
+
+
+@pytest.mark.parametrize(
+    "command", ["plan q.npz", "plan q.npz --preset small --out p.toml", "generate q.npz --out rtl"]
+)
+@pytest.mark.parametrize("rounding", ["floor", "half_even"])
+def test_hardware_has_one_rounding(
+    capsys: pytest.CaptureFixture[str], here: Path, command: str, rounding: str
+) -> None:
+    images = golden.validation_digits().images[:20]
+    settings = golden.Settings.from_mapping({"layers": {"C3": {"rounding": rounding}}})
+    golden.quantize(golden.load_network("lenet5-relu"), images, settings).save(here / "q.npz")
+    line = refused(capsys, here, command)
+    assert f"'C3': hardware builds the rounding 'half_up' only, not '{rounding}'" in line
 
 
 @pytest.mark.parametrize("below", ["file/q", "file/deep/er/q", "absent/q"])
