@@ -36,11 +36,11 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-train formal mutants gates bench bench-plans bench-growth lint format clean machine
+.PHONY: help run test test-long test-train formal mutants gates bench bench-accuracy bench-plans bench-growth lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 run: $(FINISHED) ## LeNet-5 from trained weights to bit-exact RTL (arguments: make run ARGS="--images 10")
 	$(BIN)/systolith run $(ARGS)
@@ -65,6 +65,9 @@ gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate
 
 bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
 	$(BIN)/python -m scripts.bench
+
+bench-accuracy: $(FINISHED)-test ## the accuracy of every width, on all test digits, and how the method was chosen
+	$(BIN)/python -m scripts.bench_accuracy $(ARGS)
 
 bench-plans: $(FINISHED)-test ## every plan of the networks that ship: predicted, simulated, timed
 	$(BIN)/python -m scripts.bench_plans
