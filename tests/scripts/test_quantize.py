@@ -35,6 +35,21 @@ def test_the_file_is_that_of_the_python_face(
     assert out.read_bytes() == first
 
 
+@pytest.mark.parametrize("calibration", ["mse", "minmax", "percentile", "entropy"])
+def test_methods_are_options(
+    tmp_path: Path, calibration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.quantize.CALIBRATION_IMAGES", 20)
+    out = tmp_path / "q.npz"
+    arguments = ["quantize", "lenet5-relu", "--out", str(out), "--calibration", calibration]
+    found = []
+    for more in ([], ["--bias-correction"]):
+        assert main([*arguments, *more]) == 0
+        settings = golden.QuantizedNetwork.load(out).settings.of("C1")
+        found.append((settings.calibration, settings.bias_correction))
+    assert found == [(calibration, False), (calibration, True)]
+
+
 def test_no_file_and_no_options_are_the_defaults() -> None:
     assert read_settings(None, {}) == golden.Settings()
 
