@@ -59,13 +59,13 @@ def quantize(
         ),
     ] = None,
     bias_correction: Annotated[
-        bool | None,
+        bool,
         typer.Option(
             "--bias-correction",
             help="Let biases make up for the mean errors of sums: at 4 bits and less.",
             show_default=False,
         ),
-    ] = None,
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +87,8 @@ def quantize(
     [bold]Examples[/bold]
 
     systolith quantize lenet5 --out lenet5.npz
-    systolith quantize lenet5 --out q4.npz --weight-bits 4 --activation-bits 4 --bias-correction
+    systolith quantize lenet5 --out q4.npz --weight-bits 4 --activation-bits 4
+    systolith quantize lenet5 --out q3.npz --weight-bits 3 --bias-correction
     systolith quantize lenet5-relu --out mixed.npz --config mixed.toml
     """
     import golden
@@ -96,7 +97,7 @@ def quantize(
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
         "calibration": calibration,
-        "bias_correction": bias_correction,
+        "bias_correction": bias_correction or None,
     }
     settings = read_settings(config, {k: v for k, v in options.items() if v is not None})
     trained = golden.load_network(network)
