@@ -132,7 +132,7 @@ class Settings:
                     f"layers.{name}: network {network.name!r} has no layer {name!r}: "
                     f"it has {', '.join(known)}"
                 )
-            allowed = _keys_of(known[name], network)
+            allowed = keys_of(known[name], network)
             for key in keys:
                 if key not in allowed:
                     raise SettingsError(
@@ -141,7 +141,7 @@ class Settings:
                     )
 
 
-def _keys_of(layer: Layer, network: Network) -> list[str]:
+def keys_of(layer: Layer, network: Network) -> list[str]:
     """The keys that have a meaning for a layer of a network."""
     last = layer is network.output
     activation = layer.activation
