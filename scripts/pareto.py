@@ -17,5 +17,5 @@ def pareto_front(costs: Sequence[Sequence[float]]) -> list[bool]:
     costs
         For each choice what it costs, as many figures each; the lower, the better.
     """
-    table = np.array(costs, dtype=np.float64).reshape(len(costs), -1)
+    table = np.array(costs, dtype=np.float64)
     return [not ((table <= own).all(axis=1) & (table < own).any(axis=1)).any() for own in table]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.context import SpawnContext
 from typing import Any
 
@@ -105,29 +106,32 @@ def dask_workers(address: str) -> Iterator[Workers]:
     from distributed.scheduler import KilledWorker
 
     # What it logs about a lost connection is in the error.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
-    _require_scheduler(address)
-    client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            raise ConnectionError(
-                f"--dask: the scheduler at {address!r} had no workers for {CONNECT_SECONDS} s"
-            ) from None
-        executor = client.get_executor()
-        try:
-            yield Workers(executor, client.scatter)
-        except KilledWorker:
-            raise ChildProcessError(f"--dask: workers died of a task: {_KEPT}") from None
-        except ImportError as error:
-            raise ChildProcessError(f"--dask: a worker lacks something: {error}") from None
-        except (CancelledError, OSError) as error:
-            if client.status == "running":
-                raise
-            raise ConnectionError(f"--dask: {address!r} was lost: {_KEPT}") from error
-        finally:
-            executor.shutdown(wait=False)
+    logging.disable()
+    try:
+        _require_scheduler(address)
+        with Client(address, timeout=CONNECT_SECONDS, set_as_default=False) as client:
+            try:
+                client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+            except TimeoutError:
+                raise ConnectionError(
+                    f"--dask: the scheduler at {address!r} had no workers for {CONNECT_SECONDS} s"
+                ) from None
+            executor = client.get_executor()
+            try:
+                # On every worker, so that none is missed.
+                yield Workers(executor, partial(client.scatter, broadcast=True))
+            except CancelledError:
+                raise ConnectionError(
+                    f"--dask: {address!r} or its workers were lost: {_KEPT}"
+                ) from None
+            except KilledWorker:
+                raise ChildProcessError(f"--dask: workers died of a task: {_KEPT}") from None
+            except ImportError as error:
+                raise ChildProcessError(f"--dask: a worker lacks something: {error}") from None
+            finally:
+                executor.shutdown(wait=False)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _require_scheduler(address: str) -> None:

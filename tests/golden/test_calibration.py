@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from golden import fixed_model, float_model
 from golden.affine import affines, pre_activation
-from golden.calibration import CalibrationError, quantize
+from golden.calibration import CalibrationError, observe, quantize, quantize_observed
 from golden.fixed_network import FixedLayer
 from golden.fixed_point import QFormat
 from golden.graph import (
@@ -407,3 +407,15 @@ def test_accumulators_that_fit_no_register_are_refused() -> None:
     far = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e15)
     with pytest.raises(CalibrationError, match="radial_basis 'R': format: bits must be"):
         quantize(far, images(far), Settings(LayerSettings(16, 16)))
+
+
+@given(SEEDS)
+@settings(max_examples=20)
+def test_a_network_that_was_observed_once_is_quantized_as_any(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_trained(rng)
+    images = random_images(rng, network.network, 6)
+    seen = observe(network, images)
+    for each in (Settings(), Settings(LayerSettings(4, 5, "minmax"))):
+        once = quantize_observed(seen, each)
+        assert once.sha256 == quantize(network, images, each).sha256
