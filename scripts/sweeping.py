@@ -121,8 +121,9 @@ def sweep(
     run = _Runner(KeptResults(folder / "kept", tell), workers, progress)
     under = [(name, budget) for name in wanted.networks for budget in wanted.budgets]
     choices = [(name, settings) for name in wanted.networks for settings in wanted.settings]
-    costs, floats, ratings = run(
-        [tasks.plan(*each) for each in under],
+    # First, because a budget may be too small.
+    (costs,) = run([tasks.plan(*each) for each in under])
+    floats, ratings = run(
         [tasks.accuracy(name, None, wanted.data) for name in wanted.networks],
         [tasks.rating(*each) for each in choices],
     )
