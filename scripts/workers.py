@@ -9,13 +9,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from multiprocessing.context import SpawnContext
 from typing import Any
+
+from scripts.sweep_tasks import program_version
 
 CONNECT_SECONDS = 10
 """How long a Dask scheduler, and then a first worker of it, is waited for."""
@@ -96,7 +99,7 @@ def dask_workers(address: str) -> Iterator[Workers]:
     ConnectionError
         No scheduler answers there, it has no workers, or it is lost.
     ChildProcessError
-        Workers died of a task.
+        Workers lack this program or have another version of it, or died of a task.
     """
     if importlib.util.find_spec("distributed") is None:
         from sim.errors import MissingToolError
@@ -118,6 +121,7 @@ def dask_workers(address: str) -> Iterator[Workers]:
                 ) from None
             executor = client.get_executor()
             try:
+                _require_version(client.run(metadata.version, "systolith").values())
                 # On every worker, so that none is missed.
                 yield Workers(executor, partial(client.scatter, broadcast=True))
             except CancelledError:
@@ -155,6 +159,15 @@ def _require_scheduler(address: str) -> None:
         ) from None
     if kind != "Scheduler":
         raise ValueError(f"--dask: at {address!r} is a {kind.lower()}, and no scheduler")
+
+
+def _require_version(found: Iterable[str]) -> None:
+    """Refuse workers of other versions of this program."""
+    others = sorted(set(found) - {program_version()})
+    if others:
+        raise ChildProcessError(
+            f"--dask: workers have systolith {', '.join(others)}, and this is {program_version()}"
+        )
 
 
 class _Pool(ProcessPoolExecutor):

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -86,6 +87,31 @@ def test_what_is_no_address_of_a_cluster(address: str) -> None:
     with (
         pytest.raises(ValueError, match=f"--dask: '{address}' is no address"),
         dask_workers(address),
+    ):
+        pass
+
+
+def test_workers_of_another_version_are_refused(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "program_version", lambda: "9.9")
+    with (
+        pytest.raises(ChildProcessError, match=r"workers have systolith .*, and this is 9\.9"),
+        dask_workers(cluster.scheduler_address),
+    ):
+        pass
+
+
+def test_workers_without_this_program_are_refused(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(_: str) -> str:  # sent to the worker as it is
+        raise metadata.PackageNotFoundError("systolith")
+
+    monkeypatch.setattr(metadata, "version", absent)
+    with (
+        pytest.raises(ChildProcessError, match=r"a worker lacks something: .*systolith"),
+        dask_workers(cluster.scheduler_address),
     ):
         pass
 
