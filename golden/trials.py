@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.calibration import quantize
+from golden.calibration import observe, quantize_observed
 from golden.data import Dataset
 from golden.fixed_model import FixedModel
 from golden.json_reader import JsonReader
@@ -131,11 +131,12 @@ def try_widths(
         As `quantize`; or the images do not fit the network.
     """
     labels = validation.labels
+    observations = observe(quantized.parent, calibration_images)
     right = FixedModel(quantized.fixed).classes(validation.images) == labels
     tried = []
     wanted = list(_widths(quantized))
     for number, (layer, key, bits, settings) in enumerate(wanted):
-        other = quantize(quantized.parent, calibration_images, settings)
+        other = quantize_observed(observations, settings)
         found = FixedModel(other.fixed).classes(validation.images) == labels
         tried.append(
             Trial(

@@ -108,15 +108,22 @@ def evaluate(
 
 
 def _trials(quantized: QuantizedNetwork) -> Trials | None:
-    """Other widths, tried on the digits for validation; None for a network of other images."""
+    """Other widths, tried on validation digits that formats were not chosen on.
+
+    None for a network of other images.
+    """
     from golden import validation_digits
     from golden.trials import try_widths
 
     digits = validation_digits()
     if quantized.fixed.network.input.image_shape != digits.images.shape[1:]:
         return None
+    chosen_on = calibration_images()
+    others = replace(
+        digits, images=digits.images[len(chosen_on) :], labels=digits.labels[len(chosen_on) :]
+    )
     with progress("try other widths") as shown:
-        return try_widths(quantized, calibration_images(), digits, shown)
+        return try_widths(quantized, chosen_on, others, shown)
 
 
 def to_markdown(report: AccuracyReport) -> str:
