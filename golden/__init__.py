@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from golden import npz, quantized_network
-from golden.accuracy import AccuracyReport, evaluate
-from golden.calibration import quantize
+from golden.accuracy import AccuracyReport
+from golden.calibration import Observations, observe, quantize, quantize_observed
 from golden.comparison import Comparison, compare
 from golden.data import Dataset, load_dataset, test_digits, validation_digits
+from golden.evaluation import evaluate
 from golden.networks import names
 from golden.onnx_export import export_onnx
 from golden.quantized_network import QuantizedNetwork
@@ -38,6 +39,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "LayerSettings",
+    "Observations",
     "QuantizedNetwork",
     "Settings",
     "TrainedNetwork",
@@ -47,7 +49,9 @@ __all__ = [
     "load",
     "load_dataset",
     "load_network",
+    "observe",
     "quantize",
+    "quantize_observed",
     "test_digits",
     "validation_digits",
 ]

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from golden import float_model
-from golden.affine import affines
-from golden.data import Dataset
 from golden.errors import FileFormatError
 from golden.files import write_whole
-from golden.fixed_model import FixedModel, winners
-from golden.fixed_network import FixedLayer
 from golden.fixed_point import QFormat
+from golden.json_reader import JsonReader, shown
 from golden.npz import read_bytes
-from golden.quantized_network import QuantizedNetwork
-from golden.trained_network import TrainedNetwork
+from golden.statistics import wilson_interval
+from golden.trials import Trials
 
 SCHEMA = "systolith.accuracy/1"
 """The schema of a report."""
 
-Progress = Callable[[int, int], None]
-"""Called with how many images are done, and of how many."""
+CLIPPED_SHARE = 0.01
+"""A channel of which more values than this fraction saturate counts as clipped."""
 
-_BATCH = 200
 _MAX_BYTES = 1 << 28
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -71,8 +62,16 @@ class LayerEntry:
     sqnr_db
         Signal to quantization noise in dB, `10 log10(sum r**2 / sum (r - x)**2)` of the float
         model's values r and what the fixed ones stand for; None if one of the sums is zero.
+    channels
+        Channels of its feature map.
     saturated
         Values that left their range when they were requantized, over all images.
+    clipped_channels
+        Channels of which more than `CLIPPED_SHARE` of the values saturated.
+    dead_channels
+        Channels that had one and the same value everywhere, in all images.
+    range_use
+        The fraction of the output format's range between the least and the greatest value.
     values
         Values in all.
     accumulator_bits
@@ -82,9 +81,38 @@ class LayerEntry:
     name: str
     formats: Mapping[str, FormatEntry]
     sqnr_db: float | None
+    channels: int
     saturated: int
+    clipped_channels: tuple[int, ...]
+    dead_channels: tuple[int, ...]
+    range_use: float
     values: int
     accumulator_bits: int
+
+    @property
+    def saturated_share(self) -> float:
+        """The fraction of the values that saturated."""
+        return self.saturated / self.values
+
+
+@dataclass(frozen=True)
+class HardwareEntry:
+    """The accelerator that was generated from a network.
+
+    Parameters
+    ----------
+    multipliers
+        Physical multipliers.
+    interval_cycles, latency_cycles
+        Predicted cycles from one result to the next, and from the first pixel to the result.
+    bit_exact
+        Whether the simulation of it equalled the fixed network; None if there was none.
+    """
+
+    multipliers: int
+    interval_cycles: int
+    latency_cycles: int
+    bit_exact: bool | None
 
 
 @dataclass(frozen=True)
@@ -105,8 +133,8 @@ class AccuracyReport:
         How many got the class of their label.
     agreement_with_float
         Fraction of images that got the class that the float network gives (1 for itself).
-    labels, predictions
-        One an image.
+    labels, predictions, float_predictions
+        One an image; the last by the float network.
     confusion
         How many images of each label (row) got each class (column).
     quantization
@@ -115,6 +143,10 @@ class AccuracyReport:
         Every layer after the input; empty for a float network.
     version
         The version of this program.
+    trials
+        What other widths would change, on validation images; None if it was not tried.
+    hardware
+        The accelerator; None if it is not known.
     """
 
     network: str
@@ -126,15 +158,29 @@ class AccuracyReport:
     agreement_with_float: float
     labels: tuple[int, ...]
     predictions: tuple[int, ...]
+    float_predictions: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
     quantization: Mapping[str, Any] | None
     layers: tuple[LayerEntry, ...]
     version: str
+    trials: Trials | None = None
+    hardware: HardwareEntry | None = None
 
     @property
     def accuracy(self) -> float:
         """Fraction of images that got the class of their label."""
         return self.correct / self.images
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The accuracy's 95 % confidence interval."""
+        return wilson_interval(self.correct, self.images)
+
+    @property
+    def disagreements(self) -> tuple[int, ...]:
+        """The images that did not get the class that the float network gives."""
+        pairs = zip(self.predictions, self.float_predictions, strict=True)
+        return tuple(image for image, (given, real) in enumerate(pairs) if given != real)
 
     def to_json(self) -> str:
         """The report as one JSON object, `schema` first."""
@@ -147,12 +193,16 @@ class AccuracyReport:
             "images": self.images,
             "correct": self.correct,
             "accuracy": self.accuracy,
+            "interval": self.interval,
             "agreement_with_float": self.agreement_with_float,
             "quantization": self.quantization,
+            "hardware": None if self.hardware is None else vars(self.hardware),
+            "trials": None if self.trials is None else self.trials.to_json(),
             "layers": [_layer_to_json(layer) for layer in self.layers],
             "confusion": self.confusion,
             "labels": self.labels,
             "predictions": self.predictions,
+            "float_predictions": self.float_predictions,
             "version": self.version,
         }
         lines = [f"  {json.dumps(key)}: {_to_lines(value)}" for key, value in entries.items()]
@@ -178,10 +228,10 @@ class AccuracyReport:
         schema = value.get("schema") if isinstance(value, dict) else None
         if schema != SCHEMA:
             raise FileFormatError(
-                f"not an accuracy report: schema must be {SCHEMA!r}, not {_shown(schema)}"
+                f"not an accuracy report: schema must be {SCHEMA!r}, not {shown(schema)}"
             )
         try:
-            return _from_json(_Reader(value, ""))
+            return _from_json(JsonReader(value, ""))
         except FileFormatError as error:
             raise FileFormatError(f"accuracy report: {error}") from None
 
@@ -201,158 +251,6 @@ class AccuracyReport:
         except FileFormatError as error:
             message = str(error).removeprefix(f"{path}: ")
             raise FileFormatError(f"{path}: {message}") from None
-
-
-def evaluate(
-    network: TrainedNetwork | QuantizedNetwork,
-    dataset: Dataset,
-    images: int | None = None,
-    progress: Progress | None = None,
-) -> AccuracyReport:
-    """Hold a network against labels and, a fixed one, layer by layer against its float parent.
-
-    Memory does not grow with the number of images.
-
-    Parameters
-    ----------
-    network
-        Float or fixed.
-    dataset
-        Images and labels.
-    images
-        Use only the first so many.
-    progress
-        Told now and then how far it is.
-
-    Raises
-    ------
-    ValueError
-        There are not so many images, they do not have the shape that the network takes, or a
-        label is none of the network's classes.
-    """
-    used = dataset if images is None else dataset.take(images)
-    quantized = network if isinstance(network, QuantizedNetwork) else None
-    parent = network if isinstance(network, TrainedNetwork) else network.parent
-    classes = list(parent.network.shapes().values())[-1].size
-    if used.labels.max() >= classes:
-        raise ValueError(
-            f"dataset {dataset.name!r}: label {used.labels.max()} is none of the {classes} "
-            f"classes of network {parent.name!r}"
-        )
-    counter = None if quantized is None else _LayerCounter(quantized)
-    real = np.empty(len(used), np.int64)
-    fixed = np.empty(len(used), np.int64)
-    for start in range(0, len(used), _BATCH):
-        part = slice(start, start + _BATCH)
-        if counter is None:
-            real[part] = float_model.classes(parent, used.images[part])
-        else:
-            real[part], fixed[part] = counter.add(used.images[part])
-        if progress is not None:
-            progress(min(part.stop, len(used)), len(used))
-    predictions = real if counter is None else fixed
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (used.labels, predictions), 1)
-    return AccuracyReport(
-        network=parent.name,
-        network_sha256=network.sha256,
-        kind="float" if quantized is None else "fixed",
-        dataset=DatasetEntry(dataset.name, dataset.split, dataset.sha256, len(dataset)),
-        images=len(used),
-        correct=int(np.count_nonzero(predictions == used.labels)),
-        agreement_with_float=float(np.mean(predictions == real)),
-        labels=tuple(used.labels.tolist()),
-        predictions=tuple(predictions.tolist()),
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
-        quantization=None
-        if quantized is None
-        else {
-            **quantized.settings.to_mapping(),
-            "weight_bits_total": quantized.weight_bits_total,
-        },
-        layers=() if counter is None else counter.entries(),
-        version=_version(),
-    )
-
-
-class _LayerCounter:
-    """Signal, noise and saturation of every layer, summed over batches of images."""
-
-    def __init__(self, quantized: QuantizedNetwork) -> None:
-        self._quantized = quantized
-        self._model = FixedModel(quantized.fixed)
-        self._standing = affines(quantized.fixed.network)
-        names = [layer.name for layer in quantized.fixed.layers]
-        self._signal = dict.fromkeys(names, 0.0)
-        self._noise = dict.fromkeys(names, 0.0)
-        self._saturated = dict.fromkeys(names, 0)
-        self._values = dict.fromkeys(names, 0)
-
-    def add(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Count a batch in; returns the classes by the float and by the fixed network."""
-        fixed = self._quantized.fixed
-        run = self._model.run(images)
-        for name, count in run.saturated.items():
-            self._saturated[name] += count
-        for name, _, real in float_model.intermediates(self._quantized.parent, images):
-            if name not in run.outputs:
-                continue
-            standing = self._standing[name]
-            scale = standing.gain * fixed[name].output_format.step
-            noise = run.outputs[name] * scale
-            noise += standing.offset
-            noise -= real
-            self._noise[name] += float(np.square(noise, out=noise).sum())
-            self._signal[name] += float(np.square(real, dtype=np.float64).sum())
-            self._values[name] += real.size
-        rows = real.reshape(len(images), -1)
-        smallest = fixed.network.output.winner == "smallest"
-        best = rows.argmin(axis=1) if smallest else rows.argmax(axis=1)
-        return best, winners(fixed, run.outputs[name].reshape(len(images), -1))
-
-    def entries(self) -> tuple[LayerEntry, ...]:
-        """What a report says of the layers."""
-        return tuple(
-            LayerEntry(
-                name=layer.name,
-                formats=_formats(layer),
-                sqnr_db=_decibels(self._signal[layer.name], self._noise[layer.name]),
-                saturated=self._saturated[layer.name],
-                values=self._values[layer.name],
-                accumulator_bits=layer.accumulator_bits,
-            )
-            for layer in self._quantized.fixed.layers
-        )
-
-
-def _decibels(signal: float, noise: float) -> float | None:
-    if not signal or not noise:
-        return None
-    return round(10 * math.log10(signal / noise), 3)
-
-
-def _formats(layer: FixedLayer) -> dict[str, FormatEntry]:
-    formats = {"input": _entry(layer.input_format)}
-    if layer.weight_formats:
-        formats["weights"] = _entry(*layer.weight_formats)
-    if layer.requantization is not None and layer.requantization.table is not None:
-        formats["index"] = _entry(layer.requantization.target)
-    formats["output"] = _entry(layer.output_format)
-    return formats
-
-
-def _entry(*formats: QFormat) -> FormatEntry:
-    fractions = tuple(fmt.frac_bits for fmt in formats)
-    if len(set(fractions)) == 1:
-        fractions = fractions[:1]
-    return FormatEntry(formats[0].bits, fractions, formats[0].signed)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("systolith")
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _layer_to_json(layer: LayerEntry) -> dict[str, Any]:
@@ -380,7 +278,7 @@ def _to_lines(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def _from_json(top: _Reader) -> AccuracyReport:
+def _from_json(top: JsonReader) -> AccuracyReport:
     dataset = top.reader("dataset")
     quantization = top.value("quantization", (dict, type(None)))
     report = AccuracyReport(
@@ -398,16 +296,19 @@ def _from_json(top: _Reader) -> AccuracyReport:
         agreement_with_float=top.number("agreement_with_float"),
         labels=top.counts("labels"),
         predictions=top.counts("predictions"),
+        float_predictions=top.counts("float_predictions"),
         confusion=tuple(
-            _Reader({"row": row}, "confusion.").counts("row")
+            JsonReader({"row": row}, "confusion.").counts("row")
             for row in top.value("confusion", (list,))
         ),
         quantization=quantization,
         layers=tuple(
-            _layer_from_json(_Reader(layer, f"layers.{position}."))
+            _layer_from_json(JsonReader(layer, f"layers.{position}."))
             for position, layer in enumerate(top.value("layers", (list,)))
         ),
         version=top.string("version"),
+        trials=None if (trials := top.optional("trials")) is None else Trials.from_json(trials),
+        hardware=None if (hardware := top.optional("hardware")) is None else _hardware(hardware),
     )
     _check(report, top.number("accuracy"))
     return report
@@ -418,12 +319,17 @@ def _check(report: AccuracyReport, accuracy: float) -> None:
     pairs = list(zip(report.labels, report.predictions, strict=False))
     if not report.images or not len(report.labels) == len(report.predictions) == report.images:
         raise FileFormatError(f"needs a label and a prediction for each of {report.images} images")
+    if len(report.float_predictions) != report.images:
+        raise FileFormatError(f"needs a float prediction for each of {report.images} images")
     if report.correct != sum(label == given for label, given in pairs):
         raise FileFormatError(f"{report.correct} correct are not those of labels and predictions")
     if accuracy != report.accuracy:
         raise FileFormatError(f"accuracy {accuracy} is not {report.correct} of {report.images}")
-    if not 0 <= report.agreement_with_float <= 1:
-        raise FileFormatError(f"agreement_with_float {report.agreement_with_float} is no fraction")
+    agreement = 1 - len(report.disagreements) / report.images
+    if abs(report.agreement_with_float - agreement) > _ROUNDING:
+        raise FileFormatError(
+            f"agreement_with_float {report.agreement_with_float} is not that of the predictions"
+        )
     size = len(report.confusion)
     found = [[0] * size for _ in range(size)]
     if max(map(max, pairs)) >= size or any(len(row) != size for row in report.confusion):
@@ -434,20 +340,33 @@ def _check(report: AccuracyReport, accuracy: float) -> None:
         raise FileFormatError("confusion is not that of labels and predictions")
 
 
-def _layer_from_json(reader: _Reader) -> LayerEntry:
+def _layer_from_json(reader: JsonReader) -> LayerEntry:
     formats = reader.reader("formats")
     sqnr_db = reader.value("sqnr_db", (int, float, type(None)))
     return LayerEntry(
         name=reader.string("name"),
         formats={name: _format_from_json(formats.reader(name)) for name in formats.keys},
         sqnr_db=None if sqnr_db is None else float(sqnr_db),
+        channels=reader.count("channels"),
         saturated=reader.count("saturated"),
+        clipped_channels=reader.counts("clipped_channels"),
+        dead_channels=reader.counts("dead_channels"),
+        range_use=reader.number("range_use"),
         values=reader.count("values"),
         accumulator_bits=reader.count("accumulator_bits"),
     )
 
 
-def _format_from_json(reader: _Reader) -> FormatEntry:
+def _hardware(reader: JsonReader) -> HardwareEntry:
+    return HardwareEntry(
+        multipliers=reader.count("multipliers"),
+        interval_cycles=reader.count("interval_cycles"),
+        latency_cycles=reader.count("latency_cycles"),
+        bit_exact=reader.value("bit_exact", (bool, type(None))),
+    )
+
+
+def _format_from_json(reader: JsonReader) -> FormatEntry:
     fractions = reader.value("frac_bits", (int, list))
     listed = fractions if isinstance(fractions, list) else [fractions]
     signed = reader.value("signed", (bool,))
@@ -465,59 +384,8 @@ def _kind(given: str) -> Literal["float", "fixed"]:
         return "float"
     if given == "fixed":
         return "fixed"
-    raise FileFormatError(f"kind must be float or fixed, not {_shown(given)}")
-
-
-class _Reader:
-    """The keys of a JSON object, by type; `path` says where it stands."""
-
-    def __init__(self, entries: Any, path: str) -> None:
-        if not isinstance(entries, dict):
-            raise FileFormatError(f"{path.rstrip('.')}: must be an object, not {_shown(entries)}")
-        self._entries: dict[str, Any] = entries
-        self.path = path
-
-    @property
-    def keys(self) -> list[str]:
-        return list(self._entries)
-
-    def value(self, key: str, types: tuple[type, ...]) -> Any:
-        if key not in self._entries:
-            raise FileFormatError(f"key {self.path + key!r} is missing")
-        value = self._entries[key]
-        # A bool is an int to Python, but not to JSON.
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise FileFormatError(f"key {self.path + key!r} cannot be {_shown(value)}")
-        return value
-
-    def reader(self, key: str) -> _Reader:
-        return _Reader(self.value(key, (dict,)), f"{self.path}{key}.")
-
-    def string(self, key: str) -> str:
-        value: str = self.value(key, (str,))
-        return value
-
-    def number(self, key: str) -> float:
-        return float(self.value(key, (int, float)))
-
-    def count(self, key: str) -> int:
-        value: int = self.value(key, (int,))
-        if value < 0:
-            raise FileFormatError(f"key {self.path + key!r} cannot be {value}")
-        return value
-
-    def counts(self, key: str) -> tuple[int, ...]:
-        values = self.value(key, (list,))
-        for value in values:
-            if type(value) is not int or value < 0:
-                raise FileFormatError(f"key {self.path + key!r} cannot have {_shown(value)}")
-        return tuple(values)
+    raise FileFormatError(f"kind must be float or fixed, not {shown(given)}")
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -9,7 +9,7 @@ left out, and the scores are proportional to the real ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,9 +79,48 @@ def quantize(
         There are no images, or they are not of the network's shape.
     """
     settings = settings or Settings()
+    settings.check(trained.network)
+    return quantize_observed(observe(trained, calibration_images), settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """What a network makes of calibration images in floats: enough for any settings.
+
+    Parameters
+    ----------
+    trained
+        The network.
+    layers
+        By name, the values before the activation of every layer with formats to choose.
+    images
+        The calibration images.
+    """
+
+    trained: TrainedNetwork
+    layers: Mapping[str, _Observed]
+    images: NDArray[np.uint8]
+
+
+def observe(trained: TrainedNetwork, calibration_images: NDArray[np.uint8]) -> Observations:
+    """Run a network on calibration images, once for all the settings to quantize it with.
+
+    Parameters and errors are those of `quantize`.
+    """
+    return Observations(trained, _observe(trained, calibration_images), calibration_images)
+
+
+def quantize_observed(observations: Observations, settings: Settings) -> QuantizedNetwork:
+    """Make the fixed-point twin of a network that was observed: what `quantize` gives.
+
+    Raises
+    ------
+    SettingsError, CalibrationError
+        As `quantize`.
+    """
+    trained, observed = observations.trained, observations.layers
     network = trained.network
     settings.check(network)
-    observed = _observe(trained, calibration_images)
     standing = affines(network)
     layers: list[FixedLayer] = []
     following = [*network.layers[2:], None]
@@ -96,7 +135,7 @@ def quantize(
             observed=observed.get(layer.name),
             trained=trained,
             before=tuple(layers),
-            images=calibration_images,
+            images=observations.images,
         )
         try:
             layers.append(_make(task))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from golden.accuracy import AccuracyReport, LayerEntry
 from golden.markdown import cell, table
+from golden.statistics import mcnemar
 
 
 class ComparisonError(ValueError):
@@ -27,6 +28,9 @@ class Row:
         Its accuracy less that of the first.
     gains, losses
         Images that it gets right and the first does not, and the other way round.
+    chance
+        How likely so uneven gains and losses, or more uneven ones, are by chance alone: McNemar's
+        exact test.
     """
 
     name: str
@@ -34,6 +38,17 @@ class Row:
     difference: float
     gains: int
     losses: int
+    chance: float
+
+    @property
+    def regression(self) -> bool:
+        """Whether it is less accurate than the first."""
+        return self.difference < 0
+
+    @property
+    def verdict(self) -> str:
+        """In a word; none if it is as accurate as the first, or more so."""
+        return "regression" if self.regression else ""
 
 
 @dataclass(frozen=True)
@@ -52,18 +67,20 @@ class Comparison:
     layers: tuple[LayerRow, ...]
 
     def to_markdown(self) -> str:
-        """Two tables: the reports, and their layers."""
+        """Tables: accuracy, what the reports are about, and their layers."""
         first = self.rows[0].report
         about = f"{first.images:,} images of {first.dataset.name} ({first.dataset.split})"
-        columns = (
-            *("report", "network", "kind", "weight bits", "accuracy", "difference"),
-            *("gains", "losses", "agreement with float"),
-        )
         text = f"{about}, compared with {cell(self.rows[0].name)}.\n\n"
-        text += table(columns, [_row_cells(row) for row in self.rows], left=3)
+        text += table(_ACCURACY_HEADINGS, [_accuracy_cells(row) for row in self.rows], left=1)
+        text += "\n" + table(_KIND_HEADINGS, [_kind_cells(row) for row in self.rows], left=3)
         if self.layers:
-            text += "\n" + table(_LAYER_HEADINGS, self._layer_cells(), left=2)
+            headings = ("layer", "report", *LAYER_HEADINGS)
+            text += "\n" + table(headings, self._layer_cells(), left=2)
         return text
+
+    def dropped(self, most: float) -> tuple[Row, ...]:
+        """The reports whose accuracy is lower than the first's by more than that."""
+        return tuple(row for row in self.rows if -row.difference > most)
 
     def _layer_cells(self) -> list[list[str]]:
         return [
@@ -74,10 +91,19 @@ class Comparison:
         ]
 
 
-_LAYER_HEADINGS = (
-    "layer", "report", "input", "weights", "index", "output", "accumulator bits", "SQNR (dB)",
-    "saturated",
-)  # fmt: skip
+_ACCURACY_HEADINGS = (
+    *("report", "accuracy", "95 % interval", "difference", "gains", "losses", "chance"),
+    "verdict",
+)
+_KIND_HEADINGS = (
+    *("report", "network", "kind", "agreement with float", "weight bits", "multipliers"),
+    "cycles",
+)
+LAYER_HEADINGS = (
+    *("input", "weights", "index", "output", "accumulator bits", "SQNR (dB)", "range used"),
+    *("saturated", "clipped", "dead"),
+)
+"""Of what `layer_cells` tells."""
 
 
 def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = None) -> Comparison:
@@ -116,13 +142,25 @@ def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = Non
 
 
 def layer_cells(entry: LayerEntry) -> list[str]:
-    """What tables say of a layer: formats, accumulator bits, SQNR in dB, saturated values."""
+    """What tables say of a layer.
+
+    Formats, accumulator bits, SQNR in dB, the share of the output format's range that is used,
+    values that saturated, channels that are clipped and dead.
+    """
     formats = [
         str(entry.formats[kind]) if kind in entry.formats else ""
         for kind in ("input", "weights", "index", "output")
     ]
     sqnr = "" if entry.sqnr_db is None else f"{entry.sqnr_db:.1f}"
-    return [*formats, str(entry.accumulator_bits), sqnr, f"{entry.saturated:,}"]
+    return [
+        *formats,
+        str(entry.accumulator_bits),
+        sqnr,
+        f"{100 * entry.range_use:.0f} %",
+        f"{entry.saturated:,}",
+        str(len(entry.clipped_channels)),
+        str(len(entry.dead_channels)),
+    ]
 
 
 def _row(name: str, report: AccuracyReport, first: AccuracyReport) -> Row:
@@ -132,12 +170,15 @@ def _row(name: str, report: AccuracyReport, first: AccuracyReport) -> Row:
             report.predictions, first.predictions, report.labels, strict=True
         )
     ]
+    gains = sum(this and not that for this, that in right)
+    losses = sum(that and not this for this, that in right)
     return Row(
         name=name,
         report=report,
         difference=(report.correct - first.correct) / report.images,
-        gains=sum(this and not that for this, that in right),
-        losses=sum(that and not this for this, that in right),
+        gains=gains,
+        losses=losses,
+        chance=mcnemar(gains, losses),
     )
 
 
@@ -152,17 +193,29 @@ def _described(report: AccuracyReport) -> str:
     )
 
 
-def _row_cells(row: Row) -> list[str]:
-    report = row.report
-    bits = (report.quantization or {}).get("weight_bits_total")
+def _accuracy_cells(row: Row) -> list[str]:
+    low, high = row.report.interval
     return [
         cell(row.name),
-        report.network,
-        report.kind,
-        f"{bits:,}" if isinstance(bits, int) else "",
-        f"{report.accuracy:.4f}",
+        f"{row.report.accuracy:.4f}",
+        f"{low:.4f} to {high:.4f}",
         f"{row.difference:+.4f}",
         f"{row.gains:,}",
         f"{row.losses:,}",
+        f"{row.chance:.2g}",
+        row.verdict,
+    ]
+
+
+def _kind_cells(row: Row) -> list[str]:
+    report, hardware = row.report, row.report.hardware
+    bits = (report.quantization or {}).get("weight_bits_total")
+    return [
+        cell(row.name),
+        cell(report.network),
+        report.kind,
         f"{report.agreement_with_float:.4f}",
+        f"{bits:,}" if isinstance(bits, int) else "",
+        f"{hardware.multipliers:,}" if hardware else "",
+        f"{hardware.interval_cycles:,}" if hardware else "",
     ]

@@ -165,8 +165,10 @@ def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
     raise ValueError(f"overflow {mode!r}: allowed are {', '.join(get_args(Overflow))}")
 
 
-def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], int]:
-    """Exact accumulators `(..., channels)` to raw values, and how many left the target's range.
+def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Exact accumulators `(..., channels)` to raw values, and how many of each channel saturate.
+
+    What is counted are values that leave the target's range, whatever becomes of them.
 
     Raises
     ------
@@ -178,10 +180,11 @@ def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], 
         values = _product(values, how.multiplier)
     shifted = shift_right(values, how.shifts, how.rounding)
     raw = overflow(shifted, how.target, how.overflow)
-    left = int(np.count_nonzero((shifted < how.target.min_raw) | (shifted > how.target.max_raw)))
+    outside = (shifted < how.target.min_raw) | (shifted > how.target.max_raw)
+    left = np.count_nonzero(outside, axis=tuple(range(outside.ndim - 1)))
     if how.table is not None:
         raw = how.table[raw - how.target.min_raw]
-    return raw, left
+    return raw, np.asarray(left, np.int64)
 
 
 def _product(values: NDArray[np.int64], multiplier: int) -> NDArray[np.int64]:

@@ -159,7 +159,7 @@ class Settings:
                     f"layers.{name}: network {network.name!r} has no layer {name!r}: "
                     f"it has {', '.join(known)}"
                 )
-            allowed = _keys_of(known[name], network, self.of(name).calibration)
+            allowed = keys_of(known[name], network, self.of(name).calibration)
             for key in keys:
                 if key not in allowed:
                     raise SettingsError(
@@ -168,8 +168,8 @@ class Settings:
                     )
 
 
-def _keys_of(layer: Layer, network: Network, calibration: Calibration) -> list[str]:
-    """The keys that have a meaning for a layer of a network."""
+def keys_of(layer: Layer, network: Network, calibration: Calibration = "mse") -> list[str]:
+    """The keys that have a meaning for a layer of a network, whose calibration is given."""
     last = layer is network.output
     activation = layer.activation
     weighted = not isinstance(layer, (Input, AveragePooling, MaxPooling))

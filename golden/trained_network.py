@@ -62,6 +62,10 @@ class TrainedNetwork:
         }
         object.__setattr__(self, "arrays", MappingProxyType(checked))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Read-only mappings do not go from process to process.
+        return TrainedNetwork, (self.network, {k: dict(v) for k, v in self.arrays.items()})
+
     @property
     def name(self) -> str:
         """The network's name."""

@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +21,7 @@ from golden.data import VALIDATION_IMAGES
 from golden.files import write_whole
 from golden.markdown import table
 from golden.networks import names
+from golden.statistics import wilson_interval
 from scripts.console import to_json
 from scripts.quantize import calibration_images
 
@@ -68,9 +68,6 @@ MOST_LOST: Mapping[tuple[str, int], float] = MappingProxyType(
 TWO_STANDARD_ERRORS = 0.002
 """A target that is missed by less may be met on other digits."""
 
-_Z = 1.959964
-"""Of the normal distribution, 95 % is nearer to its mean than so many standard deviations."""
-
 
 @dataclass(frozen=True)
 class Validated:
@@ -114,15 +111,7 @@ class Line:
     @property
     def interval(self) -> tuple[float, float]:
         """Where the accuracy on any such images lies, with a confidence of 95 %."""
-        return wilson(self.correct, self.images)
-
-
-def wilson(correct: int, images: int) -> tuple[float, float]:
-    """The 95 % interval of a fraction (E. B. Wilson, 1927)."""
-    share, z2 = correct / images, _Z * _Z
-    middle = (share + z2 / (2 * images)) / (1 + z2 / images)
-    half = _Z / (1 + z2 / images) * sqrt(share * (1 - share) / images + z2 / (4 * images**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+        return wilson_interval(self.correct, self.images)
 
 
 def settings(keys: Mapping[str, Any], bits: int) -> golden.Settings:
@@ -134,9 +123,10 @@ def validate(network: str, images: int | None) -> Iterator[Validated]:
     """Every method and variant at every width."""
     trained, digits = golden.load_network(network), golden.validation_digits()
     digits = digits if images is None else digits.take(images)
+    observed = golden.observe(trained, calibration_images())
     for method, keys in {**METHODS, **VARIANTS}.items():
         for bits in WIDTHS:
-            made = golden.quantize(trained, calibration_images(), settings(keys, bits))
+            made = golden.quantize_observed(observed, settings(keys, bits))
             right = fixed_model.classes(made.fixed, digits.images) == digits.labels
             yield Validated(network, method, bits, len(digits), int(right.sum()))
 

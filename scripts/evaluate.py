@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +12,11 @@ from scripts.console import print_markdown
 from scripts.files import writing
 from scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
 from scripts.progress import progress
+from scripts.quantize import calibration_images
 
 if TYPE_CHECKING:
-    from golden import AccuracyReport
-
-_LAYER_HEADINGS = (
-    "layer",
-    "input",
-    "weights",
-    "index",
-    "output",
-    "accumulator bits",
-    "SQNR (dB)",
-    "saturated",
-)
+    from golden import AccuracyReport, QuantizedNetwork
+    from golden.trials import Trials
 
 
 def evaluate(
@@ -42,35 +34,71 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            parser=file_to_write("--out", ".json", ".md"),
+            parser=file_to_write("--out", ".json", ".md", ".html"),
             metavar="REPORT",
-            help="Write the report: .json (for compare) or .md.",
+            help="Write the report: .json (for compare), .md, or .html (with pictures).",
             show_default=False,
         ),
     ] = None,
+    rtl: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Hardware that was generated from the network: its multipliers and cycles go "
+            "into the report, and an .html report simulates an image on it.",
+            show_default=False,
+        ),
+    ] = None,
+    advice: Annotated[
+        bool,
+        typer.Option(
+            "--advice/--no-advice",
+            help="Try other widths on the validation digits: half a minute for a LeNet-5.",
+        ),
+    ] = True,
     json: JsonOption = False,
 ) -> None:
-    """How often a network is right; of a quantized one also how exact every layer is.
+    """How often a network is right; of a quantized one also how exact every layer is, and why.
 
     SQNR is a layer's ratio of signal to quantization noise, against the float
     network; saturated counts the values that left their format's range. The
     format s8.5 is signed, of 8 bits, 5 of them after the binary point.
 
+    Advice is measured: the network is quantized with other widths, everywhere
+    and layer by layer, and judged by validation digits, never by test digits.
+
     [bold]Examples[/bold]
 
     systolith evaluate lenet5
-    systolith evaluate lenet5.npz --images 1000
+    systolith evaluate lenet5.npz --images 1000 --no-advice
     systolith evaluate lenet5.npz --out fixed.json
+    systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
     """
     import golden
     from golden.files import write_whole
 
     loaded = golden.load(network)
+    quantized = loaded if isinstance(loaded, golden.QuantizedNetwork) else None
+    if rtl is not None and quantized is None:
+        raise ValueError(f"--rtl: needs a quantized network, not the float network {loaded.name!r}")
     dataset = golden.test_digits() if data is None else golden.load_dataset(data)
+    hardware = None
+    if rtl is not None and quantized is not None:
+        from scripts.rtl_folder import hardware_entry
+
+        hardware = hardware_entry(rtl, quantized)
     with progress("evaluate") as shown:
         report = golden.evaluate(loaded, dataset, images, shown)
+    if quantized is not None and advice:
+        report = replace(report, trials=_trials(quantized))
+    report = replace(report, hardware=hardware)
     if out is not None:
-        text = to_markdown(report) if out.suffix == ".md" else report.to_json()
+        if out.suffix == ".html":
+            from scripts.evaluation_page import evaluation_page
+
+            text = evaluation_page(report, loaded, dataset, rtl)
+        else:
+            text = to_markdown(report) if out.suffix == ".md" else report.to_json()
         with writing(out):
             write_whole(out, text.encode())
     if json:
@@ -79,21 +107,83 @@ def evaluate(
         print_markdown(to_markdown(report))
 
 
+def _trials(quantized: QuantizedNetwork) -> Trials | None:
+    """Other widths, tried on validation digits that formats were not chosen on.
+
+    None for a network of other images.
+    """
+    from golden import validation_digits
+    from golden.trials import try_widths
+
+    digits = validation_digits()
+    if quantized.fixed.network.input.image_shape != digits.images.shape[1:]:
+        return None
+    chosen_on = calibration_images()
+    others = replace(
+        digits, images=digits.images[len(chosen_on) :], labels=digits.labels[len(chosen_on) :]
+    )
+    with progress("try other widths") as shown:
+        return try_widths(quantized, chosen_on, others, shown)
+
+
 def to_markdown(report: AccuracyReport) -> str:
-    """The report as Markdown: its figures, and for a fixed network its layers."""
-    from golden.comparison import layer_cells
-    from golden.markdown import table
+    """The report as Markdown: its figures, and of a fixed network advice, widths and layers."""
+    from golden.advice import advise
+    from golden.comparison import LAYER_HEADINGS, layer_cells
+    from golden.markdown import cell, table
 
     dataset = report.dataset
+    low, high = report.interval
     figures = [
-        ("images", f"{report.images:,} of {dataset.name} ({dataset.split})"),
+        ("images", f"{report.images:,} of {cell(dataset.name)} ({cell(dataset.split)})"),
         ("accuracy", f"{report.accuracy:.4f} ({report.correct:,} right)"),
+        ("95 % interval", f"{low:.4f} to {high:.4f}"),
         ("agreement with float", f"{report.agreement_with_float:.4f}"),
     ]
     if report.quantization is not None:
         figures.append(("weight bits", f"{report.quantization['weight_bits_total']:,}"))
-    text = table((report.network, report.kind), figures, left=2)
+    if report.hardware is not None:
+        figures += [
+            ("multipliers", f"{report.hardware.multipliers:,}"),
+            ("cycles an image", f"{report.hardware.interval_cycles:,}"),
+        ]
+    text = table((cell(report.network), report.kind), figures, left=2)
+    if sentences := advise(report):
+        text += "\n" + "".join(f"- {cell(sentence)}\n" for sentence in sentences)
+    if report.trials is not None:
+        text += "\n" + _bits_table(report.trials)
     if report.layers:
-        rows = [(layer.name, *layer_cells(layer)) for layer in report.layers]
-        text += "\n" + table(_LAYER_HEADINGS, rows, left=1)
+        rows = [(cell(layer.name), *layer_cells(layer)) for layer in report.layers]
+        text += "\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
+    text += "\n" + _confusion_table(report)
     return text
+
+
+def _bits_table(trials: Trials) -> str:
+    """Accuracy against bits, the same everywhere."""
+    from golden.markdown import table
+    from golden.statistics import wilson_interval
+
+    rows = []
+    for trial in trials.trials:
+        if trial.layer is None:
+            low, high = wilson_interval(trial.correct, trials.images)
+            share = trial.correct / trials.images
+            rows.append(
+                (
+                    f"{trial.bits}",
+                    f"{share:.4f}",
+                    f"{low:.4f} to {high:.4f}",
+                    f"{trial.weight_bits_total:,}",
+                )
+            )
+    headings = ("bits everywhere", f"{trials.split} accuracy", "95 % interval", "weight bits")
+    return table(headings, rows, left=0)
+
+
+def _confusion_table(report: AccuracyReport) -> str:
+    """A row for each label, a column for each class."""
+    from golden.markdown import table
+
+    rows = [(f"{label}", *map(str, counts)) for label, counts in enumerate(report.confusion)]
+    return table(("label", *map(str, range(len(rows)))), rows, left=0)

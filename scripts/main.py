@@ -21,6 +21,7 @@ from scripts.plan import plan
 from scripts.quantize import quantize
 from scripts.run import run
 from scripts.simulate import simulate
+from scripts.sweep import sweep
 from scripts.train import train
 
 
@@ -50,6 +51,7 @@ for _command in (
     plan,
     generate,
     simulate,
+    sweep,
     export,
 ):
     app.command()(_command)

@@ -52,6 +52,23 @@ def positive_number(option: str) -> Callable[[str | float], float]:
     return parse
 
 
+def fraction(option: str) -> Callable[[str | float], float]:
+    """A parser of fractions from 0 to 1, both included."""
+
+    def parse(given: str | float) -> float:
+        try:
+            value = float(given)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise typer.BadParameter(
+                f"must be a fraction from 0 to 1, not {given!r}", param_hint=option
+            )
+        return value
+
+    return parse
+
+
 def one_of(option: str, *allowed: str) -> Callable[[str], str]:
     """A parser of words."""
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +47,8 @@ def run(
 
     Quantizes to 8 bits, evaluates the float and the fixed-point network on the
     10,000 test digits, generates the accelerator, simulates it, and compares
-    every value of every layer. Ends with 1 unless all are equal.
+    every value of every layer; report.html shows it all. Ends with 1 unless
+    all are equal.
 
     [bold]Examples[/bold]
 
@@ -151,6 +152,22 @@ class Flow:
             f"{self.simulation.images} digits, {values:,} values compared"
         )
 
+    def report(self, _: Report) -> tuple[Path, str]:
+        """The page to look at."""
+        from golden import test_digits
+        from golden.files import write_whole
+        from scripts.evaluation_page import evaluation_page
+        from scripts.rtl_folder import hardware_entry
+
+        hardware = hardware_entry(self.hardware, self.quantized)
+        page = evaluation_page(
+            replace(self.accuracy, hardware=hardware), self.quantized, test_digits(), self.hardware
+        )
+        path = self.folder / "report.html"
+        with writing(path):
+            write_whole(path, page.encode())
+        return path, "figures, values by layer, an image's way through the layers"
+
     def _print_results(self) -> None:
         from golden import test_digits
         from scripts.digit import draw
@@ -198,4 +215,5 @@ STEPS = (
     Step("evaluate fixed", Flow.evaluate_fixed),
     Step("generate", Flow.generate),
     Step("simulate", Flow.simulate),
+    Step("report", Flow.report),
 )

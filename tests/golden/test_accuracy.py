@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 
 from golden import fixed_model, float_model
-from golden.accuracy import SCHEMA, AccuracyReport, FormatEntry, evaluate
+from golden.accuracy import SCHEMA, AccuracyReport, FormatEntry, HardwareEntry
 from golden.calibration import quantize
 from golden.data import Dataset
 from golden.errors import FileFormatError
+from golden.evaluation import evaluate
 from golden.graph import Activation, Convolution, Dense, Input, MaxPooling, Network
 from golden.quantized_network import QuantizedNetwork
 from golden.settings import LayerSettings, Settings
@@ -110,7 +112,18 @@ def test_layers(
         noise = float(((real[layer.name] - held) ** 2).sum())
         assert layer.sqnr_db == pytest.approx(10 * math.log10(signal / noise), abs=0.01)
         assert layer.values == run.outputs[layer.name].size
-        assert layer.saturated == run.saturated[layer.name]
+        assert layer.saturated == run.saturated[layer.name].sum()
+        by_channel = run.outputs[layer.name].reshape(-1, layer.channels).T
+        low, high = int(by_channel.min()), int(by_channel.max())
+        assert layer.range_use == (high - low) / (2**fmt.bits - 1)
+        assert list(layer.dead_channels) == [
+            channel for channel, values in enumerate(by_channel) if len(set(values.tolist())) == 1
+        ]
+        assert list(layer.clipped_channels) == [
+            channel
+            for channel, count in enumerate(run.saturated[layer.name])
+            if count > 0.01 * by_channel.shape[1]
+        ]
         assert layer.accumulator_bits == quantized.fixed[layer.name].accumulator_bits
     pooled, convolution, scores = report.layers
     assert pooled.sqnr_db is not None and pooled.sqnr_db > 100
@@ -125,7 +138,18 @@ def test_layers(
 def test_saturated_values_are_counted(trained: TrainedNetwork, dataset: Dataset) -> None:
     """Formats chosen on dark images do not hold what bright ones bring."""
     dark = quantize(trained, dataset.images[:20] // 16)
-    assert evaluate(dark, dataset, 20).layers[1].saturated > 0
+    convolution = evaluate(dark, dataset, 20).layers[1]
+    assert convolution.saturated > 0
+    assert convolution.saturated_share == convolution.saturated / convolution.values
+    assert len(convolution.clipped_channels) > 0
+
+
+def test_dead_channels_are_seen(trained: TrainedNetwork, dataset: Dataset) -> None:
+    arrays = {name: dict(each) for name, each in trained.arrays.items()}
+    arrays["C"]["weights"] = arrays["C"]["weights"] * np.array([1, 0, 1], np.float32)
+    network = TrainedNetwork(trained.network, arrays)
+    layers = evaluate(quantize(network, dataset.images[:50]), dataset, 60).layers
+    assert [layer.dead_channels for layer in layers] == [(), (1,), ()]
 
 
 def test_a_float_network(trained: TrainedNetwork, dataset: Dataset) -> None:
@@ -167,12 +191,22 @@ def test_json(report: AccuracyReport) -> None:
         "predictions confusion quantization layers version"
     )
     assert set(keys.split()) <= set(value)
+    assert value["interval"][0] < value["accuracy"] < value["interval"][1]
     for layer in value["layers"]:
-        keys = "name formats sqnr_db saturated values accumulator_bits"
+        keys = (
+            "name formats sqnr_db channels saturated clipped_channels dead_channels range_use "
+            "values accumulator_bits"
+        )
         assert set(keys.split()) <= set(layer)
     assert value["layers"][0]["formats"]["input"] == {"bits": 8, "frac_bits": 0, "signed": False}
     assert AccuracyReport.from_json(text) == report
     assert AccuracyReport.from_json(text).to_json() == text
+
+
+def test_what_hardware_there_is(report: AccuracyReport) -> None:
+    for bit_exact in (True, False, None):
+        made = replace(report, hardware=HardwareEntry(112, 3136, 7193, bit_exact))
+        assert AccuracyReport.from_json(made.to_json()) == made
 
 
 def test_keys_of_later_versions_are_no_trouble(report: AccuracyReport) -> None:
@@ -213,7 +247,11 @@ def drop(key: str) -> Callable[[Any], None]:
         (change("dataset", "name", to=3), "key 'dataset.name' cannot be 3"),
         (change("correct", to=3), "3 correct are not those of labels and predictions"),
         (change("accuracy", to=0.99), "accuracy 0.99 is not"),
-        (change("agreement_with_float", to=1.5), "agreement_with_float 1.5 is no fraction"),
+        (change("agreement_with_float", to=1.5), "agreement_with_float 1.5 is not that of the"),
+        (change("float_predictions", to=[1]), "needs a float prediction for each of 450 images"),
+        (change("hardware", to={"multipliers": 1}), "key 'hardware.interval_cycles' is missing"),
+        (change("trials", to=[]), r"key 'trials' cannot be \[\]"),
+        (change("layers", 1, "dead_channels", to=[-1]), "'layers.1.dead_channels' cannot have -1"),
         (change("predictions", 0, to=-1), "key 'predictions' cannot have -1"),
         (change("predictions", 0, to=0.5), "key 'predictions' cannot have 0.5"),
         (change("confusion", 0, to=[1, 2]), "confusion must have a row and a column"),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from golden import fixed_model, float_model
 from golden.affine import affines, pre_activation
-from golden.calibration import CalibrationError, quantize
+from golden.calibration import CalibrationError, observe, quantize, quantize_observed
 from golden.fixed_network import FixedLayer
 from golden.fixed_point import QFormat
 from golden.format_choice import choose_frac_bits
@@ -257,7 +257,8 @@ def test_minmax_saturates_nothing_on_its_own_images() -> None:
     pixels = images(network)
     wide = {"weight_bits": 16}
     made = quantize(network, pixels, Settings.from_mapping({"calibration": "minmax", **wide}))
-    assert fixed_model.run(made.fixed, pixels).saturated == {"C": 0, "D": 0, "F": 0}
+    saturated = fixed_model.run(made.fixed, pixels).saturated
+    assert [int(saturated[name].sum()) for name in "CDF"] == [0, 0, 0]
 
 
 def test_values_before_a_squashing_function_have_the_format_that_suits_it() -> None:
@@ -465,3 +466,15 @@ def test_accumulators_that_fit_no_register_are_refused() -> None:
     far = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e15)
     with pytest.raises(CalibrationError, match="radial_basis 'R': format: bits must be"):
         quantize(far, images(far), Settings(LayerSettings(16, 16)))
+
+
+@given(SEEDS)
+@settings(max_examples=20)
+def test_a_network_that_was_observed_once_is_quantized_as_any(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_trained(rng)
+    images = random_images(rng, network.network, 6)
+    seen = observe(network, images)
+    for each in (Settings(), Settings(LayerSettings(4, 5, "minmax"))):
+        once = quantize_observed(seen, each)
+        assert once.sha256 == quantize(network, images, each).sha256

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from math import floor
+from operator import add
 
 import numpy as np
 import pytest
@@ -41,8 +42,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 ENGINES: tuple[Engine, ...] = ("float32", "float64", "int64")
 
 
-def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, int]:
-    """A layer's values by row, column and channel, and how many saturated."""
+def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, list[int]]:
+    """A layer's values by row, column and channel, and how many saturated by channel."""
     (above, left), (height, width, channels) = layer.padding, layer.input_shape
 
     def value(row: int, column: int, channel: int) -> int:
@@ -51,7 +52,7 @@ def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, int]:
     rows, columns = height + 2 * above, width + 2 * left
     kind = layer.layer
     result: Map = {}
-    saturated = 0
+    saturated = [0] * channels_of(layer)
     for row, column, out in np.ndindex(*layer.output_shape):
         w = np.zeros(()) if layer.weights is None else layer.weights
         bias = 0 if layer.bias is None else int(layer.bias[out])
@@ -86,8 +87,12 @@ def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, int]:
                 acc = sum(((a << shift) - b) ** 2 for a, b in zip(flat, centre, strict=True))
         assert layer.accumulator_range[0] <= acc <= layer.accumulator_range[1]
         result[row, column, out], left_range = expected_value(layer, acc, out)
-        saturated += left_range
+        saturated[out] += left_range
     return result, saturated
+
+
+def channels_of(layer: FixedLayer) -> int:
+    return layer.output_shape.channels
 
 
 def expected_value(layer: FixedLayer, acc: int, channel: int) -> tuple[int, bool]:
@@ -113,17 +118,17 @@ def expected_value(layer: FixedLayer, acc: int, channel: int) -> tuple[int, bool
 def assert_as_expected(fixed: FixedNetwork, images: Pixels, engine: Engine | None = None) -> None:
     model = FixedModel(fixed, engine)
     run = model.run(images)
-    counts = dict.fromkeys(run.outputs, 0)
+    counts = {layer.name: [0] * channels_of(layer) for layer in fixed.layers}
     for index, image in enumerate(images):
         x: Map = {place: int(pixel) for place, pixel in np.ndenumerate(image)}
         for layer in fixed.layers:
             x, saturated = expected_layer(layer, x)
-            counts[layer.name] += saturated
+            counts[layer.name] = list(map(add, counts[layer.name], saturated))
             found = run.outputs[layer.name][index]
             assert found.shape == layer.output_shape
             assert {place: int(raw) for place, raw in np.ndenumerate(found)} == x
             assert layer.output_format.contains(found)
-    assert run.saturated == counts
+    assert {name: found.tolist() for name, found in run.saturated.items()} == counts
     last = run.outputs[fixed.layers[-1].name].reshape(len(images), -1)
     assert (model.scores(images) == last).all()
 
@@ -151,7 +156,8 @@ def test_the_result_does_not_depend_on_the_engine(seed: int) -> None:
         except OverflowError:
             continue
         run, expected = model.run(images), reference.run(images)
-        assert run.saturated == expected.saturated
+        for name, counts in expected.saturated.items():
+            assert run.saturated[name].tolist() == counts.tolist()
         for name, values in run.outputs.items():
             assert (values == expected.outputs[name]).all()
         assert (model.scores(images) == reference.scores(images)).all()
@@ -230,7 +236,8 @@ def test_images_are_computed_in_batches_that_do_not_show() -> None:
     singles = [fixed_model.run(fixed, images[i : i + 1]) for i in range(len(images))]
     for name, values in whole.outputs.items():
         assert (values == np.concatenate([single.outputs[name] for single in singles])).all()
-        assert whole.saturated[name] == sum(single.saturated[name] for single in singles)
+        parts = [single.saturated[name] for single in singles]
+        assert whole.saturated[name].tolist() == np.sum(parts, axis=0).tolist()
     assert (fixed_model.scores(fixed, images)[:, 0] == values.reshape(len(images), -1)[:, 0]).all()
 
 

@@ -115,14 +115,20 @@ def test_requantize_every_small_case() -> None:
             for x in accumulators
         ]
         assert raw[:, 0].tolist() == [limited(x, fmt, mode) for x in exact]
-        assert left == sum(not fmt.min_raw <= x <= fmt.max_raw for x in exact)
+        assert left.tolist() == [sum(not fmt.min_raw <= x <= fmt.max_raw for x in exact)]
 
 
 def test_requantize_through_a_table() -> None:
     how = Requantization(np.array([1]), QFormat(2, 0), table=np.array([10, 11, 12, 13]))
     raw, left = requantize(np.array([[-9], [-4], [-1], [2], [3]]), how)
     assert raw[:, 0].tolist() == [10, 10, 12, 13, 13]
-    assert left == 2
+    assert left.tolist() == [2]
+
+
+def test_what_saturates_is_counted_by_channel() -> None:
+    how = Requantization(np.array([0]), QFormat(4, 0))
+    _, left = requantize(np.array([[[7, 8, -9], [8, 9, 0]], [[0, 8, 7], [0, -8, -8]]]), how)
+    assert left.tolist() == [1, 3, 1]
 
 
 def test_a_product_beyond_64_bits_is_refused() -> None:

@@ -172,7 +172,7 @@ def test_every_rounding_of_every_small_number(
         overflow=overflow,
     )
     run = fixed_model.run(quantized.fixed, EVERY_PIXEL)
-    assert (run.saturated["C"] > 0) == (bits < 9)
+    assert (run.saturated["C"].sum() > 0) == (bits < 9)
     assert_equal(quantized, EVERY_PIXEL)
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,3 +248,12 @@ def test_a_name_or_a_file(tmp_path: Path) -> None:
         load_network("lenet6")
     with pytest.raises(FileFormatError, match="not a file"):
         load_network(tmp_path)
+
+
+def test_a_network_goes_from_process_to_process() -> None:
+    trained = TrainedNetwork(NETWORK, arrays())
+    there = pickle.loads(pickle.dumps(trained))  # noqa: S301
+    assert there.network == NETWORK
+    assert there.sha256 == trained.sha256
+    with pytest.raises(ValueError, match="read-only"):
+        there.arrays["C1"]["weights"][:] = 0

@@ -7,20 +7,9 @@ import pytest
 
 from golden.networks import names
 from scripts import bench_accuracy
-from scripts.bench_accuracy import METHODS, VARIANTS, WIDTHS, Line, Validated, chosen, wilson
+from scripts.bench_accuracy import METHODS, VARIANTS, WIDTHS, Line, Validated, chosen
 
 BEST = "entropy, bias correction"
-
-
-@pytest.mark.parametrize(
-    ("correct", "images", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (20, 20, 0.8389, 1)],
-)
-def test_intervals_are_those_of_newcombe(
-    correct: int, images: int, low: float, high: float
-) -> None:
-    """Statistics in Medicine 17 (1998), table I, method 3; the last is the third turned round."""
-    assert wilson(correct, images) == pytest.approx((low, high), abs=5e-5)
 
 
 def validated(network: str, best: str = BEST) -> list[Validated]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import golden
+from scripts.compare import names_of
 from scripts.main import main
 
 
@@ -28,6 +29,7 @@ def reports(tmp_path: Path) -> list[str]:
             first,
             correct=10 - len(wrong),
             predictions=tuple(predictions),
+            agreement_with_float=1 - len(wrong) / 10,
             confusion=tuple(map(tuple, confusion)),
         ).save(path)
         paths.append(str(path))
@@ -44,9 +46,34 @@ def test_json_counts_gains_and_losses(
     comparison = json.loads(text)
     assert next(iter(comparison)) == "schema"
     second = comparison["reports"][1]
-    assert (second["name"], second["gains"], second["losses"]) == (reports[1], 1, 2)
+    assert (second["name"], second["gains"], second["losses"]) == ("second.json", 1, 2)
     assert second["accuracy"] == 0.8
     assert second["difference"] == pytest.approx(-0.1)
+    assert second["regression"] is True
+    # Of the eight ways in which three coins fall, all are as uneven as one to two.
+    assert second["chance"] == 1
+    assert second["interval"][0] < 0.8 < second["interval"][1]
+    assert (second["multipliers"], second["interval_cycles"]) == (None, None)
+
+
+def test_names_are_as_short_as_can_be() -> None:
+    folder = Path("reports")
+    assert names_of([folder / "a.json", folder / "b.json"]) == ["a.json", "b.json"]
+    assert names_of([folder / "old" / "a.json", folder / "a.json"]) == ["old/a.json", "a.json"]
+    assert names_of([folder / "a.json", folder / "a.json"]) == ["a.json", "a.json"]
+    assert names_of([Path("x/../a.json"), Path("b.json")]) == ["x/../a.json", "b.json"]
+
+
+def test_a_drop_fails(reports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *reports, "--fail-on-drop", "0.1"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["compare", *reports, "--fail-on-drop", "0.09"]) == 1
+    shown = capsys.readouterr()
+    assert "regression" in shown.out
+    assert shown.err == (
+        "second.json: accuracy 0.8000 is 0.1000 below that of first.json; allowed are 0.09\n"
+    )
+    assert main(["compare", *reversed(reports), "--fail-on-drop", "0"]) == 0
 
 
 def test_table_and_markdown(
