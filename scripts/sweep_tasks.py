@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """What a sweep computes, in whatever process: networks rated, and plans made."""
 
 from __future__ import annotations
