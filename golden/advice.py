@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from golden.accuracy import AccuracyReport, LayerEntry
 from golden.statistics import mcnemar
-from golden.trials import ACTIVATIONS, WEIGHTS, Trial, Trials
+from golden.trials import ACTIVATIONS, CORRECTION, WEIGHTS, Trial, Trials
 
 SIGNIFICANCE = 0.05
 """Gains and losses that are likelier than this by chance alone count as no difference."""
@@ -33,6 +33,7 @@ def _sentences(report: AccuracyReport) -> Iterator[str]:
         )
     if report.trials is not None:
         yield from _everywhere(report.trials)
+        yield from _corrected(report.trials)
         yield from _more(report.trials, report.layers)
         yield from _fewer(report.trials)
     for layer in report.layers:
@@ -48,9 +49,7 @@ def _sentences(report: AccuracyReport) -> Iterator[str]:
 
 def _everywhere(trials: Trials) -> Iterator[str]:
     """How few bits would do, and where it breaks."""
-    uniform = sorted(
-        (trial for trial in trials.trials if trial.layer is None), key=lambda trial: -trial.bits
-    )
+    uniform = sorted(trials.everywhere, key=lambda trial: -(trial.bits or 0))
     kept = [trial for trial in uniform if not _loses(trial, trials)]
     lost = [trial for trial in uniform if _loses(trial, trials)]
     if kept and kept[-1].weight_bits_total < trials.weight_bits_total:
@@ -64,15 +63,21 @@ def _everywhere(trials: Trials) -> Iterator[str]:
         yield f"With {widest.bits} bits everywhere it breaks: {_against(widest, trials)}."
 
 
+def _corrected(trials: Trials) -> Iterator[str]:
+    """What correcting biases gives back."""
+    for trial in trials.trials:
+        if trial.key == CORRECTION and _gains(trial):
+            yield (
+                f"Bias correction gives back {_points(trial, trials)} points, and costs nothing in "
+                f"hardware: {_against(trial, trials)}."
+            )
+
+
 def _more(trials: Trials, layers: Sequence[LayerEntry]) -> Iterator[str]:
     """Where one bit more gives something back, the best first."""
     entries = {layer.name: layer for layer in layers}
     more = [trial for trial in _by_layer(trials) if _is_more(trial, trials)]
-    better = [
-        trial
-        for trial in more
-        if trial.gains > trial.losses and mcnemar(trial.gains, trial.losses) < SIGNIFICANCE
-    ]
+    better = [trial for trial in more if _gains(trial)]
     for trial in sorted(better, key=lambda each: each.losses - each.gains):
         assert trial.layer is not None
         layer = entries.get(trial.layer)
@@ -83,7 +88,7 @@ def _more(trials: Trials, layers: Sequence[LayerEntry]) -> Iterator[str]:
         for_what = f" for {_bytes(cost)} of weights" if cost else ""
         yield (
             f"{trial.layer}{clips or ':'} one bit more for {_WHAT[trial.key]} gives back "
-            f"{100 * (trial.correct - trials.correct) / trials.images:.2f} points{for_what}: "
+            f"{_points(trial, trials)} points{for_what}: "
             f"{_against(trial, trials)}; by chance alone with a probability of "
             f"{mcnemar(trial.gains, trial.losses):.2g}, of {len(more)} such trials."
         )
@@ -130,6 +135,15 @@ def _by_layer(trials: Trials) -> list[Trial]:
 
 def _is_more(trial: Trial, trials: Trials) -> bool:
     return trial.key == ACTIVATIONS or trial.weight_bits_total > trials.weight_bits_total
+
+
+def _gains(trial: Trial) -> bool:
+    """Whether a trial gains so much that chance does not explain it."""
+    return trial.gains > trial.losses and mcnemar(trial.gains, trial.losses) < SIGNIFICANCE
+
+
+def _points(trial: Trial, trials: Trials) -> str:
+    return f"{100 * (trial.correct - trials.correct) / trials.images:.2f}"
 
 
 def _loses(trial: Trial, trials: Trials) -> bool:

@@ -17,12 +17,13 @@ from golden.data import Dataset
 from golden.fixed_model import FixedModel
 from golden.json_reader import JsonReader
 from golden.quantized_network import QuantizedNetwork
-from golden.settings import MAX_BITS, MIN_BITS, Settings, keys_of
+from golden.settings import MAX_BITS, MIN_BITS, LayerSettings, Settings, keys_of
 
 UNIFORM_BITS = tuple(range(2, 9))
 """Widths that are tried for all weights and feature maps together."""
 
 WEIGHTS, ACTIVATIONS, BOTH = "weight_bits", "activation_bits", "bits"
+CORRECTION = "bias_correction"
 _MORE, _FEWER = 1, -1
 
 
@@ -35,9 +36,10 @@ class Trial:
     layer
         Where the width is another; None: everywhere.
     key
-        What has it: `weight_bits`, `activation_bits`, or `bits` for both.
+        What has it: `weight_bits`, `activation_bits`, or `bits` for both. Or `bias_correction`: the
+        widths are the same, and biases are corrected.
     bits
-        The width.
+        The width; None of bias correction.
     correct
         Images that got the class of their label.
     gains, losses
@@ -48,7 +50,7 @@ class Trial:
 
     layer: str | None
     key: str
-    bits: int
+    bits: int | None
     correct: int
     gains: int
     losses: int
@@ -79,6 +81,11 @@ class Trials:
     correct: int
     weight_bits_total: int
     trials: tuple[Trial, ...]
+
+    @property
+    def everywhere(self) -> tuple[Trial, ...]:
+        """Those with one width for all weights and feature maps."""
+        return tuple(trial for trial in self.trials if trial.key == BOTH)
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
@@ -111,8 +118,9 @@ def try_widths(
 ) -> Trials:
     """Quantize a network with other widths, and count what validation images it gets right.
 
-    Tried are `UNIFORM_BITS` everywhere; and in each layer that has them, one bit more for the
-    weights, one more for the feature map, and one fewer for the weights.
+    Tried are `UNIFORM_BITS` everywhere; bias correction, if it is not on; and in each layer that
+    has them, one bit more for the weights, one more for the feature map, and one fewer for the
+    weights.
 
     Parameters
     ----------
@@ -161,16 +169,15 @@ def try_widths(
     )
 
 
-def _widths(quantized: QuantizedNetwork) -> Iterator[tuple[str | None, str, int, Settings]]:
+def _widths(quantized: QuantizedNetwork) -> Iterator[tuple[str | None, str, int | None, Settings]]:
     """Every trial's layer, key and bits, and its settings."""
     settings, network = quantized.settings, quantized.fixed.network
     for bits in UNIFORM_BITS:
         default = replace(settings.default, weight_bits=bits, activation_bits=bits)
-        layers = {
-            name: {key: value for key, value in keys.items() if key not in (WEIGHTS, ACTIVATIONS)}
-            for name, keys in settings.layers.items()
-        }
-        yield None, BOTH, bits, Settings(default, layers)
+        yield None, BOTH, bits, _everywhere(settings, default, WEIGHTS, ACTIVATIONS)
+    if not settings.default.bias_correction:
+        corrected = replace(settings.default, bias_correction=True)
+        yield None, CORRECTION, None, _everywhere(settings, corrected, CORRECTION)
     for layer in quantized.fixed.layers:
         allowed = keys_of(layer.layer, network)
         for key, change in ((WEIGHTS, _MORE), (ACTIVATIONS, _MORE), (WEIGHTS, _FEWER)):
@@ -185,11 +192,20 @@ def _widths(quantized: QuantizedNetwork) -> Iterator[tuple[str | None, str, int,
                 )
 
 
+def _everywhere(settings: Settings, default: LayerSettings, *keys: str) -> Settings:
+    """Another default, which no layer has its own values of some keys instead of."""
+    layers = {
+        name: {key: value for key, value in own.items() if key not in keys}
+        for name, own in settings.layers.items()
+    }
+    return Settings(default, layers)
+
+
 def _trial(reader: JsonReader) -> Trial:
     return Trial(
         layer=reader.value("layer", (str, type(None))),
         key=reader.string("key"),
-        bits=reader.count("bits"),
+        bits=None if reader.value("bits", (int, type(None))) is None else reader.count("bits"),
         correct=reader.count("correct"),
         gains=reader.count("gains"),
         losses=reader.count("losses"),

@@ -165,18 +165,16 @@ def _bits_table(trials: Trials) -> str:
     from golden.statistics import wilson_interval
 
     rows = []
-    for trial in trials.trials:
-        if trial.layer is None:
-            low, high = wilson_interval(trial.correct, trials.images)
-            share = trial.correct / trials.images
-            rows.append(
-                (
-                    f"{trial.bits}",
-                    f"{share:.4f}",
-                    f"{low:.4f} to {high:.4f}",
-                    f"{trial.weight_bits_total:,}",
-                )
+    for trial in trials.everywhere:
+        low, high = wilson_interval(trial.correct, trials.images)
+        rows.append(
+            (
+                f"{trial.bits}",
+                f"{trial.correct / trials.images:.4f}",
+                f"{low:.4f} to {high:.4f}",
+                f"{trial.weight_bits_total:,}",
             )
+        )
     headings = ("bits everywhere", f"{trials.split} accuracy", "95 % interval", "weight bits")
     return table(headings, rows, left=0)
 

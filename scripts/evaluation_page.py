@@ -77,6 +77,8 @@ def _settings(network: QuantizedNetwork) -> str:
         f"Weights of {default.weight_bits} bits, feature maps of {default.activation_bits}, "
         f"calibrated by {default.calibration}, one weight scale a {default.granularity}"
     )
+    if default.bias_correction:
+        text += ", biases corrected"
     others = ", ".join(network.settings.layers)
     return f"{text}; other settings for {others}" if others else text
 

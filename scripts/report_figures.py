@@ -30,19 +30,18 @@ def accuracy_against_bits(trials: Trials) -> Figure:
     Upwards is better. The scale is logarithmic: it is errors that grow by factors.
     """
     rows = []
-    for trial in trials.trials:
-        if trial.layer is None:
-            low, high = wilson_interval(trial.correct, trials.images)
-            rows.append(
-                {
-                    "bits": trial.bits,
-                    "accuracy": trial.correct / trials.images,
-                    "wrong": _wrong(trial.correct, trials.images),
-                    "most": 1 - low,
-                    "least": max(1 - high, _wrong(trials.images, trials.images)),
-                    "weight bits": trial.weight_bits_total,
-                }
-            )
+    for trial in trials.everywhere:
+        low, high = wilson_interval(trial.correct, trials.images)
+        rows.append(
+            {
+                "bits": trial.bits,
+                "accuracy": trial.correct / trials.images,
+                "wrong": _wrong(trial.correct, trials.images),
+                "most": 1 - low,
+                "least": max(1 - high, _wrong(trials.images, trials.images)),
+                "weight bits": trial.weight_bits_total,
+            }
+        )
     scale = alt.Scale(type="log", reverse=True, nice=False)
     axis = alt.Axis(format="~p")
     base = alt.Chart(alt.InlineData(values=rows)).encode(

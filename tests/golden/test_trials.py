@@ -58,6 +58,7 @@ def test_what_is_tried(trials: Trials) -> None:
     """Pooling has no widths, the last layer no feature map, and 2 bits are the fewest."""
     assert [(trial.layer, trial.key, trial.bits) for trial in trials.trials] == [
         *((None, "bits", bits) for bits in range(2, 9)),
+        (None, "bias_correction", None),
         ("C", "weight_bits", 4),
         ("C", "activation_bits", 4),
         ("C", "weight_bits", 2),
@@ -71,8 +72,9 @@ def test_trials_are_networks_with_those_settings(
     minmax = {"calibration": "minmax"}
     settings = {
         3: Settings(LayerSettings(5, 5), {"F": minmax}),
-        8: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **minmax}, "C": ACTIVATION_4}),
-        9: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **minmax}, "C": WEIGHT_2}),
+        7: Settings(LayerSettings(3, 3, bias_correction=True), {"F": {"weight_bits": 2, **minmax}}),
+        9: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **minmax}, "C": ACTIVATION_4}),
+        10: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **minmax}, "C": WEIGHT_2}),
     }
     before = fixed_model.classes(quantized.fixed, validation.images) == validation.labels
     assert trials.correct == before.sum()
@@ -94,4 +96,4 @@ def test_progress_is_told(quantized: QuantizedNetwork, validation: Dataset) -> N
     told: list[tuple[int, int]] = []
     few = validation.take(10)
     try_widths(quantized, few.images, few, lambda done, total: told.append((done, total)))
-    assert told == [(number, 11) for number in range(1, 12)]
+    assert told == [(number, 12) for number in range(1, 13)]

@@ -82,8 +82,10 @@ def test_a_network_passes_images_as_its_model_says(simulated_seed: int, tmp_path
     assert {name: layer.latency_cycles for name, layer in prediction.layers.items()} == {
         name: timing.latency_cycles for name, timing in measured.layers.items()
     }
-    for timing in measured.layers.values():
-        assert timing.interval_cycles == prediction.interval_cycles
+    # A layer before the slowest keeps its own pace until what lies between them is full.
+    for name, timing in measured.layers.items():
+        expected = np.diff(passing.taken(name)[:, -1])[MEASURED_IMAGES - 2]
+        assert timing.interval_cycles == expected, name
 
 
 def _becomes_steady(prediction: Prediction) -> bool:
