@@ -283,9 +283,10 @@ class MutatedNetwork:
         design = self._design(part, {part: self._modules[part]})
         unit = BenchedUnit(design, beat_format(component, "i"), beat_format(component, "o"))
         layer = fixed[part]
-        frames, many = random_frames(layer, seed), many_frames(layer, _MANY_FRAMES, seed)
-        expected, more = layer_values(layer, frames), layer_values(layer, many)
         lanes_in, lanes_out = unit.input.lanes, unit.output.lanes
+        frames = random_frames(layer, seed, lanes_out)
+        many = many_frames(layer, _MANY_FRAMES, seed)
+        expected, more = layer_values(layer, frames), layer_values(layer, many)
         paces = random_paces(seed, frames.size // lanes_in, expected.size // lanes_out)
         at_once = Pace([0] * (many.size // lanes_in), [0] * (more.size // lanes_out))
         measured = ((frames, expected, paces), (many, more, [at_once]))

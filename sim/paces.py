@@ -14,16 +14,19 @@ from sim.unit_bench import Pace, UnitCycles
 KINDS = ("none", "some", "slow", "bursts")
 """No pauses; now and then one; one before nearly every beat; a few long ones."""
 
+_LATE = 1_000
+
 
 def random_paces(seed: int, beats_in: int, beats_out: int) -> list[Pace]:
-    """No pauses at all; then each kind at the input with two kinds at the output."""
+    """No pauses at all; nothing taken until all stands still; each kind in with two kinds out."""
     rng = np.random.default_rng(seed)
     sinks = [*rng.permutation(KINDS), *rng.permutation(KINDS)]
     kinds = [("none", "none"), *zip(2 * KINDS, sinks, strict=True)]
-    return [
+    paces = [
         Pace(_random_pace(rng, source, beats_in), _random_pace(rng, sink, beats_out))
         for source, sink in kinds
     ]
+    return [paces[0], Pace([0] * beats_in, [_LATE] * beats_out), *paces[1:]]
 
 
 def _random_pace(rng: np.random.Generator, kind: str, beats: int) -> list[int]:

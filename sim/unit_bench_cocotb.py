@@ -183,7 +183,7 @@ async def paced(bench: Bench, offers: Sequence[int], takes: Sequence[int]) -> No
 
 
 async def ready_held_low(bench: Bench) -> None:
-    """`valid` rises and stays with `ready` low."""
+    """`valid` rises and stays with `ready` low, until nothing moves any more."""
     bench.driver.start(itertools.chain.from_iterable(bench.beats), stalls.pauses("none"))
     bench.sink.start(itertools.repeat(True))
     cycles = 0
@@ -193,8 +193,10 @@ async def ready_held_low(bench: Bench) -> None:
         if cycles > bench.task["patience"]:
             bench.failures.append(f"{bench.task['name']}: valid waits for ready")
             raise Failed
-    for _ in range(_QUIET_CYCLES):
-        await bench.clock()
+    # As soon as nothing more goes in, all buffers are full, if there are beats enough.
+    idle = 0
+    while idle < _QUIET_CYCLES:
+        idle = 0 if await bench.clock() else idle + 1
     bench.sink.start(stalls.pauses("none"))
     await bench.until(bench.finished)
     await bench.quiet()

@@ -8,18 +8,31 @@ from golden import fixed_point
 from golden.fixed_kernels import kernel_of
 from golden.fixed_network import FixedLayer, Integers
 
+BEATS_TO_FILL = 24
+"""Beats that fill the FIFOs of a unit that is not given a large one."""
 
-def random_frames(layer: FixedLayer, seed: int) -> Integers:
-    """Frames of any values, of the smallest, of the largest, and of these two."""
+
+def random_frames(layer: FixedLayer, seed: int, lanes: int | None = None) -> Integers:
+    """Frames of any values, of the smallest, of the largest, and of these two.
+
+    With `lanes` of the output there are as many as give `BEATS_TO_FILL`: a FIFO that is never full
+    is not tested.
+    """
     rng = np.random.default_rng(seed)
     fmt, shape = layer.input_format, tuple(layer.input_shape)
     ends = np.array([fmt.min_raw, fmt.max_raw])
+    beats = layer.output_shape.size // (lanes or layer.output_shape.size)
+    rounds = 1 if lanes is None else -(-BEATS_TO_FILL // (4 * beats))
     return np.stack(
         [
-            rng.integers(fmt.min_raw, fmt.max_raw, shape, endpoint=True),
-            np.full(shape, fmt.min_raw),
-            np.full(shape, fmt.max_raw),
-            rng.choice(ends, shape),
+            frame
+            for _ in range(rounds)
+            for frame in (
+                rng.integers(fmt.min_raw, fmt.max_raw, shape, endpoint=True),
+                np.full(shape, fmt.min_raw),
+                np.full(shape, fmt.max_raw),
+                rng.choice(ends, shape),
+            )
         ]
     )
 
