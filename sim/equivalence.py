@@ -1,11 +1,12 @@
 """Whether a mutant behaves as its unit does, for any inputs, for ever: by induction over cycles.
 
 A unit and its mutant start in the same state and get the same inputs. Facts are looked for that
-hold in that state, and after every cycle before which all of them held: bits of the unit that never
-change, limits of its registers, which of its flags imply which, and registers that are equal in
-both, always or while a flag of the unit is as it is. If no state of which all facts hold gives
-other outputs, then none that can be reached does: the mutant is proven equivalent. What is offered
-is compared while `valid` is high, and nothing is compared during a reset.
+hold in that state, and after every cycle before which all of them held: of either, bits that never
+change, limits of registers, which flags imply which; of both, registers that are equal, always or
+while a flag of the unit is as it is, and what differs by the same value in each case that a few
+registers of the unit distinguish (`sim.cases`). If no state of which all facts hold gives other
+outputs, then none that can be reached does: the mutant is proven equivalent. What is offered is
+compared while `valid` is high, and nothing is compared during a reset.
 """
 
 from __future__ import annotations
@@ -19,13 +20,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sim.cases import facts_by_case
 from sim.errors import MissingToolError, SimulationError
+from sim.facts import (
+    Difference,
+    Fact,
+    Slice,
+    at_most,
+    bit_is,
+    bits_equal,
+    either,
+    in_case,
+    not_above,
+    of_mutant,
+    sum_is,
+)
 from sim.mutation import SELECT, Netlist
 from sim.yowasp import run_full_yosys
 
@@ -48,48 +62,10 @@ _LARGEST_RANGE = 8
 _LARGEST_POINTER = 4
 _MOST_FLAGS = 120
 _MOST_SUMS = 20
-_RUNS = 6
+_RUNS = 16
+_SHARES = (0.1, 0.5, 0.9)
 _RUN_CYCLES = 60
-_WIDE = 16
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Bits of a state that belong together: a register, or an input."""
-
-    high: int
-    low: int
-    name: str
-    register: bool
-
-    @property
-    def width(self) -> int:
-        """How many bits."""
-        return self.high - self.low + 1
-
-    def of(self, state: str) -> str:
-        """As a term."""
-        return f"((_ extract {self.high} {self.low}) {state})"
-
-    def value(self, state: int) -> int:
-        """As a number."""
-        return state >> self.low & ((1 << self.width) - 1)
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What may hold of the states of a unit and of its mutant.
-
-    Parameters
-    ----------
-    term
-        The formula of two names of states.
-    holds
-        Whether it does.
-    """
-
-    term: Callable[[str, str], str]
-    holds: Callable[[int, int], bool]
+_FEW_CYCLES = 12
 
 
 class Prover:
@@ -112,7 +88,7 @@ class Prover:
     """
 
     def __init__(
-        self, unit: str, netlist: Netlist, commands: Sequence[str], seconds: float = 60.0
+        self, unit: str, netlist: Netlist, commands: Sequence[str], seconds: float = 90.0
     ) -> None:
         self._unit = unit
         self._seconds = seconds
@@ -148,43 +124,45 @@ class Prover:
         end = time.monotonic() + self._seconds
         seen = list(zip(self._seen, self._samples(number), strict=True))
         equal = {r for r in self._registers if all(r.value(u) == r.value(m) for u, m in seen)}
-        guarded = [
-            fact
-            for register in self._registers
-            if register not in equal
-            for fact in self._guarded(register)
-            if all(fact.holds(unit, mutant) for unit, mutant in seen)
-        ]
+        facts = self._relations([r for r in self._registers if r not in equal], seen)
         while True:
             if time.monotonic() > end:
                 return False
-            state = self._after_a_cycle(number, equal, guarded)
+            state = self._after_a_cycle(number, equal, facts)
             if state is None:
                 break
-            unit, mutant = state
-            different = {r for r in equal if r.value(unit) != r.value(mutant)}
-            if different:
-                equal -= different
-                guarded += [
-                    fact
-                    for register in different
-                    for fact in self._guarded(register)
-                    if all(fact.holds(*states) for states in seen)
-                ]
-            guarded = [fact for fact in guarded if fact.holds(unit, mutant)]
-        question = [*self._start(number, equal, guarded), self._differ("a0", "b0")]
+            different = [
+                r for r in self._registers if r in equal and r.value(state[0]) != r.value(state[1])
+            ]
+            equal.difference_update(different)
+            facts += self._relations(different, seen)
+            facts = [fact for fact in facts if fact.holds(*state)]
+            # What is refuted by what follows need not be refuted by the solver.
+            facts = self._after_cycles(state, number, facts)
+        question = [*self._start(number, equal, facts), self._differ("a0", "b0")]
         return self._ask(question, []) is None
 
+    def _after_cycles(
+        self, state: tuple[int, int], number: int, facts: Sequence[Fact]
+    ) -> list[Fact]:
+        """Those that still hold in what follows states of unit and mutant, with random inputs."""
+        unit, mutant = (
+            self._run(of, which, random.Random(state[0]), _FEW_CYCLES)
+            for of, which in zip(state, (0, number), strict=True)
+        )
+        both = list(zip(unit, mutant, strict=True))
+        return [fact for fact in facts if all(fact.holds(*states) for states in both)]
+
     def _after_a_cycle(
-        self, number: int, equal: set[Slice], guarded: Sequence[Fact]
+        self, number: int, equal: set[Slice], facts: Sequence[Fact]
     ) -> tuple[int, int] | None:
         """States of unit and mutant after a cycle before which all held, and now one does not."""
         broken = [f"(not (= {r.of('a1')} {r.of('b1')}))" for r in equal]
-        broken += [f"(not {fact.term('a1', 'b1')})" for fact in guarded]
+        broken += [f"(not {fact.term('a1', 'b1')})" for fact in facts]
         if not broken:
             return None
         question = [
-            *self._start(number, equal, guarded),
+            *self._start(number, equal, facts),
             *self._declare("a1", 0, ""),
             *self._declare("b1", number, "a1"),
             f"(assert (|{self._unit}_t| a0 a1))",
@@ -195,12 +173,12 @@ class Prover:
         found = self._ask(question, ["a1", "b1"])
         return None if found is None else (found[0], found[1])
 
-    def _start(self, number: int, equal: set[Slice], guarded: Iterable[Fact]) -> list[str]:
+    def _start(self, number: int, equal: set[Slice], facts: Iterable[Fact]) -> list[str]:
         """Any states of unit and mutant for which all facts hold."""
         lines = self._declare("a0", 0, "")
         # A register that is equal is the same term, so that all behind it is, too.
         lines += self._declare("b0", number, "a0", equal)
-        lines += [f"(assert {fact.term('a0', 'b0')})" for fact in (*self._own, *guarded)]
+        lines += [f"(assert {fact.term('a0', 'b0')})" for fact in (*self._own, *facts)]
         return lines
 
     def _declare(self, name: str, number: int, like: str, equal: Iterable[Slice] = ()) -> list[str]:
@@ -245,7 +223,8 @@ class Prover:
     def _facts_of_unit(self) -> list[Fact]:
         """What holds of the unit itself in every state that can be reached, as far as is found."""
         samples = self._seen
-        facts = [*self._about_bits(samples), *self._about_numbers(samples)]
+        facts = self._about_bits(samples, self._registers)
+        facts += self._about_numbers(samples, self._registers)
         while facts:
             question = [
                 *self._declare("a0", 0, ""),
@@ -263,71 +242,78 @@ class Prover:
     def _samples(self, number: int) -> list[int]:
         """States that a mutant can reach, the initial one first, with random inputs.
 
-        Those are the same for every mutant.
+        Those are the same for every mutant, and come more and less often: so that buffers fill.
         """
         generator = random.Random(self._unit)
         states = [self._initial]
         for _ in range(_RUNS):
-            names = [f"a{cycle}" for cycle in range(_RUN_CYCLES)]
-            question = []
-            for cycle, name in enumerate(names):
-                question += self._declare(name, number, "")
-                question += [
-                    f"(assert (= {name}_{each.low} (_ bv{_random_input(each, generator)} "
-                    f"{each.width})))"
-                    for each in self._slices[1:]
-                    if not each.register and each is not self._select
-                ]
-                if cycle:
-                    question.append(f"(assert (|{self._unit}_t| {names[cycle - 1]} {name}))")
-            question += [
-                f"(assert (= a0_{each.low} (_ bv{each.value(states[-1])} {each.width})))"
-                for each in self._registers
-            ]
-            states += self._ask(question, names) or []
+            states += self._run(states[-1], number, generator)
         return states
 
-    def _about_bits(self, samples: Sequence[int]) -> list[Fact]:
+    def _run(
+        self, state: int, number: int, generator: random.Random, cycles: int = _RUN_CYCLES
+    ) -> list[int]:
+        """A state with random inputs, and those that follow it."""
+        names = [f"a{cycle}" for cycle in range(cycles)]
+        inputs = [r for r in self._slices[1:] if not r.register and r is not self._select]
+        often = {each: generator.choice(_SHARES) for each in inputs}
+        question = []
+        for cycle, name in enumerate(names):
+            question += self._declare(name, number, "")
+            question += [
+                f"(assert (= {name}_{each.low} (_ bv{_random_input(each, often[each], generator)} "
+                f"{each.width})))"
+                for each in inputs
+            ]
+            if cycle:
+                question.append(f"(assert (|{self._unit}_t| {names[cycle - 1]} {name}))")
+        question += [
+            f"(assert (= a0_{each.low} (_ bv{each.value(state)} {each.width})))"
+            for each in self._registers
+        ]
+        return self._ask(question, names) or []
+
+    def _about_bits(self, samples: Sequence[int], registers: Sequence[Slice]) -> list[Fact]:
         """Bits that stay as they are, that equal the one above, and flags that imply others."""
         always, never = samples[0], samples[0]
         for state in samples:
             always, never = always & state, never | state
         facts: list[Fact] = []
         changing = []
-        for each in self._registers:
+        for each in registers:
             for position in range(each.low, each.high + 1):
                 if always >> position & 1 or not never >> position & 1:
-                    facts.append(_bit_is(position, always >> position & 1))
+                    facts.append(bit_is(position, always >> position & 1))
                 elif position < each.high:
-                    facts.append(_bits_equal(position, position + 1))
+                    facts.append(bits_equal(position, position + 1))
             if each.width == 1 and not (always | ~never) >> each.low & 1:
                 changing.append(each.low)
         facts += [
-            _either(first, one, second, other)
+            either(first, one, second, other)
             for first, second in itertools.combinations(changing[:_MOST_FLAGS], 2)
             for one, other in itertools.product((0, 1), repeat=2)
         ]
         return [fact for fact in facts if all(fact.holds(state, state) for state in samples)]
 
-    def _about_numbers(self, samples: Sequence[int]) -> list[Fact]:
+    def _about_numbers(self, samples: Sequence[int], registers: Sequence[Slice]) -> list[Fact]:
         """Limits of small registers, which are not above others, and sums that are always equal."""
-        small = [each for each in self._counters() if each.width <= _LARGEST_RANGE]
+        small = [each for each in _counters(registers) if each.width <= _LARGEST_RANGE]
         seen = {each: [each.value(state) for state in samples] for each in small}
         facts = [
-            _at_most(each, most)
+            at_most(each, most)
             for each in small
             for most in range(max(seen[each]), (1 << each.width) - 1)
         ]
         moving = [each for each in small if len(set(seen[each])) > 1]
-        facts += [_not_above(x, y) for x, y in itertools.permutations(moving, 2)]
+        facts += [not_above(x, y) for x, y in itertools.permutations(moving, 2)]
         for x, y in itertools.permutations(moving, 2):
             # Of a buffer: places that are reserved, and places that are filled.
             if "reserved" in x.name and "level" in y.name:
                 on_the_way = self._on_the_way(seen[x], seen[y], samples)
-                facts += [_sum(x, [(y,), *columns], 0) for columns in on_the_way]
+                facts += [sum_is(x, [(y,), *columns], 0) for columns in on_the_way]
         few = [each for each in moving if each.width <= _LARGEST_POINTER]
         facts += [
-            _sum(z, [(x,), (y,)], 1 + max(seen[z]))
+            sum_is(z, [(x,), (y,)], 1 + max(seen[z]))
             for x, y, z in itertools.permutations(few, 3)
             if x.low < y.low
         ]
@@ -341,10 +327,18 @@ class Prover:
         At most four of them; each possibility.
         """
         difference = np.subtract(more, less)
-        flags = [f for f in self._flags() if "[" not in f.name]
         columns: dict[bytes, tuple[Slice, ...]] = {}
-        for chosen in [*((f,) for f in flags), *itertools.combinations(flags, 2)]:
-            column = np.array([all(f.value(s) for f in chosen) for s in samples], np.int8)
+        up = {
+            bit: column
+            for register in self._registers
+            if not register.memory and register.width <= _LARGEST_POINTER
+            for bit in register.bits()
+            for column in [np.array([bit.value(state) for state in samples], np.int8)]
+            if column.any() and not column.all()
+        }
+        fewer = dict(itertools.islice(up.items(), _MOST_FLAGS))
+        for chosen in [*((f,) for f in fewer), *itertools.combinations(fewer, 2)]:
+            column = np.bitwise_and.reduce([fewer[bit] for bit in chosen])
             if column.any() and (column <= difference).all():
                 columns.setdefault(column.tobytes(), chosen)
         wanted = difference.astype(np.int8)
@@ -361,21 +355,45 @@ class Prover:
                 found.append([*some, *pairs[rest]])
         return found
 
-    def _counters(self) -> list[Slice]:
-        """Registers of several bits, but for words of memories."""
-        return [each for each in self._registers if each.width > 1 and "[" not in each.name]
-
     def _flags(self) -> list[Slice]:
         return [each for each in self._registers if each.width == 1][:_MOST_FLAGS]
 
-    def _guarded(self, register: Slice) -> list[Fact]:
-        """That a register is equal in both while a flag of the unit is as it is."""
-        return [
-            _equal_if(register, flag.low, value)
+    def _relations(self, different: Sequence[Slice], seen: Sequence[tuple[int, int]]) -> list[Fact]:
+        """What held in states that were seen, of registers that are not equal."""
+        if not different:
+            return []
+        mutants = [mutant for _, mutant in seen]
+        own = [*self._own, *self._about_bits(mutants, different)]
+        own += self._about_numbers(mutants, different)
+        facts = [of_mutant(fact) for fact in own]
+        facts += [
+            in_case(((flag, value),), Difference(register, register), 0)
+            for register in different
             for flag in self._flags()
             if "[" not in flag.name and len({flag.value(state) for state in self._seen}) == 2
             for value in (0, 1)
         ]
+        controls = [each for each in self._registers if not each.memory]
+        facts = [fact for fact in facts if all(fact.holds(*states) for states in seen)]
+        groups = [[each] for each in different if not each.memory]
+        for group in (different, *groups):
+            facts += facts_by_case(list(self._differences(group)), controls, seen)
+        return facts
+
+    def _differences(self, different: Sequence[Slice]) -> Iterator[Difference]:
+        """Those of registers, of words of a memory, and counters themselves."""
+        for each in different:
+            yield Difference(each, each)
+            if each.memory:
+                yield from (
+                    Difference(*words)
+                    for other in self._registers
+                    if other.memory == each.memory and other != each
+                    for words in ((each, other), (other, each))
+                )
+            elif each.width <= _LARGEST_POINTER:
+                yield Difference(each, None)
+                yield Difference(None, each)
 
     def _ask(self, question: Sequence[str], states: Sequence[str]) -> list[int] | None:
         """The states with which a question can be answered yes; None if none can."""
@@ -402,6 +420,11 @@ class Prover:
         return [int(bits, 2) for bits in _BITS.findall(done.stdout)]
 
 
+def _counters(registers: Sequence[Slice]) -> list[Slice]:
+    """Registers of several bits, but for words of memories."""
+    return [each for each in registers if each.width > 1 and "[" not in each.name]
+
+
 class UnansweredError(SimulationError):
     """The solver took too long."""
 
@@ -410,87 +433,12 @@ def _any(terms: Sequence[str]) -> str:
     return f"(assert (or false {' '.join(terms)}))"
 
 
-def _bit(position: int, value: int, state: str) -> str:
-    return f"(= ((_ extract {position} {position}) {state}) #b{value})"
-
-
-def _bit_is(position: int, value: int) -> Fact:
-    return Fact(
-        lambda unit, _: _bit(position, value, unit), lambda unit, _: unit >> position & 1 == value
-    )
-
-
-def _bits_equal(first: int, second: int) -> Fact:
-    return Fact(
-        lambda unit, _: (
-            f"(= ((_ extract {first} {first}) {unit}) ((_ extract {second} {second}) {unit}))"
-        ),
-        lambda unit, _: unit >> first & 1 == unit >> second & 1,
-    )
-
-
-def _not_above(less: Slice, more: Slice) -> Fact:
-    return Fact(
-        lambda unit, _: f"(bvule {_wide(less, unit)} {_wide(more, unit)})",
-        lambda unit, _: less.value(unit) <= more.value(unit),
-    )
-
-
-def _sum(total: Slice, parts: Sequence[tuple[Slice, ...]], wrap: int) -> Fact:
-    """That registers, or flags that are all up, add up to a register, or to so much more."""
-
-    def term(unit: str, _: str) -> str:
-        terms = []
-        for part in parts:
-            bits = [each.of(unit) for each in part]
-            value = bits[0] if len(bits) == 1 else f"(bvand {' '.join(bits)})"
-            terms.append(f"((_ zero_extend {_WIDE - part[0].width}) {value})")
-        added = f"(bvadd {' '.join(terms)})" if len(terms) > 1 else terms[0]
-        whole = _wide(total, unit)
-        return f"(or (= {added} {whole}) (= {added} (bvadd {whole} (_ bv{wrap} {_WIDE}))))"
-
-    def holds(unit: int, _: int) -> bool:
-        added = sum(min(each.value(unit) for each in part) for part in parts)
-        return added - total.value(unit) in (0, wrap)
-
-    return Fact(term, holds)
-
-
-def _wide(register: Slice, state: str) -> str:
-    return f"((_ zero_extend {_WIDE - register.width}) {register.of(state)})"
-
-
-def _random_input(port: Slice, generator: random.Random) -> int:
+def _random_input(port: Slice, often: float, generator: random.Random) -> int:
     if port.name.endswith("rst"):
         return int(generator.random() < 0.01)
     if port.width == 1:
-        return int(generator.random() < 0.7)
+        return int(generator.random() < often)
     return generator.getrandbits(port.width)
-
-
-def _at_most(register: Slice, most: int) -> Fact:
-    return Fact(
-        lambda unit, _: f"(bvule {register.of(unit)} (_ bv{most} {register.width}))",
-        lambda unit, _: register.value(unit) <= most,
-    )
-
-
-def _either(first: int, one: int, second: int, other: int) -> Fact:
-    return Fact(
-        lambda unit, _: f"(or {_bit(first, one, unit)} {_bit(second, other, unit)})",
-        lambda unit, _: unit >> first & 1 == one or unit >> second & 1 == other,
-    )
-
-
-def _equal_if(register: Slice, flag: int, value: int) -> Fact:
-    return Fact(
-        lambda unit, mutant: (
-            f"(or {_bit(flag, 1 - value, unit)} (= {register.of(unit)} {register.of(mutant)}))"
-        ),
-        lambda unit, mutant: (
-            unit >> flag & 1 != value or register.value(unit) == register.value(mutant)
-        ),
-    )
 
 
 def _find_solver() -> str:
