@@ -328,10 +328,10 @@ def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
         "layer of every kind, and which check finds each. Those proven equivalent do not count.\n"
     )
     checks = (
-        "Unit checks: every value and stream rule of a unit alone under stalls and resets (`unit "
-        "values`), and the cycle of each handshake (`unit cycles`). The network: every layer's "
-        "values and rules, with stalls and without (`network values`), and the predicted interval "
-        "and latencies (`network cycles`).\n"
+        "Unit checks: every value and stream rule of a unit alone under stalls, with full buffers "
+        "and after resets (`unit values`), and the cycle of each handshake (`unit cycles`). The "
+        "network: every layer's values and rules, with stalls and without (`network values`), and "
+        "the predicted interval and latencies (`network cycles`).\n"
     )
     parts = ["# Mutants\n", introduction, table(heads, counts, left=1), checks]
     if missed:

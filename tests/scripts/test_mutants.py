@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+import scripts.mutants
+from golden.fixed_network import FixedLayer, Integers
 from scripts.mutants import (
     MISSED,
     Verdict,
     fixed_set,
+    main,
     random_set,
     share_found,
     subject,
@@ -18,6 +23,7 @@ from scripts.mutants import (
 from sim.equivalence import Prover
 from sim.mutants import MutatedNetwork, Subject
 from sim.mutation import OWN_KINDS, Mutation, own_mutations
+from sim.unit_reference import random_frames
 
 PART = "S5"
 
@@ -32,6 +38,18 @@ def test_a_survivor_counts_as_missed_and_one_that_is_proven_does_not_count() -> 
     assert share_found([FOUND, BY_THE_NETWORK, PROVEN, SURVIVOR]) == 2 / 3
     assert share_found([FOUND, BY_THE_NETWORK, PROVEN, SURVIVOR], ("unit",)) == 1 / 3
     assert SURVIVOR.missed and not PROVEN.missed and not FOUND.missed
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize(("missed", "status"), [(1, 0), (2, 1)])
+def test_too_few_found_is_a_failure(
+    missed: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = [FOUND] * (100 - missed) + [SURVIVOR] * missed + [PROVEN]
+    monkeypatch.setattr(scripts.mutants, "subject", lambda: None)
+    monkeypatch.setattr(scripts.mutants, "random_set", lambda *_: [])
+    monkeypatch.setattr(scripts.mutants, "judge", lambda *_: verdicts)
+    assert main([]) == status
 
 
 @pytest.mark.formal
@@ -96,3 +114,38 @@ def test_a_mutant_that_is_no_fault_is_proven_so(whole: Subject) -> None:
     unit = mutated.unit_netlist("classifier"), mutated.commands("classifier")
     prover = Prover("classifier", *unit)
     assert prover.equivalent(1) and not prover.equivalent(2)
+
+
+@pytest.mark.formal
+def test_a_mutant_that_runs_otherwise_is_proven_equivalent_and_its_neighbour_is_not(
+    whole: Subject,
+) -> None:
+    # Of windows one row high a sum waits for the next pixel only: its place need not be of its own.
+    place = next(
+        each
+        for each in random_set(whole, 300, 1)
+        if (each.unit, each.kind, each.wire) == ("S2", "const0", "reducer.read_port_addr")
+    )
+    mutated = MutatedNetwork(whole, [place, replace(place, bit=0)])
+    prover = Prover("S2", mutated.unit_netlist("S2"), mutated.commands("S2"))
+    assert prover.equivalent(1) and not prover.equivalent(2)
+    assert mutated.unit_failure(1, "S2") is None and mutated.unit_failure(2, "S2") is not None
+
+
+@pytest.mark.formal
+def test_a_fault_of_a_full_buffer_is_found_because_it_fills(
+    whole: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = own_mutations("F6", whole.modules["F6"])
+    always = next(
+        each
+        for each in places
+        if each.kind == "stuck high" and each.wire == "core.accumulators.drain.o_ready_"
+    )
+    assert MutatedNetwork(whole, [always]).unit_failure(1, "F6") is not None
+
+    def few(layer: FixedLayer, seed: int, lanes: int | None = None) -> Integers:
+        return random_frames(layer, seed)[:2]
+
+    monkeypatch.setattr("sim.mutants.random_frames", few)
+    assert MutatedNetwork(whole, [always]).unit_failure(1, "F6") is None
