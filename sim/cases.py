@@ -71,7 +71,8 @@ def facts_by_case(
         numbers |= {each: [each.value(*both) for both in states] for each in others}
         facts += _never(chosen, case_of, states)
         for each, codes in (changing | others).items():
-            same = _same(codes, case_of)
+            # A counter is at its end seldom.
+            same = _same(codes, case_of, 1 if each.width <= _LARGEST_CONTROL else _LEAST_STATES)
             if each.unit is not None and each.width > _LARGEST_CONTROL:
                 same &= _moving([each.unit.value(unit) for unit, _ in states], case_of)
             for number, first in zip(*cases, strict=True):
@@ -126,12 +127,12 @@ def _never(
                 yield never(tuple(zip(chosen, values, strict=True)))
 
 
-def _same(codes: Codes, case_of: Codes) -> NDArray[np.bool_]:
+def _same(codes: Codes, case_of: Codes, least: int = _LEAST_STATES) -> NDArray[np.bool_]:
     """In which cases, of those that were seen often enough, a number is always the same."""
     states = np.bincount(case_of)
     total = np.bincount(case_of, codes)
     squares = np.bincount(case_of, codes * codes)
-    same: NDArray[np.bool_] = (states * squares == total * total) & (states >= _LEAST_STATES)
+    same: NDArray[np.bool_] = (states * squares == total * total) & (states >= least)
     return same
 
 

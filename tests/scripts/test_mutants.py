@@ -138,9 +138,7 @@ def test_a_fault_of_a_full_buffer_is_found_because_it_fills(
 ) -> None:
     places = own_mutations("F6", whole.modules["F6"])
     always = next(
-        each
-        for each in places
-        if each.kind == "stuck high" and each.wire == "core.accumulators.drain.o_ready_"
+        each for each in places if each.kind == "stuck high" and each.wire == "requantizer.i_ready_"
     )
     assert MutatedNetwork(whole, [always]).unit_failure(1, "F6") is not None
 
