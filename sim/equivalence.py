@@ -121,10 +121,15 @@ class Prover:
 
     def equivalent(self, number: int) -> bool:
         """Whether a mutant is proven equivalent; False if it is not, or could not be, proven."""
+        # Most can be without cases, of which there are many.
+        return any(self._proven(number, by_case) for by_case in (False, True))
+
+    def _proven(self, number: int, by_case: bool) -> bool:
+        """The same, with or without `sim.cases`."""
         end = time.monotonic() + self._seconds
         seen = list(zip(self._seen, self._samples(number), strict=True))
         equal = {r for r in self._registers if all(r.value(u) == r.value(m) for u, m in seen)}
-        facts = self._relations([r for r in self._registers if r not in equal], seen)
+        facts = self._relations([r for r in self._registers if r not in equal], seen, by_case)
         while True:
             if time.monotonic() > end:
                 return False
@@ -135,7 +140,7 @@ class Prover:
                 r for r in self._registers if r in equal and r.value(state[0]) != r.value(state[1])
             ]
             equal.difference_update(different)
-            facts += self._relations(different, seen)
+            facts += self._relations(different, seen, by_case)
             facts = [fact for fact in facts if fact.holds(*state)]
             # What is refuted by what follows need not be refuted by the solver.
             facts = self._after_cycles(state, number, facts)
@@ -358,7 +363,9 @@ class Prover:
     def _flags(self) -> list[Slice]:
         return [each for each in self._registers if each.width == 1][:_MOST_FLAGS]
 
-    def _relations(self, different: Sequence[Slice], seen: Sequence[tuple[int, int]]) -> list[Fact]:
+    def _relations(
+        self, different: Sequence[Slice], seen: Sequence[tuple[int, int]], by_case: bool
+    ) -> list[Fact]:
         """What held in states that were seen, of registers that are not equal."""
         if not different:
             return []
@@ -375,6 +382,8 @@ class Prover:
         ]
         controls = [each for each in self._registers if not each.memory]
         facts = [fact for fact in facts if all(fact.holds(*states) for states in seen)]
+        if not by_case:
+            return facts
         groups = [[each] for each in different if not each.memory]
         for group in (different, *groups):
             facts += facts_by_case(list(self._differences(group)), controls, seen)
