@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-train formal mutants gates bench bench-accuracy bench-plans bench-growth bench-sweep lint format clean machine
+.PHONY: help run test test-long test-train formal mutants gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -74,6 +74,9 @@ bench-plans: $(FINISHED)-test ## every plan of the networks that ship: predicted
 
 bench-growth: $(FINISHED)-test ## how planning and generating grow with multipliers and layers
 	$(BIN)/python -m scripts.bench_growth
+
+bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five accelerators, and how fast
+	$(BIN)/python -m scripts.bench_simulation $(ARGS)
 
 bench-sweep: $(FINISHED)-test ## what a sweep of 12 pairs of widths costs
 	$(BIN)/python -m scripts.bench_sweep

@@ -17,6 +17,13 @@ _SMALL_BYTES = 300_000
 # Functions of a size that the C++ compiler takes quickly, in files enough for all processors.
 _SPLIT = ("--output-split-cfuncs", "500", "--output-split", "5000")
 _OPTIMIZED = "-O2"
+# Two shifts, where Verilator's own function masks, negates and joins: a sixth fewer instructions in
+# a network's model.
+_SIGN_EXTENSION = """#include "verilated.h"
+#define VL_EXTENDS_II(to, bits, value) \\
+    (static_cast<IData>(static_cast<int32_t>(static_cast<IData>(value) << (32 - (bits))) \\
+                        >> (32 - (bits))))
+"""
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _VPI = ("verilated_vpi.cpp",)
 _TRACE = ("verilated_vcd_c.cpp",)
@@ -194,7 +201,7 @@ def _build_verilator(
 
     key = content_key(
         *("verilator", verilator.version, _OPTIMIZED, level, *options, *link, *compiler_flags),
-        *(control, main, design.verilog, *headers, *headers.values()),
+        *(_SIGN_EXTENSION, control, main, design.verilog, *headers, *headers.values()),
     )
     return cached(key, "simulation", build)
 
@@ -218,7 +225,7 @@ def _units(folder: Path, level: str) -> list[tuple[str, str]]:
     units = []
     for number, (members, unit_level) in enumerate(groups):
         if members:
-            text = "".join(f'#include "{member}"\n' for member in members)
+            text = _SIGN_EXTENSION + "".join(f'#include "{member}"\n' for member in members)
             units.append((_write(folder / f"unit{number}.cpp", text), unit_level))
     return units
 

@@ -88,7 +88,7 @@ class Prover:
     """
 
     def __init__(
-        self, unit: str, netlist: Netlist, commands: Sequence[str], seconds: float = 90.0
+        self, unit: str, netlist: Netlist, commands: Sequence[str], seconds: float = 300.0
     ) -> None:
         self._unit = unit
         self._seconds = seconds
