@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,16 +24,50 @@ def started(command: Command, **options: Any) -> Iterator[subprocess.Popen[bytes
     `options` are those of `subprocess.Popen`. In a session of its own it does not get the
     terminal's interrupt: its parent does, and leaves this context.
     """
-    process: subprocess.Popen[bytes] = subprocess.Popen(command, start_new_session=True, **options)
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with _interrupts_put_off():
+            process = subprocess.Popen(command, start_new_session=True, **options)
         yield process
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if process is not None:
+            with _interrupts_put_off():
+                _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+@contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Handle what interrupts this process when the context is left.
+
+    A `subprocess.Popen` that is interrupted forgets a process that it has started, and one that is
+    interrupted while it asks for the status may never get it.
+    """
+    came: list[int] = []
+    handled = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
+    if threading.current_thread() is not threading.main_thread():
+        handled = {}  # handlers run in the main thread alone
+    for number in handled:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def run_all(
@@ -57,21 +92,26 @@ def run_all(
     running: list[tuple[str, subprocess.Popen[bytes]]] = []
     with contextlib.ExitStack() as stack, log.open("ab") as output:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                command = waiting.pop(0)
-                options = {"cwd": cwd, "env": env, "stdout": output, "stderr": subprocess.STDOUT}
-                process = stack.enter_context(started(command, stdin=subprocess.DEVNULL, **options))
-                running.append((Path(command[0]).name, process))
-            still_running = []
-            for name, process in running:
-                status = process.poll()
-                if status:
-                    raise SimulationError(f"{name} {describe_status(status)}: {tail(log)}")
-                if status is None and time.monotonic() > deadline:
-                    raise SimulationError(f"{name} took more than {timeout:g} seconds: {tail(log)}")
-                if status is None:
-                    still_running.append((name, process))
-            running = still_running
+            with _interrupts_put_off():
+                while waiting and len(running) < jobs:
+                    command = waiting.pop(0)
+                    options = {"cwd": cwd, "env": env, "stdout": output}
+                    context = started(
+                        command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options
+                    )
+                    running.append((Path(command[0]).name, stack.enter_context(context)))
+                still_running = []
+                for name, process in running:
+                    status = process.poll()
+                    if status:
+                        raise SimulationError(f"{name} {describe_status(status)}: {tail(log)}")
+                    if status is None and time.monotonic() > deadline:
+                        raise SimulationError(
+                            f"{name} took more than {timeout:g} seconds: {tail(log)}"
+                        )
+                    if status is None:
+                        still_running.append((name, process))
+                running = still_running
             time.sleep(0.005)
 
 

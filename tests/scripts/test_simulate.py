@@ -181,23 +181,23 @@ def _interrupt(
     130, say nothing, and leave the hardware's folder as it was."""
     (hardware / "simulation.json").unlink(missing_ok=True)
     before = {path: path.read_bytes() for path in hardware.iterdir()}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "scripts.main", *arguments],
         cwd=_ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not when(process.pid):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not when(process.pid):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (130, b"", b"")
     assert {path: path.read_bytes() for path in hardware.iterdir()} == before
 

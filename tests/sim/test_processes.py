@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -76,6 +79,55 @@ def test_leaving_the_context_kills_children_too() -> None:
         assert is_running(grandchild)
     assert process.returncode == -9
     assert wait_until_gone(grandchild)
+
+
+class InterruptedStart(subprocess.Popen[bytes]):
+    """Interrupted when the process runs, and before it can be told of."""
+
+    pids: ClassVar[list[int]] = []
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.pids.append(self.pid)
+        signal.raise_signal(signal.SIGINT)
+
+
+class InterruptedPoll(subprocess.Popen[bytes]):
+    """Interrupted while it asks for the status, when it holds what lets only one ask."""
+
+    pids: ClassVar[list[int]] = []
+
+    def poll(self) -> int | None:
+        if not self.pids:
+            signal.raise_signal(signal.SIGINT)
+            self.pids.append(self.pid)
+        return super().poll()
+
+
+@pytest.mark.parametrize("interrupted", [InterruptedStart, InterruptedPoll])
+def test_an_interrupt_leaves_no_process(
+    interrupted: type[InterruptedStart] | type[InterruptedPoll],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    interrupted.pids.clear()
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        run_all([["sleep", "60"]], log=tmp_path / "log", cwd=tmp_path)
+    (pid,) = interrupted.pids
+    assert wait_until_gone(pid)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_processes_start_in_other_threads() -> None:
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(_status_of_true).result() == 0
+
+
+def _status_of_true() -> int:
+    with started(["true"]) as process:
+        return process.wait()
 
 
 def test_a_process_has_a_group_of_its_own() -> None:
