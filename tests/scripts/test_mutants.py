@@ -26,6 +26,8 @@ from sim.mutation import OWN_KINDS, Mutation, own_mutations
 from sim.unit_reference import random_frames
 
 PART = "S5"
+# Enough for what is true here; what is wrong would be proven as fast, if it were.
+SECONDS = 20.0
 
 FOUND = Verdict(Mutation("C1", "inv", "$1", "Y", 0), False, "unit values", None)
 BY_THE_NETWORK = Verdict(Mutation("C1", "inv", "$2", "Y", 0), False, None, "network values")
@@ -91,7 +93,7 @@ def test_faults_are_found_in_the_unit_and_in_the_network(whole: Subject) -> None
     mutated = MutatedNetwork(whole, mutations)
     assert mutated.unit_failure(0, PART) is None
     assert mutated.network_failure(0) is None
-    prover = Prover(PART, mutated.unit_netlist(PART), mutated.commands(PART))
+    prover = Prover(PART, mutated.unit_netlist(PART), mutated.commands(PART), SECONDS)
     for number, mutation in enumerate(mutations, 1):
         found = mutated.unit_failure(number, PART), mutated.network_failure(number)
         assert any(found), f"{mutation}: {found}"
@@ -112,7 +114,7 @@ def test_a_mutant_that_is_no_fault_is_proven_so(whole: Subject) -> None:
     assert mutated.unit_failure(1, "classifier") is None
     assert mutated.unit_failure(2, "classifier") is not None
     unit = mutated.unit_netlist("classifier"), mutated.commands("classifier")
-    prover = Prover("classifier", *unit)
+    prover = Prover("classifier", *unit, SECONDS)
     assert prover.equivalent(1) and not prover.equivalent(2)
 
 
