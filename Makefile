@@ -40,7 +40,7 @@ need = $(1) >/dev/null 2>&1 || \
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: $(FINISHED) ## LeNet-5 from trained weights to bit-exact RTL (arguments: make run ARGS="--images 10")
 	$(BIN)/systolith run $(ARGS)
@@ -48,16 +48,17 @@ run: $(FINISHED) ## LeNet-5 from trained weights to bit-exact RTL (arguments: ma
 test: lint $(FINISHED)-test ## lint, types and the tests
 	$(BIN)/python -m pytest -n $(JOBS)
 
-test-long: $(FINISHED)-test ## 100 random networks through the whole path
+test-long: $(FINISHED)-test ## 100 random networks, a million rough cycles of each that ships, exports on 1,000 digits
 	$(BIN)/python -m pytest -n $(JOBS) -m long
 
 test-train: $(FINISHED)-train ## the tests of training (installs PyTorch)
 	$(BIN)/python -m pytest -m training
 
 formal: $(FINISHED)-formal ## proofs about the hardware, and wrong hardware refuted (installs SymbiYosys)
-	$(BIN)/python -m pytest -n $(JOBS) -m formal
+	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/formal
 
 mutants: $(FINISHED)-formal ## faults put into every unit, and which check finds each
+	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/scripts/test_mutants.py
 	$(BIN)/python -m scripts.mutants $(ARGS)
 
 gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
