@@ -58,29 +58,29 @@ formal: $(FINISHED)-formal ## proofs about the hardware, and wrong hardware refu
 	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/formal
 
 mutants: $(FINISHED)-formal ## faults put into every unit, and which check finds each
-	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/scripts/test_mutants.py
-	$(BIN)/python -m scripts.mutants $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/mutation
+	$(BIN)/python -m tests.mutation.campaign $(ARGS)
 
 gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
 	$(BIN)/python -m pytest -n $(JOBS) -m gates
 
 bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
-	$(BIN)/python -m scripts.bench
+	$(BIN)/python -m systolith.scripts.benchmarks.model_speed
 
 bench-accuracy: $(FINISHED)-test ## the accuracy of every width, on all test digits, and how the method was chosen
-	$(BIN)/python -m scripts.bench_accuracy $(ARGS)
+	$(BIN)/python -m systolith.scripts.benchmarks.accuracy_by_width $(ARGS)
 
 bench-plans: $(FINISHED)-test ## every plan of the networks that ship: predicted, simulated, timed
-	$(BIN)/python -m scripts.bench_plans
+	$(BIN)/python -m systolith.scripts.benchmarks.all_plans
 
 bench-growth: $(FINISHED)-test ## how planning and generating grow with multipliers and layers
-	$(BIN)/python -m scripts.bench_growth
+	$(BIN)/python -m systolith.scripts.benchmarks.growth
 
 bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five accelerators, and how fast
-	$(BIN)/python -m scripts.bench_simulation $(ARGS)
+	$(BIN)/python -m systolith.scripts.benchmarks.all_digits $(ARGS)
 
 bench-sweep: $(FINISHED)-test ## what a sweep of 12 pairs of widths costs
-	$(BIN)/python -m scripts.bench_sweep
+	$(BIN)/python -m systolith.scripts.benchmarks.sweep_cost
 
 lint: $(FINISHED)-test ## ruff and mypy
 	$(BIN)/ruff check .

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 
-from golden import npz, quantized_network
-from golden.accuracy import AccuracyReport
-from golden.calibration import Observations, observe, quantize, quantize_observed
-from golden.comparison import Comparison, compare
-from golden.data import Dataset, load_dataset, test_digits, validation_digits
-from golden.evaluation import evaluate
-from golden.networks import names
-from golden.onnx_export import export_onnx
-from golden.quantized_network import QuantizedNetwork
-from golden.settings import LayerSettings, Settings
-from golden.trained_network import TrainedNetwork, load_network
+from systolith.golden.files import npz
+from systolith.golden.files.datasets import Dataset, load_dataset, test_digits, validation_digits
+from systolith.golden.network.shipped import names
+from systolith.golden.network.trained_network import TrainedNetwork, load_network
+from systolith.golden.onnx.export import export_onnx
+from systolith.golden.quantization import quantized_network
+from systolith.golden.quantization.calibration import (
+    Observations,
+    observe,
+    quantize,
+    quantize_observed,
+)
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.quantization.settings import LayerSettings, Settings
+from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.golden.reports.comparison import Comparison, compare
+from systolith.golden.reports.evaluation import evaluate
 
 
 def load(name_or_path: str | os.PathLike[str]) -> TrainedNetwork | QuantizedNetwork:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hw.artifacts import generate
-from hw.errors import PlanError
-from hw.folding import Folding, Plan
-from hw.manifest import Manifest, load_manifest
-from hw.plan import load_plan, plan_to_toml
-from hw.plan_report import PlanReport, report_plan
-from hw.planner import DEFAULT_PRESET, PRESETS, Goal, make_plan
+from systolith.hw.errors import PlanError
+from systolith.hw.folding import Folding, Plan
+from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_plan
+from systolith.hw.planning.estimate import PlanReport, report_plan
+from systolith.hw.planning.plan_file import load_plan, plan_to_toml
+from systolith.hw.verilog.artifacts import generate
+from systolith.hw.verilog.manifest import Manifest, load_manifest
 
 __all__ = [
     "DEFAULT_PRESET",

@@ -11,13 +11,13 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fixed_network import FixedNetwork
-from hw.classify import Classifier
-from hw.cycles import StreamCycles, always_ready, join, offering
-from hw.folding import Folding, Plan
-from hw.frame import FrameChecker
-from hw.module_boundary import ModuleInstance
-from hw.units import Unit, build_unit
+from systolith.golden.fixed.integers import FixedNetwork
+from systolith.hw.folding import Folding, Plan
+from systolith.hw.streams.cycles import StreamCycles, always_ready, join, offering
+from systolith.hw.streams.module_boundary import ModuleInstance
+from systolith.hw.units.classify import Classifier
+from systolith.hw.units.frame import FrameChecker
+from systolith.hw.units.registry import Unit, build_unit
 
 SCORE_POSITION = 32
 """The place of the winning score in `m_axis_tdata`."""
@@ -82,7 +82,7 @@ class Accelerator(wiring.Component):
         Pixels of 8 bits: row by row, channels ascending, `tlast` with an image's final one.
     m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
         One beat an image: the class in bits 7 to 0, the winning score sign-extended in 63 to 32;
-        `tuser` says that the image had a wrong length (`hw.frame.FrameChecker`).
+        `tuser` says that the image had a wrong length (`hw.units.frame.FrameChecker`).
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class Accelerator(wiring.Component):
         return sum(unit.multipliers for unit in self.units.values())
 
     def cycles(self, interval: int = 0) -> AcceleratorCycles:
-        """The cycle model of all parts (`hw.cycles`), the sink always ready.
+        """The cycle model of all parts (`streams.cycles`), the sink always ready.
 
         Parameters
         ----------

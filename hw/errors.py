@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from golden.fixed_network import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer
 
 
 class UnitError(ValueError):

@@ -12,17 +12,17 @@ from typing import Annotated
 
 import typer
 
-from scripts.compare import compare
-from scripts.describe import describe
-from scripts.evaluate import evaluate
-from scripts.export import export
-from scripts.generate import generate
-from scripts.plan import plan
-from scripts.quantize import quantize
-from scripts.run import run
-from scripts.simulate import simulate
-from scripts.sweep import sweep
-from scripts.train import train
+from systolith.scripts.commands.compare import compare
+from systolith.scripts.commands.describe import describe
+from systolith.scripts.commands.evaluate import evaluate
+from systolith.scripts.commands.export import export
+from systolith.scripts.commands.generate import generate
+from systolith.scripts.commands.plan import plan
+from systolith.scripts.commands.quantize import quantize
+from systolith.scripts.commands.run import run
+from systolith.scripts.commands.simulate import simulate
+from systolith.scripts.commands.sweep import sweep
+from systolith.scripts.commands.train import train
 
 
 class Status(IntEnum):
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Status.INTERRUPTED
     except RuntimeError as error:
         # Imported here because a command that needs no simulator should start at once.
-        from sim.errors import MissingToolError, SimulationError
+        from systolith.sim.errors import MissingToolError, SimulationError
 
         if isinstance(error, (MissingToolError, SimulationError)):
             return _fail(str(error), Status.MACHINE_LACKS)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.files import require_file, require_folder
+from systolith.scripts.outputs import require_file, require_folder
 
 
 def whole_number(

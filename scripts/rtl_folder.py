@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golden.accuracy import HardwareEntry
-from golden.errors import FileFormatError
-from golden.json_reader import JsonReader
-from golden.npz import read_bytes
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files.json_reader import JsonReader
+from systolith.golden.files.npz import read_bytes
+from systolith.golden.reports.accuracy import HardwareEntry
 
 if TYPE_CHECKING:
-    from golden import QuantizedNetwork
+    from systolith.golden import QuantizedNetwork
 
 _MAX_BYTES = 1 << 28
 
@@ -25,7 +25,7 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
     ValueError
         The folder holds no hardware, damaged files, or hardware of another network.
     """
-    from hw.manifest import load_manifest
+    from systolith.hw.verilog.manifest import load_manifest
 
     manifest = load_manifest(folder)
     if manifest.quantized_sha256 != network.sha256:
@@ -43,7 +43,7 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
 
 def _bit_exact(folder: Path, network: QuantizedNetwork) -> bool | None:
     """What the last simulation in the folder found; None if there was none of this network."""
-    from sim.report import FILE_NAME
+    from systolith.sim.report import FILE_NAME
 
     path = folder / FILE_NAME
     if not path.exists():

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from golden.errors import FileFormatError
-from golden.npz import read_bytes
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files.npz import read_bytes
 
 _MAX_BYTES = 2**20
 

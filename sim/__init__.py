@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sim.errors import MissingToolError, SimulationError
-from sim.report import SimulationReport
-from sim.scoreboard import LayerResult, Mismatch
-from sim.simulate import simulate
+from systolith.sim.errors import MissingToolError, SimulationError
+from systolith.sim.record.scoreboard import LayerResult, Mismatch
+from systolith.sim.report import SimulationReport
+from systolith.sim.simulate import simulate
 
 __all__ = [
     "LayerResult",

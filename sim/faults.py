@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.accumulator import accumulator_range
-from golden.fixed_model import FixedModel
-from golden.fixed_network import FixedLayer, FixedNetwork, Integers
-from golden.graph import Convolution
+from systolith.golden.fixed.accumulator import accumulator_range
+from systolith.golden.fixed.execution import FixedModel
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
+from systolith.golden.network.graph import Convolution
 
 _IMAGES = 8
 _MOST_TRIALS = 1000

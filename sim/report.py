@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sim.scoreboard import LayerResult
-from sim.simulators import Simulator
-from sim.timing import Timing
+from systolith.sim.record.scoreboard import LayerResult
+from systolith.sim.simulators.installed import Simulator
+from systolith.sim.timing import Timing
 
 SCHEMA = "systolith.simulation/1"
 """The schema of a report."""

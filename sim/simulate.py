@@ -15,24 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from golden.data import Dataset, test_digits
-from golden.files import write_whole
-from golden.fixed_model import FixedModel
-from golden.fixed_network import FixedNetwork
-from sim import simulators
-from sim.bulk_engine import simulate_bulk
-from sim.checks import Check
-from sim.faults import Fault, find_fault
-from sim.network_bench import simulate_cocotb
-from sim.report import FILE_NAME, SimulationReport
-from sim.simulators import SIMULATORS, Simulator
-from sim.taps import Batch, RuleBroken, TappedNetwork, tapped_layer, tapped_network
-from sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, Timing, measure_network
-from sim.waves import write_waves
+from systolith.golden.files.datasets import Dataset, test_digits
+from systolith.golden.files.whole_files import write_whole
+from systolith.golden.fixed.execution import FixedModel
+from systolith.golden.fixed.integers import FixedNetwork
+from systolith.sim.bench.network_bench import simulate_cocotb
+from systolith.sim.bulk.engine import simulate_bulk
+from systolith.sim.bulk.waves import write_waves
+from systolith.sim.faults import Fault, find_fault
+from systolith.sim.record.checks import Check
+from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork, tapped_layer, tapped_network
+from systolith.sim.report import FILE_NAME, SimulationReport
+from systolith.sim.simulators import installed
+from systolith.sim.simulators.installed import SIMULATORS, Simulator
+from systolith.sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, Timing, measure_network
 
 if TYPE_CHECKING:
-    from hw.artifacts import Artifacts
-    from hw.manifest import Manifest
+    from systolith.hw.verilog.artifacts import Artifacts
+    from systolith.hw.verilog.manifest import Manifest
 
 _BATCH = 100
 
@@ -72,7 +72,7 @@ def simulate(
     stalls
         The seed of random pauses of source and sink; None for none.
     waves
-        Write the waveform of one image as well (`sim.waves`): of the first wrong value, if any is.
+        Write the waveform of one image as well (`bulk.waves`): of the first wrong value, if any is.
         On Verilator alone.
     inject_fault
         Simulate hardware that is generated anew with one bit of one weight of this layer inverted:
@@ -89,7 +89,9 @@ def simulate(
     SimulationError, OSError
         The simulator could not be built or died, or a file cannot be written.
     """
-    from hw import artifacts  # imports Amaranth, which benches inside simulators do without
+    from systolith.hw.verilog import (
+        artifacts,  # imports Amaranth, which benches inside simulators do without
+    )
 
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
@@ -109,7 +111,7 @@ def simulate(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if waves and simulator != "verilator":
         raise ValueError(f"--waves: verilator writes them, {simulator} does not")
-    simulators.require(simulator)
+    installed.require(simulator)
     fault = None
     if inject_fault is not None:
         fault = find_fault(fixed, inject_fault, part.images)
@@ -227,7 +229,7 @@ def _batches(
 
 def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
     """The hardware of a network with a fault, made by the same plan."""
-    from hw import artifacts
+    from systolith.hw.verilog import artifacts
 
     with tempfile.TemporaryDirectory(prefix="systolith-") as name:
         folder = Path(name) / "faulty"

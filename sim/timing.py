@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.bulk_engine import simulate_bulk
-from sim.network_bench import simulate_cocotb
-from sim.simulators import Simulator
-from sim.taps import CYCLES_FIELD, FRAME_CYCLES, Batch, Records, TappedNetwork
+from systolith.sim.bench.network_bench import simulate_cocotb
+from systolith.sim.bulk.engine import simulate_bulk
+from systolith.sim.record.taps import CYCLES_FIELD, FRAME_CYCLES, Batch, Records, TappedNetwork
+from systolith.sim.simulators.installed import Simulator
 
 Cycles = NDArray[np.int64]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 
 import hypothesis
 import pytest
@@ -20,6 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell leaves SIGINT ignored in what it starts in the background; interrupts are tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.network_seed is None:
         # Processes that pytest starts to share the tests inherit it.
         seed = os.environ.setdefault("SYSTOLITH_NETWORK_SEED", str(secrets.randbelow(10**9)))

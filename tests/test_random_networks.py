@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import hw
-import sim
-from tests.networks import random_case
+from systolith import hw, sim
+from tests.random_cases import random_case
 
 NETWORKS = 10
 MANY_NETWORKS = 100

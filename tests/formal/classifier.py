@@ -10,8 +10,8 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assume, Cat, Elaboratable, Module, ResetSignal, Signal, Value
 
-from hw.classify import Classifier
-from hw.formats import element
+from systolith.hw.streams.formats import element
+from systolith.hw.units.classify import Classifier
 from tests.formal.prover import claim, cover
 from tests.formal.units import Position
 

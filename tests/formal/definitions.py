@@ -7,9 +7,9 @@ from operator import and_, or_
 
 from amaranth.hdl import Array, Const, Mux, Value
 
-from golden import graph
-from golden.fixed_network import FixedLayer, Requantization
-from hw.formats import value_shape
+from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.network import graph
+from systolith.hw.streams.formats import value_shape
 
 
 def inputs_of(layer: FixedLayer, output: int) -> list[int | None]:

@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value, signed
 
-from hw.processing_element import ProcessingElement
+from systolith.hw.systolic.processing_element import ProcessingElement
 from tests.formal.prover import claim
 
 

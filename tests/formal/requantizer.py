@@ -16,8 +16,8 @@ from amaranth.hdl import (
     signed,
 )
 
-from golden.fixed_network import FixedLayer
-from hw.requantize import RequantizePipeline
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.hw.units.requantize import RequantizePipeline
 from tests.formal.definitions import is_value
 from tests.formal.prover import claim
 

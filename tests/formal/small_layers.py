@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.accumulator import accumulator_range
-from golden.fixed_network import FixedLayer, Requantization
-from golden.fixed_point import QFormat
-from golden.graph import (
+from systolith.golden.fixed.accumulator import accumulator_range
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
     Dense,
@@ -20,7 +20,7 @@ from golden.graph import (
     Shape,
     Subsampling,
 )
-from hw.folding import Folding
+from systolith.hw.folding import Folding
 
 S2, S3 = QFormat(2, 0), QFormat(3, 0)
 INPUT = ("input",)

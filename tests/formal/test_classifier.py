@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from amaranth.hdl import Mux, Value
 
-from golden.fixed_network import FixedLayer
-from golden.fixed_point import QFormat
-from golden.graph import Dense, Layer, RadialBasis, Shape
-from hw.classify import Classifier
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network.graph import Dense, Layer, RadialBasis, Shape
+from systolith.hw.units.classify import Classifier
 from tests.formal.classifier import ClassifierClaims
 from tests.formal.prover import check
 from tests.formal.units import StallClaims, payloads

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from amaranth.hdl import signed, unsigned
 
-from hw.processing_element import ProcessingElement
+from systolith.hw.systolic.processing_element import ProcessingElement
 from tests.formal.processing_element import ProcessingElementClaims
 from tests.formal.prover import check
 

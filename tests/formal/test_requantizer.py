@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.fixed_network import FixedLayer, Requantization
-from golden.fixed_point import QFormat
-from golden.graph import Activation, ActivationKind, Convolution, Shape
-from hw import requantize
-from hw.activation_table import ActivationTable
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.network.graph import Activation, ActivationKind, Convolution, Shape
+from systolith.hw.units import requantize
+from systolith.hw.units.activation_table import ActivationTable
 from tests.formal.prover import Outcome, check
 from tests.formal.requantizer import RequantizerClaims
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw.output_buffer import OutputBuffer
-from hw.pooling import WindowReducer
-from hw.units import UNITS, build_unit
-from sim.unit_reference import layer_values
+from systolith.hw.streams.output_buffer import OutputBuffer
+from systolith.hw.units.pooling import WindowReducer
+from systolith.hw.units.registry import UNITS, build_unit
+from systolith.sim.bench.unit_reference import layer_values
 from tests.formal.faulty import FAULTS, Faulty
 from tests.formal.prover import check
 from tests.formal.small_layers import ANY_DATA, STALLED, Instance

@@ -20,8 +20,8 @@ from amaranth.hdl import (
     Value,
 )
 
-from golden.fixed_network import FixedLayer, Integers
-from hw.formats import element, value_shape
+from systolith.golden.fixed.integers import FixedLayer, Integers
+from systolith.hw.streams.formats import element, value_shape
 from tests.formal.definitions import inputs_of, is_output
 from tests.formal.prover import claim, cover
 
@@ -126,7 +126,7 @@ class StallClaims(Elaboratable):
 
 
 def payloads(frames: Integers, bits: int, lanes: int) -> list[list[int]]:
-    """The payloads (`hw.stream.Beat`) of values `(frames, height, width, channels)`."""
+    """The payloads (`hw.streams.beats.Beat`) of values `(frames, height, width, channels)`."""
     beats = frames.reshape(len(frames), -1, lanes)
     mask = (1 << bits) - 1
     return [

@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hw
-from hw import artifacts
-from hw.accelerator import STREAM_SIGNALS
-from hw.netlist import NetlistError, count_cells, synthesis_script
-from hw.units import UNITS, build_unit
-from sim.builds import Design
-from sim.bulk_engine import simulate_bulk
-from sim.checks import Check
-from sim.gates import netlist, with_models
-from sim.taps import TappedNetwork, tapped_network
-from sim.unit_bench import BenchedUnit, benched, run_unit_bench
-from sim.unit_reference import layer_values, random_frames
-from sim.yowasp import run_full_yosys
-from tests.hw.networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+from systolith import hw
+from systolith.hw.accelerator import STREAM_SIGNALS
+from systolith.hw.units.registry import UNITS, build_unit
+from systolith.hw.verilog import artifacts
+from systolith.hw.verilog.netlist import NetlistError, count_cells, synthesis_script
+from systolith.sim.bench.unit_bench import BenchedUnit, benched, run_unit_bench
+from systolith.sim.bench.unit_reference import layer_values, random_frames
+from systolith.sim.bulk.engine import simulate_bulk
+from systolith.sim.record.checks import Check
+from systolith.sim.record.taps import TappedNetwork, tapped_network
+from systolith.sim.simulators.builds import Design
+from tests.gates.gate_level import netlist, with_models
+from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+from tests.yowasp import run_full_yosys
 
 TARGET = "xc7"
 CELLS = re.compile(r"LUT[1-6]|FD[RSCP]E|CARRY4|MUXF[78]|DSP48E1|RAM\d+\w+|SRL\w+|INV|GND|VCC")

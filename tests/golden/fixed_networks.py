@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.accumulator import accumulator_range
-from golden.fixed_network import FixedLayer, FixedNetwork, Requantization
-from golden.fixed_point import QFormat
-from golden.graph import Activation, Convolution, Input, Network, Shape
+from systolith.golden.fixed.accumulator import accumulator_range
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Requantization
+from systolith.golden.network.graph import Activation, Convolution, Input, Network, Shape
 
 
 def convolution(

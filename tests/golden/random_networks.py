@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.calibration import quantize
-from golden.graph import (
+from systolith.golden.network.graph import (
     Activation,
     AveragePooling,
     Convolution,
@@ -22,9 +21,10 @@ from golden.graph import (
     Shape,
     Subsampling,
 )
-from golden.quantized_network import QuantizedNetwork
-from golden.settings import LayerSettings, Settings
-from golden.trained_network import TrainedNetwork
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.quantization.settings import LayerSettings, Settings
 
 _ACTIVATIONS = (
     Activation(),

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import golden
-from golden.errors import FileFormatError
+from systolith import golden
+from systolith.golden.errors import FileFormatError
 
 
 def test_load_quantize_evaluate_compare(tmp_path: Path) -> None:

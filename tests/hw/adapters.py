@@ -6,7 +6,7 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.stream import beat_stream
+from systolith.hw.streams.beats import beat_stream
 
 
 class ChunksAsBeats(wiring.Component):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fixed_network import FixedLayer
-from golden.fixed_point import QFormat
-from golden.graph import Layer, RadialBasis, Shape
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network.graph import Layer, RadialBasis, Shape
 
 Integers = NDArray[np.int64]
 

@@ -11,15 +11,15 @@ import pytest
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from golden.fixed_model import run, winners
-from golden.fixed_network import FixedNetwork, Integers
-from golden.graph import Network
-from hw.accelerator import AXIS_PORTS, Accelerator, AcceleratorError
-from hw.errors import UnitError
-from hw.folding import Folding, Plan
-from hw.plan import smallest_plan
-from tests.hw.networks import BACKGROUND, EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quantized
-from tests.hw.streams import Pauses, never, randomly
+from systolith.golden.fixed.execution import run, winners
+from systolith.golden.fixed.integers import FixedNetwork, Integers
+from systolith.golden.network.graph import Network
+from systolith.hw.accelerator import AXIS_PORTS, Accelerator, AcceleratorError
+from systolith.hw.errors import UnitError
+from systolith.hw.folding import Folding, Plan
+from systolith.hw.planning.plan_file import smallest_plan
+from tests.hw.small_networks import BACKGROUND, EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quantized
+from tests.hw.stream_driver import Pauses, never, randomly
 
 Result = tuple[int, int, int, int]
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hw.folding import Folding
+from systolith.hw.folding import Folding
 
 
 @pytest.mark.parametrize(

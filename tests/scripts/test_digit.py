@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.digit import draw
+from systolith.scripts.digit import draw
 
 
 def test_without_colour_it_is_shades() -> None:

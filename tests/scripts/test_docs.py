@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import golden
-import hw
-import sim
-from scripts.main import main
+from systolith import golden, hw, sim
+from systolith.scripts.main import main
 
 _ROOT = Path(__file__).parents[2]
 _DOCUMENTS = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *sorted(_ROOT.glob("docs/*.md"))]

@@ -7,9 +7,9 @@ from importlib import metadata
 
 import pytest
 
-import golden
-from scripts.main import app, main
-from sim.errors import MissingToolError, SimulationError
+from systolith import golden
+from systolith.scripts.main import app, main
+from systolith.sim.errors import MissingToolError, SimulationError
 
 _COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from scripts.options import file_to_write, whole_number
+from systolith.scripts.options import file_to_write, whole_number
 
 
 @pytest.mark.parametrize("given", ["2", "16", 7])

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.progress import progress
+from systolith.scripts.progress import progress
 
 
 def test_elsewhere_than_on_a_terminal_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("scripts.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("systolith.scripts.progress.time.monotonic", lambda: now)
     with progress("evaluate") as report:
         for done in range(1, 31):
             now += 1.0
@@ -23,7 +23,7 @@ def test_elsewhere_than_on_a_terminal_a_line_now_and_then(
 def test_on_a_terminal_a_bar_that_goes_away(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.progress.sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("systolith.scripts.progress.sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     with progress("evaluate") as report:
         report(10, 20)

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import golden
-import hw
-from golden.graph import Activation, Convolution, Dense, Input, Network
-from golden.trained_network import TrainedNetwork
+from systolith import golden, hw
+from systolith.golden.network.graph import Activation, Convolution, Dense, Input, Network
+from systolith.golden.network.trained_network import TrainedNetwork
 
 
 def quantized() -> golden.QuantizedNetwork:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-import golden
-from golden.fixed_model import classes
-from golden.graph import Activation, Convolution, Dense, Input, MaxPooling, Network
-from golden.trained_network import TrainedNetwork
-from hw.folding import Folding, Plan
+from systolith import golden
+from systolith.golden.fixed.execution import classes
+from systolith.golden.network.graph import (
+    Activation,
+    Convolution,
+    Dense,
+    Input,
+    MaxPooling,
+    Network,
+)
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.hw.folding import Folding, Plan
 
 # Pooling drops the last row and column, and Verilator changes the name of the convolution.
 NETWORK = Network(

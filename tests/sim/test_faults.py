@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden.fixed_check import check
-from golden.fixed_model import FixedModel
-from sim.faults import find_fault
+from systolith.golden.fixed.consistency import check
+from systolith.golden.fixed.execution import FixedModel
+from systolith.sim.faults import find_fault
 from tests.sim import small_hardware
 
 FIXED = small_hardware.quantized().fixed

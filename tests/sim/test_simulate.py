@@ -14,19 +14,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import hw
-from golden.fixed_model import FixedModel, classes
-from hw import artifacts
-from sim import SimulationReport, bulk_engine, simulate
-from sim.checks import Check
-from sim.errors import SimulationError
-from sim.network_bench import simulate_cocotb
-from sim.processes import started
-from sim.report import FILE_NAME
-from sim.simulators import Simulator
-from sim.taps import CYCLES_FIELD, FRAME_CYCLES, TappedNetwork, tapped_network
+from systolith import hw
+from systolith.golden.fixed.execution import FixedModel, classes
+from systolith.hw.verilog import artifacts
+from systolith.sim import SimulationReport, simulate
+from systolith.sim.bench.network_bench import simulate_cocotb
+from systolith.sim.bulk import engine
+from systolith.sim.errors import SimulationError
+from systolith.sim.record.checks import Check
+from systolith.sim.record.taps import CYCLES_FIELD, FRAME_CYCLES, TappedNetwork, tapped_network
+from systolith.sim.report import FILE_NAME
+from systolith.sim.simulators.installed import Simulator
+from systolith.sim.simulators.processes import started
 from tests.sim import small_hardware
-from tests.sim.tools import either_simulator, need
+from tests.sim.required import either_simulator, need
 
 LAYERS = ("pool", "conv__x", "dense")
 SIZES = (3 * 2 * 2, 2 * 1 * 3, 4)
@@ -283,7 +284,7 @@ def test_a_worker_that_dies_is_an_error(
             os.kill(process.pid, signal.SIGKILL)
             yield process
 
-    monkeypatch.setattr(bulk_engine, "started", dying)
+    monkeypatch.setattr(engine, "started", dying)
     with pytest.raises(SimulationError, match="images 0 to 11 was killed by signal 9"):
         run(folder)
     assert not (folder / FILE_NAME).exists()
@@ -331,7 +332,7 @@ def test_the_bench_sees_what_the_bulk_engine_sees(
     network: TappedNetwork, simulator: Simulator
 ) -> None:
     need(simulator)
-    (batch,) = bulk_engine.simulate_bulk(network, DATA.images[:4], None)
+    (batch,) = engine.simulate_bulk(network, DATA.images[:4], None)
     found = records(network, simulator=simulator)
     for name in ("input", *LAYERS, "result data", "result user"):
         np.testing.assert_array_equal(found[name], batch.records[name])

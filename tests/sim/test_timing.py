@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.bulk_engine import split
-from sim.simulators import Simulator
-from sim.taps import CYCLES_FIELD, Batch, Records, TappedNetwork
-from sim.timing import MEASURED_IMAGES, Stopwatch, Timing, measure_network, timeline
-from tests.sim.tools import either_simulator, need
+from systolith.sim.bulk.engine import split
+from systolith.sim.record.taps import CYCLES_FIELD, Batch, Records, TappedNetwork
+from systolith.sim.simulators.installed import Simulator
+from systolith.sim.timing import MEASURED_IMAGES, Stopwatch, Timing, measure_network, timeline
+from tests.sim.required import either_simulator, need
 from tests.sim.toy_network import IMAGE, toy_images, toy_network
 
 

@@ -11,11 +11,11 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from golden.graph import Shape
-from sim.builds import Design
-from sim.packing import BeatFormat
-from sim.taps import AXIS_PORTS, Tap, TappedNetwork
-from sim.unit_bench import flat_verilog
+from systolith.golden.network.graph import Shape
+from systolith.sim.bench.unit_bench import flat_verilog
+from systolith.sim.record.packing import BeatFormat
+from systolith.sim.record.taps import AXIS_PORTS, Tap, TappedNetwork
+from systolith.sim.simulators.builds import Design
 
 IMAGE = Shape(3, 4, 1)
 PATIENCE = 500

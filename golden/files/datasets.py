@@ -1,0 +1,269 @@
+"""Images with labels: from IDX and `.npz` files, and the digits that ship.
+
+The digits are MNIST's: the 10,000 of the test files, and the last 5,000 of the 60,000 of the
+training files. The latter are held out of training, and every choice is made on them: seed,
+checkpoint, calibration, widths.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import math
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files import idx, npz
+from systolith.golden.files.whole_files import write_whole
+
+VALIDATION_IMAGES = 5000
+"""How many images, the last ones, are held out of the training files."""
+
+_TRAINING = "train"
+_TEST = "t10k"
+_VALIDATION = "validation"
+_IMAGES_SUFFIX = "-images-idx3-ubyte"
+_LABELS_SUFFIX = "-labels-idx1-ubyte"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and their labels, read-only.
+
+    Parameters
+    ----------
+    name
+        Where they are from.
+    split
+        Which part: `test`, `validation`, `training`, or `custom` for files of unknown origin.
+    images
+        uint8, shape `(images, height, width, channels)`; at least one.
+    labels
+        The class of each image, from 0, shape `(images,)`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or types are others.
+    """
+
+    name: str
+    split: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
+            raise ValueError(
+                f"dataset {self.name!r}: images must be uint8 of shape "
+                f"(images, height, width, channels), not {images.dtype} of {images.shape}"
+            )
+        if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+            raise ValueError(
+                f"dataset {self.name!r}: {len(images)} images need as many integer labels, "
+                f"not {labels.dtype} of {labels.shape}"
+            )
+        if labels.min() < 0:
+            raise ValueError(f"dataset {self.name!r}: labels start from 0, not {labels.min()}")
+        for field, array in (("images", images), ("labels", labels.astype(np.int64))):
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, field, view)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of the images' shape, the images and the labels (64 bits each), in hex."""
+        shape = np.array(self.images.shape, "<i8")
+        state = hashlib.sha256(shape.tobytes())
+        state.update(np.ascontiguousarray(self.images).data)
+        state.update(self.labels.astype("<i8").tobytes())
+        return state.hexdigest()
+
+    def take(self, count: int) -> Dataset:
+        """The first `count` images.
+
+        Raises
+        ------
+        ValueError
+            If `count` is less than 1 or more than there are.
+        """
+        if not 1 <= count <= len(self):
+            raise ValueError(
+                f"images: must be from 1 to {len(self)}, as many as {self.name!r} "
+                f"({self.split}) has, not {count}"
+            )
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+
+@cache
+def test_digits() -> Dataset:
+    """The 10,000 digits of MNIST's test files: for reports, never for a choice."""
+    return _shipped(_TEST, "test")
+
+
+@cache
+def validation_digits() -> Dataset:
+    """The last 5,000 digits of MNIST's training files: held out of training, for every choice."""
+    return _shipped(_VALIDATION, "validation")
+
+
+def load_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Images with labels from a file.
+
+    Parameters
+    ----------
+    path
+        An `.npz` file with `images` (uint8, `(images, height, width)` with or without channels)
+        and `labels`; or an IDX file of images, gzipped or not, whose name has `images-idx3` and
+        beside which lies the file of labels that has `labels-idx1` in that place.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is missing, damaged, foreign, or images and labels do not fit each other.
+    """
+    source = Path(path)
+    if source.suffix == ".npz":
+        arrays = _read_npz(source)
+        return _dataset(source, arrays["images"], arrays["labels"])
+    if "images-idx3" not in source.name:
+        raise FileFormatError(
+            f"{path}: images are read from .npz files and from IDX files named *images-idx3*"
+        )
+    images = idx.read(source)
+    labels = idx.read(source.with_name(source.name.replace("images-idx3", "labels-idx1")))
+    return _dataset(source, images, labels)
+
+
+def training_digits(folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
+    """The 55,000 digits to train on and the 5,000 held out, from the folder of the training files.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is missing or damaged, or does not have more images than are held out.
+    """
+    path, images, labels = _read_pair(Path(folder), _TRAINING)
+    if len(images) <= VALIDATION_IMAGES:
+        raise FileFormatError(
+            f"{path}: must have more than the {VALIDATION_IMAGES} images that are held out, "
+            f"not {len(images)}"
+        )
+    everything = _dataset(path, images, labels)
+    kept = len(images) - VALIDATION_IMAGES
+    return (
+        replace(
+            everything,
+            name="mnist",
+            split="training",
+            images=everything.images[:kept],
+            labels=everything.labels[:kept],
+        ),
+        replace(
+            everything,
+            name="mnist",
+            split="validation",
+            images=everything.images[kept:],
+            labels=everything.labels[kept:],
+        ),
+    )
+
+
+def embed_digits(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> list[Path]:
+    """Write the files of digits that ship to `target`, from the MNIST files in `source`.
+
+    Returns the paths written. The same input and zlib give the same bytes.
+    """
+    _, images, labels = _read_pair(Path(source), _TEST)
+    _, held_out = training_digits(source)
+    validation = held_out.images[..., 0], held_out.labels.astype(np.uint8)
+    written = []
+    for stem, pair in ((_TEST, (images, labels)), (_VALIDATION, validation)):
+        for suffix, array in zip((_IMAGES_SUFFIX, _LABELS_SUFFIX), pair, strict=True):
+            path = Path(target) / f"{stem}{suffix}.gz"
+            write_whole(path, gzip.compress(idx.encode(array), compresslevel=9, mtime=0))
+            written.append(path)
+    return written
+
+
+def _shipped(stem: str, split: str) -> Dataset:
+    arrays = []
+    for suffix in (_IMAGES_SUFFIX, _LABELS_SUFFIX):
+        name = f"{stem}{suffix}.gz"
+        resource = resources.files("systolith.golden").joinpath("assets", name)
+        arrays.append(idx.decode(name, resource.read_bytes()))
+    images, labels = arrays
+    return Dataset("mnist", split, images[..., np.newaxis], labels.astype(np.int64))
+
+
+def _read_pair(folder: Path, stem: str) -> tuple[Path, NDArray[np.uint8], NDArray[np.uint8]]:
+    """The images, from the path that is returned too, and the labels; gzipped files or not."""
+    paths = []
+    for suffix in (_IMAGES_SUFFIX, _LABELS_SUFFIX):
+        path = folder / f"{stem}{suffix}"
+        paths.append(path if path.exists() else path.with_name(path.name + ".gz"))
+    return paths[0], idx.read(paths[0]), idx.read(paths[1])
+
+
+def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    try:
+        return Dataset(path.name, "custom", images, labels)
+    except ValueError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays `images` and `labels` of an `.npz` file, compressed or not."""
+    content = npz.read_bytes(path, npz.MAX_BYTES)
+    arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in ("images", "labels"):
+                if f"{name}.npy" not in archive.namelist():
+                    raise FileFormatError(f"has no array {name!r}")
+                with archive.open(f"{name}.npy") as member:
+                    arrays[name] = _read_integers(name, member)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+    # What zipfile raises for damaged archives, beside its own error.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        OverflowError,
+    ) as error:
+        raise FileFormatError(f"{path}: not an intact .npz file ({error})") from None
+    return arrays
+
+
+def _read_integers(name: str, member: IO[bytes]) -> NDArray[Any]:
+    shape, fortran_order, dtype = npz.array_header(name, member)
+    if dtype.kind not in "iu":
+        raise FileFormatError(f"array {name!r} must be of integers, not {dtype}")
+    size = math.prod(shape) * dtype.itemsize
+    if size > npz.MAX_BYTES:
+        raise FileFormatError(f"array {name!r} has {size} bytes, at most {npz.MAX_BYTES} are read")
+    values = member.read(size)
+    if len(values) != size or member.read(1):
+        raise FileFormatError(f"array {name!r} does not have the {size} bytes of {shape}")
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran_order else "C")

@@ -1,0 +1,1 @@
+"""Fixed point: the arithmetic, a network's integers, and their exact execution."""

@@ -1,0 +1,203 @@
+"""Fixed-point arithmetic: formats, rounding, overflow. All arithmetic is defined here, once.
+
+A number is `raw * 2**-frac_bits`. Raw values are exact 64-bit integers: what would leave them is
+an `OverflowError`, never a wrong number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from systolith.golden.fixed.integers import Requantization
+
+Rounding = Literal["floor", "half_up", "half_even"]
+Overflow = Literal["saturate", "wrap"]
+
+MAX_BITS = 62
+"""The widest format: sums and differences of two raw values still fit 64 bits."""
+
+MAX_FRAC_BITS = 512
+"""The largest magnitude of `frac_bits`: every step is a normal float64."""
+
+MAX_SHIFT = 62
+"""The largest magnitude of a shift."""
+
+_INT64 = np.iinfo(np.int64)
+
+
+@dataclass(frozen=True)
+class QFormat:
+    """A fixed-point format: two's complement or unsigned, full range, `raw * 2**-frac_bits`.
+
+    Parameters
+    ----------
+    bits
+        Width of a raw value, from 1 to `MAX_BITS`.
+    frac_bits
+        The binary point: may be negative or larger than `bits`.
+    signed
+        Two's complement, or unsigned.
+    """
+
+    bits: int
+    frac_bits: int
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        if type(self.bits) is not int or not 1 <= self.bits <= MAX_BITS:
+            raise ValueError(f"format: bits must be from 1 to {MAX_BITS}, not {self.bits!r}")
+        if type(self.frac_bits) is not int or abs(self.frac_bits) > MAX_FRAC_BITS:
+            raise ValueError(
+                f"format: frac_bits must be from {-MAX_FRAC_BITS} to {MAX_FRAC_BITS}, "
+                f"not {self.frac_bits!r}"
+            )
+        if type(self.signed) is not bool:
+            raise ValueError(f"format: signed must be true or false, not {self.signed!r}")
+
+    @property
+    def min_raw(self) -> int:
+        """The smallest raw value."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def max_raw(self) -> int:
+        """The largest raw value."""
+        return (1 << (self.bits - self.signed)) - 1
+
+    @property
+    def step(self) -> float:
+        """What one raw unit (LSB) stands for."""
+        return 2.0**-self.frac_bits
+
+    def quantize(self, x: ArrayLike) -> NDArray[np.int64]:
+        """The raw values nearest to `x`, halves to even, saturated.
+
+        Raises
+        ------
+        ValueError
+            `x` holds a NaN.
+        """
+        values = np.asarray(x, dtype=np.float64)
+        if np.isnan(values).any():
+            raise ValueError("quantize: NaN has no fixed-point value")
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = np.rint(np.ldexp(values, self.frac_bits))
+        # Beyond 53 bits the limits are not floats, so the integers are clipped again.
+        limited = np.clip(scaled, float(self.min_raw), float(self.max_raw)).astype(np.int64)
+        return np.clip(limited, self.min_raw, self.max_raw)
+
+    def dequantize(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """The numbers that raw values stand for, exact where float64 holds them."""
+        return np.ldexp(np.asarray(raw, dtype=np.float64), -self.frac_bits)
+
+    def contains(self, raw: ArrayLike) -> bool:
+        """Whether all raw values lie in the format's range."""
+        values = _integers(raw)
+        return not values.size or bool(
+            self.min_raw <= int(values.min()) and int(values.max()) <= self.max_raw
+        )
+
+    def __str__(self) -> str:
+        return f"{'s' if self.signed else 'u'}{self.bits}.{self.frac_bits}"
+
+
+def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[np.int64]:
+    """`x / 2**shift`, rounded once; a negative shift is an exact left shift.
+
+    Parameters
+    ----------
+    x
+        Integers of any shape.
+    shift
+        One shift, or an array that broadcasts with `x` (such as one a channel); from
+        `-MAX_SHIFT` to `MAX_SHIFT`.
+    rounding
+        | x / 2**shift | -2.5 | -1.5 | -0.5 | 0.5 | 1.5 | 2.5 |
+        |--------------|------|------|------|-----|-----|-----|
+        | `floor`      |   -3 |   -2 |   -1 |   0 |   1 |   2 |
+        | `half_up`    |   -2 |   -1 |    0 |   1 |   2 |   3 |
+        | `half_even`  |   -2 |   -2 |    0 |   0 |   2 |   2 |
+
+    Raises
+    ------
+    OverflowError
+        A left shift leaves 64 bits.
+    ValueError
+        An unknown rounding or a shift out of range.
+    """
+    if rounding not in get_args(Rounding):
+        raise ValueError(f"rounding {rounding!r}: allowed are {', '.join(get_args(Rounding))}")
+    values, shifts = np.broadcast_arrays(_integers(x), _integers(shift))
+    if shifts.size and (shifts.min() < -MAX_SHIFT or shifts.max() > MAX_SHIFT):
+        worst = int(shifts.flat[np.argmax(np.abs(shifts))])
+        raise ValueError(f"shift must be from {-MAX_SHIFT} to {MAX_SHIFT}, not {worst}")
+    left = np.maximum(-shifts, 0)
+    right = np.maximum(shifts, 0)
+    widened: NDArray[np.int64] = values << left
+    if (widened >> left != values).any():
+        raise OverflowError("shift: a left shift leaves 64 bits")
+    floor: NDArray[np.int64] = widened >> right
+    if rounding == "floor":
+        return floor
+    # The bit below the binary point; rounding by it needs no sum that could overflow.
+    half: NDArray[np.int64] = (widened >> np.maximum(right - 1, 0)) & (right > 0)
+    if rounding == "half_up":
+        return floor + half
+    below = np.left_shift(np.int64(1), np.maximum(right - 1, 0)) - 1
+    tie = (widened & below) == 0
+    half &= ~tie | (floor & 1)
+    return floor + half
+
+
+def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
+    """Integers brought into a format's range: `saturate` or `wrap` (keep the low bits)."""
+    values = _integers(x)
+    if mode == "saturate":
+        return np.clip(values, fmt.min_raw, fmt.max_raw)
+    if mode == "wrap":
+        low = values & ((1 << fmt.bits) - 1)
+        return np.where(low > fmt.max_raw, low - (1 << fmt.bits), low)
+    raise ValueError(f"overflow {mode!r}: allowed are {', '.join(get_args(Overflow))}")
+
+
+def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Exact accumulators `(..., channels)` to raw values, and how many of each channel saturate.
+
+    What is counted are values that leave the target's range, whatever becomes of them.
+
+    Raises
+    ------
+    OverflowError
+        A product with the multiplier, or a left shift, leaves 64 bits.
+    """
+    values = _integers(acc)
+    if how.multiplier != 1:
+        values = _product(values, how.multiplier)
+    shifted = shift_right(values, how.shifts, how.rounding)
+    raw = overflow(shifted, how.target, how.overflow)
+    outside = (shifted < how.target.min_raw) | (shifted > how.target.max_raw)
+    left = np.count_nonzero(outside, axis=tuple(range(outside.ndim - 1)))
+    if how.table is not None:
+        raw = how.table[raw - how.target.min_raw]
+    return raw, np.asarray(left, np.int64)
+
+
+def _product(values: NDArray[np.int64], multiplier: int) -> NDArray[np.int64]:
+    largest = max(-int(values.min()), int(values.max())) if values.size else 0
+    if largest * abs(multiplier) > _INT64.max:
+        raise OverflowError(f"multiplier {multiplier}: a product leaves 64 bits")
+    return values * np.int64(multiplier)
+
+
+def _integers(x: ArrayLike) -> NDArray[np.int64]:
+    values: NDArray[Any] = np.asarray(x)
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"raw values must be 64-bit integers, not {values.dtype}")
+    if values.dtype.kind == "u" and values.size and int(values.max()) > _INT64.max:
+        raise OverflowError(f"raw value {int(values.max())} leaves 64 bits")
+    return values.astype(np.int64, copy=False)

@@ -1,0 +1,198 @@
+"""What must hold in a quantized network, so that models and hardware need not look again."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+
+from systolith.golden.fixed.accumulator import accumulator_range
+from systolith.golden.fixed.arithmetic import MAX_BITS, MAX_SHIFT, Overflow, QFormat, Rounding
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
+from systolith.golden.network.graph import (
+    AveragePooling,
+    Convolution,
+    MaxPooling,
+    Network,
+    RadialBasis,
+    Shape,
+)
+from systolith.golden.quantization.settings import MAX_INDEX_BITS
+
+PIXEL_FORMAT = QFormat(8, 0, signed=False)
+"""What a network takes: raw pixels, whatever the widths of its layers."""
+
+MAX_INPUT_SHIFT = 32
+MAX_MULTIPLIER = 1 << 32
+
+
+class FixedNetworkError(ValueError):
+    """Integers that cannot be a quantized network: names the layer, what was given, what is due."""
+
+
+def check(fixed: FixedNetwork) -> None:
+    """Refuse a quantized network whose integers do not fit its graph, its formats or each other.
+
+    Raises
+    ------
+    FixedNetworkError
+        Names the layer and what is wrong.
+    """
+    names = [layer.name for layer in fixed.layers]
+    expected = [layer.name for layer in fixed.network.layers[1:]]
+    if names != expected:
+        raise FixedNetworkError(f"layers must be {', '.join(expected)}, not {', '.join(names)}")
+    fmt, shape = PIXEL_FORMAT, fixed.network.input.image_shape
+    for layer in fixed.layers:
+        if layer.layer != fixed.network[layer.name]:
+            _fail(layer, "is not the layer of the graph")
+        if (layer.input_shape, layer.input_format) != (shape, fmt):
+            _fail(layer, f"takes {layer.input_shape} of {layer.input_format}, not {shape} of {fmt}")
+        _check_padding(fixed, layer)
+        _check_accumulator(fixed.network, layer)
+        _check_result(layer, last=layer is fixed.layers[-1])
+        fmt, shape = layer.output_format, layer.output_shape
+
+
+def checked_range(network: Network, layer: FixedLayer) -> tuple[int, int]:
+    """The accumulator range of a layer, whose integers are checked first.
+
+    Raises
+    ------
+    FixedNetworkError
+        Names the layer and what is wrong.
+    """
+    _check_weights(network, layer)
+    _check_requantization(layer)
+    return accumulator_range(layer)
+
+
+def padding_of(fixed_layer: FixedLayer, border: int) -> tuple[int, int]:
+    """Rows and columns around a layer's input: a border, and a convolution's own padding."""
+    own = fixed_layer.layer.padding if isinstance(fixed_layer.layer, Convolution) else (0, 0)
+    return border + own[0], border + own[1]
+
+
+def _check_padding(fixed: FixedNetwork, layer: FixedLayer) -> None:
+    border = fixed.network.input.border if layer is fixed.layers[0] else 0
+    expected = padding_of(layer, border)
+    if layer.padding != expected:
+        _fail(layer, f"padding must be {expected}, not {layer.padding}")
+    if not layer.input_format.contains(layer.padding_value):
+        _fail(layer, f"padding value {layer.padding_value} is not of {layer.input_format}")
+    if layer.output_shape != fixed.network.shapes()[layer.name]:
+        _fail(layer, f"output shape {layer.output_shape} is not that of the graph")
+
+
+def _check_weights(network: Network, layer: FixedLayer) -> None:
+    source = network.shapes()[layer.layer.inputs[0]]
+    shapes = layer.layer.array_shapes(source)
+    channels = layer.output_shape.channels
+    weights = _require(layer, "weights", layer.weights, shapes.get("weights"))
+    if weights is not None:
+        if len(layer.weight_formats) != channels:
+            _fail(layer, f"needs {channels} weight formats, not {len(layer.weight_formats)}")
+        columns = weights.reshape(-1, channels)
+        for channel, fmt in enumerate(layer.weight_formats):
+            if not fmt.contains(columns[:, channel]):
+                _fail(layer, f"weights of channel {channel} leave their format {fmt}")
+        if isinstance(layer.layer, Convolution):
+            _check_connections(layer, layer.layer, weights, source)
+    elif layer.weight_formats:
+        _fail(layer, "has weight formats without weights")
+    # An offset of the input goes through the sums of an average pooling.
+    optional = isinstance(layer.layer, AveragePooling) and layer.bias is not None
+    if "bias" in shapes or optional:
+        _require(layer, "bias", layer.bias, (channels,))
+    elif layer.bias is not None:
+        _fail(layer, "cannot have a bias")
+    shift = layer.input_shift
+    if not 0 <= shift <= (MAX_INPUT_SHIFT if isinstance(layer.layer, RadialBasis) else 0):
+        _fail(layer, f"input shift {shift} is not allowed")
+    if isinstance(layer.layer, RadialBasis):
+        common = layer.input_format.frac_bits + shift
+        if any(fmt.frac_bits != common for fmt in layer.weight_formats):
+            _fail(layer, f"centres must have {common} fraction bits, the scale of its inputs")
+
+
+def _require(
+    layer: FixedLayer, what: str, given: Integers | None, shape: tuple[int, ...] | None
+) -> Integers | None:
+    found = None if given is None else given.shape
+    if found != shape:
+        _fail(layer, f"{what} must have the shape {shape}, not {found}")
+    if given is None:
+        return None
+    if given.dtype != np.int64:
+        _fail(layer, f"{what} must be 64-bit integers, not {given.dtype}")
+    if not QFormat(MAX_BITS, 0).contains(given):
+        _fail(layer, f"{what} are wider than {MAX_BITS} bits")
+    return given
+
+
+def _check_connections(
+    layer: FixedLayer, convolution: Convolution, weights: Integers, source: Shape
+) -> None:
+    for out, maps in enumerate(convolution.sources(source)):
+        absent = sorted(set(range(source.channels)) - set(maps))
+        if weights[:, :, absent, out].any():
+            _fail(layer, f"weights of output map {out} must be zero where it has no connection")
+
+
+def _check_requantization(layer: FixedLayer) -> None:
+    how = layer.requantization
+    if how is None:
+        return
+    shifts = _require(layer, "shifts", how.shifts, (layer.output_shape.channels,))
+    if shifts is not None and abs(shifts).max() > MAX_SHIFT:
+        _fail(layer, f"shifts must be from {-MAX_SHIFT} to {MAX_SHIFT}")
+    if not 1 <= how.multiplier <= MAX_MULTIPLIER:
+        _fail(layer, f"multiplier must be from 1 to {MAX_MULTIPLIER}, not {how.multiplier}")
+    if how.rounding not in get_args(Rounding) or how.overflow not in get_args(Overflow):
+        _fail(layer, f"has the unknown modes {how.rounding!r} and {how.overflow!r}")
+
+
+def _check_accumulator(network: Network, layer: FixedLayer) -> None:
+    found = checked_range(network, layer)
+    if layer.accumulator_range != found:
+        _fail(layer, f"accumulators range over {found}, not {layer.accumulator_range}")
+    bits, how = layer.accumulator_bits, layer.requantization
+    if how is not None:
+        bits += (how.multiplier - 1).bit_length() + max(0, -int(how.shifts.min()))
+    if bits > MAX_BITS:
+        _fail(layer, f"accumulators need {bits} bits, over {MAX_BITS}")
+
+
+def _check_result(layer: FixedLayer, last: bool) -> None:
+    how, output = layer.requantization, layer.output_format
+    if isinstance(layer.layer, MaxPooling):
+        if how is not None or output != layer.input_format:
+            _fail(layer, f"passes {layer.input_format} on, and not {output}")
+        return
+    if how is None:
+        fractions = {fmt.frac_bits for fmt in layer.weight_formats}
+        if not last or layer.layer.activation.kind != "none" or len(fractions) != 1:
+            _fail(layer, "needs a requantization: only scores of one scale have none")
+        scale = layer.input_format.frac_bits + layer.input_shift + fractions.pop()
+        if output != QFormat(layer.accumulator_bits, scale):
+            _fail(layer, f"scores must be {layer.accumulator_bits} bits wide, not {output}")
+        return
+    for channel, fmt in enumerate(layer.weight_formats):
+        scale = layer.input_format.frac_bits + layer.input_shift + fmt.frac_bits
+        if how.multiplier == 1 and how.shifts[channel] != scale - how.target.frac_bits:
+            _fail(layer, f"shift of channel {channel} does not fit its formats")
+    if (how.table is not None) != layer.layer.activation.is_table:
+        _fail(layer, f"activation {layer.layer.activation.kind!r} and table do not fit each other")
+    if how.table is None:
+        if output != how.target:
+            _fail(layer, f"output format {output} is not that of its requantization, {how.target}")
+        return
+    if how.target.bits > MAX_INDEX_BITS:
+        _fail(layer, f"table index must have at most {MAX_INDEX_BITS} bits, not {how.target.bits}")
+    _require(layer, "table", how.table, (1 << how.target.bits,))
+    if not output.contains(how.table):
+        _fail(layer, f"table leaves the output format {output}")
+
+
+def _fail(layer: FixedLayer, message: str) -> None:
+    raise FixedNetworkError(f"{layer.layer.type_name} {layer.name!r}: {message}")

@@ -1,0 +1,252 @@
+"""Exact integer execution of a quantized network, every intermediate on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.fixed import arithmetic
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
+from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, kernel_of
+from systolith.golden.network.graph import Convolution, MaxPooling
+
+BATCH = 64
+"""Images computed at a time: what they need then stays near the processor."""
+
+_FLOAT_BITS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class FixedRun:
+    """What a network made of images, by layer name, for every layer after the input.
+
+    `outputs` are raw values of shape `(batch, height, width, channels)`; `saturated` counts, by
+    channel over all images, the values that left their range when they were requantized.
+    """
+
+    outputs: dict[str, Integers]
+    saturated: dict[str, Integers]
+
+
+class FixedModel:
+    """A quantized network ready to run, in one thread: its buffers serve one call at a time.
+
+    Parameters
+    ----------
+    fixed
+        The network.
+    engine
+        The type to compute in, for every layer; by default the fastest that a bound taken from
+        the layer's weights allows. The result never depends on it.
+
+    Raises
+    ------
+    OverflowError
+        Sums of a layer do not fit the engine.
+    """
+
+    def __init__(self, fixed: FixedNetwork, engine: Engine | None = None) -> None:
+        self.fixed = fixed
+        self._every = [_Step(layer, kernel_of(layer, engine)) for layer in fixed.layers]
+        self._fused = list(_fused(fixed.layers, engine))
+
+    def run(self, images: NDArray[np.uint8]) -> FixedRun:
+        """Every layer's values for uint8 images `(batch, height, width, channels)`.
+
+        Raises
+        ------
+        ValueError
+            The images have another shape or type.
+        """
+        outputs = {
+            layer.name: np.empty((len(images), *layer.output_shape), np.int64)
+            for layer in self.fixed.layers
+        }
+        saturated = {
+            layer.name: np.zeros(layer.output_shape.channels, np.int64)
+            for layer in self.fixed.layers
+        }
+        for part in self._batches(images):
+            x = images[part].transpose(3, 1, 2, 0)
+            for step in self._every:
+                x, left = step.counted(x)
+                outputs[step.layer.name][part] = x.transpose(3, 1, 2, 0)
+                saturated[step.layer.name] += left
+        return FixedRun(outputs, saturated)
+
+    def scores(self, images: NDArray[np.uint8]) -> Integers:
+        """The last layer's values `(batch, values)` for uint8 images, as fast as can be.
+
+        Raises
+        ------
+        ValueError
+            The images have another shape or type.
+        """
+        last = self.fixed.layers[-1].output_shape
+        scores = np.empty((len(images), last.size), np.int64)
+        for part in self._batches(images):
+            x = images[part].transpose(3, 1, 2, 0)
+            for step in self._fused:
+                x = step(x)
+            scores[part] = x.transpose(3, 1, 2, 0).reshape(-1, last.size)
+        return scores
+
+    def classes(self, images: NDArray[np.uint8]) -> Integers:
+        """The class of each image `(batch,)`: the winner among the scores."""
+        return winners(self.fixed, self.scores(images))
+
+    def _batches(self, images: NDArray[np.uint8]) -> Iterator[slice]:
+        shape = self.fixed.network.input.image_shape
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            raise ValueError(
+                f"network {self.fixed.name!r}: images must be uint8 of {shape}, "
+                f"not {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
+            )
+        for start in range(0, len(images), BATCH):
+            yield slice(start, start + BATCH)
+
+
+def run(fixed: FixedNetwork, images: NDArray[np.uint8]) -> FixedRun:
+    """Every layer's values; see `FixedModel.run`."""
+    return FixedModel(fixed).run(images)
+
+
+def scores(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Integers:
+    """The last layer's values; see `FixedModel.scores`."""
+    return FixedModel(fixed).scores(images)
+
+
+def classes(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Integers:
+    """The class of each image; see `FixedModel.classes`."""
+    return FixedModel(fixed).classes(images)
+
+
+def winners(fixed: FixedNetwork, values: Integers) -> Integers:
+    """The class of each row of scores `(batch, values)`: the lowest index among the best."""
+    smallest = fixed.network.output.winner == "smallest"
+    best: Integers = values.argmin(axis=1) if smallest else values.argmax(axis=1)
+    return best
+
+
+class _Step:
+    """A layer: its kernel, then bias, ReLU and requantization."""
+
+    def __init__(self, layer: FixedLayer, kernel: Kernel) -> None:
+        self.layer = layer
+        self._kernel = kernel
+        self._relu = layer.layer.activation.kind == "relu"
+        self._none_left = np.zeros(layer.output_shape.channels, np.int64)
+        how = layer.requantization
+        # Limits of wider targets are no floats.
+        self._in_floats = kernel.engine != "int64" and (
+            how is None
+            or (
+                (how.rounding, how.overflow, how.multiplier) == ("half_up", "saturate", 1)
+                and how.target.bits <= _FLOAT_BITS
+            )
+        )
+        if not self._in_floats:
+            return
+        channels = layer.output_shape.channels
+        constant = np.zeros(channels) if layer.bias is None else layer.bias.astype(np.float64)
+        if how is not None:
+            shifts = np.broadcast_to(how.shifts, channels)
+            # Half an LSB; in floats the shift is exact, and `floor` rounds once.
+            constant += np.where(shifts > 0, np.ldexp(0.5, shifts), 0.0)
+            self._scale = _by_channel(np.ldexp(1.0, -shifts), kernel.dtype)
+            # Rounding keeps order and zero, so ReLU is a limit of what is kept.
+            self._low = max(how.target.min_raw, 0) if self._relu else how.target.min_raw
+            self._table = None if how.table is None else how.table.astype(kernel.dtype)
+        self._index = np.empty(0, np.intp)
+        self._constant = _by_channel(constant, kernel.dtype)
+        self._constant_matters = bool(constant.any())
+
+    def __call__(self, x: Map) -> Map:
+        """The layer's values."""
+        return self._finish(x, count=False)[0]
+
+    def counted(self, x: Map) -> tuple[Map, Integers]:
+        """The layer's values, and how many of each channel saturated."""
+        return self._finish(x, count=True)
+
+    def _finish(self, x: Map, count: bool) -> tuple[Map, Integers]:
+        acc = self._kernel(x)
+        how = self.layer.requantization
+        if not self._in_floats:
+            return self._in_integers(acc)
+        if self._constant_matters:
+            acc += self._constant
+        if how is None:
+            return (np.maximum(acc, 0, out=acc) if self._relu else acc), self._none_left
+        acc *= self._scale
+        np.floor(acc, out=acc)
+        left = self._none_left
+        if count:
+            left = _by_first_axis(acc > how.target.max_raw)
+            if not self._relu:
+                left += _by_first_axis(acc < self._low)
+        if self._table is None:
+            return np.clip(acc, self._low, how.target.max_raw, out=acc), left
+        if self._relu:
+            np.maximum(acc, 0, out=acc)
+        acc -= how.target.min_raw
+        if self._index.shape != acc.shape:
+            self._index = np.empty(acc.shape, np.intp)
+        np.copyto(self._index, acc, casting="unsafe")
+        # `clip` saturates, and is five times as fast as a take that checks.
+        return np.take(self._table, self._index, out=acc, mode="clip"), left
+
+    def _in_integers(self, acc: Map) -> tuple[Map, Integers]:
+        values = np.moveaxis(acc, 0, -1).astype(np.int64)
+        if self.layer.bias is not None:
+            values += self.layer.bias
+        if self._relu:
+            np.maximum(values, 0, out=values)
+        left = self._none_left
+        if self.layer.requantization is not None:
+            values, left = arithmetic.requantize(values, self.layer.requantization)
+        return np.moveaxis(values, -1, 0), left
+
+
+def _fused(layers: tuple[FixedLayer, ...], engine: Engine | None) -> Iterator[_Step]:
+    """Steps that give the same last values sooner: accumulators are pooled, not results.
+
+    The largest of some values that are requantized in the same order-keeping way comes from the
+    largest accumulator.
+    """
+    position = 0
+    while position < len(layers):
+        layer = layers[position]
+        following = layers[position + 1].layer if position + 1 < len(layers) else None
+        if (
+            isinstance(layer.layer, Convolution)
+            and isinstance(following, MaxPooling)
+            and _keeps_order(layer)
+        ):
+            yield _Step(layer, LinearKernel(layer, engine, tile=following.window))
+            position += 1
+        else:
+            yield _Step(layer, kernel_of(layer, engine))
+        position += 1
+
+
+def _keeps_order(layer: FixedLayer) -> bool:
+    how = layer.requantization
+    return how is None or (
+        how.overflow == "saturate"
+        and how.multiplier > 0
+        and (how.table is None or bool((np.diff(how.table) >= 0).all()))
+    )
+
+
+def _by_first_axis(flags: NDArray[np.bool_]) -> Integers:
+    """How many are true of each channel: one by one, which is faster than along axes."""
+    return np.array([np.count_nonzero(each) for each in flags], np.int64)
+
+
+def _by_channel(values: NDArray[Any], dtype: np.dtype[Any]) -> Map:
+    return values.astype(dtype)[:, None, None, None]

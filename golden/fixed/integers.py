@@ -1,0 +1,96 @@
+"""A quantized network as data: the formats and integers of every layer.
+
+`golden` executes it (`fixed_model`), `hw` builds it, and neither adds arithmetic of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.fixed.arithmetic import Overflow, QFormat, Rounding
+from systolith.golden.network.graph import Layer, Network, Shape
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Requantization:
+    """From an exact accumulator to a raw value: shift, round, overflow, and maybe a table.
+
+    A channel's result is `(acc * multiplier) / 2**shifts[channel]`, rounded once and brought into
+    `target`; a negative shift is an exact left shift. With `table` (one entry for each raw value of
+    `target`, from the smallest up) the result is an index, and the entry is the layer's value.
+    """
+
+    shifts: Integers  # (channels,)
+    target: QFormat
+    multiplier: int = 1
+    rounding: Rounding = "half_up"
+    overflow: Overflow = "saturate"
+    table: Integers | None = None  # (2**target.bits,)
+
+
+@dataclass(frozen=True, eq=False)
+class FixedLayer:
+    """One layer in integers.
+
+    What it computes: the exact accumulator of its type (`weights` as the graph shapes them, with
+    `bias` at the accumulator's scale, one a channel), then ReLU where the layer has one, then
+    `requantization`. Without a requantization (max pooling; the layer that gives the scores) the
+    accumulator is the value, in `output_format`.
+
+    `input_shape` is the map as it is streamed. `padding` rows and columns (above and below, left
+    and right) of the raw value `padding_value` are made around it: the input's border and the
+    convolution's own padding together.
+
+    `weights` of a radial basis layer are its centres at the common scale, and its inputs are
+    shifted left by `input_shift` bits to get there.
+
+    `accumulator_range` is the least and the greatest value that any input can bring about in any
+    order of summation, bias and rounding constant included.
+    """
+
+    layer: Layer
+    input_shape: Shape
+    output_shape: Shape
+    input_format: QFormat
+    output_format: QFormat
+    padding: tuple[int, int] = (0, 0)
+    padding_value: int = 0
+    weights: Integers | None = None
+    bias: Integers | None = None  # (channels,)
+    weight_formats: tuple[QFormat, ...] = ()  # one a channel
+    input_shift: int = 0
+    requantization: Requantization | None = None
+    accumulator_range: tuple[int, int] = (0, 0)
+
+    @property
+    def name(self) -> str:
+        """The layer's name in the graph."""
+        return self.layer.name
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Bits of a two's complement accumulator that no input can overflow."""
+        low, high = self.accumulator_range
+        return max(low.bit_length() if low >= 0 else (-low - 1).bit_length(), high.bit_length()) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class FixedNetwork:
+    """A quantized network: its graph, and a `FixedLayer` for every layer after the input."""
+
+    network: Network
+    layers: tuple[FixedLayer, ...]
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network.name
+
+    def __getitem__(self, name: str) -> FixedLayer:
+        self.network[name]
+        return next(layer for layer in self.layers if layer.name == name)

@@ -1,0 +1,231 @@
+"""Execution of a trained network in floating point.
+
+Computes in the type of the weights: float32 for those that ship. Inside, feature maps are
+`(channels, batch, height, width)`, so that a convolution is one matrix product on slices that were
+copied row by row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.network.graph import (
+    Activation,
+    AveragePooling,
+    Convolution,
+    Dense,
+    Input,
+    Layer,
+    MaxPooling,
+    Pooling,
+    RadialBasis,
+    Shape,
+    Subsampling,
+)
+from systolith.golden.network.trained_network import Array, TrainedNetwork
+
+_BATCH = 200
+
+
+def run(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, Array]:
+    """Every layer's output, by name, the input's (scaled, with its border) included.
+
+    Memory grows with the batch: a LeNet-5 takes about 0.2 MB an image.
+
+    Parameters
+    ----------
+    trained
+        The network.
+    images
+        Raw pixels, `(batch, height, width, channels)`.
+
+    Returns
+    -------
+    dict
+        Floats `(batch, height, width, channels)`, after the layer's activation.
+
+    Raises
+    ------
+    ValueError
+        If the images are not of the shape and type that the network takes.
+    """
+    return {name: after for name, _, after in intermediates(trained, images)}
+
+
+def intermediates(
+    trained: TrainedNetwork, images: NDArray[np.uint8]
+) -> Iterator[tuple[str, Array, Array]]:
+    """Of every layer in turn its name, and its output before and after the activation.
+
+    Parameters, shapes and errors are those of `run`.
+    """
+    for name, before, after in _layers(trained, _checked(trained, images)):
+        yield name, before.transpose(1, 2, 3, 0), after.transpose(1, 2, 3, 0)
+
+
+def apply(trained: TrainedNetwork, name: str, x: Array) -> Array:
+    """What a layer makes of given values of the layer that feeds it.
+
+    Parameters
+    ----------
+    trained
+        The network.
+    name
+        A layer after the input.
+    x
+        Floats `(batch, height, width, channels)`.
+
+    Returns
+    -------
+    array
+        The layer's output, after its activation, in the same order of axes.
+    """
+    layer = trained.network[name]
+    shape = trained.network.shapes()[name]
+    values = _compute(layer, trained.arrays[name], x.transpose(3, 0, 1, 2), shape)
+    return _activate(layer.activation, values).transpose(1, 2, 3, 0)
+
+
+def scores(trained: TrainedNetwork, images: NDArray[np.uint8]) -> Array:
+    """The values of the last layer, `(images, outputs)`, in stream order; any number of images.
+
+    Raises
+    ------
+    ValueError
+        As `run`.
+    """
+    images = _checked(trained, images)
+    parts = []
+    for first in range(0, len(images), _BATCH):
+        for _, _, after in _layers(trained, images[first : first + _BATCH]):
+            last = after
+        parts.append(_flat(last))
+    return np.concatenate(parts)
+
+
+def classes(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The class of each image: the best score's index, the lowest one on a tie.
+
+    Raises
+    ------
+    ValueError
+        As `run`.
+    """
+    values = scores(trained, images)
+    smallest = trained.network.output.winner == "smallest"
+    best: NDArray[np.int64] = values.argmin(axis=1) if smallest else values.argmax(axis=1)
+    return best
+
+
+def _checked(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    shape = trained.network.input.image_shape
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
+        raise ValueError(
+            f"network {trained.name!r} takes uint8 images of {shape}, "
+            f"not {images.dtype} of {' x '.join(map(str, images.shape[1:])) or 'no shape'}"
+        )
+    if not len(images):
+        raise ValueError(f"network {trained.name!r}: needs at least 1 image, not 0")
+    return images
+
+
+def _layers(
+    trained: TrainedNetwork, images: NDArray[np.uint8]
+) -> Iterator[tuple[str, Array, Array]]:
+    """Names and outputs of all layers, before and after the activation, one after another."""
+    every_array = [array for arrays in trained.arrays.values() for array in arrays.values()]
+    dtype = np.result_type(np.float32, *every_array)
+    values = _input(trained.network.input, images, dtype)
+    yield trained.network.input.name, values, values
+    for layer, _, shape in trained.network.computing_layers():
+        before = _compute(layer, trained.arrays[layer.name], values, shape)
+        values = _activate(layer.activation, before)
+        yield layer.name, before, values
+
+
+def _input(layer: Input, images: NDArray[np.uint8], dtype: np.dtype[Any]) -> Array:
+    border = ((0, 0), (0, 0), (layer.border, layer.border), (layer.border, layer.border))
+    pixels = np.pad(images.transpose(3, 0, 1, 2), border, constant_values=layer.background)
+    values: Array = pixels.astype(dtype) * dtype.type(layer.scale) + dtype.type(layer.offset)
+    return values
+
+
+def _compute(layer: Layer, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
+    """A layer's output before its activation."""
+    if isinstance(layer, Convolution):
+        return _convolution(layer, arrays["weights"], x, shape) + _by_channel(arrays["bias"])
+    if isinstance(layer, Subsampling):
+        total = _pooled(layer, x, shape, np.add)
+        return total * _by_channel(arrays["weights"]) + _by_channel(arrays["bias"])
+    if isinstance(layer, AveragePooling):
+        return _pooled(layer, x, shape, np.add) / x.dtype.type(math.prod(layer.window))
+    if isinstance(layer, MaxPooling):
+        return _pooled(layer, x, shape, np.maximum)
+    if isinstance(layer, Dense):
+        return _maps(_flat(x) @ arrays["weights"] + arrays["bias"])
+    if isinstance(layer, RadialBasis):
+        differences = _flat(x)[:, :, np.newaxis] - arrays["weights"]
+        return _maps(np.square(differences).sum(axis=1))
+    raise TypeError(f"the float model does not know the layer type {layer.type_name!r}")
+
+
+def _convolution(layer: Convolution, weights: Array, x: Array, shape: Shape) -> Array:
+    vertical, horizontal = layer.padding
+    x = np.pad(x, ((0, 0), (0, 0), (vertical, vertical), (horizontal, horizontal)))
+    rows, columns = layer.kernel
+    channels, batch = x.shape[:2]
+    patches = np.empty((rows, columns, channels, batch, shape.height, shape.width), x.dtype)
+    for row in range(rows):
+        for column in range(columns):
+            patches[row, column] = x[:, :, row : row + shape.height, column : column + shape.width]
+    kernels = weights.reshape(-1, shape.channels).T
+    result: Array = kernels @ patches.reshape(rows * columns * channels, -1)
+    return result.reshape(shape.channels, batch, shape.height, shape.width)
+
+
+def _pooled(
+    layer: Pooling, x: Array, shape: Shape, combine: Callable[[Array, Array], Array]
+) -> Array:
+    """The values of each window combined two by two."""
+    rows, columns = layer.window
+    height, width = shape.height * rows, shape.width * columns
+    return reduce(
+        combine,
+        [
+            x[:, :, row:height:rows, column:width:columns]
+            for row in range(rows)
+            for column in range(columns)
+        ],
+    )
+
+
+def _activate(activation: Activation, x: Array) -> Array:
+    amplitude, slope = x.dtype.type(activation.amplitude), x.dtype.type(activation.slope)
+    if activation.kind == "relu":
+        return np.maximum(x, 0)
+    if activation.kind == "tanh":
+        return amplitude * np.tanh(slope * x)
+    if activation.kind == "sigmoid":
+        # 1 / (1 + exp(-a)), in a form that cannot overflow.
+        return amplitude * (np.tanh(slope * x / 2) + 1) / 2
+    return x
+
+
+def _by_channel(array: Array) -> Array:
+    return array[:, np.newaxis, np.newaxis, np.newaxis]
+
+
+def _flat(x: Array) -> Array:
+    """Maps as rows of values in stream order, `(batch, height * width * channels)`."""
+    return x.transpose(1, 2, 3, 0).reshape(x.shape[1], -1)
+
+
+def _maps(x: Array) -> Array:
+    """Rows `(batch, units)` as maps of one pixel."""
+    return x.T[:, :, np.newaxis, np.newaxis]

@@ -1,0 +1,217 @@
+"""Layers of a quantized network in ONNX's operators on 64-bit integers.
+
+Maps are int64 tensors `(batch, channels, height, width)`. No value on the way to a result needs
+more than 62 bits (`fixed_check`), so what is exact in `fixed_model` is exact here; `docs/onnx.md`
+says why, operator by operator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from systolith.golden.fixed.arithmetic import Rounding
+from systolith.golden.fixed.integers import FixedLayer, Integers, Requantization
+from systolith.golden.network.graph import (
+    AveragePooling,
+    Convolution,
+    Dense,
+    MaxPooling,
+    Pooling,
+    RadialBasis,
+    Subsampling,
+)
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class OnnxGraph:
+    """The nodes and constants of a graph; a node has the name of the tensor that it gives."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
+        """A node, and the name of its tensor."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        return name
+
+    def constant(self, name: str, integers: ArrayLike) -> str:
+        """A constant, and its name."""
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.array(integers, np.int64), name))
+        return name
+
+    def rename_last(self, name: str) -> str:
+        """Another name for the last node."""
+        self.nodes[-1].name = self.nodes[-1].output[0] = name
+        return name
+
+
+def add_layer(graph: OnnxGraph, layer: FixedLayer, source: str, name: str) -> str:
+    """Add the nodes of a layer, which make the tensor `name` of the tensor `source`.
+
+    Raises
+    ------
+    ValueError
+        No exact form is known of this type of layer.
+    """
+    _LayerNodes(graph, layer, name).value(source)
+    return graph.rename_last(name)
+
+
+class _LayerNodes:
+    """The nodes of one layer. Methods take the name of a tensor and give that of the next."""
+
+    def __init__(self, graph: OnnxGraph, layer: FixedLayer, name: str) -> None:
+        self.graph = graph
+        self.layer = layer
+        self.name = name
+
+    def value(self, x: str) -> str:
+        """The layer's raw values, from those of the layer before it."""
+        x = self._sums(self._padded(x))
+        if self.layer.bias is not None:
+            x = self._add("Add", "biased", x, self._by_channel("bias", self.layer.bias))
+        if self.layer.layer.activation.kind == "relu":
+            x = self._add("Max", "relu", x, self._constant("zero", 0))
+        if self.layer.requantization is not None:
+            x = self._requantized(x, self.layer.requantization)
+        return x
+
+    def _add(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
+        return self.graph.add(operator, f"{self.name}.{name}", *inputs, **attributes)
+
+    def _constant(self, name: str, integers: ArrayLike) -> str:
+        return self.graph.constant(f"{self.name}.{name}", integers)
+
+    def _by_channel(self, name: str, integers: Integers) -> str:
+        return self._constant(name, integers.reshape(-1, 1, 1))
+
+    def _reshaped(self, name: str, x: str, *sizes: int) -> str:
+        # 0 is the size that there is: the batch.
+        return self._add("Reshape", name, x, self._constant(f"{name}_sizes", (0, *sizes)))
+
+    def _padded(self, x: str) -> str:
+        above, left = self.layer.padding
+        if not above and not left:
+            return x
+        pads = self._constant("pads", (0, 0, above, left) * 2)
+        return self._add("Pad", "padded", x, pads, self._constant("pad", self.layer.padding_value))
+
+    def _sums(self, x: str) -> str:
+        """The accumulators, bias not included."""
+        kind = self.layer.layer
+        if isinstance(kind, Convolution):
+            return self._products(self._patches(x, kind.kernel), kind.kernel)
+        if isinstance(kind, Dense):
+            size = self._padded_size
+            return self._products(self._reshaped("values", x, self._values(size), 1), size)
+        if isinstance(kind, RadialBasis):
+            return self._distances(x)
+        if isinstance(kind, Subsampling | AveragePooling | MaxPooling):
+            return self._pooled(x, kind)
+        raise ValueError(f"layer {self.layer.name!r}: {kind.type_name} has no exact form in ONNX")
+
+    def _patches(self, x: str, kernel: tuple[int, int]) -> str:
+        """What the kernel meets at each place: `(batch, values of a patch, places)`."""
+        height, width, _ = self.layer.output_shape
+        rows, columns = (
+            np.arange(size)[:, None] + np.arange(count)
+            for size, count in zip(kernel, (height, width), strict=True)
+        )
+        x = self._add("Gather", "rows", x, self._constant("row", rows), axis=2)
+        x = self._add("Gather", "windows", x, self._constant("column", columns), axis=4)
+        # So far it is (batch, channel, kernel row, row, kernel column, column).
+        x = self._add("Transpose", "by_place", x, perm=(0, 1, 2, 4, 3, 5))
+        return self._reshaped("patches", x, self._values(kernel), height * width)
+
+    def _products(self, patches: str, kernel: tuple[int, int]) -> str:
+        height, width, channels = self.layer.output_shape
+        weights = self._constant("weights", self._weights_by_output(kernel))
+        x = self._add("MatMul", "products", weights, patches)
+        return self._reshaped("sums", x, channels, height, width)
+
+    def _distances(self, x: str) -> str:
+        x = self._reshaped("values", x, 1, self._values(self._padded_size))
+        if self.layer.input_shift:
+            x = self._add("Mul", "shifted", x, self._constant("scale", 1 << self.layer.input_shift))
+        centres = self._constant("centres", self._weights_by_output(self._padded_size))
+        x = self._add("Sub", "differences", x, centres)
+        x = self._add("Mul", "squares", x, x)
+        x = self._add("ReduceSum", "distances", x, self._constant("axis", [2]), keepdims=0)
+        return self._reshaped("sums", x, self.layer.output_shape.channels, 1, 1)
+
+    def _pooled(self, x: str, pooling: Pooling) -> str:
+        """Rows and columns of windows get axes of their own, over which they are reduced."""
+        (rows, columns), (height, width, channels) = pooling.window, self.layer.output_shape
+        used = (height * rows, width * columns)
+        if used != self._padded_size:
+            where = (("start", (0, 0)), ("end", used), ("axes", (2, 3)))
+            x = self._add("Slice", "used", x, *(self._constant(*each) for each in where))
+        x = self._reshaped("windows", x, channels, height, rows, width, columns)
+        if isinstance(pooling, MaxPooling):
+            return self._add("ReduceMax", "largest", x, axes=(3, 5), keepdims=0)
+        x = self._add("ReduceSum", "sums", x, self._constant("window", (3, 5)), keepdims=0)
+        if self.layer.weights is not None:
+            x = self._add("Mul", "products", x, self._by_channel("weights", self.layer.weights))
+        return x
+
+    def _requantized(self, x: str, how: Requantization) -> str:
+        factors = how.multiplier << np.maximum(-how.shifts, 0)
+        if (factors != 1).any():
+            x = self._add("Mul", "multiplied", x, self._by_channel("factor", factors))
+        if (how.shifts > 0).any():
+            x = self._shifted_right(x, np.maximum(how.shifts, 0), how.rounding)
+        low, high = self._constant("low", how.target.min_raw), how.target.max_raw
+        if how.overflow == "saturate":
+            x = self._add("Clip", "saturated", x, low, self._constant("high", high))
+        else:
+            x = self._add("Sub", "above_low", x, low)
+            x = self._add("Mod", "low_bits", x, self._constant("modulus", 1 << how.target.bits))
+            x = self._add("Add", "wrapped", x, low)
+        if how.table is None:
+            return x
+        index = self._add("Sub", "index", x, low)
+        return self._add("Gather", "entry", self._constant("table", how.table), index)
+
+    def _shifted_right(self, x: str, shifts: Integers, rounding: Rounding) -> str:
+        divisors = np.int64(1) << shifts
+        divisor = self._by_channel("divisor", divisors)
+        if rounding == "half_up":
+            x = self._add("Add", "rounded", x, self._by_channel("half", divisors >> 1))
+        if rounding == "half_even":
+            # Just less than a half; and what is missing, where the result would be odd.
+            floor = self._floor("floor", x, divisor)
+            odd = self._add("Mod", "odd", floor, self._by_channel("two", np.minimum(divisors, 2)))
+            x = self._add("Add", "odd_rounded", x, odd)
+            below_half = np.maximum((divisors >> 1) - 1, 0)
+            x = self._add("Add", "rounded", x, self._by_channel("below_half", below_half))
+        return self._floor("shifted_right", x, divisor)
+
+    def _floor(self, name: str, x: str, divisor: str) -> str:
+        """`floor(x / divisor)`: without what Mod leaves, the division is exact."""
+        remainder = self._add("Mod", f"{name}_remainder", x, divisor)
+        multiple = self._add("Sub", f"{name}_multiple", x, remainder)
+        return self._add("Div", name, multiple, divisor)
+
+    @property
+    def _padded_size(self) -> tuple[int, int]:
+        (height, width, _), (above, left) = self.layer.input_shape, self.layer.padding
+        return height + 2 * above, width + 2 * left
+
+    def _values(self, kernel: tuple[int, int]) -> int:
+        return kernel[0] * kernel[1] * self.layer.input_shape.channels
+
+    def _weights_by_output(self, kernel: tuple[int, int]) -> Integers:
+        """Weights `(outputs, values of a patch)`, in the order in which maps are stored here."""
+        assert self.layer.weights is not None
+        weights = self.layer.weights.reshape(*kernel, self.layer.input_shape.channels, -1)
+        return weights.transpose(3, 2, 0, 1).reshape(weights.shape[-1], -1)

@@ -1,0 +1,1 @@
+"""Quantization: settings, calibration, and the quantized network that comes of them."""

@@ -1,0 +1,69 @@
+"""Biases that make up for what rounding did to a layer's sums.
+
+Rounded weights, and inputs that were rounded before, move the mean of every channel; its bias can
+take the difference back (M. Nagel et al., "Data-Free Quantization through Weight Equalization and
+Bias Correction", 2019, section 4.2; measured on images, as in their appendix D). Here a difference
+counts as much as the activation passes on of it, its slope there: what a squashing function
+flattens, or a ReLU cuts off, must not move the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.fixed import execution
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.golden.network.graph import NO_ACTIVATION, Network
+
+Reals = NDArray[np.floating[Any]]
+
+
+def with_corrected_bias(
+    network: Network,
+    before: Sequence[FixedLayer],
+    layer: FixedLayer,
+    images: NDArray[np.uint8],
+    exact: Reals,
+    slopes: Reals,
+) -> FixedLayer:
+    """A layer whose sums have, weighted by slopes, no mean error on some images.
+
+    Parameters
+    ----------
+    network, before
+        The graph, and its layers before this one in integers.
+    layer
+        A layer with a bias.
+    images
+        uint8 `(images, height, width, channels)`.
+    exact
+        What the layer's sums should stand for, of the layer's output shape for each image.
+    slopes
+        How much of an error there the activation passes on, of the same shape.
+    """
+    scale = layer.input_format.step * np.array([fmt.step for fmt in layer.weight_formats])
+    errors = exact - _sums(network, before, layer, images).reshape(exact.shape) * scale
+    each_channel = tuple(range(errors.ndim - 1))
+    weight = slopes.sum(axis=each_channel, dtype=np.float64)
+    total = (errors * slopes).sum(axis=each_channel)
+    # Where nothing is passed on, nothing need be corrected.
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    assert layer.bias is not None
+    return replace(layer, bias=layer.bias + np.rint(mean / scale).astype(np.int64))
+
+
+def _sums(
+    network: Network,
+    before: Sequence[FixedLayer],
+    layer: FixedLayer,
+    images: NDArray[np.uint8],
+) -> NDArray[np.int64]:
+    """A layer's exact accumulators, bias included."""
+    plain = replace(layer.layer, activation=NO_ACTIVATION)
+    bare = replace(layer, layer=plain, requantization=None)
+    return execution.scores(FixedNetwork(network, (*before, bare)), images)

@@ -1,0 +1,219 @@
+"""Trials: a network quantized anew with other widths, and judged by validation images.
+
+Gains are measured, not derived: bits that matter on paper may not matter to the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.files.datasets import Dataset
+from systolith.golden.files.json_reader import JsonReader
+from systolith.golden.fixed.execution import FixedModel
+from systolith.golden.quantization.calibration import observe, quantize_observed
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.quantization.settings import (
+    MAX_BITS,
+    MIN_BITS,
+    LayerSettings,
+    Settings,
+    keys_of,
+)
+
+UNIFORM_BITS = tuple(range(2, 9))
+"""Widths that are tried for all weights and feature maps together."""
+
+WEIGHTS, ACTIVATIONS, BOTH = "weight_bits", "activation_bits", "bits"
+CORRECTION = "bias_correction"
+_MORE, _FEWER = 1, -1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network with other widths beside the network as it is.
+
+    Parameters
+    ----------
+    layer
+        Where the width is another; None: everywhere.
+    key
+        What has it: `weight_bits`, `activation_bits`, or `bits` for both. Or `bias_correction`: the
+        widths are the same, and biases are corrected.
+    bits
+        The width; None of bias correction.
+    correct
+        Images that got the class of their label.
+    gains, losses
+        Images that it gets right and the network as it is does not, and the other way round.
+    weight_bits_total
+        Bits of all its weights.
+    """
+
+    layer: str | None
+    key: str
+    bits: int | None
+    correct: int
+    gains: int
+    losses: int
+    weight_bits_total: int
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Trials on the same images.
+
+    Parameters
+    ----------
+    dataset, split
+        Where the images are from.
+    images
+        How many there are.
+    correct
+        How many of them the network as it is gets right.
+    weight_bits_total
+        Bits of all its weights.
+    trials
+        In the order in which they were made.
+    """
+
+    dataset: str
+    split: str
+    images: int
+    correct: int
+    weight_bits_total: int
+    trials: tuple[Trial, ...]
+
+    @property
+    def everywhere(self) -> tuple[Trial, ...]:
+        """Those with one width for all weights and feature maps."""
+        return tuple(trial for trial in self.trials if trial.key == BOTH)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return {**vars(self), "trials": [vars(trial) for trial in self.trials]}
+
+    @classmethod
+    def from_json(cls, reader: JsonReader) -> Trials:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        FileFormatError
+            A key is missing or of another type.
+        """
+        return cls(
+            dataset=reader.string("dataset"),
+            split=reader.string("split"),
+            images=reader.count("images"),
+            correct=reader.count("correct"),
+            weight_bits_total=reader.count("weight_bits_total"),
+            trials=tuple(_trial(each) for each in reader.readers("trials")),
+        )
+
+
+def try_widths(
+    quantized: QuantizedNetwork,
+    calibration_images: NDArray[np.uint8],
+    validation: Dataset,
+    progress: Callable[[int, int], None] | None = None,
+) -> Trials:
+    """Quantize a network with other widths, and count what validation images it gets right.
+
+    Tried are `UNIFORM_BITS` everywhere; bias correction, if it is not on; and in each layer that
+    has them, one bit more for the weights, one more for the feature map, and one fewer for the
+    weights.
+
+    Parameters
+    ----------
+    quantized
+        The network as it is.
+    calibration_images
+        On which formats are chosen, as for `quantize`.
+    validation
+        Images and labels, none of them of the test set: what comes of this is a choice.
+    progress
+        Told how many networks were tried, and of how many.
+
+    Raises
+    ------
+    CalibrationError, ValueError
+        As `quantize`; or the images do not fit the network.
+    """
+    labels = validation.labels
+    observations = observe(quantized.parent, calibration_images)
+    right = FixedModel(quantized.fixed).classes(validation.images) == labels
+    tried = []
+    wanted = list(_widths(quantized))
+    for number, (layer, key, bits, settings) in enumerate(wanted):
+        other = quantize_observed(observations, settings)
+        found = FixedModel(other.fixed).classes(validation.images) == labels
+        tried.append(
+            Trial(
+                layer=layer,
+                key=key,
+                bits=bits,
+                correct=int(found.sum()),
+                gains=int((found & ~right).sum()),
+                losses=int((right & ~found).sum()),
+                weight_bits_total=other.weight_bits_total,
+            )
+        )
+        if progress is not None:
+            progress(number + 1, len(wanted))
+    return Trials(
+        dataset=validation.name,
+        split=validation.split,
+        images=len(validation),
+        correct=int(right.sum()),
+        weight_bits_total=quantized.weight_bits_total,
+        trials=tuple(tried),
+    )
+
+
+def _widths(quantized: QuantizedNetwork) -> Iterator[tuple[str | None, str, int | None, Settings]]:
+    """Every trial's layer, key and bits, and its settings."""
+    settings, network = quantized.settings, quantized.fixed.network
+    for bits in UNIFORM_BITS:
+        default = replace(settings.default, weight_bits=bits, activation_bits=bits)
+        yield None, BOTH, bits, _everywhere(settings, default, WEIGHTS, ACTIVATIONS)
+    if not settings.default.bias_correction:
+        corrected = replace(settings.default, bias_correction=True)
+        yield None, CORRECTION, None, _everywhere(settings, corrected, CORRECTION)
+    for layer in quantized.fixed.layers:
+        allowed = keys_of(layer.layer, network)
+        for key, change in ((WEIGHTS, _MORE), (ACTIVATIONS, _MORE), (WEIGHTS, _FEWER)):
+            bits = getattr(settings.of(layer.name), key) + change
+            if key in allowed and MIN_BITS <= bits <= MAX_BITS:
+                own = {**settings.layers.get(layer.name, {}), key: bits}
+                yield (
+                    layer.name,
+                    key,
+                    bits,
+                    Settings(settings.default, {**settings.layers, layer.name: own}),
+                )
+
+
+def _everywhere(settings: Settings, default: LayerSettings, *keys: str) -> Settings:
+    """Another default, which no layer has its own values of some keys instead of."""
+    layers = {
+        name: {key: value for key, value in own.items() if key not in keys}
+        for name, own in settings.layers.items()
+    }
+    return Settings(default, layers)
+
+
+def _trial(reader: JsonReader) -> Trial:
+    return Trial(
+        layer=reader.value("layer", (str, type(None))),
+        key=reader.string("key"),
+        bits=None if reader.value("bits", (int, type(None))) is None else reader.count("bits"),
+        correct=reader.count("correct"),
+        gains=reader.count("gains"),
+        losses=reader.count("losses"),
+        weight_bits_total=reader.count("weight_bits_total"),
+    )

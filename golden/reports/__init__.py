@@ -1,0 +1,1 @@
+"""Accuracy reports as data: evaluation, comparison, advice."""

@@ -1,0 +1,205 @@
+"""Evaluation: what a network, float or fixed, makes of labelled images, as an accuracy report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from importlib import metadata
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.files.datasets import Dataset
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.execution import FixedModel, winners
+from systolith.golden.fixed.integers import FixedLayer, Integers
+from systolith.golden.network import float_model
+from systolith.golden.network.affine import affines
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.reports.accuracy import (
+    CLIPPED_SHARE,
+    AccuracyReport,
+    DatasetEntry,
+    FormatEntry,
+    LayerEntry,
+)
+
+Progress = Callable[[int, int], None]
+"""Called with how many images are done, and of how many."""
+
+_BATCH = 200
+
+
+def evaluate(
+    network: TrainedNetwork | QuantizedNetwork,
+    dataset: Dataset,
+    images: int | None = None,
+    progress: Progress | None = None,
+) -> AccuracyReport:
+    """Hold a network against labels and, a fixed one, layer by layer against its float parent.
+
+    Memory does not grow with the number of images.
+
+    Parameters
+    ----------
+    network
+        Float or fixed.
+    dataset
+        Images and labels.
+    images
+        Use only the first so many.
+    progress
+        Told now and then how far it is.
+
+    Raises
+    ------
+    ValueError
+        There are not so many images, they do not have the shape that the network takes, or a
+        label is none of the network's classes.
+    """
+    used = dataset if images is None else dataset.take(images)
+    quantized = network if isinstance(network, QuantizedNetwork) else None
+    parent = network if isinstance(network, TrainedNetwork) else network.parent
+    classes = list(parent.network.shapes().values())[-1].size
+    if used.labels.max() >= classes:
+        raise ValueError(
+            f"dataset {dataset.name!r}: label {used.labels.max()} is none of the {classes} "
+            f"classes of network {parent.name!r}"
+        )
+    counter = None if quantized is None else _LayerCounter(quantized)
+    real = np.empty(len(used), np.int64)
+    fixed = np.empty(len(used), np.int64)
+    for start in range(0, len(used), _BATCH):
+        part = slice(start, start + _BATCH)
+        if counter is None:
+            real[part] = float_model.classes(parent, used.images[part])
+        else:
+            real[part], fixed[part] = counter.add(used.images[part])
+        if progress is not None:
+            progress(min(part.stop, len(used)), len(used))
+    predictions = real if counter is None else fixed
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (used.labels, predictions), 1)
+    return AccuracyReport(
+        network=parent.name,
+        network_sha256=network.sha256,
+        kind="float" if quantized is None else "fixed",
+        dataset=DatasetEntry(dataset.name, dataset.split, dataset.sha256, len(dataset)),
+        images=len(used),
+        correct=int(np.count_nonzero(predictions == used.labels)),
+        agreement_with_float=float(np.mean(predictions == real)),
+        labels=tuple(used.labels.tolist()),
+        predictions=tuple(predictions.tolist()),
+        float_predictions=tuple(real.tolist()),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        quantization=None
+        if quantized is None
+        else {
+            **quantized.settings.to_mapping(),
+            "weight_bits_total": quantized.weight_bits_total,
+        },
+        layers=() if counter is None else counter.entries(),
+        version=_version(),
+    )
+
+
+class _LayerCounter:
+    """Signal, noise and saturation of every layer, summed over batches of images."""
+
+    def __init__(self, quantized: QuantizedNetwork) -> None:
+        self._quantized = quantized
+        self._model = FixedModel(quantized.fixed)
+        self._standing = affines(quantized.fixed.network)
+        names = [layer.name for layer in quantized.fixed.layers]
+        self._signal = dict.fromkeys(names, 0.0)
+        self._noise = dict.fromkeys(names, 0.0)
+        self._saturated = {
+            layer.name: np.zeros(layer.output_shape.channels, np.int64)
+            for layer in quantized.fixed.layers
+        }
+        self._lowest: dict[str, Integers] = {}
+        self._highest: dict[str, Integers] = {}
+        self._values = dict.fromkeys(names, 0)
+
+    def add(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Count a batch in; returns the classes by the float and by the fixed network."""
+        fixed = self._quantized.fixed
+        run = self._model.run(images)
+        for name, values in run.outputs.items():
+            pixels = values.reshape(-1, values.shape[-1])
+            low, high = pixels.min(axis=0), pixels.max(axis=0)
+            self._saturated[name] += run.saturated[name]
+            self._lowest[name] = np.minimum(self._lowest.get(name, low), low)
+            self._highest[name] = np.maximum(self._highest.get(name, high), high)
+        for name, _, real in float_model.intermediates(self._quantized.parent, images):
+            if name not in run.outputs:
+                continue
+            standing = self._standing[name]
+            scale = standing.gain * fixed[name].output_format.step
+            noise = run.outputs[name] * scale
+            noise += standing.offset
+            noise -= real
+            self._noise[name] += float(np.square(noise, out=noise).sum())
+            self._signal[name] += float(np.square(real, dtype=np.float64).sum())
+            self._values[name] += real.size
+        rows = real.reshape(len(images), -1)
+        smallest = fixed.network.output.winner == "smallest"
+        best = rows.argmin(axis=1) if smallest else rows.argmax(axis=1)
+        return best, winners(fixed, run.outputs[name].reshape(len(images), -1))
+
+    def entries(self) -> tuple[LayerEntry, ...]:
+        """What a report says of the layers."""
+        return tuple(self._entry(layer) for layer in self._quantized.fixed.layers)
+
+    def _entry(self, layer: FixedLayer) -> LayerEntry:
+        name, saturated = layer.name, self._saturated[layer.name]
+        low, high = self._lowest[name], self._highest[name]
+        by_channel = self._values[name] / len(saturated)
+        fmt = layer.output_format
+        return LayerEntry(
+            name=name,
+            formats=_formats(layer),
+            sqnr_db=_decibels(self._signal[name], self._noise[name]),
+            channels=len(saturated),
+            saturated=int(saturated.sum()),
+            clipped_channels=_places(saturated > CLIPPED_SHARE * by_channel),
+            dead_channels=_places(low == high),
+            range_use=(int(high.max()) - int(low.min())) / (fmt.max_raw - fmt.min_raw),
+            values=self._values[name],
+            accumulator_bits=layer.accumulator_bits,
+        )
+
+
+def _places(flags: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(flags).tolist())
+
+
+def _decibels(signal: float, noise: float) -> float | None:
+    if not signal or not noise:
+        return None
+    return round(10 * math.log10(signal / noise), 3)
+
+
+def _formats(layer: FixedLayer) -> dict[str, FormatEntry]:
+    formats = {"input": _entry(layer.input_format)}
+    if layer.weight_formats:
+        formats["weights"] = _entry(*layer.weight_formats)
+    if layer.requantization is not None and layer.requantization.table is not None:
+        formats["index"] = _entry(layer.requantization.target)
+    formats["output"] = _entry(layer.output_format)
+    return formats
+
+
+def _entry(*formats: QFormat) -> FormatEntry:
+    fractions = tuple(fmt.frac_bits for fmt in formats)
+    if len(set(fractions)) == 1:
+        fractions = fractions[:1]
+    return FormatEntry(formats[0].bits, fractions, formats[0].signed)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("systolith")
+    except metadata.PackageNotFoundError:
+        return "not installed"

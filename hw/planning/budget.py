@@ -1,0 +1,221 @@
+"""Plans under a budget: the least cycles for so many multipliers, or the reverse."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.hw.errors import PlanError
+from systolith.hw.folding import Folding, Plan
+from systolith.hw.planning.buffers import with_least_buffers
+from systolith.hw.planning.search import Limits, Search
+from systolith.hw.streams.cycles import NEVER, StreamCycles, always_ready, offering, run_until_taken
+from systolith.hw.units.dense import WholeInputUnit
+from systolith.hw.units.registry import build_unit, unit_type
+
+Aim = Literal["interval", "latency"]
+"""What a plan makes the least of."""
+
+_PREFIXES = 3
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a plan is to reach. Exactly one limit is given.
+
+    Parameters
+    ----------
+    max_multipliers
+        So many multipliers at most; the fewest cycles from an image to the next.
+    target_cycles
+        So many cycles from an image to the next at most; the fewest multipliers.
+    minimize
+        "interval"; or "latency": within the same multipliers, the least cycles from the first pixel
+        of an image to its result, however many there are from an image to the next.
+
+    Raises
+    ------
+    PlanError
+        No limit, both, one below 1, or an unknown aim.
+    """
+
+    max_multipliers: int | None = None
+    target_cycles: int | None = None
+    minimize: Aim = "interval"
+
+    def __post_init__(self) -> None:
+        limits = {"max_multipliers": self.max_multipliers, "target_cycles": self.target_cycles}
+        given = {name: limit for name, limit in limits.items() if limit is not None}
+        if len(given) != 1:
+            raise PlanError(
+                f"a plan has one limit, of {' or '.join(limits)}, not {given or 'none'}"
+            )
+        for name, limit in given.items():
+            if type(limit) is not int or limit < 1:
+                raise PlanError(f"{name} must be a whole number from 1 on, not {limit!r}")
+        if self.minimize not in get_args(Aim):
+            allowed = " or ".join(map(repr, get_args(Aim)))
+            raise PlanError(f"minimize must be {allowed}, not {self.minimize!r}")
+
+
+PRESETS: Mapping[str, Goal] = MappingProxyType(
+    {
+        "small": Goal(max_multipliers=28),
+        "medium": Goal(max_multipliers=122),
+        "large": Goal(target_cycles=820),
+    }
+)
+"""Budgets with names: the multipliers of an ECP5-25F; those of the LeNet-5 accelerator of HoJun
+Jeong (FPGA-based Efficient LeNet-5 Accelerator); an image every 820 cycles."""
+
+DEFAULT_PRESET = "medium"
+"""The preset of a plan that nobody asked for."""
+
+
+def make_plan(fixed: FixedNetwork, goal: Goal) -> Plan:
+    """The best plan for a goal.
+
+    Of plans that reach it equally, one with the fewest multipliers, then with the least latency
+    that was found, buffers not counted; its buffers are the least (`hw.planning.buffers`).
+
+    Raises
+    ------
+    PlanError
+        The goal cannot be reached: names the least that can be.
+    UnitError
+        A layer that is not built.
+    """
+    search = Search(fixed)
+    limits = _limits(search, goal)
+    if goal.minimize == "latency":
+        budget = goal.max_multipliers or int(_multipliers(search, limits))
+        limits = _limits_for_latency(search, limits, budget)
+    return with_least_buffers(fixed, _fastest(search, limits).plan)
+
+
+def _multipliers(search: Search, limits: Limits) -> float:
+    """The fewest that the units need."""
+    return search.least(limits)[0][1]
+
+
+def _limits(search: Search, goal: Goal) -> Limits:
+    """The least limit for all units alike that the goal allows."""
+    layers = len(search.fixed.layers)
+
+    def needed(cycles: int) -> float:
+        return _multipliers(search, [cycles] * layers)
+
+    name = f"network {search.fixed.name!r}"
+    if goal.target_cycles is not None:
+        if needed(goal.target_cycles) == inf or goal.target_cycles < search.cycles[0]:
+            least = next(cycles for cycles in search.cycles if needed(cycles) < inf)
+            raise PlanError(
+                f"{name}: target_cycles must be at least {least}, as many as an image needs, "
+                f"not {goal.target_cycles}"
+            )
+        return [goal.target_cycles] * layers
+    budget = goal.max_multipliers
+    assert budget is not None
+    fits = bisect_left(search.cycles, True, key=lambda cycles: needed(cycles) <= budget)
+    if fits == len(search.cycles):
+        raise PlanError(
+            f"{name}: max_multipliers must be at least {needed(search.cycles[-1]):.0f}, "
+            f"as many as its units need, not {budget}"
+        )
+    return [search.cycles[fits]] * layers
+
+
+@dataclass(frozen=True, eq=False)
+class _Prefix:
+    """The plan of a network's first layers, and when the first image's beats leave them."""
+
+    plan: dict[str, Folding]
+    multipliers: int
+    lanes: int
+    departures: list[int]
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """The lower, the better: departure of the last beat, of the mean; lanes, for memory."""
+        mean = sum(self.departures) // len(self.departures)
+        return self.departures[-1], mean, sum(folding.lanes for folding in self.plan.values())
+
+    def extended(self, layer: FixedLayer, folding: Folding, multipliers: int) -> _Prefix:
+        """With one more layer."""
+        i, o = StreamCycles(), StreamCycles()
+        offering(i, self.departures, NEVER)
+        always_ready(o)
+        build_unit(layer, folding, self.lanes).cycles(i, o)
+        beats = layer.output_shape.size // folding.lanes
+        run_until_taken(o, beats)
+        return _Prefix(
+            {**self.plan, layer.name: folding},
+            self.multipliers + multipliers,
+            folding.lanes,
+            o.taken[:beats],
+        )
+
+
+def _fastest(search: Search, limits: Limits, kept: int = _PREFIXES) -> _Prefix:
+    """Of the plans with the fewest multipliers for some limits, one with little latency.
+
+    Layer by layer, from the best beginnings on, of which so many are `kept`.
+    """
+    least = search.least(limits)
+    budget = least[0][1]
+    pixels = search.fixed.network.input.image_shape.size
+    prefixes = [_Prefix({}, 0, 1, list(range(1, pixels + 1)))]
+    for position, layer in enumerate(search.fixed.layers):
+        whole_input = issubclass(unit_type(layer), WholeInputUnit)
+        best: dict[int, _Prefix] = {}
+        for prefix in prefixes:
+            spare = int(budget) - prefix.multipliers
+            for folding, multipliers in search.foldings(
+                position, prefix.lanes, limits[position], least[position + 1], spare
+            ):
+                orders = [folding, replace(folding, order="outputs")] if whole_input else [folding]
+                for ordered in orders:
+                    found = prefix.extended(layer, ordered, multipliers)
+                    if found.lanes not in best or found.rank < best[found.lanes].rank:
+                        best[found.lanes] = found
+        prefixes = sorted(best.values(), key=lambda prefix: prefix.rank)[:kept]
+    return prefixes[0]
+
+
+def _limits_for_latency(search: Search, limits: Limits, budget: int) -> Limits:
+    """Limits that fit a budget and give less latency, as far as that was found.
+
+    A layer at a time gets half or twice its share of the time, and all share what is left.
+    """
+    shares = [1.0] * len(limits)
+    best = _fastest(search, limits, kept=1).departures[-1]
+    improved = True
+    while improved:
+        improved = False
+        for position in range(len(shares)):
+            for factor in (0.5, 2.0):
+                tried = [*shares]
+                tried[position] *= factor
+                fitting = _fit(search, tried, budget)
+                latency = _fastest(search, fitting, kept=1).departures[-1]
+                if latency < best:
+                    best, shares, limits, improved = latency, tried, fitting, True
+    return limits
+
+
+def _fit(search: Search, shares: list[float], budget: int) -> Limits:
+    """The least limits in proportion to some shares that a budget allows."""
+
+    def limits(scale: int) -> Limits:
+        return [int(scale * share) for share in shares]
+
+    most = int(search.cycles[-1] / min(shares)) + 1
+    scale = bisect_left(
+        range(most), True, key=lambda scale: _multipliers(search, limits(scale)) <= budget
+    )
+    return limits(scale)

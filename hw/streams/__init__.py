@@ -1,0 +1,1 @@
+"""What passes between components: streams, pipelines, buffers, and their cycle model."""

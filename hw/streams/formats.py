@@ -1,0 +1,49 @@
+"""From fixed-point formats to the shapes of Amaranth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from amaranth.hdl import Array, Shape, Value, signed, unsigned
+
+from systolith.golden.fixed.arithmetic import QFormat
+
+
+def value_shape(fmt: QFormat) -> Shape:
+    """The shape of one raw value of `fmt`."""
+    return signed(fmt.bits) if fmt.signed else unsigned(fmt.bits)
+
+
+def range_shape(low: int, high: int) -> Shape:
+    """The narrowest shape that holds every integer from `low` to `high`."""
+    if low >= 0:
+        return unsigned(max(high.bit_length(), 1))
+    return signed(max((~low).bit_length(), max(high, 0).bit_length()) + 1)
+
+
+def shape_range(shape: Shape) -> tuple[int, int]:
+    """The smallest and the largest integer that `shape` holds."""
+    if shape.signed:
+        return -(1 << (shape.width - 1)), (1 << (shape.width - 1)) - 1
+    return 0, (1 << shape.width) - 1
+
+
+def pack(values: Iterable[int], shape: Shape) -> int:
+    """Values side by side in one word, the first in its lowest bits."""
+    mask = (1 << shape.width) - 1
+    return sum((int(value) & mask) << (at * shape.width) for at, value in enumerate(values))
+
+
+def element(word: Value, index: int, shape: Shape) -> Value:
+    """Value `index` of those that stand side by side in `word`, signed as `shape` says."""
+    value = word[index * shape.width : (index + 1) * shape.width]
+    return value.as_signed() if shape.signed else value.as_unsigned()
+
+
+def chosen(word: Value, index: Value, width: int) -> Value:
+    """Part `index` of the parts of `width` bits that stand side by side in `word`.
+
+    `Value.word_select` would multiply the index to find the place.
+    """
+    parts = Array(word[start : start + width] for start in range(0, len(word), width))
+    return parts[index] if len(parts) > 1 else word

@@ -1,0 +1,1 @@
+"""The systolic core: processing elements, array, windows, accumulators, schedule."""

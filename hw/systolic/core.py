@@ -1,0 +1,215 @@
+"""The systolic core: an array, its weights and its accumulators, working through a schedule."""
+
+from __future__ import annotations
+
+from itertools import accumulate, count, cycle
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network import graph
+from systolith.hw.errors import UnitError
+from systolith.hw.streams import counting
+from systolith.hw.streams.beats import beat_stream
+from systolith.hw.streams.component import Component
+from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
+from systolith.hw.systolic.accumulator import (
+    ColumnAccumulators,
+    RoutedAccumulators,
+    banks_needed,
+    cycles_to_finished,
+)
+from systolith.hw.systolic.array import ArrayShapes, SystolicArray, array_latency
+from systolith.hw.systolic.processing_element import Operation
+from systolith.hw.systolic.schedule import Schedule, reduction_weights
+from systolith.hw.systolic.weight_memory import WeightMemory, read_latency
+
+
+class SystolicCore(Component):
+    """Chunks of windows in, accumulators out, without their bias.
+
+    A step is issued in each cycle with a chunk, and none ever stalls after that: a group of outputs
+    (`Schedule.groups`: a window, or a fold of it) is only begun when there is a bank of
+    accumulators for it. There are so many that the array never waits for a consumer that is always
+    ready, unless the drain is the slower: windows follow each other every
+    `max(steps, outputs / lanes)` cycles.
+
+    A step is issued in the first cycle after the step before in which its chunk is offered and, for
+    the first step of a group, a bank is free; a chunk is taken with its last step. With dense
+    connections, of a group whose last chunk has its first step issued in cycle `t`, the first beat
+    is read from the accumulators in cycle `t + latency + columns - columns / lanes + 1`, or in the
+    cycle after the last beat of the group before, whichever is later; `latency` is that of weights
+    and array together. A beat is offered in the cycle after it was read, and the next one can be
+    read in the cycle in which it is taken. A bank is taken with its group's first step, and free
+    for another in the cycle after the group's last beat was read.
+
+    Parameters
+    ----------
+    layer
+        A convolution, dense or radial basis layer.
+    schedule
+        Its steps.
+    lanes
+        Accumulators a beat; divides `schedule.lanes_unit`.
+
+    Members
+    -------
+    i : In(stream)
+        For every window, the chunks of the schedule's steps in order, row 0 in the lowest bits: in
+        the order "inputs" each once, taken with the last of its folds; in the order "outputs" all
+        of them for each fold, one taken a step.
+    o : Out(beat_stream(signed(layer.accumulator_bits), lanes))
+        Accumulators, wrapped to their width; `last` with the final beat of a frame.
+
+    Attributes
+    ----------
+    multipliers
+        Physical multipliers.
+
+    Raises
+    ------
+    UnitError
+        A number of lanes that the schedule does not allow.
+    """
+
+    def __init__(self, layer: FixedLayer, schedule: Schedule, lanes: int) -> None:
+        if lanes < 1 or schedule.lanes_unit % lanes:
+            what = "outputs" if schedule.sparse else "columns and outputs"
+            raise UnitError(
+                layer, f"lanes must divide {schedule.lanes_unit} (as its {what} do), not {lanes}"
+            )
+        self.layer = layer
+        self.schedule = schedule
+        self.lanes = lanes
+        self.operation: Operation = "multiply"
+        if isinstance(layer.layer, graph.RadialBasis):
+            self.operation = "squared_difference"
+        self.latency = read_latency(schedule.step_count) + array_latency(
+            schedule.rows, self.operation
+        )
+        self.banks = banks_needed(schedule, lanes, self.latency)
+        self.windows = layer.output_shape.height * layer.output_shape.width
+        self.multipliers = schedule.rows * schedule.columns
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(schedule.rows * layer.input_format.bits))),
+                "o": Out(beat_stream(signed(layer.accumulator_bits), lanes)),
+            }
+        )
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`streams.cycles`)."""
+        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        schedule = self.schedule
+        chunks = len(schedule.folds) // len(schedule.groups)
+        to_finished = self.latency + cycles_to_finished(schedule, self.lanes)
+        groups = []
+        for number, outputs in enumerate(schedule.groups):
+            folds = schedule.folds[number * chunks : (number + 1) * chunks]
+            groups.append((folds, [end - 1 for end in accumulate(folds)], outputs // self.lanes))
+        # For each group, when it was finished, and the number of its last beat.
+        finished: list[int] = []
+        last_beats: list[int] = []
+        step = last_beat = -1
+        for freed, (folds, ends, beats) in zip(count(-self.banks), cycle(groups), strict=False):
+            if freed >= 0:
+                # A bank is free once its last sum was read: when the beat before it was taken.
+                before = last_beats[freed]
+                while len(left) < before:
+                    yield o.sink
+                step = max(step, finished[freed] + 1, left[before - 1] if before else 0)
+            while len(available) == len(taken):
+                yield i.source
+            start = available[len(taken)]
+            if start <= step:
+                start = step + 1
+            last_chunk = len(taken) + chunks - 1
+            if last_chunk < len(available) and available[last_chunk] <= start:
+                # Nothing is waited for, as all chunks are there.
+                taken += [start + end for end in ends]
+            else:
+                for steps in folds:
+                    while len(available) == len(taken):
+                        yield i.source
+                    start = max(step + 1, available[len(taken)])
+                    step = start + steps - 1
+                    taken.append(step)
+            step = taken[-1]
+            last_beat += beats
+            last_beats.append(last_beat)
+            finished.append(step - folds[-1] + 1 + to_finished)
+            given += [finished[-1] + 2] * beats
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        layer, schedule, banks = self.layer, self.schedule, self.banks
+        weights = schedule.weights(reduction_weights(layer))
+        shapes = ArrayShapes.fitting(weights, layer.input_format, self.operation, layer.input_shift)
+        m.submodules.weights = memory = WeightMemory(weights, shapes.weight.width)
+        m.submodules.array = array = SystolicArray(
+            schedule.rows, schedule.columns, shapes, self.operation, layer.input_shift
+        )
+        kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
+        m.submodules.accumulators = accumulators = kind(
+            schedule,
+            shapes.psums[-1],
+            layer.accumulator_bits,
+            lanes=self.lanes,
+            banks=banks,
+            windows=self.windows,
+        )
+        wiring.connect(m, accumulators.o, wiring.flipped(self.o))
+        for number in range(schedule.rows + schedule.columns - 1):
+            name = f"diagonal_{number}"
+            m.d.comb += getattr(array, name).eq(getattr(memory, name))
+        for column in range(schedule.columns):
+            name = f"psum_{column}"
+            m.d.comb += getattr(accumulators, name).eq(getattr(array, name))
+
+        step = Signal(range(schedule.step_count))
+        group_step = step
+        if len(schedule.groups) > 1:
+            group_step = Signal(range(schedule.group_steps))
+        begins_group = group_step == 0
+        free = Signal(range(banks + 1), init=banks)
+        may_issue = Signal()
+        issue = Signal()
+        m.d.comb += [
+            may_issue.eq(~begins_group | (free != 0)),
+            issue.eq(self.i.valid & may_issue),
+            self.i.ready.eq(may_issue & self._last_fold(m, step, issue)),
+            memory.step.eq(step),
+        ]
+        with m.If(issue):
+            counting.count(m, step, schedule.step_count)
+            if group_step is not step:
+                counting.count(m, group_step, schedule.group_steps)
+        m.d.sync += free.eq(free - (issue & begins_group) + accumulators.released)
+
+        inputs: Value = self.i.payload
+        for stage in range(memory.latency):
+            waiting = Signal(len(inputs), name=f"x_after_{stage + 1}", reset_less=True)
+            m.d.sync += waiting.eq(inputs)
+            inputs = waiting
+        wavefront = Signal(self.latency)
+        m.d.sync += wavefront.eq(Cat(issue, wavefront))
+        m.d.comb += [array.x.eq(inputs), accumulators.valid.eq(wavefront[-1])]
+        return m
+
+    def _last_fold(self, m: Module, step: Signal, issue: Signal) -> Value:
+        """Whether the step is the last of its chunk."""
+        folds = self.schedule.folds
+        if len(set(folds)) == 1:
+            fold = Signal(range(folds[0]))
+            with m.If(issue):
+                counting.count(m, fold, folds[0])
+            return fold == folds[0] - 1
+        ends, end = 0, 0
+        for steps in folds:
+            end += steps
+            ends |= 1 << (end - 1)
+        return Const(ends, end).bit_select(step, 1)

@@ -1,0 +1,70 @@
+"""A squashing function as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from systolith.hw.streams.formats import chosen, pack
+
+ENTRIES_A_WORD = 4
+MAX_WORDS = 1024
+"""A memory's start values become one line of Verilog a word: wide words make short files."""
+
+
+class ActivationTable(wiring.Component):
+    """Looks up `lanes` indices a cycle, in one memory with a read port a lane.
+
+    Latency: 1 cycle.
+
+    Parameters
+    ----------
+    entries
+        The values for the indices 0, 1, ...; a power of two of them.
+    shape
+        The shape of an entry.
+    lanes
+        Indices a cycle.
+
+    Members
+    -------
+    index
+        The indices, lane 0 in the lowest bits.
+    data
+        The entries of the indices that stood there in the cycle before.
+    """
+
+    def __init__(self, entries: Sequence[int], shape: Shape, lanes: int) -> None:
+        if len(entries) < 2 or len(entries) & (len(entries) - 1):
+            raise ValueError(f"a table has a power of two of entries, not {len(entries)}")
+        # At least two words: no memory without an address.
+        self.packed = max(min(ENTRIES_A_WORD, len(entries) // 2), len(entries) // MAX_WORDS)
+        self.words = [
+            pack(entries[start : start + self.packed], shape)
+            for start in range(0, len(entries), self.packed)
+        ]
+        self.entry_shape = shape
+        self.index_bits = (len(entries) - 1).bit_length()
+        self.lanes = lanes
+        super().__init__({"index": In(lanes * self.index_bits), "data": Out(lanes * shape.width)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        width = self.entry_shape.width
+        m.submodules.table = table = Memory(
+            shape=self.packed * width, depth=len(self.words), init=self.words
+        )
+        low_bits = (self.packed - 1).bit_length()
+        for lane in range(self.lanes):
+            index = self.index.word_select(lane, self.index_bits)
+            place = Signal(low_bits, name=f"place{lane}", reset_less=True)
+            port = table.read_port()
+            m.d.comb += port.addr.eq(index[low_bits:])
+            m.d.sync += place.eq(index[:low_bits])
+            m.d.comb += self.data.word_select(lane, width).eq(chosen(port.data, place, width))
+        return m

@@ -1,0 +1,155 @@
+"""The class of a frame: which of its scores wins."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.hw.errors import UnitError
+from systolith.hw.streams.beats import Beat, beat_stream
+from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
+from systolith.hw.streams.formats import value_shape
+from systolith.hw.streams.output_buffer import OutputBuffer
+
+MAX_CLASSES = 256
+"""As many as an index of 8 bits tells apart."""
+
+MAX_SCORE_BITS = 32
+"""As many as the place of the score holds, as a signed number."""
+
+
+CLASSIFICATION = data.StructLayout({"index": 8, "score": MAX_SCORE_BITS})
+"""The place of the winning score in stream order, and the score, sign-extended."""
+
+
+RESULTS_HELD = 4
+"""Places for results that were not yet taken."""
+
+
+class Classifier(wiring.Component):
+    """Finds the largest or the smallest score of each frame; on a tie the lowest index wins.
+
+    A beat a cycle. Latency: 3 cycles from a frame's last beat to its result.
+
+    Parameters
+    ----------
+    layer
+        The layer that gives the scores; its type says which wins.
+    lanes
+        Scores a beat.
+
+    Members
+    -------
+    i : In(beat_stream(value_shape(layer.output_format), lanes))
+        Scores.
+    o : Out(stream.Signature(CLASSIFICATION))
+        One result a frame.
+
+    Raises
+    ------
+    UnitError
+        More than `MAX_CLASSES` scores, or scores of more bits than `MAX_SCORE_BITS` with a sign.
+    """
+
+    def __init__(self, layer: FixedLayer, lanes: int) -> None:
+        scores = layer.output_shape.size
+        if scores > MAX_CLASSES:
+            raise UnitError(layer, f"a class is one of at most {MAX_CLASSES} scores, not {scores}")
+        fmt = layer.output_format
+        bits = fmt.bits + (not fmt.signed)
+        if bits > MAX_SCORE_BITS:
+            raise UnitError(
+                layer, f"a score has at most {MAX_SCORE_BITS} bits with its sign, not {bits}"
+            )
+        self.smallest_wins = layer.layer.winner == "smallest"
+        self.beat = Beat(value_shape(fmt), lanes)
+        self.beats = scores // lanes
+        super().__init__(
+            {
+                "i": In(beat_stream(self.beat.value_shape, lanes)),
+                "o": Out(stream.Signature(CLASSIFICATION)),
+            }
+        )
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`streams.cycles`)."""
+        last = -1
+        for frame in count(-RESULTS_HELD):
+            for _ in range(self.beats):
+                while len(i.available) == len(i.taken):
+                    yield i.source
+                last = max(last + 1, i.available[len(i.taken)])
+                if frame >= 0:
+                    while len(o.taken) <= frame:
+                        yield o.sink
+                    last = max(last, o.taken[frame] + 1)
+                i.taken.append(last)
+            o.available.append(last + 3)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.buffer = buffer = OutputBuffer(CLASSIFICATION, RESULTS_HELD)
+        taken = self.i.valid & self.i.ready
+        m.d.comb += [
+            self.i.ready.eq(buffer.available),
+            buffer.reserve.eq(taken & self.i.payload.last),
+        ]
+
+        # Cycle 1: the best score of the beat, and where in the frame it stands.
+        lanes = self.beat.lanes
+        candidates = [
+            (self.beat.lane(self.i.payload, lane), Value.cast(lane)) for lane in range(lanes)
+        ]
+        while len(candidates) > 1:
+            pairs = zip(candidates[::2], candidates[1::2], strict=False)
+            odd = candidates[-1:] if len(candidates) % 2 else []
+            candidates = [self._better(*first, *second) for first, second in pairs] + odd
+        beat_start = Signal(range(self.beats * lanes))
+        valid = Signal()
+        last = Signal(reset_less=True)
+        score = Signal(self.beat.value_shape, reset_less=True)
+        index = Signal(range(self.beats * lanes), reset_less=True)
+        with m.If(taken):
+            m.d.sync += beat_start.eq(Mux(self.i.payload.last, 0, beat_start + lanes))
+        m.d.sync += [
+            valid.eq(taken),
+            last.eq(self.i.payload.last),
+            score.eq(candidates[0][0]),
+            index.eq(beat_start + candidates[0][1]),
+        ]
+
+        # Cycle 2: against the best of the frame so far.
+        first = Signal(init=1)
+        best_score = Signal.like(score)
+        best_index = Signal.like(index)
+        new_score, new_index = self._better(best_score, best_index, score, index)
+        with m.If(valid):
+            m.d.sync += [
+                first.eq(last),
+                best_score.eq(Mux(first, score, new_score)),
+                best_index.eq(Mux(first, index, new_index)),
+            ]
+
+        # Cycle 3: the frame's best stands.
+        finished = Signal()
+        m.d.sync += finished.eq(valid & last)
+        m.d.comb += [
+            buffer.write_valid.eq(finished),
+            buffer.write.index.eq(best_index),
+            buffer.write.score.eq(best_score),
+        ]
+        wiring.connect(m, buffer.o, wiring.flipped(self.o))
+        return m
+
+    def _better(
+        self, score: Value, index: Value, later_score: Value, later_index: Value
+    ) -> tuple[Value, Value]:
+        """The better of two scores; the first, which has the lower index, on a tie."""
+        later = later_score < score if self.smallest_wins else later_score > score
+        return Mux(later, later_score, score), Mux(later, later_index, index)

@@ -1,0 +1,122 @@
+# amaranth: UnusedElaboratable=no
+"""The convolution unit: windows of the map, a systolic core, requantization."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network import graph
+from systolith.hw.errors import UnitError
+from systolith.hw.folding import Folding
+from systolith.hw.streams.beats import beat_stream
+from systolith.hw.streams.component import Component
+from systolith.hw.streams.cycles import Busy, StreamCycles, chain
+from systolith.hw.streams.formats import value_shape
+from systolith.hw.systolic.array_work import ArraySize, array_work
+from systolith.hw.systolic.core import SystolicCore
+from systolith.hw.systolic.schedule import layer_schedule
+from systolith.hw.systolic.window import WindowFeeder
+from systolith.hw.systolic.window_geometry import WindowGeometry
+from systolith.hw.units.requantize import Requantizer
+
+
+class Convolution(Component):
+    """A convolution, with or without a connection table.
+
+    Cycles a frame, both sides always ready: the largest of the input's beats, the output's beats,
+    and `bands * ((columns - 1) * steps + max(steps, row change))`, with `steps` of the schedule and
+    the row change of `WindowFeeder`; that is `bands * columns * steps` if `steps` is at least the
+    kernel's columns. Frames overlap.
+
+    Parameters, members, attributes and errors as for every unit: `registry.build_unit`. Lanes
+    divide the output maps, and without a connection table the folding's columns, too.
+    """
+
+    def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
+        conv = layer.layer
+        if not isinstance(conv, graph.Convolution):
+            raise UnitError(layer, "is not a convolution")
+        schedule = layer_schedule(layer, folding)
+        self.core = SystolicCore(layer, schedule, folding.lanes)
+        self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
+        self.multipliers = self.core.multipliers
+        try:
+            self.feeder = WindowFeeder(
+                WindowGeometry(layer.input_shape, conv.kernel, layer.padding),
+                schedule.chunks,
+                input_lanes=input_lanes,
+                value_shape=value_shape(layer.input_format),
+                padding_value=layer.padding_value,
+                buffer_rows=folding.lines,
+            )
+        except ValueError as error:
+            raise UnitError(layer, str(error)) from None
+        super().__init__(
+            {
+                "i": In(beat_stream(value_shape(layer.input_format), input_lanes)),
+                "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
+            }
+        )
+
+    @staticmethod
+    def count_multipliers(layer: FixedLayer, size: ArraySize) -> Any:
+        """Physical multipliers."""
+        return size.rows * size.columns
+
+    @staticmethod
+    def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
+        """Cycles from a frame to the next, source and sink always ready.
+
+        The largest of the input's beats, the output's, and `bands * ((columns - 1) * steps +
+        max(steps, row change))`. There may be more, never less, if the unit stores fewer rows than
+        by default, or if a window has more beats than steps, but fewer than the row change.
+        """
+        conv = layer.layer
+        assert isinstance(conv, graph.Convolution)
+        geometry = WindowGeometry(layer.input_shape, conv.kernel, layer.padding)
+        work = array_work(layer)
+        assert work is not None
+        steps = work.steps(size.rows, size.columns)
+        band = (geometry.columns - 1) * steps + np.maximum(steps, geometry.row_change)
+        beats = np.maximum(
+            layer.input_shape.size // input_lanes, layer.output_shape.size // size.lanes
+        )
+        return np.maximum(geometry.bands * band, beats)
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`streams.cycles`); the last two streams are the core's."""
+        windows = StreamCycles()
+        columns = self.feeder.cycles(i, windows)
+        return [columns, windows, *chain(windows, o, self.core, self.requantizer)]
+
+    def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
+        """When the steps of each chunk are issued (`hw.units.registry.Unit`)."""
+        folds = self.core.schedule.folds
+        chunks = [(end - n + 1, n) for end, n in zip(inner[-2].taken, cycle(folds), strict=False)]
+        return chunks, self.core.windows * len(folds)
+
+    def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
+        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        return self.requantizer.depth_needed(o)
+
+    def lines_needed(self, i: StreamCycles, inner: list[StreamCycles]) -> int:
+        """The least `folding.lines` with which beats that passed so would not have been held up."""
+        return self.feeder.row_buffer.rows_needed(i, inner[0])
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.feeder = self.feeder
+        m.submodules.core = self.core
+        m.submodules.requantizer = self.requantizer
+        wiring.connect(m, wiring.flipped(self.i), self.feeder.i)
+        wiring.connect(m, self.feeder.o, self.core.i)
+        wiring.connect(m, self.core.o, self.requantizer.i)
+        wiring.connect(m, self.requantizer.o, wiring.flipped(self.o))
+        return m

@@ -1,0 +1,131 @@
+"""Frames of the length that the network takes, whatever comes in."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith.golden.network.graph import Input
+from systolith.hw.streams import counting
+from systolith.hw.streams.beats import Beat, beat_stream
+from systolith.hw.streams.cycles import Process, StreamCycles
+from systolith.hw.streams.output_buffer import OutputBuffer
+
+PIXEL = unsigned(8)
+"""The shape of a raw pixel."""
+
+FRAMES_IN_FLIGHT = 16
+"""Frames between this and the result, at most: more have to wait at their final pixel."""
+
+
+PIXELS_HELD = 4
+"""Places for pixels that were not yet taken."""
+
+
+class FrameChecker(wiring.Component):
+    """Makes every frame as long as it must be, and says which had to be made so.
+
+    A frame that ends too early is filled up with the background; what comes between its last pixel
+    and its end is dropped. The next frame is right again. A pixel a cycle. Latency: 1 cycle.
+
+    Parameters
+    ----------
+    layer
+        The network's input: its image's shape, and the background.
+
+    Members
+    -------
+    i : In(beat_stream(PIXEL, 1))
+        What comes in: row by row, pixel by pixel, channels ascending.
+    o : Out(beat_stream(PIXEL, 1))
+        Frames of the right length.
+    wrong_length : Out(stream.Signature(1))
+        For each frame, not later than its final beat: whether its length was wrong.
+    """
+
+    def __init__(self, layer: Input) -> None:
+        self.size = layer.image_shape.size
+        self.background = layer.background
+        super().__init__(
+            {
+                "i": In(beat_stream(PIXEL, 1)),
+                "o": Out(beat_stream(PIXEL, 1)),
+                "wrong_length": Out(stream.Signature(1)),
+            }
+        )
+
+    def cycles(self, i: StreamCycles, o: StreamCycles, wrong_length: StreamCycles) -> None:
+        """The cycle model (`streams.cycles`), for frames of the right length."""
+        i.sink = o.source = wrong_length.source = self._cycles(i, o, wrong_length)
+
+    def _cycles(self, i: StreamCycles, o: StreamCycles, wrong_length: StreamCycles) -> Process:
+        available, taken = i.available, i.taken
+        last = -1
+        for frame in count(-FRAMES_IN_FLIGHT):
+            for left in range(self.size, 0, -1):
+                beat = len(taken)
+                while len(available) == beat:
+                    yield i.source
+                last = max(last + 1, available[beat])
+                if beat >= PIXELS_HELD:
+                    while len(o.taken) <= beat - PIXELS_HELD:
+                        yield o.sink
+                    last = max(last, o.taken[beat - PIXELS_HELD] + 1)
+                if left == 1 and frame >= 0:
+                    while len(wrong_length.taken) <= frame:
+                        yield wrong_length.sink
+                    last = max(last, wrong_length.taken[frame] + 1)
+                taken.append(last)
+                o.available.append(last + 1)
+            wrong_length.available.append(last + 1)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.pixels = pixels = OutputBuffer(Beat(PIXEL, 1), PIXELS_HELD)
+        m.submodules.flags = flags = OutputBuffer(1, FRAMES_IN_FLIGHT)
+        wiring.connect(m, pixels.o, wiring.flipped(self.o))
+        wiring.connect(m, flags.o, wiring.flipped(self.wrong_length))
+
+        position = Signal(range(self.size))
+        at_end = Signal()
+        room = Signal()
+        give = Signal()
+        wrong = Signal()
+        m.d.comb += [
+            at_end.eq(position == self.size - 1),
+            room.eq(pixels.available & (flags.available | ~at_end)),
+            pixels.reserve.eq(give),
+            pixels.write_valid.eq(give),
+            pixels.write.last.eq(at_end),
+            flags.reserve.eq(give & at_end),
+            flags.write_valid.eq(give & at_end),
+            flags.write.eq(wrong),
+        ]
+        with m.If(give):
+            counting.count(m, position, self.size)
+
+        with m.FSM():
+            with m.State("pass"):
+                m.d.comb += [
+                    self.i.ready.eq(room),
+                    give.eq(self.i.valid & room),
+                    pixels.write.data.eq(self.i.payload.data),
+                    wrong.eq(~self.i.payload.last),
+                ]
+                with m.If(give & at_end & ~self.i.payload.last):
+                    m.next = "drop"
+                with m.If(give & ~at_end & self.i.payload.last):
+                    m.next = "fill"
+            with m.State("fill"):
+                m.d.comb += [give.eq(room), pixels.write.data.eq(self.background), wrong.eq(1)]
+                with m.If(give & at_end):
+                    m.next = "pass"
+            with m.State("drop"):
+                m.d.comb += self.i.ready.eq(1)
+                with m.If(self.i.valid & self.i.payload.last):
+                    m.next = "pass"
+        return m

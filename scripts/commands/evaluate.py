@@ -1,0 +1,187 @@
+"""`systolith evaluate`: an accuracy report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from systolith.scripts.commands.quantize import calibration_images
+from systolith.scripts.console import print_markdown
+from systolith.scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
+from systolith.scripts.outputs import writing
+from systolith.scripts.progress import progress
+
+if TYPE_CHECKING:
+    from systolith.golden import AccuracyReport, QuantizedNetwork
+    from systolith.golden.quantization.trials import Trials
+
+
+def evaluate(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK_OR_Q",
+            help="lenet5, lenet5-sigmoid, lenet5-relu, or a file: a trained network, which is "
+            "evaluated in floats, or a quantized one, in integers.",
+            show_default=False,
+        ),
+    ],
+    data: DataOption = None,
+    images: ImagesOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file_to_write("--out", ".json", ".md", ".html"),
+            metavar="REPORT",
+            help="Write the report: .json (for compare), .md, or .html (with pictures).",
+            show_default=False,
+        ),
+    ] = None,
+    rtl: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Hardware that was generated from the network: its multipliers and cycles go "
+            "into the report, and an .html report simulates an image on it.",
+            show_default=False,
+        ),
+    ] = None,
+    advice: Annotated[
+        bool,
+        typer.Option(
+            "--advice/--no-advice",
+            help="Try other widths on the validation digits: half a minute for a LeNet-5.",
+        ),
+    ] = True,
+    json: JsonOption = False,
+) -> None:
+    """How often a network is right; of a quantized one also how exact every layer is, and why.
+
+    SQNR is a layer's ratio of signal to quantization noise, against the float
+    network; saturated counts the values that left their format's range. The
+    format s8.5 is signed, of 8 bits, 5 of them after the binary point.
+
+    Advice is measured: the network is quantized with other widths, everywhere
+    and layer by layer, and judged by validation digits, never by test digits.
+
+    [bold]Examples[/bold]
+
+    systolith evaluate lenet5
+    systolith evaluate lenet5.npz --images 1000 --no-advice
+    systolith evaluate lenet5.npz --out fixed.json
+    systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
+    """
+    from systolith import golden
+    from systolith.golden.files.whole_files import write_whole
+
+    loaded = golden.load(network)
+    quantized = loaded if isinstance(loaded, golden.QuantizedNetwork) else None
+    if rtl is not None and quantized is None:
+        raise ValueError(f"--rtl: needs a quantized network, not the float network {loaded.name!r}")
+    dataset = golden.test_digits() if data is None else golden.load_dataset(data)
+    hardware = None
+    if rtl is not None and quantized is not None:
+        from systolith.scripts.rtl_folder import hardware_entry
+
+        hardware = hardware_entry(rtl, quantized)
+    with progress("evaluate") as shown:
+        report = golden.evaluate(loaded, dataset, images, shown)
+    if quantized is not None and advice:
+        report = replace(report, trials=_trials(quantized))
+    report = replace(report, hardware=hardware)
+    if out is not None:
+        if out.suffix == ".html":
+            from systolith.scripts.pages.evaluation_page import evaluation_page
+
+            text = evaluation_page(report, loaded, dataset, rtl)
+        else:
+            text = to_markdown(report) if out.suffix == ".md" else report.to_json()
+        with writing(out):
+            write_whole(out, text.encode())
+    if json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        print_markdown(to_markdown(report))
+
+
+def _trials(quantized: QuantizedNetwork) -> Trials | None:
+    """Other widths, tried on validation digits that formats were not chosen on.
+
+    None for a network of other images.
+    """
+    from systolith.golden import validation_digits
+    from systolith.golden.quantization.trials import try_widths
+
+    digits = validation_digits()
+    if quantized.fixed.network.input.image_shape != digits.images.shape[1:]:
+        return None
+    chosen_on = calibration_images()
+    others = replace(
+        digits, images=digits.images[len(chosen_on) :], labels=digits.labels[len(chosen_on) :]
+    )
+    with progress("try other widths") as shown:
+        return try_widths(quantized, chosen_on, others, shown)
+
+
+def to_markdown(report: AccuracyReport) -> str:
+    """The report as Markdown: its figures, and of a fixed network advice, widths and layers."""
+    from systolith.golden.reports.advice import advise
+    from systolith.golden.reports.comparison import LAYER_HEADINGS, layer_cells
+    from systolith.golden.reports.markdown import cell, table
+
+    dataset = report.dataset
+    low, high = report.interval
+    figures = [
+        ("images", f"{report.images:,} of {cell(dataset.name)} ({cell(dataset.split)})"),
+        ("accuracy", f"{report.accuracy:.4f} ({report.correct:,} right)"),
+        ("95 % interval", f"{low:.4f} to {high:.4f}"),
+        ("agreement with float", f"{report.agreement_with_float:.4f}"),
+    ]
+    if report.quantization is not None:
+        figures.append(("weight bits", f"{report.quantization['weight_bits_total']:,}"))
+    if report.hardware is not None:
+        figures += [
+            ("multipliers", f"{report.hardware.multipliers:,}"),
+            ("cycles an image", f"{report.hardware.interval_cycles:,}"),
+        ]
+    text = table((cell(report.network), report.kind), figures, left=2)
+    if sentences := advise(report):
+        text += "\n" + "".join(f"- {cell(sentence)}\n" for sentence in sentences)
+    if report.trials is not None:
+        text += "\n" + _bits_table(report.trials)
+    if report.layers:
+        rows = [(cell(layer.name), *layer_cells(layer)) for layer in report.layers]
+        text += "\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
+    text += "\n" + _confusion_table(report)
+    return text
+
+
+def _bits_table(trials: Trials) -> str:
+    """Accuracy against bits, the same everywhere."""
+    from systolith.golden.reports.markdown import table
+    from systolith.golden.reports.statistics import wilson_interval
+
+    rows = []
+    for trial in trials.everywhere:
+        low, high = wilson_interval(trial.correct, trials.images)
+        rows.append(
+            (
+                f"{trial.bits}",
+                f"{trial.correct / trials.images:.4f}",
+                f"{low:.4f} to {high:.4f}",
+                f"{trial.weight_bits_total:,}",
+            )
+        )
+    headings = ("bits everywhere", f"{trials.split} accuracy", "95 % interval", "weight bits")
+    return table(headings, rows, left=0)
+
+
+def _confusion_table(report: AccuracyReport) -> str:
+    """A row for each label, a column for each class."""
+    from systolith.golden.reports.markdown import table
+
+    rows = [(f"{label}", *map(str, counts)) for label, counts in enumerate(report.confusion)]
+    return table(("label", *map(str, range(len(rows)))), rows, left=0)

@@ -1,0 +1,70 @@
+"""`systolith generate`: a quantized network as Verilog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolith.scripts.commands.plan import print_plan
+from systolith.scripts.console import print_line
+from systolith.scripts.options import folder_to_write
+from systolith.scripts.outputs import writing
+from systolith.scripts.plan_options import (
+    MaxMultipliersOption,
+    MinimizeOption,
+    PlanOption,
+    PresetOption,
+    TargetCyclesOption,
+    chosen_plan,
+)
+from systolith.scripts.progress import progress
+
+
+def generate(
+    quantized: Annotated[
+        Path,
+        typer.Argument(metavar="Q", help="A quantized network (.npz).", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=folder_to_write,
+            metavar="DIR",
+            help="The folder for the Verilog and what simulate and synthesis need beside it.",
+            show_default=False,
+        ),
+    ],
+    plan: PlanOption = None,
+    preset: PresetOption = None,
+    max_multipliers: MaxMultipliersOption = None,
+    target_cycles: TargetCyclesOption = None,
+    minimize: MinimizeOption = None,
+) -> None:
+    """Generate the accelerator of a quantized network: Verilog and a manifest.
+
+    A plan gives each layer the size of its unit; see plan, which takes the
+    same options, makes plans and tells their cycles. In a plan's file:
+
+    layers.C1.rows = 5        multipliers along the reduction
+    layers.C1.columns = 6     multipliers along the outputs
+    layers.C1.lanes = 6       values in each beat of the output
+    layers.F6.order = 'outputs'
+
+    [bold]Examples[/bold]
+
+    systolith generate lenet5.npz --out lenet5-rtl
+    systolith generate lenet5.npz --out lenet5-small --preset small
+    systolith generate lenet5.npz --out lenet5-mine --plan plan.toml
+    """
+    from systolith import golden, hw
+
+    network = golden.QuantizedNetwork.load(quantized)
+    with progress("plan"):
+        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
+    with progress("generate"), writing(out):
+        manifest = hw.generate(network, out, folding)
+    print_plan(manifest)
+    print_line("memory", f"{manifest.memory_bits:,} bits")
+    typer.echo(f"{out / manifest.files.verilog}")

@@ -1,0 +1,136 @@
+"""`systolith plan`: multipliers and cycles, before anything is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from systolith.scripts.console import print_line, print_table
+from systolith.scripts.options import JsonOption, file_to_write, positive_number
+from systolith.scripts.outputs import writing
+from systolith.scripts.plan_options import (
+    MaxMultipliersOption,
+    MinimizeOption,
+    PlanOption,
+    PresetOption,
+    TargetCyclesOption,
+    chosen_plan,
+)
+from systolith.scripts.progress import progress
+
+if TYPE_CHECKING:
+    from systolith.hw import Manifest, PlanReport
+
+
+def plan(
+    quantized: Annotated[
+        Path,
+        typer.Argument(metavar="Q", help="A quantized network (.npz).", show_default=False),
+    ],
+    preset: PresetOption = None,
+    max_multipliers: MaxMultipliersOption = None,
+    target_cycles: TargetCyclesOption = None,
+    minimize: MinimizeOption = None,
+    plan: PlanOption = None,
+    mhz: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive_number("--mhz"),
+            metavar="F",
+            help="Tell images a second at a clock of F MHz.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file_to_write("--out", ".toml"),
+            metavar="PLAN.toml",
+            help="A file for the plan, as generate takes it.",
+            show_default=False,
+        ),
+    ] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file_to_write("--timeline", ".svg"),
+            metavar="FILE.svg",
+            help="A file for a picture of two images that pass the layers.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Lay a network onto multipliers; tell its cycles exactly, before anything is built.
+
+    Searches rows, columns and lanes of all units together: for the fewest
+    cycles an image under a limit of multipliers, or for the fewest multipliers
+    under a limit of cycles. Buffers get the least size with which the slowest
+    unit never waits.
+
+    [bold]Examples[/bold]
+
+    systolith plan lenet5.npz --preset large --mhz 100
+    systolith plan lenet5.npz --max-multipliers 60 --out plan.toml --timeline plan.svg
+    systolith plan lenet5.npz --target-cycles 2000 --minimize latency
+    systolith plan lenet5.npz --plan plan.toml
+    """
+    from systolith import golden, hw
+    from systolith.golden.files.whole_files import write_whole
+
+    network = golden.QuantizedNetwork.load(quantized)
+    with progress("plan"):
+        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
+        report = hw.report_plan(network, folding)
+    if out is not None:
+        with writing(out):
+            write_whole(out, hw.plan_to_toml(folding).encode())
+    if timeline is not None:
+        from systolith.scripts.pages.timeline_picture import draw_timeline
+
+        with writing(timeline):
+            write_whole(timeline, draw_timeline(network, folding, report))
+    if json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        print_plan(report, mhz)
+
+
+def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
+    """A table of layers, and what the whole does."""
+    from systolith.hw.planning.estimate import bottleneck
+
+    interval = report.predicted.interval_cycles
+    print_table(
+        report.network,
+        (
+            *("layer", "unit", "rows", "columns", "lanes", "order", "depth", "lines"),
+            *("multipliers", "cycles", "load"),
+        ),
+        [
+            (
+                layer.name,
+                layer.unit,
+                f"{layer.folding.rows:,}",
+                f"{layer.folding.columns:,}",
+                f"{layer.folding.lanes:,}",
+                layer.folding.order,
+                f"{layer.folding.depth:,}",
+                "" if layer.folding.lines is None else f"{layer.folding.lines:,}",
+                f"{layer.multipliers:,}",
+                f"{layer.cycles:,}",
+                f"{layer.cycles / interval:.1%}",
+            )
+            for layer in report.layers
+        ],
+        left=2,
+        footer=("total", *[""] * 7, f"{report.multipliers:,}", f"{interval:,}", ""),
+    )
+    print_line("interval", f"{interval:,} cycles from one result to the next")
+    print_line("latency", f"{report.predicted.latency_cycles:,} cycles from first pixel to result")
+    print_line("MAC efficiency", f"{report.mac_efficiency:.3f} of what the multipliers could do")
+    print_line("bottleneck", bottleneck(interval, report.layers))
+    if mhz is not None:
+        print_line("speed", f"{mhz * 1e6 / interval:,.0f} images/s at {mhz:g} MHz")

@@ -1,0 +1,219 @@
+"""`systolith run`: the whole path, a short list of steps that each leave one file."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from systolith.scripts.commands.quantize import calibration_images
+from systolith.scripts.commands.simulate import fail_unless_exact, print_report
+from systolith.scripts.console import console, print_line
+from systolith.scripts.options import folder_to_write, whole_number
+from systolith.scripts.outputs import writing
+from systolith.scripts.progress import Report, progress
+
+if TYPE_CHECKING:
+    from systolith.golden import AccuracyReport, QuantizedNetwork, TrainedNetwork
+    from systolith.hw import Manifest
+    from systolith.sim import SimulationReport
+
+
+def run(
+    network: Annotated[
+        str,
+        typer.Option(metavar="NAME|all", help="lenet5, lenet5-sigmoid, lenet5-relu, or all three."),
+    ] = "lenet5",
+    images: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number("--images", 1), metavar="N", help="Test digits to simulate."
+        ),
+    ] = 100,
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=folder_to_write, metavar="DIR", help="Where a folder for each network goes."
+        ),
+    ] = Path("systolith-out"),
+) -> None:
+    """A network from trained weights to Verilog that is simulated bit by bit.
+
+    Quantizes to 8 bits, evaluates the float and the fixed-point network on the
+    10,000 test digits, generates the accelerator, simulates it, and compares
+    every value of every layer; report.html shows it all. Ends with 1 unless
+    all are equal.
+
+    [bold]Examples[/bold]
+
+    systolith run
+    systolith run --network all --images 10
+    """
+    from systolith.golden import test_digits
+    from systolith.golden.network.shipped import names
+
+    test_digits().take(images)
+    if network != "all" and network not in names():
+        raise ValueError(f"network {network!r}: allowed are {', '.join(names())} and all")
+    chosen = names() if network == "all" else (network,)
+    flows = [Flow(name, images, out / name) for name in chosen]
+    for flow in flows:
+        flow.run()
+    for flow in flows:
+        fail_unless_exact(flow.simulation)
+
+
+@dataclass
+class Flow:
+    """The way of one network, and what its steps hand on."""
+
+    name: str
+    images: int
+    folder: Path
+    trained: TrainedNetwork = field(init=False)
+    quantized: QuantizedNetwork = field(init=False)
+    accuracy: AccuracyReport = field(init=False)
+    manifest: Manifest = field(init=False)
+    simulation: SimulationReport = field(init=False)
+
+    @property
+    def hardware(self) -> Path:
+        """The folder of the accelerator."""
+        return self.folder / "rtl"
+
+    def run(self) -> None:
+        """Go all the way, and print what was found."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        console().print(f"[bold]{self.name}[/bold]")
+        for step in STEPS:
+            start = time.monotonic()
+            with progress(f"{self.name}: {step.name}") as shown:
+                path, finding = step.take(self, shown)
+            seconds = time.monotonic() - start
+            print_line(step.name, f"{finding} -> {path} ({seconds:.1f} s)")
+        self._print_results()
+
+    def quantize(self, _: Report) -> tuple[Path, str]:
+        """Floats to integers."""
+        from systolith import golden
+
+        self.trained = golden.load_network(self.name)
+        self.quantized = golden.quantize(self.trained, calibration_images())
+        path = self.folder / f"{self.name}.npz"
+        with writing(path):
+            self.quantized.save(path)
+        settings = self.quantized.settings.default
+        return path, (
+            f"weights of {settings.weight_bits} bits, feature maps of {settings.activation_bits}"
+        )
+
+    def evaluate_float(self, shown: Report) -> tuple[Path, str]:
+        """The accuracy of the float network."""
+        return self._evaluate(self.trained, "float.json", shown)
+
+    def evaluate_fixed(self, shown: Report) -> tuple[Path, str]:
+        """The accuracy of the fixed-point network."""
+        path, finding = self._evaluate(self.quantized, "fixed.json", shown)
+        return path, f"{finding}, {self.accuracy.agreement_with_float:.2%} as in float"
+
+    def _evaluate(
+        self, network: TrainedNetwork | QuantizedNetwork, file: str, shown: Report
+    ) -> tuple[Path, str]:
+        from systolith import golden
+
+        self.accuracy = golden.evaluate(network, golden.test_digits(), progress=shown)
+        path = self.folder / file
+        with writing(path):
+            self.accuracy.save(path)
+        return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} digits right"
+
+    def generate(self, _: Report) -> tuple[Path, str]:
+        """Verilog."""
+        from systolith import hw
+
+        with writing(self.hardware):
+            self.manifest = hw.generate(self.quantized, self.hardware)
+        path = self.hardware / self.manifest.files.verilog
+        return path, f"{self.manifest.multipliers} multipliers"
+
+    def simulate(self, shown: Report) -> tuple[Path, str]:
+        """The hardware against the fixed-point model."""
+        from systolith import sim
+
+        self.simulation = sim.simulate(self.hardware, images=self.images, progress=shown)
+        values = sum(layer.values for layer in self.simulation.layers)
+        return self.hardware / "simulation.json", (
+            f"{self.simulation.images} digits, {values:,} values compared"
+        )
+
+    def report(self, _: Report) -> tuple[Path, str]:
+        """The page to look at."""
+        from systolith.golden import test_digits
+        from systolith.golden.files.whole_files import write_whole
+        from systolith.scripts.pages.evaluation_page import evaluation_page
+        from systolith.scripts.rtl_folder import hardware_entry
+
+        hardware = hardware_entry(self.hardware, self.quantized)
+        page = evaluation_page(
+            replace(self.accuracy, hardware=hardware), self.quantized, test_digits(), self.hardware
+        )
+        path = self.folder / "report.html"
+        with writing(path):
+            write_whole(path, page.encode())
+        return path, "figures, values by layer, an image's way through the layers"
+
+    def _print_results(self) -> None:
+        from systolith.golden import test_digits
+        from systolith.scripts.digit import draw
+
+        digits = test_digits()
+        shown = console()
+        shown.print()
+        shown.print(draw(digits.images[0, :, :, 0], colour=shown.color_system is not None))
+        print_line("digit", f"a {digits.labels[0]}; the hardware says {self.simulation.classes[0]}")
+        shown.print()
+        print_report(self.simulation)
+        print_line("Verilog", str(self.hardware / self.manifest.files.verilog))
+        self._print_next()
+
+    def _print_next(self) -> None:
+        program = "systolith" if shutil.which("systolith") else sys.argv[0]
+        network = self.trained.network
+        busiest = max(network.computing_layers(), key=lambda each: each[0].macs(each[1]))[0].name
+        rtl, smaller = self.hardware, self.folder / "4-bit.npz"
+        shown = console()
+        shown.print("\nTry next:")
+        for command, why in (
+            (f"simulate {rtl} --inject-fault {busiest}", "see the check fail"),
+            (f"simulate {rtl} --images all", "all 10,000 digits in RTL"),
+            (
+                f"quantize {self.name} --weight-bits 4 --activation-bits 4 --out {smaller}",
+                "fewer bits, to evaluate, generate and simulate",
+            ),
+        ):
+            shown.print(f"  {program} {command}  # {why}", markup=False, soft_wrap=True)
+        shown.print()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: it takes a flow further, and returns the file that it left and what it found."""
+
+    name: str
+    take: Callable[[Flow, Report], tuple[Path, str]]
+
+
+STEPS = (
+    Step("quantize", Flow.quantize),
+    Step("evaluate float", Flow.evaluate_float),
+    Step("evaluate fixed", Flow.evaluate_fixed),
+    Step("generate", Flow.generate),
+    Step("simulate", Flow.simulate),
+    Step("report", Flow.report),
+)

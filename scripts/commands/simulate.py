@@ -1,0 +1,145 @@
+"""`systolith simulate`: the generated hardware against the fixed-point model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from systolith.scripts.console import print_line, print_table
+from systolith.scripts.options import DataOption, JsonOption, one_of, whole_number
+from systolith.scripts.progress import progress
+
+if TYPE_CHECKING:
+    from systolith.sim import SimulationReport
+    from systolith.sim.simulators.installed import Simulator
+
+
+def _images(given: str | int) -> int | None:
+    return None if given == "all" else whole_number("--images", 1, or_else="all")(given)
+
+
+def simulate(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="What generate wrote.", show_default=False),
+    ],
+    data: DataOption = None,
+    images: Annotated[
+        int | None, typer.Option(parser=_images, metavar="N|all", help="The first N images.")
+    ] = 100,
+    simulator: Annotated[
+        str,
+        typer.Option(
+            parser=one_of("--simulator", "verilator", "icarus"),
+            metavar="verilator|icarus",
+            help="Icarus is some thousand times slower.",
+        ),
+    ] = "verilator",
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Simulate this layer's unit alone; the fixed-point model's values go in.",
+            show_default="the whole network",
+        ),
+    ] = None,
+    stalls: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number("--stalls", 0),
+            metavar="SEED",
+            help="Random pauses of source and sink, from this seed.",
+            show_default="none",
+        ),
+    ] = None,
+    waves: Annotated[
+        bool,
+        typer.Option(
+            "--waves",
+            help="Write DIR/waves.vcd, of the image with the first wrong value, or the first "
+            "image, and DIR/waves.gtkw, which shows it by layer.",
+        ),
+    ] = False,
+    inject_fault: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Invert one bit of one weight of this layer's hardware, to see the check fail.",
+            show_default="none",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Simulate the hardware and compare every value of every layer.
+
+    Reads nothing but DIR and the images, and writes DIR/simulation.json, unless
+    it is of a layer alone or of a fault that was put in. Ends
+    with 1 if any value of any layer is not that of the fixed-point model, if a
+    rule of streams was broken, or if a result is missing.
+
+    [bold]Examples[/bold]
+
+    systolith simulate lenet5-rtl
+    systolith simulate lenet5-rtl --images all
+    systolith simulate lenet5-rtl --images 2 --simulator icarus --stalls 7
+    systolith simulate lenet5-rtl --inject-fault C3 --waves
+    systolith simulate lenet5-rtl --layer C3
+    """
+    from systolith import sim
+    from systolith.golden import load_dataset
+
+    chosen: Simulator = "icarus" if simulator == "icarus" else "verilator"
+    with progress("simulate") as shown:
+        report = sim.simulate(
+            folder,
+            images,
+            None if data is None else load_dataset(data),
+            simulator=chosen,
+            layer=layer,
+            stalls=stalls,
+            waves=waves,
+            inject_fault=inject_fault,
+            progress=shown,
+        )
+    if json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        print_report(report)
+    fail_unless_exact(report)
+
+
+def print_report(report: SimulationReport) -> None:
+    """A table of layers with values compared and mismatches, and the cycles of an image."""
+    what = report.network if report.layer is None else f"{report.layer} of {report.network}"
+    print_table(
+        f"{what} on {report.simulator}, images: {report.images:,}",
+        ("layer", "values compared", "mismatches"),
+        [(each.name, f"{each.values:,}", f"{each.mismatches:,}") for each in report.layers],
+    )
+    if report.fault is not None:
+        print_line("fault", report.fault)
+    if report.accuracy is not None:
+        print_line("right", f"{report.correct:,} of {report.images:,} ({report.accuracy:.2%})")
+    if report.interval_cycles is not None:
+        what = "result" if report.layer is None else "frame"
+        print_line("interval", f"{report.interval_cycles:,} cycles from one {what} to the next")
+    if report.latency_cycles is not None:
+        what = "pixel to result" if report.layer is None else "beat in to first beat out"
+        print_line("latency", f"{report.latency_cycles:,} cycles from first {what}")
+    if report.as_predicted is not None:
+        print_line("as predicted", "yes, to the cycle" if report.as_predicted else "no")
+    if report.waves_image is not None:
+        print_line("waveform", f"image {report.waves_image}, from its first pixel to its result")
+    if report.bit_exact:
+        print_line("bit-exact", "yes, in every layer" if report.layer is None else "yes")
+
+
+def fail_unless_exact(report: SimulationReport) -> None:
+    """End with 1, and a line on standard error, unless the report is bit-exact."""
+    if not report.bit_exact:
+        first, *more = report.failures
+        others = f" (and {len(more)} more)" if more else ""
+        typer.echo(f"systolith: {first}{others}", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,261 @@
+"""`systolith sweep`: networks at many widths, and the Pareto front."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from systolith.scripts.commands.quantize import CALIBRATION_IMAGES
+from systolith.scripts.console import print_line, print_markdown
+from systolith.scripts.options import JsonOption, folder_to_write, one_of, whole_number
+from systolith.scripts.outputs import writing
+from systolith.scripts.plan_options import PRESETS
+from systolith.scripts.progress import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from systolith.golden import Dataset, Settings
+    from systolith.hw import Goal
+    from systolith.scripts.sweeping.outcome import SweepReport
+    from systolith.scripts.sweeping.workers import Workers
+
+
+def listed(
+    option: str, parse: Callable[[str], Any] = str
+) -> Callable[[str | tuple[Any, ...]], tuple[Any, ...]]:
+    """A parser of a list: what `parse` makes of words between commas, none of them twice."""
+
+    def parse_list(given: str | tuple[Any, ...]) -> tuple[Any, ...]:
+        if isinstance(given, tuple):
+            return given
+        values = tuple(parse(word.strip()) for word in given.split(","))
+        for position, value in enumerate(values):
+            if value in values[:position]:
+                raise typer.BadParameter(f"{value} is there twice", param_hint=option)
+        return values
+
+    return parse_list
+
+
+def sweep(
+    networks: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NETWORK...",
+            help="lenet5, lenet5-sigmoid, lenet5-relu, or files of trained weights.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=folder_to_write,
+            metavar="DIR",
+            help="The folder of all results.",
+            show_default=False,
+        ),
+    ],
+    weight_bits: Annotated[
+        Any,
+        typer.Option(
+            parser=listed("--weight-bits", whole_number("--weight-bits", 2, 16)),
+            metavar="N,N...",
+            help="Bits of weights, 2 to 16.",
+        ),
+    ] = "8,6,4,3",
+    activation_bits: Annotated[
+        Any,
+        typer.Option(
+            parser=listed("--activation-bits", whole_number("--activation-bits", 2, 16)),
+            metavar="N,N...",
+            help="Bits of feature maps, 2 to 16; with each of the weights' widths.",
+        ),
+    ] = "8,6,4",
+    calibration: Annotated[
+        Any,
+        typer.Option(
+            parser=listed("--calibration"),
+            metavar="WORD,WORD...",
+            help="How formats are chosen, as quantize has it; with each pair of widths.",
+        ),
+    ] = "mse",
+    preset: Annotated[
+        Any,
+        typer.Option(
+            parser=listed("--preset", one_of("--preset", *PRESETS)),
+            metavar="WORD,WORD...",
+            help="Budgets, as plan has them.",
+            show_default="small,medium,large",
+        ),
+    ] = None,
+    max_multipliers: Annotated[
+        Any,
+        typer.Option(
+            parser=listed("--max-multipliers", whole_number("--max-multipliers", 1)),
+            metavar="N,N...",
+            help="Budgets of so many multipliers at most.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images with labels for every choice: .npz, or IDX.",
+            show_default="the 5,000 validation digits",
+        ),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number("--images", 1),
+            metavar="N",
+            help="Rank on N images, the first behind those on which formats are chosen.",
+            show_default="all",
+        ),
+    ] = None,
+    test_data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images with labels on which nothing is chosen.",
+            show_default="the 10,000 test digits",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number("--jobs", 1),
+            metavar="N",
+            help="Processes on this machine.",
+            show_default="as many as processors",
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on the Dask cluster whose scheduler this is, such as "
+            "tcp://10.0.0.1:8786, rather than here.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    r"""Quantize networks at many widths; rank them, and tell what is worth building.
+
+    Formats are chosen on the first 1,000 of the validation digits, and points
+    are ranked on the others. The Pareto front of accuracy against weight bits,
+    multipliers and cycles is chosen by that; only its points are then told on
+    the test digits.
+
+    Every result is kept in DIR as it comes: a sweep that was stopped goes on
+    where it was, and one with more widths computes those alone. DIR gets
+    sweep.json, sweep.md and pareto.svg.
+
+    --dask needs the package distributed:
+    python -m pip install "systolith\[dask]".
+
+    [bold]Examples[/bold]
+
+    systolith sweep lenet5-relu --out sweep
+    systolith sweep lenet5 lenet5-relu --out sweep --weight-bits 8,5,4 --calibration mse,minmax
+    systolith sweep lenet5 --out sweep --max-multipliers 28,60,122 --jobs 4
+    systolith sweep lenet5 --out sweep --dask tcp://10.0.0.1:8786
+    """
+    from systolith import golden
+    from systolith.golden.files.whole_files import write_whole
+    from systolith.scripts.pages.pareto_picture import draw_pareto
+    from systolith.scripts.sweeping.runner import Sweep, sweep
+
+    if dask is not None and jobs is not None:
+        raise typer.BadParameter("only one can be given, not both --dask and --jobs")
+    loaded = {}
+    for name in networks:
+        if name in loaded:
+            raise ValueError(f"network {name!r} is there twice")
+        loaded[name] = golden.load_network(name)
+    calibration_images, rated = _split(
+        golden.validation_digits() if data is None else golden.load_dataset(data), images
+    )
+    wanted = Sweep(
+        networks=loaded,
+        settings=_settings(weight_bits, activation_bits, calibration),
+        budgets=_budgets(preset, max_multipliers),
+        calibration_images=calibration_images.images,
+        data=rated,
+        test=golden.test_digits() if test_data is None else golden.load_dataset(test_data),
+    )
+    with _workers(dask, jobs) as workers, progress("sweep") as shown:
+        report = sweep(wanted, out, workers, shown, _tell)
+    for name, content in (
+        ("sweep.json", report.to_json()),
+        ("sweep.md", report.to_markdown().encode()),
+        ("pareto.svg", draw_pareto(report)),
+    ):
+        with writing(out / name):
+            write_whole(out / name, content)
+    if json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        _print(report, out)
+
+
+def _settings(
+    weight_bits: Sequence[int], activation_bits: Sequence[int], calibrations: Sequence[str]
+) -> list[Settings]:
+    """All combinations."""
+    from systolith.golden import Settings
+
+    return [
+        Settings.from_mapping(
+            {"weight_bits": weights, "activation_bits": maps, "calibration": calibration}
+        )
+        for weights in weight_bits
+        for maps in activation_bits
+        for calibration in calibrations
+    ]
+
+
+def _budgets(presets: Sequence[str] | None, multipliers: Sequence[int] | None) -> dict[str, Goal]:
+    """By the names of presets, or of how many multipliers there are at most."""
+    from systolith import hw
+
+    if presets is None and multipliers is None:
+        presets = PRESETS
+    return {name: hw.PRESETS[name] for name in presets or ()} | {
+        f"{each:,} multipliers": hw.Goal(max_multipliers=each) for each in multipliers or ()
+    }
+
+
+def _split(data: Dataset, images: int | None) -> tuple[Dataset, Dataset]:
+    """What formats are chosen on, at most half of it, and what points are rated on."""
+    from dataclasses import replace
+
+    count = min(CALIBRATION_IMAGES, len(data) // 2)
+    if not count:
+        raise ValueError(f"data {data.name!r}: needs at least 2 images, to choose formats and rank")
+    rest = replace(data, images=data.images[count:], labels=data.labels[count:])
+    return data.take(count), rest if images is None else rest.take(images)
+
+
+def _workers(dask: str | None, jobs: int | None) -> AbstractContextManager[Workers]:
+    from systolith.scripts.sweeping.workers import dask_workers, local_workers, processors
+
+    return local_workers(jobs or processors()) if dask is None else dask_workers(dask)
+
+
+def _tell(line: str) -> None:
+    print(f"systolith: {line}", file=sys.stderr, flush=True)
+
+
+def _print(report: SweepReport, out: Path) -> None:
+    print_markdown(report.to_markdown())
+    for name in ("sweep.json", "sweep.md", "pareto.svg"):
+        print_line(name, str(out / name))

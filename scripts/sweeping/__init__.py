@@ -1,0 +1,1 @@
+"""Sweeps: many settings, scored on several processes, with cached results."""

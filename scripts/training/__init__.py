@@ -1,0 +1,1 @@
+"""Training in PyTorch, and the digits that ship."""

@@ -1,0 +1,1 @@
+"""Test benches that run under cocotb: for one unit, and for a whole network."""

@@ -1,0 +1,163 @@
+"""Runs a cocotb bench in a simulator's process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.files.whole_files import write_whole
+from systolith.sim.errors import SimulationError
+from systolith.sim.simulators import installed
+from systolith.sim.simulators.builds import Design, build_icarus, build_verilator_cocotb
+from systolith.sim.simulators.installed import Simulator
+from systolith.sim.simulators.processes import describe_status, started, tail
+
+_FOLDER = "SYSTOLITH_BENCH"
+_TASK = "task.json"
+_RESULT = "result.json"
+_LOG = "simulation.log"
+_CLEARED = ("COCOTB_", "GPI_", "PYGPI_", "TOPLEVEL")
+
+
+class BenchRun:
+    """A bench under way in a simulator's process.
+
+    Parameters
+    ----------
+    simulator
+        Which one.
+    folder
+        The bench's, gone when the run's context ends.
+    process
+        The simulator's.
+    """
+
+    def __init__(
+        self, simulator: Simulator, folder: Path, process: subprocess.Popen[bytes]
+    ) -> None:
+        self.simulator = simulator
+        self.folder = folder
+        self._process = process
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end, at most so many seconds; whether it has come."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def result(self) -> Any:
+        """What the bench left with `write_result`.
+
+        Raises
+        ------
+        SimulationError
+            If the simulator died or left no result.
+        """
+        status = self._process.wait()
+        log = self.folder / _LOG
+        result = self.folder / _RESULT
+        if status or not result.exists():
+            raise SimulationError(f"{self.simulator} {describe_status(status)}: {tail(log)}")
+        return json.loads(result.read_text("utf-8"))
+
+
+@contextlib.contextmanager
+def running_bench(
+    design: Design,
+    module: str,
+    task: dict[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    simulator: Simulator,
+    optimize: bool,
+) -> Iterator[BenchRun]:
+    """Build the design and start the cocotb tests of `module`; the context's end kills them.
+
+    Parameters
+    ----------
+    design
+        What is simulated.
+    module
+        The Python module of the bench, imported inside the simulator.
+    task, arrays
+        What the bench gets with `read_task`: what JSON can hold, and arrays.
+    simulator
+        Which one.
+    optimize
+        Whether many cycles are worth a longer build.
+
+    Raises
+    ------
+    MissingToolError
+        If a tool is not installed.
+    SimulationError
+        If the build fails.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_CLEARED)
+    }
+    cocotb = installed.find_cocotb()
+    command: list[str | Path]
+    if simulator == "icarus":
+        program = build_icarus(design)
+        command = [installed.find_icarus().runtime, "-m", cocotb.icarus_module, program, "-none"]
+    else:
+        command = [build_verilator_cocotb(design, optimize)]
+        environment["COCOTB_TRUST_INERTIAL_WRITES"] = "1"
+    with tempfile.TemporaryDirectory(prefix="systolith-") as name:
+        folder = Path(name)
+        (folder / _TASK).write_text(json.dumps(task), "utf-8")
+        for array_name, array in arrays.items():
+            np.save(folder / f"{array_name}.npy", array, allow_pickle=False)
+        environment |= cocotb.environment
+        environment |= {
+            "COCOTB_ANSI_OUTPUT": "0",
+            "COCOTB_LOG_LEVEL": "WARNING",
+            "COCOTB_RANDOM_SEED": "1",
+            "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
+            "COCOTB_REWRITE_ASSERTION_FILES": "",  # or it imports pytest
+            "COCOTB_TEST_MODULES": module,
+            "COCOTB_TOPLEVEL": design.top,
+            "TOPLEVEL_LANG": "verilog",
+            _FOLDER: name,
+        }
+        with (
+            (folder / _LOG).open("wb") as log,
+            started(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            ) as process,
+        ):
+            yield BenchRun(simulator, folder, process)
+
+
+def bench_folder() -> Path:
+    """Inside the simulator: the bench's folder."""
+    return Path(os.environ[_FOLDER])
+
+
+def read_task() -> tuple[Any, dict[str, NDArray[Any]]]:
+    """Inside the simulator: the task and the arrays."""
+    folder = bench_folder()
+    arrays = {path.stem: np.load(path, allow_pickle=False) for path in folder.glob("*.npy")}
+    return json.loads((folder / _TASK).read_text("utf-8")), arrays
+
+
+def write_result(result: dict[str, Any]) -> None:
+    """Inside the simulator: leave the result."""
+    write_whole(bench_folder() / _RESULT, json.dumps(result).encode())

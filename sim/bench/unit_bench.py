@@ -1,0 +1,340 @@
+"""One stream component alone: frames in, frames expected out, under every pattern of stalls.
+
+And its cycles: when beats come in, when they go out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from amaranth.back import rtlil
+from amaranth.lib import data, wiring
+from numpy.typing import NDArray
+
+from systolith.hw.streams.beats import Beat
+from systolith.hw.streams.module_boundary import FlatModule, flat_ports
+from systolith.hw.verilog.yosys import run_yosys, yosys_version
+from systolith.sim.bench.cocotb_run import running_bench
+from systolith.sim.record.packing import BeatFormat
+from systolith.sim.simulators.build_cache import cached, content_key
+from systolith.sim.simulators.builds import Design
+from systolith.sim.simulators.installed import Simulator
+
+Integers = NDArray[np.int64]
+
+_BENCH = "systolith.sim.bench.unit_bench_cocotb"
+_SCRIPT = """
+read_rtlil <<rtlil
+{rtlil}
+rtlil
+proc
+flatten
+opt -full
+clean -purge
+write_verilog -noattr -simple-lhs
+"""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What source and sink do, beat by beat.
+
+    Cycle 0 is the second after a reset. A beat that may not be offered in a cycle, or not be taken,
+    is in the first cycle in which it may; so any behaviour of the two sides can be told.
+
+    Parameters
+    ----------
+    offers
+        For every beat of all frames that go in: the cycle before which it is not offered, not even
+        if the one before it has been taken.
+    takes
+        For every beat of all frames that come out: the cycle before which it is not taken; `ready`
+        is low until then.
+    """
+
+    offers: Sequence[int]
+    takes: Sequence[int]
+
+
+@dataclass(frozen=True)
+class UnitCycles:
+    """The cycle of every handshake of a unit.
+
+    Parameters
+    ----------
+    taken
+        Of each beat that went in: when it was taken.
+    offered
+        Of each beat that came out: the first cycle in which it was offered.
+    given
+        Of each beat that came out: when it was taken.
+    """
+
+    taken: tuple[int, ...]
+    offered: tuple[int, ...]
+    given: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class BenchedUnit:
+    """A unit as the bench sees it.
+
+    Parameters
+    ----------
+    design
+        A module with the streams `i` and `o` behind flat ports, and `clk` and `rst`.
+    input, output
+        How values lie in beats.
+    constants
+        Ports that are not of streams, and their values.
+    """
+
+    design: Design
+    input: BeatFormat
+    output: BeatFormat
+    constants: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UnitBenchReport:
+    """What a unit did in the bench.
+
+    Parameters
+    ----------
+    scenarios
+        The patterns that it passed, and the one that it failed.
+    failures
+        What was wrong, in words; empty if nothing was.
+    interval_cycles
+        Clock cycles between the final beats of the last two frames, neither side ever pausing; None
+        of a single frame.
+    latency_cycles
+        Clock cycles from the first beat taken to the first beat offered, likewise.
+    cycles
+        The cycles of all frames, neither side ever pausing, counted from the first beat taken; None
+        if that failed.
+    """
+
+    scenarios: tuple[str, ...]
+    failures: tuple[str, ...]
+    interval_cycles: int | None
+    latency_cycles: int | None
+    cycles: UnitCycles | None
+
+    def require_passed(self) -> None:
+        """Raise an `AssertionError` with what was wrong, if anything was."""
+        if self.failures:
+            raise AssertionError(f"{self.scenarios[-1]}: " + "; ".join(self.failures))
+
+
+def run_unit_bench(
+    unit: wiring.Component | BenchedUnit,
+    frames: Integers,
+    expected: Integers,
+    *,
+    simulator: Simulator,
+    seed: int,
+    name: str = "unit",
+    input_format: BeatFormat | None = None,
+    output_format: BeatFormat | None = None,
+    patience: int = 20_000,
+) -> UnitBenchReport:
+    """Simulate a unit under every pattern of stalls, in one build and one simulation.
+
+    All frames pass without a gap under each pair of patterns (none, cyclic, random) at input and
+    output; then with `ready` held low until `valid` has risen; then after a reset in mid-frame,
+    thrice; then while the inputs are changed between clock edges, to see that no combinational path
+    leads from `o.ready` to `i.ready` or `o.valid`, nor from `i.valid` or `i.payload` to `o.valid`.
+    The stream rules are checked at every clock. The first pattern that fails ends the bench.
+
+    Parameters
+    ----------
+    unit
+        A component with the streams `i` and `o`, in the domain `sync`; or its module.
+    frames
+        What goes in, shape `(frames, height, width, channels)`: at least two frames of more than
+        one beat let every check be made.
+    expected
+        What comes out, shape `(frames, height, width, channels)`.
+    simulator
+        Which one.
+    seed
+        Of the random patterns.
+    name
+        For messages.
+    input_format, output_format
+        How values lie in beats, where a component's payload is not a `hw.streams.beats.Beat`.
+    patience
+        Clock cycles without a transfer after which the unit counts as stuck.
+
+    Raises
+    ------
+    MissingToolError
+        If a tool is not installed.
+    SimulationError
+        If a build fails, or the simulator dies.
+    ValueError
+        If frames do not consist of whole beats.
+    """
+    result = _simulate(
+        unit, frames, expected, (), simulator, seed, name, input_format, output_format, patience
+    )
+    cycles = interval = latency = None
+    if result["cycles"]:
+        first = result["cycles"][0]
+        start = first["taken"][0]
+        cycles = UnitCycles(**{key: tuple(c - start for c in of) for key, of in first.items()})
+        latency = cycles.offered[0]
+        if len(expected) > 1:
+            interval = cycles.given[-1] - cycles.given[-1 - len(cycles.given) // len(expected)]
+    return UnitBenchReport(
+        scenarios=tuple(result["scenarios"]),
+        failures=tuple(result["failures"]),
+        interval_cycles=interval,
+        latency_cycles=latency,
+        cycles=cycles,
+    )
+
+
+def measure_unit(
+    unit: wiring.Component | BenchedUnit,
+    frames: Integers,
+    expected: Integers,
+    paces: Sequence[Pace],
+    *,
+    simulator: Simulator,
+    name: str = "unit",
+    input_format: BeatFormat | None = None,
+    output_format: BeatFormat | None = None,
+    patience: int = 20_000,
+) -> tuple[UnitCycles, ...]:
+    """The cycles of a unit for beats that come and go at given ones, in one simulation.
+
+    For each pace the unit is reset and gets all frames; values and stream rules are checked.
+
+    Parameters
+    ----------
+    unit, frames, expected, simulator, name, input_format, output_format, patience
+        As for `run_unit_bench`; a pace must not wait for longer than `patience`.
+    paces
+        At least one.
+
+    Returns
+    -------
+    tuple
+        For each pace its cycles, counted as it counts them.
+
+    Raises
+    ------
+    MissingToolError, SimulationError
+        As for `run_unit_bench`.
+    ValueError
+        If frames do not consist of whole beats, or a pace has more or fewer beats than they.
+    AssertionError
+        If a value is wrong, a rule is broken, or nothing moves any more.
+    """
+    if not paces:
+        raise ValueError(f"{name}: at least one pace is needed")
+    result = _simulate(
+        unit, frames, expected, paces, simulator, 0, name, input_format, output_format, patience
+    )
+    if result["failures"]:
+        raise AssertionError(f"{result['scenarios'][-1]}: " + "; ".join(result["failures"]))
+    return tuple(
+        UnitCycles(**{key: tuple(of) for key, of in cycles.items()}) for cycles in result["cycles"]
+    )
+
+
+def _simulate(
+    unit: wiring.Component | BenchedUnit,
+    frames: Integers,
+    expected: Integers,
+    paces: Sequence[Pace],
+    simulator: Simulator,
+    seed: int,
+    name: str,
+    input_format: BeatFormat | None,
+    output_format: BeatFormat | None,
+    patience: int,
+) -> Any:
+    """What the bench leaves: of each pace, or of every pattern of stalls where there are none."""
+    if not isinstance(unit, BenchedUnit):
+        unit = benched(unit, input_format, output_format)
+    formats = {"input": unit.input, "output": unit.output}
+    for side, array in (("input", frames), ("output", expected)):
+        lanes = formats[side].lanes
+        if array.ndim != 4 or not array.size or array[0].size % lanes:
+            raise ValueError(
+                f"{name}: {side} frames must have the shape (frames, height, width, channels) and "
+                f"consist of beats of {lanes} values, not {array.shape}"
+            )
+    if len(frames) != len(expected):
+        raise ValueError(f"{name}: {len(frames)} frames go in, but {len(expected)} are expected")
+
+    for number, pace in enumerate(paces):
+        for side, array, cycles in (("in", frames, pace.offers), ("out", expected, pace.takes)):
+            beats = array.size // formats[f"{side}put"].lanes
+            if len(cycles) != beats:
+                raise ValueError(
+                    f"{name}: {beats} beats go {side}, but pace {number} has {len(cycles)}"
+                )
+
+    task: dict[str, Any] = {"name": name, "seed": seed, "patience": patience}
+    task["constants"] = dict(unit.constants)
+    task["paces"] = [
+        {"offers": [int(c) for c in pace.offers], "takes": [int(c) for c in pace.takes]}
+        for pace in paces
+    ]
+    task |= {side: asdict(beat) for side, beat in formats.items()}
+    arrays = {"frames": frames, "expected": expected}
+    with running_bench(
+        unit.design, _BENCH, task, arrays, simulator=simulator, optimize=False
+    ) as bench:
+        return bench.result()
+
+
+def benched(
+    unit: wiring.Component, input_format: BeatFormat | None, output_format: BeatFormat | None
+) -> BenchedUnit:
+    """A component as the bench sees it; formats as for `run_unit_bench`."""
+    source = input_format or beat_format(unit, "i")
+    sink = output_format or beat_format(unit, "o")
+    ports = ("clk", "rst", *(port.name for port in flat_ports(unit)))
+    design = Design("unit_bench", flat_verilog(FlatModule(unit), "unit_bench"), ports)
+    return BenchedUnit(design, source, sink)
+
+
+def beat_format(unit: wiring.Component, port: str) -> BeatFormat:
+    """How values lie in the beats of a unit's port `i` or `o`.
+
+    Raises
+    ------
+    ValueError
+        If the port's payload is not a `hw.streams.beats.Beat`.
+    """
+    payload = getattr(unit, port).payload
+    shape = payload.shape() if isinstance(payload, data.View) else None
+    if not isinstance(shape, Beat):
+        raise ValueError(f"{port}: the format of a beat must be given for a payload of {payload!r}")
+    return BeatFormat(shape.lanes, shape.value_shape.width, shape.value_shape.signed)
+
+
+def flat_verilog(component: wiring.Component, top: str) -> str:
+    """A component with flat ports as one flat Verilog module, made once for each content.
+
+    Raises
+    ------
+    YosysError
+        If Yosys fails.
+    """
+    script = _SCRIPT.format(rtlil=rtlil.convert(component, name=top, emit_src=False))
+
+    def build(folder: Path) -> None:
+        (folder / "design.v").write_text(run_yosys(script), "utf-8")
+
+    key = content_key("yosys", yosys_version(), script)
+    return cached(key, "design.v", build).read_text("utf-8")

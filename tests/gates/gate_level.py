@@ -1,0 +1,50 @@
+"""Gate level: in place of a design, its netlist for an FPGA, with Yosys's models of the cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from systolith.hw.verilog.netlist import cell_models, synthesis_script
+from systolith.sim.simulators.build_cache import cached, content_key
+from systolith.sim.simulators.builds import Design
+from tests.yowasp import full_yosys_version, run_full_yosys
+
+_SOURCE, _NETLIST = "design.v", "netlist.v"
+
+
+def netlist(design: Design, target: str, show: Iterable[str] = ()) -> str:
+    """The netlist of a design, made once for each content.
+
+    Parameters
+    ----------
+    design
+        What is synthesized; the netlist has its top module's name and ports.
+    target
+        One of `hw.verilog.netlist.TARGETS`.
+    show
+        Wires of the top module that the netlist has as outputs, too.
+
+    Raises
+    ------
+    NetlistError
+        There is no such target.
+    MissingToolError
+        Yosys is not installed.
+    SimulationError
+        Yosys failed.
+    """
+    script = synthesis_script(_SOURCE, _NETLIST, design.top, target, show)
+
+    def build(folder: Path) -> None:
+        (folder / _SOURCE).write_text(design.verilog, "utf-8")
+        run_full_yosys(script, folder)
+
+    key = content_key("netlist", full_yosys_version(), script, design.verilog)
+    return cached(key, _NETLIST, build).read_text("utf-8")
+
+
+def with_models(design: Design, text: str, target: str) -> Design:
+    """A netlist in place of a design, with the models of its cells."""
+    return replace(design, verilog=text + cell_models(target))

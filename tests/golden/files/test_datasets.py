@@ -1,0 +1,240 @@
+import gzip
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files import datasets, idx
+from systolith.golden.files.datasets import Dataset
+
+# Checksums of the unpacked MNIST files, as they are published.
+TEST_IMAGES_MD5 = "2646ac647ad5339dbf082846283269ea"
+TEST_LABELS_MD5 = "27ae3e4e09519cfbb04c329615203637"
+
+
+def md5(array: np.ndarray) -> str:
+    content = idx.encode(array.astype(np.uint8))
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def test_the_test_digits_are_mnist_s() -> None:
+    digits = datasets.test_digits()
+    assert (digits.name, digits.split, len(digits)) == ("mnist", "test", 10_000)
+    assert digits.images.shape == (10_000, 28, 28, 1)
+    assert md5(digits.images[..., 0]) == TEST_IMAGES_MD5
+    assert md5(digits.labels) == TEST_LABELS_MD5
+
+
+def test_the_validation_digits_are_others() -> None:
+    digits = datasets.validation_digits()
+    assert (digits.name, digits.split, len(digits)) == ("mnist", "validation", 5_000)
+    assert digits.images.shape == (5_000, 28, 28, 1)
+    assert set(digits.labels) == set(range(10))
+    test = {image.tobytes() for image in datasets.test_digits().images}
+    assert not test & {image.tobytes() for image in digits.images}
+
+
+def dataset(count: int = 4) -> Dataset:
+    images = np.arange(count * 6, dtype=np.uint8).reshape(count, 3, 2, 1)
+    return Dataset("few", "custom", images, np.arange(count))
+
+
+def test_take() -> None:
+    few = dataset().take(3)
+    assert (few.name, few.split, len(few)) == ("few", "custom", 3)
+    np.testing.assert_array_equal(few.images, dataset().images[:3])
+    np.testing.assert_array_equal(few.labels, [0, 1, 2])
+    for count in (0, -1, 5):
+        with pytest.raises(
+            ValueError,
+            match=rf"images: must be from 1 to 4, as many as 'few' \(custom\) has, not {count}",
+        ):
+            dataset().take(count)
+
+
+def test_the_digest_depends_on_pixels_labels_and_shape() -> None:
+    base = dataset()
+    images, labels = base.images.copy(), base.labels.copy()
+    images[3, 2, 1, 0] ^= 1
+    labels[3] += 1
+    digests = {
+        base.sha256,
+        Dataset("few", "custom", images, base.labels).sha256,
+        Dataset("few", "custom", base.images, labels).sha256,
+        Dataset("few", "custom", base.images.reshape(4, 2, 3, 1), base.labels).sha256,
+        base.take(3).sha256,
+    }
+    assert len(digests) == 5
+    assert Dataset("other", "test", base.images[:], base.labels.astype(np.uint8)).sha256 == (
+        base.sha256
+    )
+
+
+def test_a_dataset_is_read_only_and_leaves_what_it_was_given_alone() -> None:
+    images = np.zeros((1, 2, 2, 1), np.uint8)
+    made = Dataset("few", "custom", images, np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="read-only"):
+        made.images[0] = 1
+    assert images.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 3, 3, 1)), np.zeros(2, int), "dataset 'x': images must be uint8 of shape"),
+        (np.zeros((2, 3, 3), np.uint8), np.zeros(2, int), r"not uint8 of \(2, 3, 3\)"),
+        (np.zeros((0, 3, 3, 1), np.uint8), np.zeros(0, int), r"not uint8 of \(0, 3, 3, 1\)"),
+        (
+            np.zeros((2, 3, 3, 1), np.uint8),
+            np.zeros(3, int),
+            r"dataset 'x': 2 images need as many integer labels, not int64 of \(3,\)",
+        ),
+        (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2), "not float64"),
+        (np.zeros((1, 3, 3, 1), np.uint8), np.array([-1]), "labels start from 0, not -1"),
+    ],
+)
+def test_what_is_no_dataset_is_refused(
+    images: np.ndarray, labels: np.ndarray, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Dataset("x", "custom", images, labels)
+
+
+def save(**arrays: np.ndarray) -> Callable[[Path], None]:
+    return lambda path: np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("save_as", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("axes", [3, 4])
+def test_npz_files(save_as: Callable[..., None], axes: int, tmp_path: Path) -> None:
+    images, labels = dataset().images, dataset().labels
+    images = images if axes == 4 else images[..., 0]
+    save_as(tmp_path / "few.npz", images=np.asfortranarray(images), labels=labels, other=images)
+    loaded = datasets.load_dataset(tmp_path / "few.npz")
+    assert (loaded.name, loaded.split) == ("few.npz", "custom")
+    np.testing.assert_array_equal(loaded.images, dataset().images)
+    np.testing.assert_array_equal(loaded.labels, labels)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_idx_files(suffix: str, tmp_path: Path) -> None:
+    pack = gzip.compress if suffix else bytes
+    images, labels = dataset().images[..., 0], dataset().labels.astype(np.uint8)
+    path = tmp_path / f"my-images-idx3-ubyte{suffix}"
+    path.write_bytes(pack(idx.encode(images)))
+    (tmp_path / f"my-labels-idx1-ubyte{suffix}").write_bytes(pack(idx.encode(labels)))
+    loaded = datasets.load_dataset(str(path))
+    assert (loaded.name, loaded.split) == (path.name, "custom")
+    np.testing.assert_array_equal(loaded.images[..., 0], images)
+    np.testing.assert_array_equal(loaded.labels, labels)
+
+
+PIXELS = np.zeros((2, 3, 3), np.uint8)
+LABELS = np.zeros(2, np.int64)
+
+
+def cut(path: Path) -> None:
+    np.savez_compressed(path, images=PIXELS, labels=LABELS)
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (cut, "not an intact .npz file"),
+        (lambda path: path.write_bytes(b"x"), "not an intact .npz file"),
+        (save(labels=LABELS), "has no array 'images'"),
+        (save(images=PIXELS), "has no array 'labels'"),
+        (
+            lambda path: np.savez(path, images=np.array([{}]), labels=LABELS, allow_pickle=True),
+            "array 'images' must be of integers, not object",
+        ),
+        (save(images=PIXELS + 0.5, labels=LABELS), "array 'images' must be of integers, not float"),
+        (save(images=PIXELS.astype(int), labels=LABELS), "images must be uint8 of shape"),
+        (save(images=PIXELS, labels=LABELS[:1]), "2 images need as many integer labels"),
+        (save(images=PIXELS[:0], labels=LABELS[:0]), "images must be uint8 of shape"),
+    ],
+)
+def test_npz_files_without_images_and_labels_are_refused(
+    write: Callable[[Path], Any], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.npz"
+    write(path)
+    with pytest.raises(FileFormatError, match=message) as caught:
+        datasets.load_dataset(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_compressed_file_cannot_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, images=np.zeros((9, 100, 100), np.uint8), labels=np.zeros(9, int))
+    monkeypatch.setattr("systolith.golden.files.npz.MAX_BYTES", 50_000)
+    with pytest.raises(FileFormatError, match="'images' has 90000 bytes, at most 50000 are read"):
+        datasets.load_dataset(path)
+
+
+def test_other_paths_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="no such file"):
+        datasets.load_dataset(tmp_path / "none.npz")
+    with pytest.raises(FileFormatError, match=r"read from \.npz files and from IDX files named"):
+        datasets.load_dataset(tmp_path / "digits.png")
+    (tmp_path / "a-images-idx3").write_bytes(idx.encode(PIXELS))
+    with pytest.raises(FileFormatError, match="a-labels-idx1: no such file"):
+        datasets.load_dataset(tmp_path / "a-images-idx3")
+
+
+def write_mnist(folder: Path, training: int, test: int) -> None:
+    rng = np.random.default_rng(training)
+    for stem, count in (("train", training), ("t10k", test)):
+        images = rng.integers(0, 256, (count, 2, 2), dtype=np.uint8)
+        labels = rng.integers(0, 10, count, dtype=np.uint8)
+        (folder / f"{stem}-images-idx3-ubyte").write_bytes(idx.encode(images))
+        (folder / f"{stem}-labels-idx1-ubyte").write_bytes(idx.encode(labels))
+
+
+def test_the_last_training_images_are_held_out(tmp_path: Path) -> None:
+    write_mnist(tmp_path, 5_003, 2)
+    training, validation = datasets.training_digits(tmp_path)
+    assert (training.split, validation.split) == ("training", "validation")
+    everything = idx.read(tmp_path / "train-images-idx3-ubyte")
+    np.testing.assert_array_equal(training.images[..., 0], everything[:3])
+    np.testing.assert_array_equal(validation.images[..., 0], everything[3:])
+    labels = idx.read(tmp_path / "train-labels-idx1-ubyte")
+    np.testing.assert_array_equal(training.labels, labels[:3])
+    np.testing.assert_array_equal(validation.labels, labels[3:])
+
+
+def test_training_files_must_be_there_and_long_enough(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"train-images-idx3-ubyte.gz: no such file"):
+        datasets.training_digits(tmp_path)
+    write_mnist(tmp_path, 5_000, 2)
+    with pytest.raises(FileFormatError, match="must have more than the 5000 images that are held"):
+        datasets.training_digits(tmp_path)
+
+
+def test_embedding_writes_test_and_validation_digits(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    write_mnist(source, 5_001, 7)
+    written = datasets.embed_digits(source, target)
+    assert [path.name for path in written] == [
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+        "validation-images-idx3-ubyte.gz",
+        "validation-labels-idx1-ubyte.gz",
+    ]
+    for path in written[:2]:
+        np.testing.assert_array_equal(idx.read(path), idx.read(source / path.stem))
+    for path in written[2:]:
+        stem = path.stem.replace("validation", "train")
+        np.testing.assert_array_equal(idx.read(path), idx.read(source / stem)[1:])
+    first = [path.read_bytes() for path in written]
+    assert first == [path.read_bytes() for path in datasets.embed_digits(source, target)]

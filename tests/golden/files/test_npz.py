@@ -1,0 +1,257 @@
+import io
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files import npz
+
+SCHEMA = "test.file/1"
+ARRAYS: dict[str, np.ndarray] = {
+    "b/w": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "a": np.array([1, 2], np.int64),
+}
+TYPES = (
+    hnp.integer_dtypes(endianness="<")
+    | hnp.unsigned_integer_dtypes(endianness="<")
+    | hnp.floating_dtypes(endianness="<", sizes=(32, 64))
+)
+
+
+def member(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array)
+    return file.getvalue()
+
+
+def header(text: str = '{"schema":"test.file/1"}') -> bytes:
+    return member(np.frombuffer(text.encode(), np.uint8))
+
+
+def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as opened:
+        for name, content in members.items():
+            opened.writestr(name, content)
+    return file.getvalue()
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.npz"
+    npz.write(path, SCHEMA, {"x": [1, "ä"], "y": None}, ARRAYS)
+    content, arrays = npz.read(path, SCHEMA)
+    assert content == {"x": [1, "ä"], "y": None}
+    assert list(arrays) == ["a", "b/w"]
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+
+
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(st.text("ab/_", min_size=1), hnp.arrays(TYPES, SHAPES), max_size=2))
+def test_any_finite_array_survives(arrays: dict[str, np.ndarray]) -> None:
+    finite = {name: np.nan_to_num(array) for name, array in arrays.items()}
+    content = npz.encode(SCHEMA, {}, finite)
+    _, read = npz.decode("f", content, SCHEMA)
+    assert read.keys() == finite.keys()
+    for name, array in finite.items():
+        np.testing.assert_array_equal(read[name], array, strict=True)
+    assert npz.encode(SCHEMA, {}, read) == content
+
+
+def test_numpy_reads_it_and_schema_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "file.npz"
+    npz.write(path, SCHEMA, {"x": 1}, ARRAYS)
+    with np.load(path, allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["b/w"], ARRAYS["b/w"])
+        assert file["header"].tobytes() == b'{"schema":"test.file/1","x":1}'
+
+
+def test_the_same_content_gives_the_same_bytes() -> None:
+    first = npz.encode(SCHEMA, {"x": 1}, ARRAYS)
+    other_order = dict(reversed(list(ARRAYS.items())))
+    other_layout = {name: np.asfortranarray(array) for name, array in other_order.items()}
+    big_endian = {name: a.astype(a.dtype.newbyteorder(">")) for name, a in other_layout.items()}
+    assert npz.encode(SCHEMA, {"x": 1}, big_endian) == first
+    assert npz.digest(SCHEMA, {"x": 1}, big_endian) == npz.digest(SCHEMA, {"x": 1}, ARRAYS)
+    assert npz.digest(SCHEMA, {"x": 2}, ARRAYS) != npz.digest(SCHEMA, {"x": 1}, ARRAYS)
+
+
+def test_what_cannot_be_stored_is_refused() -> None:
+    with pytest.raises(ValueError, match="array 'o' of type object cannot be stored"):
+        npz.encode(SCHEMA, {}, {"o": np.array([None])})
+    with pytest.raises(ValueError, match="array 'header' of type int64 cannot be stored"):
+        npz.encode(SCHEMA, {}, {"header": np.array([1])})
+    with pytest.raises(ValueError, match="JSON"):
+        npz.encode(SCHEMA, {"x": float("nan")}, {})
+
+
+GOOD = npz.encode(SCHEMA, {}, ARRAYS)
+
+
+class _Object:
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return pytest.fail, ("a pickle was loaded",)
+
+
+def _with(**changes: bytes) -> bytes:
+    return archive({"header.npy": header(), "a.npy": member(np.arange(3)), **changes})
+
+
+def _resized(shape: str) -> bytes:
+    """An array whose header claims another shape."""
+    right, wrong = b"(3,), }", f"{shape}, }}".encode()
+    content = member(np.arange(3))
+    resized = content.replace(right + b" " * (len(wrong) - len(right)), wrong)
+    assert len(resized) == len(content) and wrong in resized
+    return resized
+
+
+BAD = [
+    (b"", "not an intact .npz file"),
+    (b"hello", "not an intact .npz file"),
+    (GOOD[: len(GOOD) // 2], "not an intact .npz file"),
+    (GOOD[:-1], "not an intact .npz file"),
+    (GOOD[:200] + bytes(50) + GOOD[250:], "(not an intact .npz file|member 'header' is not)"),
+    (pickle.dumps(_Object()), "not an intact .npz file"),
+    (
+        archive({"a.npy": member(np.arange(3))}),
+        "no member 'header': not a file of this program",
+    ),
+    (archive({"header.npy": header(), "a.txt": b""}), "unexpected member 'a.txt'"),
+    (
+        archive({"header.npy": header()}, zipfile.ZIP_DEFLATED),
+        "member 'header.npy' is compressed",
+    ),
+    (
+        archive({"header.npy": member(np.arange(3))}),
+        "member 'header' is not text",
+    ),
+    (archive({"header.npy": header("{")}), "member 'header' is not JSON"),
+    (archive({"header.npy": header("[" * 100_000)}), "member 'header' is not JSON"),
+    (archive({"header.npy": header('{"a":1,"a":2}')}), "a key occurs twice"),
+    (
+        archive({"header.npy": header('{"schema":"test.file/1","a":NaN}')}),
+        "NaN is not a number",
+    ),
+    (archive({"header.npy": header("[]")}), "schema must be 'test.file/1', not None"),
+    (
+        archive({"header.npy": header('{"schema":"other/1"}')}),
+        "schema must be 'test.file/1', not 'other/1'",
+    ),
+    (
+        archive({"header.npy": header('{"schema":"test.file/2"}')}),
+        "schema 'test.file/2' is of another version than 'test.file/1'",
+    ),
+    (
+        _with(**{"b.npy": member(np.array([_Object()]))}),
+        "array 'b' has type object: allowed are little-endian integers and floats",
+    ),
+    (_with(**{"b.npy": member(np.array(["text"]))}), "array 'b' has type <U4"),
+    (_with(**{"b.npy": member(np.arange(2).astype(">i4"))}), "array 'b' has type >i4"),
+    (
+        _with(**{"b.npy": member(np.asfortranarray(np.ones((2, 2))))}),
+        "array 'b' is in Fortran order",
+    ),
+    (_with(**{"b.npy": member(np.array([1.0, np.nan]))}), "array 'b' has values that are not"),
+    (
+        _with(**{"b.npy": member(np.array([np.inf]))}),
+        "array 'b' has values that are not finite",
+    ),
+    (_with(**{"b.npy": b"x"}), "array 'b' is damaged"),
+    (_with(**{"b.npy": member(np.arange(3))[:-4]}), r"shape \(3,\) has 20 bytes, not 24"),
+    (_with(**{"b.npy": _resized("(1000000000000,)")}), "has 24 bytes, not 8000000000000"),
+    (_with(**{"b.npy": _resized("(-3,)")}), r"array 'b' is damaged \(shape \(-3,\)\)"),
+    (_with(**{"b.npy": _resized("(((((")}), "array 'b' is damaged"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), BAD, ids=[reason for _, reason in BAD])
+def test_what_is_no_such_file_is_refused_in_one_line(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.npz"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=reason) as caught:
+        npz.read(path, SCHEMA)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.data())
+def test_damaged_bytes_never_raise_anything_else(data: st.DataObject) -> None:
+    content = bytearray(GOOD)
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(GOOD) - 1))] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(0, len(GOOD)))
+    with suppress(FileFormatError):
+        npz.decode("f", bytes(content[:end]), SCHEMA)
+
+
+def directory_entry(info: zipfile.ZipInfo) -> bytes:
+    name = info.filename.encode()
+    sizes = (info.CRC, info.compress_size, info.file_size, len(name))
+    rest = (0, 0, 0, 0, 0, info.header_offset)
+    return struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 33, *sizes, *rest) + name
+
+
+def test_members_inside_each_other_do_not_grow_beyond_the_file() -> None:
+    content = member(np.zeros(1000))
+    infos, starts = [], []
+    for depth in range(3):
+        info = zipfile.ZipInfo(f"a{depth}.npy")
+        info.CRC = zlib.crc32(content)
+        info.file_size = info.compress_size = len(content)
+        content = info.FileHeader() + content
+        infos.append(info)
+        starts.append(len(content))
+    for info, start in zip(infos, starts, strict=True):
+        info.header_offset = len(content) - start
+    directory = b"".join(map(directory_entry, infos))
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 3, 3, len(directory), len(content), 0)
+    with pytest.raises(FileFormatError, match="f: members are larger than the file"):
+        npz.decode("f", content + directory + end, SCHEMA)
+
+
+def test_missing_large_and_special_files_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "five"
+    file.write_bytes(b"12345")
+    with pytest.raises(FileFormatError, match=r"none\.npz: no such file"):
+        npz.read(tmp_path / "none.npz", SCHEMA)
+    with pytest.raises(FileFormatError, match=r"x\.npz: no such file"):
+        npz.read(file / "x.npz", SCHEMA)
+    with pytest.raises(FileFormatError, match="not a file"):
+        npz.read(tmp_path, SCHEMA)
+    with pytest.raises(FileFormatError, match="has 5 bytes, at most 4 are read"):
+        npz.read_bytes(file, 4)
+
+
+def test_json_numbers_keep_their_value() -> None:
+    value = {"third": 1 / 3, "large": 2**70}
+    content, _ = npz.decode("f", npz.encode(SCHEMA, value, {}), SCHEMA)
+    assert content == value
+    assert json.dumps(content) == json.dumps(value)
+
+
+def test_read_schema(tmp_path: Path) -> None:
+    npz.write(tmp_path / "a.npz", "some/1", {}, {"x": np.zeros(3)})
+    assert npz.read_schema(tmp_path / "a.npz") == "some/1"
+    np.savez(tmp_path / "foreign.npz", x=np.zeros(3))
+    (tmp_path / "text.npz").write_text("text")
+    for name in ("foreign.npz", "text.npz", "missing.npz"):
+        with pytest.raises(FileFormatError, match=name):
+            npz.read_schema(tmp_path / name)

@@ -1,0 +1,271 @@
+"""The fixed model against sums of Python integers, written from the definitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from math import floor
+from operator import add
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from systolith.golden.fixed import execution
+from systolith.golden.fixed.accumulator import accumulator_range
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.execution import BATCH, FixedModel
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Requantization
+from systolith.golden.fixed.kernels import Engine
+from systolith.golden.network.graph import (
+    AveragePooling,
+    Convolution,
+    Dense,
+    Input,
+    MaxPooling,
+    Network,
+    Pooling,
+    RadialBasis,
+    Subsampling,
+)
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.calibration import quantize
+from tests.golden.fixed_networks import convolution, only
+from tests.golden.random_networks import random_images, random_quantized
+
+Pixels = NDArray[np.uint8]
+Map = dict[tuple[int, int, int], int]
+
+SEEDS = st.integers(0, 2**32 - 1)
+ENGINES: tuple[Engine, ...] = ("float32", "float64", "int64")
+
+
+def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, list[int]]:
+    """A layer's values by row, column and channel, and how many saturated by channel."""
+    (above, left), (height, width, channels) = layer.padding, layer.input_shape
+
+    def value(row: int, column: int, channel: int) -> int:
+        return x.get((row - above, column - left, channel), layer.padding_value)
+
+    rows, columns = height + 2 * above, width + 2 * left
+    kind = layer.layer
+    result: Map = {}
+    saturated = [0] * channels_of(layer)
+    for row, column, out in np.ndindex(*layer.output_shape):
+        w = np.zeros(()) if layer.weights is None else layer.weights
+        bias = 0 if layer.bias is None else int(layer.bias[out])
+        if isinstance(kind, Convolution):
+            acc = bias + sum(
+                value(row + i, column + j, m) * int(w[i, j, m, out])
+                for i in range(kind.kernel[0])
+                for j in range(kind.kernel[1])
+                for m in range(channels)
+            )
+        elif isinstance(kind, Pooling):
+            window = [
+                value(row * kind.window[0] + i, column * kind.window[1] + j, out)
+                for i in range(kind.window[0])
+                for j in range(kind.window[1])
+            ]
+            if isinstance(kind, MaxPooling):
+                acc = max(window)
+            elif isinstance(kind, Subsampling):
+                acc = bias + sum(window) * int(w[out])
+            else:
+                acc = bias + sum(window)
+        else:
+            flat = [
+                value(i, j, m) for i in range(rows) for j in range(columns) for m in range(channels)
+            ]
+            centre = [int(each) for each in w[:, out]]
+            if isinstance(kind, Dense):
+                acc = bias + sum(a * b for a, b in zip(flat, centre, strict=True))
+            else:
+                shift = layer.input_shift
+                acc = sum(((a << shift) - b) ** 2 for a, b in zip(flat, centre, strict=True))
+        assert layer.accumulator_range[0] <= acc <= layer.accumulator_range[1]
+        result[row, column, out], left_range = expected_value(layer, acc, out)
+        saturated[out] += left_range
+    return result, saturated
+
+
+def channels_of(layer: FixedLayer) -> int:
+    return layer.output_shape.channels
+
+
+def expected_value(layer: FixedLayer, acc: int, channel: int) -> tuple[int, bool]:
+    if layer.layer.activation.kind == "relu":
+        acc = max(acc, 0)
+    how = layer.requantization
+    if how is None:
+        return acc, False
+    exact = Fraction(acc * how.multiplier) / Fraction(2) ** int(how.shifts[channel])
+    low, high = how.target.min_raw, how.target.max_raw
+    if how.rounding == "half_up":
+        raw = floor(exact + Fraction(1, 2))
+    else:
+        raw = floor(exact) if how.rounding == "floor" else round(exact)
+    left_range = not low <= raw <= high
+    if how.overflow == "saturate":
+        raw = max(low, min(high, raw))
+    else:
+        raw = (raw - low) % 2**how.target.bits + low
+    return (raw if how.table is None else int(how.table[raw - low])), left_range
+
+
+def assert_as_expected(fixed: FixedNetwork, images: Pixels, engine: Engine | None = None) -> None:
+    model = FixedModel(fixed, engine)
+    run = model.run(images)
+    counts = {layer.name: [0] * channels_of(layer) for layer in fixed.layers}
+    for index, image in enumerate(images):
+        x: Map = {place: int(pixel) for place, pixel in np.ndenumerate(image)}
+        for layer in fixed.layers:
+            x, saturated = expected_layer(layer, x)
+            counts[layer.name] = list(map(add, counts[layer.name], saturated))
+            found = run.outputs[layer.name][index]
+            assert found.shape == layer.output_shape
+            assert {place: int(raw) for place, raw in np.ndenumerate(found)} == x
+            assert layer.output_format.contains(found)
+    assert {name: found.tolist() for name, found in run.saturated.items()} == counts
+    last = run.outputs[fixed.layers[-1].name].reshape(len(images), -1)
+    assert (model.scores(images) == last).all()
+
+
+def random_fixed(seed: int) -> tuple[FixedNetwork, Pixels]:
+    quantized, images = random_quantized(seed)
+    return quantized.fixed, images
+
+
+@settings(max_examples=40)
+@given(SEEDS)
+def test_random_networks_of_all_widths(seed: int) -> None:
+    fixed, images = random_fixed(seed)
+    assert_as_expected(fixed, images[:3])
+
+
+@settings(max_examples=40)
+@given(SEEDS)
+def test_the_result_does_not_depend_on_the_engine(seed: int) -> None:
+    fixed, images = random_fixed(seed)
+    reference = FixedModel(fixed, "int64")
+    for engine in ENGINES[:2]:
+        try:
+            model = FixedModel(fixed, engine)
+        except OverflowError:
+            continue
+        run, expected = model.run(images), reference.run(images)
+        for name, counts in expected.saturated.items():
+            assert run.saturated[name].tolist() == counts.tolist()
+        for name, values in run.outputs.items():
+            assert (values == expected.outputs[name]).all()
+        assert (model.scores(images) == reference.scores(images)).all()
+
+
+@settings(max_examples=40)
+@given(SEEDS)
+def test_other_modes_of_requantizing(seed: int) -> None:
+    fixed, images = random_fixed(seed)
+    rng = np.random.default_rng(seed)
+    layers = []
+    for layer in fixed.layers:
+        how = layer.requantization
+        if how is not None:
+            how = replace(
+                how,
+                multiplier=int(rng.integers(1, 6)),
+                rounding=("floor", "half_even", "half_up")[rng.integers(3)],
+                overflow=("saturate", "wrap")[rng.integers(2)],
+            )
+        changed = replace(layer, requantization=how)
+        layers.append(replace(changed, accumulator_range=accumulator_range(changed)))
+    assert_as_expected(FixedNetwork(fixed.network, tuple(layers)), images[:2])
+
+
+def test_pooling_first_is_for_order_keeping_requantizing_only() -> None:
+    """A table that falls, or wrapping, gives another result if accumulators are pooled."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 4, 4, 1), dtype=np.uint8)
+    weights = rng.integers(-8, 8, (2, 2, 1, 3))
+    target = QFormat(4, -6)
+    falling = np.arange(7, -9, -1)
+    pool = MaxPooling(name="P", inputs=("C",), window=(2, 1))
+    for how in (
+        Requantization(np.full(3, 6), target, table=falling),
+        Requantization(np.full(3, 6), target, overflow="wrap"),
+        Requantization(np.array([5, 6, 7]), target),
+    ):
+        layer = convolution(weights, how)
+        pooled = FixedLayer(
+            layer=pool,
+            input_shape=layer.output_shape,
+            output_shape=pool.output_shape(layer.output_shape),
+            input_format=QFormat(5, 0),
+            output_format=QFormat(5, 0),
+            accumulator_range=(-16, 15),
+        )
+        network = Network("two", (Input(name="input", height=4, width=4), layer.layer, pool))
+        fixed = FixedNetwork(network, (layer, pooled))
+        assert_as_expected(fixed, images)
+
+
+def test_relu_keeps_negative_values_out_of_a_signed_format() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-8, 8, (2, 2, 1, 3))
+    for shifts in (np.full(3, 4), np.array([0, -2, 12])):
+        how = Requantization(shifts, QFormat(6, 0))
+        layer = convolution(weights, how, "relu")
+        assert_as_expected(only(layer), rng.integers(0, 256, (5, 4, 4, 1), dtype=np.uint8))
+    scores = convolution(weights, None, "relu")
+    fixed = only(replace(scores, output_format=QFormat(20, 0)))
+    assert_as_expected(fixed, rng.integers(0, 256, (5, 4, 4, 1), dtype=np.uint8))
+
+
+def test_a_left_shift_into_a_wide_format_saturates_at_its_last_value() -> None:
+    """2**29 - 1 is no float32, though every accumulator is one."""
+    weights = np.array([127, 127, 127, 127]).reshape(2, 2, 1, 1)
+    fixed = only(convolution(weights, Requantization(np.array([-20]), QFormat(30, 0))))
+    assert_as_expected(fixed, np.full((1, 4, 4, 1), 255, np.uint8))
+
+
+def test_images_are_computed_in_batches_that_do_not_show() -> None:
+    fixed, _ = random_fixed(11)
+    images = random_images(np.random.default_rng(1), fixed.network, 2 * BATCH + 3)
+    whole = execution.run(fixed, images)
+    singles = [execution.run(fixed, images[i : i + 1]) for i in range(len(images))]
+    for name, values in whole.outputs.items():
+        assert (values == np.concatenate([single.outputs[name] for single in singles])).all()
+        parts = [single.saturated[name] for single in singles]
+        assert whole.saturated[name].tolist() == np.sum(parts, axis=0).tolist()
+    assert (execution.scores(fixed, images)[:, 0] == values.reshape(len(images), -1)[:, 0]).all()
+
+
+def test_the_lowest_index_wins_a_tie() -> None:
+    largest = only(convolution(np.ones((2, 2, 1, 1), np.int64), None))
+    assert execution.classes(largest, np.full((2, 4, 4, 1), 7, np.uint8)).tolist() == [0, 0]
+    values = np.array([[3, 5, 5, 1], [1, 1, 2, 2], [-4, -5, -5, -5]])
+    assert execution.winners(largest, values).tolist() == [1, 2, 0]
+    basis = RadialBasis(name="R", inputs=("input",), units=4)
+    smallest = FixedNetwork(Network("basis", (Input(name="input", height=1, width=1), basis)), ())
+    assert execution.winners(smallest, values).tolist() == [3, 0, 1]
+
+
+def test_images_of_another_shape_are_refused() -> None:
+    fixed = only(convolution(np.ones((2, 2, 1, 1), np.int64), None))
+    with pytest.raises(ValueError, match=r"uint8 of 4 x 4 x 1, not uint8 of 5 x 4 x 1"):
+        execution.run(fixed, np.zeros((1, 5, 4, 1), np.uint8))
+    with pytest.raises(ValueError, match="not float64"):
+        execution.scores(fixed, np.zeros((1, 4, 4, 1)))  # type: ignore[arg-type]
+
+
+def test_average_pooling_of_a_window_that_is_no_power_of_two() -> None:
+    """One rounding: the multiplier is close enough that every mean of nine pixels is exact."""
+    pool = AveragePooling(name="P", inputs=("input",), window=(3, 3))
+    network = Network("mean", (Input(name="input", height=3, width=3), pool))
+    trained = TrainedNetwork(network, {})
+    images = np.random.default_rng(0).integers(0, 256, (200, 3, 3, 1), dtype=np.uint8)
+    fixed = quantize(trained, images).fixed
+    sums = images.reshape(len(images), -1).sum(axis=1, dtype=int)
+    expected = [floor(Fraction(int(total), 9) + Fraction(1, 2)) for total in sums]
+    assert execution.scores(fixed, images)[:, 0].tolist() == expected

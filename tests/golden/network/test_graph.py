@@ -1,0 +1,227 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from systolith.golden.network.graph import (
+    Activation,
+    AveragePooling,
+    Convolution,
+    Dense,
+    GraphError,
+    Input,
+    Layer,
+    MaxPooling,
+    Network,
+    RadialBasis,
+    Shape,
+    Subsampling,
+)
+
+INPUT = Input(name="input", height=8, width=6, channels=2)
+SIZES = st.integers(1, 6)
+
+
+CONV = Convolution(name="C1", inputs=("input",), kernel=(3, 2), out_channels=4)
+
+
+def conv(**changes: Any) -> Convolution:
+    return replace(CONV, **changes)
+
+
+def count_links_by_walking(layer: Convolution, source: Shape) -> tuple[int, int]:
+    """Multiply-accumulates and connections, by visiting every output value of every window."""
+    macs = connections = 0
+    padded_height = source.height + 2 * layer.padding[0]
+    padded_width = source.width + 2 * layer.padding[1]
+    for _ in range(padded_height - layer.kernel[0] + 1):
+        for _ in range(padded_width - layer.kernel[1] + 1):
+            for out in range(layer.out_channels):
+                table = layer.connection_table
+                maps = range(source.channels) if table is None else table[out]
+                for _ in maps:
+                    macs += layer.kernel[0] * layer.kernel[1]
+                    connections += layer.kernel[0] * layer.kernel[1]
+                connections += 1
+    return macs, connections
+
+
+@given(st.data())
+def test_a_convolution_counts_what_walking_its_windows_counts(data: st.DataObject) -> None:
+    source = Shape(data.draw(st.integers(3, 7)), data.draw(st.integers(3, 7)), data.draw(SIZES))
+    outputs = data.draw(SIZES)
+    maps = st.sets(st.integers(0, source.channels - 1), min_size=1).map(lambda s: tuple(sorted(s)))
+    table = data.draw(st.none() | st.lists(maps, min_size=outputs, max_size=outputs).map(tuple))
+    kernel = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    padding = tuple(data.draw(st.integers(0, size - 1)) for size in kernel)
+    layer = conv(kernel=kernel, out_channels=outputs, padding=padding, connection_table=table)
+
+    macs, connections = count_links_by_walking(layer, source)
+
+    assert layer.macs(source) == macs
+    assert layer.connections(source) == connections
+    links = source.channels * outputs if table is None else sum(map(len, table))
+    assert layer.parameters(source) == links * kernel[0] * kernel[1] + outputs
+
+
+def test_a_convolution_shrinks_by_its_kernel_and_grows_by_its_padding() -> None:
+    assert conv().output_shape(Shape(8, 6, 2)) == (6, 5, 4)
+    assert conv(padding=(2, 1)).output_shape(Shape(8, 6, 2)) == (10, 7, 4)
+    assert conv().array_shapes(Shape(8, 6, 2)) == {"weights": (3, 2, 2, 4), "bias": (4,)}
+
+
+@pytest.mark.parametrize("pooling", [Subsampling, AveragePooling, MaxPooling])
+def test_pooling_drops_the_rows_and_columns_left_over(pooling: type[Layer]) -> None:
+    layer = pooling(name="S2", inputs=("input",), window=(2, 3))  # type: ignore[call-arg]
+    assert layer.output_shape(Shape(9, 8, 5)) == (4, 2, 5)
+    assert layer.macs(Shape(9, 8, 5)) == 0
+
+
+def test_subsampling_has_a_coefficient_and_a_bias_a_map() -> None:
+    layer = Subsampling(name="S2", inputs=("input",))
+    source = Shape(8, 6, 3)
+    assert layer.parameters(source) == 6
+    assert layer.connections(source) == 3 * 4 * 3 * (4 + 1)
+    assert layer.scalings(source) == 4 * 3 * 3
+    assert layer.array_shapes(source) == {"weights": (3,), "bias": (3,)}
+
+
+def test_dense_and_radial_basis_take_every_value() -> None:
+    source = Shape(2, 3, 4)
+    dense = Dense(name="F6", inputs=("input",), units=5)
+    assert (dense.parameters(source), dense.connections(source), dense.macs(source)) == (
+        125,
+        125,
+        120,
+    )
+    radial = RadialBasis(name="output", inputs=("input",), units=5)
+    assert (radial.parameters(source), radial.connections(source), radial.macs(source)) == (
+        120,
+        120,
+        120,
+    )
+    assert radial.array_shapes(source) == {"weights": (24, 5)}
+    assert (dense.winner, radial.winner) == ("largest", "smallest")
+
+
+def test_the_input_adds_its_border() -> None:
+    layer = Input(name="input", height=28, width=20, channels=3, border=2)
+    assert layer.image_shape == (28, 20, 3)
+    assert layer.output_shape(layer.image_shape) == (32, 24, 3)
+
+
+def test_a_network_knows_its_shapes_and_layers() -> None:
+    network = Network("two", (INPUT, conv(), Dense(name="F2", inputs=("C1",), units=3)))
+    assert network.shapes() == {"input": (8, 6, 2), "C1": (6, 5, 4), "F2": (1, 1, 3)}
+    assert network.input is INPUT
+    assert network.output is network["F2"]
+    assert [(layer.name, source, shape) for layer, source, shape in network.computing_layers()] == [
+        ("C1", (8, 6, 2), (6, 5, 4)),
+        ("F2", (6, 5, 4), (1, 1, 3)),
+    ]
+    with pytest.raises(GraphError, match=r"network 'two' has no layer 'C3': it has input, C1, F2"):
+        network["C3"]
+
+
+def network_of(*layers: Layer) -> Network:
+    return Network("net", layers)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: conv(name="1C"), "layer '1C': a name is an ASCII identifier"),
+        (lambda: conv(name="Ä"), "layer 'Ä': a name is an ASCII identifier"),
+        (lambda: conv(inputs=()), "convolution 'C1': takes one input, not 0"),
+        (lambda: conv(kernel=(0, 2)), "convolution 'C1': kernel must be at least 1, not 0"),
+        (lambda: conv(out_channels=0), "out_channels must be at least 1, not 0"),
+        (lambda: conv(padding=(3, 0)), "vertical padding must be from 0 to 2, not 3"),
+        (lambda: conv(padding=(0, -1)), "horizontal padding must be from 0 to 1, not -1"),
+        (lambda: conv(connection_table=((0,),)), "connection table must have 4 entries, not 1"),
+        (
+            lambda: conv(connection_table=((0,), (1, 0), (0,), (0,))),
+            r"connections of output map 1 must ascend from 0, not \(1, 0\)",
+        ),
+        (
+            lambda: conv(connection_table=((0,), (), (0,), (0,))),
+            r"connections of output map 1 must ascend from 0, not \(\)",
+        ),
+        (
+            lambda: network_of(INPUT, conv(connection_table=((0,), (0,), (0,), (1, 2)))),
+            "connections of output map 3 name input map 2, but there are 2",
+        ),
+        (
+            lambda: network_of(INPUT, conv(kernel=(9, 2))),
+            "convolution 'C1': kernel 9 x 2 does not fit an input of 8 x 6 x 2",
+        ),
+        (
+            lambda: network_of(INPUT, MaxPooling(name="S", inputs=("input",), window=(2, 7))),
+            "max_pooling 'S': window 2 x 7 does not fit an input of 8 x 6 x 2",
+        ),
+        (
+            lambda: MaxPooling(name="S", inputs=("a",), activation=Activation("relu")),
+            "max_pooling 'S': takes no activation",
+        ),
+        (
+            lambda: RadialBasis(name="R", inputs=("a",), units=2, activation=Activation("relu")),
+            "radial_basis 'R': takes no activation",
+        ),
+        (lambda: Dense(name="F", inputs=("a",), units=0), "units must be at least 1, not 0"),
+        (
+            lambda: Input(name="input", height=0, width=1),
+            "height, width and channels must be at least 1, not 0",
+        ),
+        (lambda: Input(name="i", height=1, width=1, border=-1), "border must be at least 0, not"),
+        (
+            lambda: Input(name="i", height=1, width=1, background=256),
+            "background must be a raw pixel from 0 to 255, not 256",
+        ),
+        (
+            lambda: Input(name="i", height=1, width=1, scale=0.0),
+            "scale must be a positive number, not 0.0",
+        ),
+        (
+            lambda: Input(name="i", height=1, width=1, offset=float("nan")),
+            "offset must be a finite number, not nan",
+        ),
+        (lambda: Input(name="i", height=1, width=1, inputs=("a",)), "takes no inputs"),
+        (
+            lambda: Input(name="i", height=1, width=1, activation=Activation("relu")),
+            "input 'i': takes no activation",
+        ),
+        (lambda: Activation("swish"), "activation 'swish': allowed are none, relu, tanh, sigmoid"),  # type: ignore[arg-type]
+        (lambda: Activation("tanh", amplitude=0.0), "amplitude must be a positive number, not 0.0"),
+        (
+            lambda: Activation("tanh", slope=float("inf")),
+            "slope must be a positive number, not inf",
+        ),
+        (
+            lambda: Activation("relu", amplitude=2.0),
+            "activation 'relu': takes neither amplitude nor slope",
+        ),
+        (
+            lambda: Network("a b", (INPUT, conv())),
+            "network 'a b': a name has letters, digits, hyphens and underscores",
+        ),
+        (lambda: network_of(INPUT), "network 'net': needs an input and at least one layer"),
+        (lambda: network_of(conv(), conv()), "network 'net': the first layer must be an input"),
+        (
+            lambda: network_of(INPUT, conv(name="input")),
+            "network 'net': two layers are named 'input'",
+        ),
+        (
+            lambda: network_of(INPUT, Input(name="second", height=1, width=1)),
+            "network 'net': 'second' is a second input",
+        ),
+        (
+            lambda: network_of(INPUT, conv(), Dense(name="F", inputs=("input",), units=1)),
+            "dense 'F': must be fed by 'C1', the layer before it, not by 'input'",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(make: object, message: str) -> None:
+    assert callable(make)
+    with pytest.raises(GraphError, match=message):
+        make()

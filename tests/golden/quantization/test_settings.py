@@ -1,0 +1,156 @@
+"""The choices of a quantization."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from systolith.golden.network import shipped
+from systolith.golden.quantization.settings import (
+    Calibration,
+    LayerSettings,
+    Settings,
+    SettingsError,
+)
+
+
+def test_defaults() -> None:
+    default = Settings().of("C1")
+    assert (default.weight_bits, default.activation_bits) == (8, 8)
+    assert (default.calibration, default.granularity) == ("mse", "channel")
+    assert default.index_bits == 10
+    assert (default.rounding, default.percentile, default.bias_correction) == (
+        "half_up",
+        None,
+        False,
+    )
+
+
+def test_a_layer_has_what_it_sets_and_the_default_otherwise() -> None:
+    settings = Settings.from_mapping(
+        {"weight_bits": 6, "table_index_bits": 9, "layers": {"C3": {"activation_bits": 4}}}
+    )
+    assert settings.of("C3") == LayerSettings(6, 4, table_index_bits=9)
+    assert settings.of("F6") == LayerSettings(6, 8, table_index_bits=9)
+    assert settings.of("C3").index_bits == 9
+
+
+def test_a_mapping_goes_there_and_back() -> None:
+    mapping: dict[str, Any] = {
+        "weight_bits": 5,
+        "activation_bits": 7,
+        "calibration": "minmax",
+        "granularity": "tensor",
+        "rounding": "floor",
+        "bias_correction": True,
+        "layers": {"C1": {"weight_bits": 3, "calibration": "percentile", "percentile": 99.9}},
+    }
+    assert Settings.from_mapping(mapping).to_mapping() == mapping
+    assert Settings.from_mapping(Settings().to_mapping()) == Settings()
+
+
+def test_settings_do_not_change() -> None:
+    keys = {"weight_bits": 3}
+    settings = Settings(layers={"C1": keys})
+    keys["weight_bits"] = 4
+    assert settings.of("C1").weight_bits == 3
+    with pytest.raises(TypeError):
+        settings.layers["C1"]["weight_bits"] = 4  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"weight_bits": 0}, "weight_bits: must be a whole number from 2 to 16, not 0"),
+        ({"activation_bits": 99}, "activation_bits: must be a whole number from 2 to 16, not 99"),
+        ({"weight_bits": True}, "weight_bits: .* not True"),
+        ({"weight_bits": "8"}, "weight_bits: .* not '8'"),
+        ({"table_index_bits": 19}, "table_index_bits: .* from 2 to 18, not 19"),
+        ({"calibration": "median"}, "must be one of mse, minmax, percentile, entropy, not 'med"),
+        ({"calibration": ["mse"]}, "calibration: must be one of .*, not \\['mse'\\]"),
+        ({"rounding": "up"}, "rounding: must be one of floor, half_up, half_even, not 'up'"),
+        ({"percentile": 0.9999}, "percentile: must be a number from 50 to 100, not 0.9999"),
+        ({"percentile": 100.1}, "percentile: must be a number from 50 to 100, not 100.1"),
+        ({"percentile": float("nan")}, "percentile: must be a number from 50 to 100, not nan"),
+        ({"percentile": True}, "percentile: .* not True"),
+        ({"bias_correction": 1}, "bias_correction: must be true or false, not 1"),
+        ({"granularity": ["channel"]}, "granularity: must be one of channel, tensor, not"),
+        ({"bits": 8}, "bits: no such key: allowed are weight_bits, activation_bits, calib"),
+        ({"layers": 3}, "layers: must be a table of settings, not 3"),
+        ({"layers": {"C1": 3}}, "layers.C1: must be a table of settings, not 3"),
+        ({"layers": {"C1": {"weight_bits": 1}}}, "layers.C1.weight_bits: .* not 1"),
+        ({"layers": {"C1": {"widths": 1}}}, "layers.C1.widths: no such key"),
+    ],
+)
+def test_bad_settings_are_named_by_path(mapping: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.from_mapping(mapping)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "key", "value"),
+    [
+        ("lenet5", "C1", "table_index_bits", 8),
+        ("lenet5", "S2", "granularity", "tensor"),
+        ("lenet5", "output", "weight_bits", 4),
+        ("lenet5-sigmoid", "C1", "activation_bits", 4),
+        ("lenet5-relu", "C3", "calibration", "minmax"),
+        ("lenet5-relu", "C3", "rounding", "floor"),
+        ("lenet5", "S2", "bias_correction", True),
+    ],
+)
+def test_keys_that_mean_something_are_taken(network: str, layer: str, key: str, value: Any) -> None:
+    Settings(layers={layer: {key: value}}).check(shipped.network(network))
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "key", "value", "message"),
+    [
+        ("lenet5", "C2", "weight_bits", 4, "layers.C2: network 'lenet5' has no layer 'C2': it has"),
+        ("lenet5", "input", "activation_bits", 4, "input 'input': allowed there are no settings"),
+        ("lenet5", "output", "activation_bits", 4, "allowed there are weight_bits, calibration$"),
+        ("lenet5", "output", "bias_correction", True, "changes nothing in radial_basis 'output'"),
+        ("lenet5-relu", "output", "rounding", "floor", "changes nothing in dense 'output'"),
+        ("lenet5-relu", "S2", "rounding", "floor", "allowed there are no settings"),
+        ("lenet5", "C1", "percentile", 99, "layers.C1.percentile: changes nothing in convolution"),
+        ("lenet5", "output", "granularity", "tensor", "changes nothing in radial_basis 'output'"),
+        ("lenet5-relu", "S2", "weight_bits", 4, "allowed there are no settings"),
+        ("lenet5-relu", "C1", "table_index_bits", 4, "changes nothing in convolution 'C1'"),
+        ("lenet5-relu", "output", "granularity", "tensor", "changes nothing in dense 'output'"),
+    ],
+)
+def test_keys_that_would_change_nothing_are_refused(
+    network: str, layer: str, key: str, value: Any, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings(layers={layer: {key: value}}).check(shipped.network(network))
+
+
+def test_a_percentile_needs_its_calibration() -> None:
+    network = shipped.network("lenet5")
+    by_percentile: dict[str, Any] = {"calibration": "percentile"}
+    for mapping in (
+        {"percentile": 99, **by_percentile},
+        {"percentile": 99, "layers": {"C1": by_percentile}},
+        {"layers": {"C1": {"percentile": 99, **by_percentile}}},
+        {"layers": {"C1": {"percentile": 99}}, **by_percentile},
+    ):
+        Settings.from_mapping(mapping).check(network)
+    with pytest.raises(SettingsError, match="percentile: changes nothing with the calibration 'ms"):
+        Settings.from_mapping({"percentile": 99}).check(network)
+    with pytest.raises(SettingsError, match=r"layers\.output\.percentile: changes nothing"):
+        Settings.from_mapping({**by_percentile, "layers": {"output": {"percentile": 99}}}).check(
+            network
+        )
+
+
+def test_weights_have_few_values() -> None:
+    """Too few for a percentile or a histogram."""
+    methods = {method: LayerSettings(calibration=method) for method in get_args(Calibration)}
+    assert {method: each.weight_calibration for method, each in methods.items()} == {
+        "mse": "mse",
+        "minmax": "minmax",
+        "percentile": "mse",
+        "entropy": "mse",
+    }

@@ -1,0 +1,34 @@
+# amaranth: UnusedElaboratable=no
+from __future__ import annotations
+
+from systolith.hw.accelerator import Accelerator
+from systolith.hw.planning.activity import activity
+from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+
+# Steps of an array: windows, chunks, folds; beats of a layer without one.
+CYCLES = {
+    # 11 x 10 pixels with their border, kernel 3 x 2 over 2 maps: 9 x 9 windows of 12 elements.
+    "C1": 9 * 9 * 3 * 2,
+    "S2": 9 * 9 * 2,
+    # 9 x 4 pixels, kernel 2 x 2: 8 x 3 windows; a map feeds 3, 4, 4 and 3 of the 6 outputs.
+    "C3": 8 * 3 * 2 * (1 + 2 + 2 + 1),
+    "S4": 8 * 3 * 2,
+    "S5": 4 * 1 * 2,
+    # 2 x 1 pixels of 6 channels in chunks of 3, one fold.
+    "F6": 4,
+    # 5 inputs one by one, 3 outputs on 2 columns.
+    "output": 5 * 2,
+}
+
+
+def test_every_unit_works_as_long_as_its_work_is() -> None:
+    images = 3
+    accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)
+    seen = activity(accelerator, images, spans=50)
+    assert list(seen.busy) == list(CYCLES)
+    for name, busy in seen.busy.items():
+        assert busy.shape[0] == images
+        assert busy.sum(axis=1).tolist() == [CYCLES[name]] * images, name
+        assert (busy.sum(axis=0) <= seen.span_cycles).all()
+    assert len(seen.results) == images
+    assert seen.results[-1] < seen.span_cycles * len(next(iter(seen.busy.values()))[0])

@@ -1,0 +1,203 @@
+# amaranth: UnusedElaboratable=no
+"""Plans reach what the issue of the planner found possible, and what no other plan beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+
+import pytest
+
+from systolith.golden import load_network, quantize, validation_digits
+from systolith.golden.fixed.integers import FixedNetwork
+from systolith.golden.network import shipped
+from systolith.golden.network.graph import (
+    Activation,
+    Convolution,
+    Dense,
+    Input,
+    MaxPooling,
+    Network,
+    Subsampling,
+)
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.hw.accelerator import Accelerator
+from systolith.hw.errors import PlanError, UnitError
+from systolith.hw.folding import Folding, Plan
+from systolith.hw.planning.budget import PRESETS, Goal, make_plan
+from systolith.hw.planning.estimate import PlanReport, report_plan
+from systolith.hw.planning.prediction import least_interval, predict
+from tests.hw.small_networks import EVERY_KIND, quantized
+
+TINY = Network(
+    "tiny",
+    (
+        Input(name="input", height=5, width=5, scale=0.01),
+        Convolution(name="C", inputs=("input",), kernel=(2, 2), out_channels=2),
+        Subsampling(name="S", inputs=("C",), activation=Activation("tanh")),
+        Dense(name="F", inputs=("S",), units=2),
+    ),
+)
+
+
+@cache
+def of_shipped(name: str) -> QuantizedNetwork:
+    return quantize(load_network(name), validation_digits().images[:20])
+
+
+@cache
+def planned(name: str, goal: Goal) -> tuple[Plan, PlanReport]:
+    network = of_shipped(name)
+    plan = make_plan(network.fixed, goal)
+    return plan, report_plan(network, plan)
+
+
+@pytest.mark.parametrize("name", shipped.names())
+@pytest.mark.parametrize(
+    ("preset", "most_multipliers", "most_cycles"),
+    [
+        ("small", (28, 28), (15_300, 17_000)),
+        ("medium", (122, 122), (3_200, 3_900)),
+        ("large", (490, 545), (820, 820)),
+    ],
+)
+def test_presets(
+    name: str,
+    preset: str,
+    most_multipliers: tuple[int, int],
+    most_cycles: tuple[int, int],
+) -> None:
+    relu = name == "lenet5-relu"
+    _, report = planned(name, PRESETS[preset])
+    assert report.multipliers <= most_multipliers[relu]
+    assert report.predicted.interval_cycles <= most_cycles[relu]
+    if preset == "large":
+        assert report.predicted.latency_cycles <= (2_250 if relu else 2_300)
+
+
+def test_multipliers_are_hardly_ever_idle() -> None:
+    macs = {"lenet5": 326_520, "lenet5-relu": 416_520}
+    for name, goal, least in (
+        ("lenet5-relu", Goal(max_multipliers=106), 0.95),
+        ("lenet5-relu", PRESETS["medium"], 0.90),
+        ("lenet5", PRESETS["medium"], 0.88),
+    ):
+        _, report = planned(name, goal)
+        possible = report.multipliers * report.predicted.interval_cycles
+        assert report.mac_efficiency == macs[name] / possible >= least
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])
+def test_one_place_less_makes_the_slowest_unit_wait(name: str, preset: str) -> None:
+    plan, report = planned(name, PRESETS[preset])
+    interval = report.predicted.interval_cycles
+    fixed = of_shipped(name).fixed
+    assert interval == least_interval(fixed, plan)
+    smaller = list(one_less(fixed, plan))
+    assert ("S4", "depth") in dict(smaller)
+    for key, less in smaller:
+        assert predict(Accelerator(fixed, less)).interval_cycles > interval, key
+
+
+def one_less(fixed: FixedNetwork, plan: Plan) -> Iterator[tuple[tuple[str, str], Plan]]:
+    """Plans in which one buffer is smaller."""
+    for layer in fixed.layers:
+        folding = plan[layer.name]
+        rows, columns, lanes, order = folding.rows, folding.columns, folding.lanes, folding.order
+        if folding.depth > 1:
+            less = Folding(rows, columns, lanes, folding.depth - 1, order, folding.lines)
+            yield (layer.name, "depth"), {**plan, layer.name: less}
+        kernel = layer.layer.kernel if isinstance(layer.layer, Convolution) else (0, 0)
+        if folding.lines is not None and folding.lines > kernel[0]:
+            less = Folding(rows, columns, lanes, folding.depth, order, folding.lines - 1)
+            yield (layer.name, "lines"), {**plan, layer.name: less}
+
+
+def every_plan(fixed: FixedNetwork) -> Iterator[tuple[int, int]]:
+    """The multipliers and the slowest unit's cycles of every plan that can be built."""
+    sizes: list[list[Folding]] = []
+    for layer in fixed.layers:
+        most = layer.input_shape.size if isinstance(layer.layer, Dense) else 4
+        arrays = [(1, 1)]
+        if not isinstance(layer.layer, Subsampling):
+            arrays = list(product(range(1, most + 1), range(1, layer.output_shape.channels + 1)))
+        sizes.append([Folding(r, c, lanes) for r, c in arrays for lanes in (1, 2)])
+    for foldings in product(*sizes):
+        plan = dict(zip((layer.name for layer in fixed.layers), foldings, strict=True))
+        try:
+            multipliers = Accelerator(fixed, plan).multipliers
+        except UnitError:
+            continue
+        yield multipliers, least_interval(fixed, plan)
+
+
+def test_no_plan_is_better() -> None:
+    network = quantized(TINY)
+    fixed = network.fixed
+    every = set(every_plan(fixed))
+    fewest = min(multipliers for multipliers, _ in every)
+    for budget in range(fewest, 20):
+        best = min((cycles, m) for m, cycles in every if m <= budget)
+        plan = make_plan(fixed, Goal(max_multipliers=budget))
+        report = report_plan(network, plan)
+        assert (report.predicted.interval_cycles, report.multipliers) == best
+    for target in {cycles for _, cycles in every}:
+        plan = make_plan(fixed, Goal(target_cycles=target))
+        report = report_plan(network, plan)
+        assert report.multipliers == min(m for m, cycles in every if cycles <= target)
+        assert report.predicted.interval_cycles <= target
+
+
+def test_what_cannot_be_reached_is_refused_with_the_least_that_can() -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    least_multipliers = 5
+    with pytest.raises(PlanError, match=r"'every-kind': max_multipliers must be at least 5, .* 4$"):
+        make_plan(fixed, Goal(max_multipliers=least_multipliers - 1))
+    plan = make_plan(fixed, Goal(max_multipliers=least_multipliers))
+    assert Accelerator(fixed, plan).multipliers == least_multipliers
+    with pytest.raises(PlanError, match=r"target_cycles must be at least (\d+), ") as refused:
+        make_plan(fixed, Goal(target_cycles=1))
+    least = int(str(refused.value).split("at least ")[1].split(",")[0])
+    assert least == EVERY_KIND.input.image_shape.size
+    plan = make_plan(fixed, Goal(target_cycles=least))
+    assert predict(Accelerator(fixed, plan)).interval_cycles == least
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "not none"),
+        ({"max_multipliers": 1, "target_cycles": 2}, "not {'max_multipliers': 1, "),
+        ({"max_multipliers": 0}, "max_multipliers must be a whole number from 1 on, not 0"),
+        ({"target_cycles": 2.5}, "target_cycles must be a whole number from 1 on, not 2.5"),
+        ({"target_cycles": 1, "minimize": "area"}, "minimize must be .*, not 'area'"),
+    ],
+)
+def test_a_goal_that_is_none(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        Goal(**arguments)  # type: ignore[arg-type]
+
+
+def test_less_latency_within_the_same_multipliers() -> None:
+    goal = Goal(max_multipliers=28)
+    _, plain = planned("lenet5-relu", goal)
+    network = of_shipped("lenet5-relu")
+    plan = make_plan(network.fixed, Goal(max_multipliers=28, minimize="latency"))
+    report = report_plan(network, plan)
+    assert report.multipliers <= 28
+    assert report.predicted.latency_cycles < 0.9 * plain.predicted.latency_cycles
+
+
+def test_the_same_network_gets_the_same_plan() -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    goal = Goal(max_multipliers=30)
+    assert make_plan(fixed, goal) == make_plan(fixed, goal)
+
+
+def test_max_pooling_needs_no_multiplier() -> None:
+    pooled = Network("pooled", (*TINY.layers[:2], MaxPooling(name="P", inputs=("C",)), Dense(
+        name="F", inputs=("P",), units=3)))  # fmt: skip
+    report = report_plan(network := quantized(pooled), make_plan(network.fixed, Goal(2)))
+    assert [layer.multipliers for layer in report.layers] == [1, 0, 1]

@@ -1,0 +1,216 @@
+# amaranth: UnusedElaboratable=no
+"""What the cycle model says of random networks and units, against simulations and longer runs.
+
+A failure is seen again with `pytest tests/hw/test_prediction.py --network-seed SEED
+--network-count 1`, SEED being the number in the test's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from systolith import hw
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network import graph
+from systolith.golden.network.graph import Dense as DenseLayer
+from systolith.golden.network.graph import Input, MaxPooling, Network
+from systolith.hw.accelerator import Accelerator
+from systolith.hw.folding import Folding
+from systolith.hw.planning.prediction import Prediction, least_interval, predict, timeline
+from systolith.hw.streams.cycles import StreamCycles, always_ready, offering, run_until_taken
+from systolith.hw.systolic.array_work import ArraySize
+from systolith.hw.units.convolution import Convolution
+from systolith.hw.units.dense import Dense, WholeInputUnit
+from systolith.hw.units.frame import FRAMES_IN_FLIGHT
+from systolith.hw.units.registry import UNITS, build_unit, unit_type
+from systolith.hw.verilog.artifacts import load
+from systolith.sim.record.taps import tapped_network
+from systolith.sim.timing import MEASURED_IMAGES, measure_network
+from tests.hw.small_networks import EVERY_KIND, ONE_LAYER, quantized
+from tests.hw.units.test_unit_benches import random_unit
+from tests.random_cases import random_case
+from tests.sim.required import need
+
+NETWORKS = 2
+MODELLED_NETWORKS = 20
+UNITS_OF_A_KIND = 15
+IMAGES = 24
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    first = metafunc.config.getoption("network_seed")
+    count = metafunc.config.getoption("network_count")
+    for name, few in (
+        ("simulated_seed", NETWORKS),
+        ("modelled_seed", MODELLED_NETWORKS),
+        ("unit_seed", UNITS_OF_A_KIND),
+    ):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(first, first + (count or few)))
+
+
+def test_a_network_passes_images_as_its_model_says(simulated_seed: int, tmp_path: Path) -> None:
+    need("verilator")
+    case = random_case(simulated_seed, IMAGES)
+    fixed = case.quantized.fixed
+    hw.generate(case.quantized, tmp_path / "hardware", case.plan)
+    built = load(tmp_path / "hardware")
+    network = tapped_network(fixed, built.manifest, built.verilog)
+    measured = measure_network(network, case.data.images)
+
+    accelerator = Accelerator(fixed, case.plan)
+    passing = timeline(accelerator)
+    passing.run(IMAGES)
+    streams = {"s_axis": measured.source, **measured.taps, "m_axis": measured.result}
+    for name, stream in streams.items():
+        offered, taken = passing.offered(name), passing.taken(name)
+        assert offered[:, 0].tolist() == stream.offered.tolist(), name
+        assert taken[:, 0].tolist() == stream.first.tolist(), name
+        assert taken[:, -1].tolist() == stream.last.tolist(), name
+
+    prediction = predict(accelerator)
+    intervals = np.diff(measured.result.last)
+    assert intervals[MEASURED_IMAGES - 2] == prediction.interval_cycles
+    if _becomes_steady(prediction):
+        assert set(intervals[MEASURED_IMAGES:].tolist()) == {prediction.interval_cycles}
+    assert prediction.latency_cycles == measured.whole.latency_cycles
+    assert {name: layer.latency_cycles for name, layer in prediction.layers.items()} == {
+        name: timing.latency_cycles for name, timing in measured.layers.items()
+    }
+    # A layer before the slowest keeps its own pace until what lies between them is full.
+    for name, timing in measured.layers.items():
+        expected = np.diff(passing.taken(name)[:, -1])[MEASURED_IMAGES - 2]
+        assert timing.interval_cycles == expected, name
+
+
+def _becomes_steady(prediction: Prediction) -> bool:
+    """Not if more images could be under way than there are places for flags."""
+    return prediction.latency_cycles < FRAMES_IN_FLIGHT * prediction.interval_cycles
+
+
+def test_images_that_come_as_they_are_taken_keep_the_pace(modelled_seed: int) -> None:
+    case = random_case(modelled_seed, 1)
+    fixed = case.quantized.fixed
+    accelerator = Accelerator(fixed, case.plan)
+    prediction = predict(accelerator)
+    interval = prediction.interval_cycles
+    assert interval >= least_interval(fixed, case.plan)
+    passing = timeline(accelerator)
+    passing.run(5 * IMAGES)
+    intervals = np.diff(passing.taken("m_axis")[:, 0])
+    assert intervals[MEASURED_IMAGES - 2] == interval
+    if _becomes_steady(prediction):
+        assert set(intervals[MEASURED_IMAGES:].tolist()) == {interval}
+
+
+def alone(layer: FixedLayer, folding: Folding, input_lanes: int) -> int:
+    """The interval of a unit that has passed many images, by its cycle model."""
+    i, o = StreamCycles(), StreamCycles()
+    offering(i, [0] * (layer.input_shape.size // input_lanes), 0)
+    build_unit(layer, folding, input_lanes).cycles(i, o)
+    always_ready(o)
+    beats = layer.output_shape.size // folding.lanes
+    run_until_taken(o, IMAGES * beats)
+    [interval] = set(np.diff(o.taken[beats - 1 :: beats])[IMAGES // 2 :].tolist())
+    return int(interval)
+
+
+def test_the_cycles_of_a_layer_are_those_of_its_unit_alone(modelled_seed: int) -> None:
+    case = random_case(modelled_seed, 1)
+    fixed = case.quantized.fixed
+    prediction = predict(Accelerator(fixed, case.plan))
+    lanes = 1
+    for layer in fixed.layers:
+        folding = case.plan[layer.name]
+        assert prediction.layers[layer.name].cycles == alone(layer, folding, lanes)
+        lanes = folding.lanes
+
+
+def closed_form(layer: FixedLayer, folding: Folding, input_lanes: int) -> int:
+    size = ArraySize(folding.rows, folding.columns, folding.lanes, folding.order)
+    return int(unit_type(layer).frame_cycles(layer, size, input_lanes))
+
+
+@pytest.mark.parametrize("kind", UNITS)
+def test_the_closed_form_is_what_the_model_says(kind: type[graph.Layer], unit_seed: int) -> None:
+    layer, folding, lanes = random_unit(kind, unit_seed)
+    whole_input = issubclass(unit_type(layer), WholeInputUnit)
+    for order in ("inputs", "outputs") if whole_input else ("inputs",):
+        given = replace(folding, order=order)
+        ample = replace(given, depth=layer.output_shape.size, lines=None)
+        found = alone(layer, ample, lanes)
+        assert closed_form(layer, ample, lanes) <= found
+        if not _gaps_absorbed(layer, ample, lanes):
+            assert closed_form(layer, ample, lanes) == found
+        assert found <= alone(layer, given, lanes)
+
+
+def _gaps_absorbed(layer: FixedLayer, folding: Folding, input_lanes: int) -> bool:
+    """Whether banks of accumulators may hide the gaps between rows of windows, or some of them."""
+    unit = build_unit(layer, folding, input_lanes)
+    if not isinstance(unit, Convolution):
+        return False
+    beats = layer.output_shape.channels // folding.lanes
+    return unit.core.schedule.step_count < beats < unit.feeder.geometry.row_change
+
+
+def test_closed_forms_take_arrays_of_sizes() -> None:
+    layer = quantized(EVERY_KIND).fixed["F6"]
+    rows, columns, lanes = np.array([(1, 1, 1), (3, 5, 5), (7, 2, 1), (12, 3, 1)]).T
+    cycles = Dense.frame_cycles(layer, ArraySize(rows, columns, lanes), 3).tolist()
+    assert cycles == [
+        closed_form(layer, Folding(*size), 3)
+        for size in zip(rows.tolist(), columns.tolist(), lanes.tolist(), strict=True)
+    ]
+
+
+def test_a_chunk_held_for_longer_than_the_next_is_collected_costs_cycles() -> None:
+    layer = quantized(ONE_LAYER).fixed["scores"]
+    held = Folding(rows=5, columns=2)
+    # Of 6 values, 5 make a chunk that is held for 2 folds, and 1 makes another.
+    assert (closed_form(layer, held, 1), alone(layer, held, 1)) == (5 + 2, 5 + 2)
+    kept = replace(held, order="outputs")
+    assert (closed_form(layer, kept, 1), alone(layer, kept, 1)) == (6, 6)
+
+
+def test_a_result_waits_for_the_last_pixel_of_its_image() -> None:
+    """The classes of the first row alone are known long before; their flag is not."""
+    network = Network(
+        "first-row",
+        (
+            Input(name="input", height=19, width=2, background=30),
+            MaxPooling(name="S1", inputs=("input",), window=(10, 2)),
+        ),
+    )
+    fixed = quantized(network).fixed
+    prediction = predict(Accelerator(fixed, {"S1": Folding()}))
+    assert prediction.latency_cycles == network.input.image_shape.size
+    assert prediction.layers["S1"].latency_cycles == 20 - 1 + 2
+
+
+def test_more_images_under_way_than_the_accelerator_has_flags_for_are_slower() -> None:
+    names = [f"C{number}" for number in range(12)]
+    network = Network(
+        "deep",
+        (
+            Input(name="input", height=1, width=2, background=30),
+            *(
+                DenseLayer(name=name, inputs=(before,), units=1)
+                for before, name in pairwise(["input", *names])
+            ),
+        ),
+    )
+    fixed = quantized(network).fixed
+    plan = {name: Folding() for name in names}
+    accelerator = Accelerator(fixed, plan)
+    pace = least_interval(fixed, plan)
+    assert pace == 2
+    assert predict(accelerator).latency_cycles > FRAMES_IN_FLIGHT * pace
+    assert timeline(accelerator, pace).lag(pace)
+    longer = -(-predict(accelerator).latency_cycles // FRAMES_IN_FLIGHT) + 1
+    assert not timeline(accelerator, longer).lag(longer)

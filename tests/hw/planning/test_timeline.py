@@ -1,0 +1,79 @@
+"""Images on streams of known cycles: which keep a pace, and when that is known."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from systolith.hw.planning.timeline import Timeline
+from systolith.hw.streams.cycles import Process, StreamCycles, always_ready, offering, recurrence
+
+
+class Slow:
+    """Takes a beat after the other, each after some cycles; the last of them for ever.
+
+    A beat is offered `latency` cycles after it was taken, and at most `places` are under way.
+    """
+
+    def __init__(self, cycles: list[int], latency: int = 1, places: int = 1000) -> None:
+        self.pauses = cycles
+        self.latency = latency
+        self.places = places
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        last = -1
+        for beat in count():
+            while len(i.available) == beat:
+                yield i.source
+            pause = self.pauses[min(beat, len(self.pauses) - 1)]
+            last = max(last + pause, i.available[beat])
+            if beat >= self.places:
+                while len(o.taken) <= beat - self.places:
+                    yield o.sink
+                last = max(last, o.taken[beat - self.places] + 1)
+            i.taken.append(last)
+            o.available.append(last + self.latency)
+
+
+def passing(unit: Slow, interval: int, arrivals: list[int]) -> Timeline:
+    i, o = StreamCycles(), StreamCycles()
+    offering(i, arrivals, interval)
+    unit.cycles(i, o)
+    always_ready(o)
+    return Timeline({"i": i, "o": o}, {"i": len(arrivals), "o": len(arrivals)})
+
+
+def test_cycles_are_told_image_by_image() -> None:
+    found = passing(Slow([1], latency=4), 10, [0, 0, 5])
+    found.run(2)
+    assert found.taken("i").tolist() == [[0, 1, 5], [10, 11, 15]]
+    assert found.offered("i").tolist() == [[0, 1, 5], [10, 11, 15]]
+    assert found.taken("o").tolist() == [[4, 5, 9], [14, 15, 19]]
+    found.run(1)
+    assert found.images == 2
+
+
+def test_a_beat_is_offered_once_the_one_before_it_was_taken() -> None:
+    found = passing(Slow([3]), 100, [0, 0, 0])
+    found.run(1)
+    assert found.taken("i").tolist() == [[2, 5, 8]]
+    assert found.offered("i").tolist() == [[0, 3, 6]]
+
+
+@pytest.mark.parametrize(("cycles", "lag"), [([1], 0), ([5], 0), ([6], 2), ([9], 8)])
+def test_images_keep_the_pace_of_the_slowest(cycles: list[int], lag: int) -> None:
+    assert passing(Slow(cycles), 10, [0, 0]).lag(10) == lag
+
+
+def test_images_may_be_late_at_first() -> None:
+    found = passing(Slow([9, 8, 8, 7, 6, 5]), 10, [0, 0])
+    assert not found.lag(10)
+    assert found.images > 3
+
+
+@pytest.mark.parametrize("places", range(1, 9))
+def test_as_many_images_pass_alike_as_are_under_way(places: int) -> None:
+    """Images of one beat every 10 cycles, which stay for 55: places for 6 of them are needed."""
+    assert (passing(Slow([1], latency=55, places=places), 10, [0]).lag(10) == 0) == (places >= 6)

@@ -1,0 +1,27 @@
+"""Small tables against the lists that they are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.sim import Simulator
+
+from systolith.hw.streams.lookup import look_up
+
+
+@pytest.mark.parametrize("values", [[3], [0, 0], [5, 1, 5, 2, 5], [0, 1, 1, 0, 7, 7, 7]])
+def test_every_entry(values: list[int]) -> None:
+    m = Module()
+    index = Signal(range(len(values)))
+    result = look_up(m, values, index, "result")
+
+    async def bench(ctx: Any) -> None:
+        for position, value in enumerate(values):
+            ctx.set(index, position)
+            assert ctx.get(result) == value
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()

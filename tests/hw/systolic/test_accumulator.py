@@ -1,0 +1,140 @@
+# amaranth: UnusedElaboratable=no
+import random
+from typing import Any, get_args
+
+import pytest
+from amaranth.hdl import signed
+
+from systolith.hw.folding import Order
+from systolith.hw.systolic.accumulator import (
+    Accumulator,
+    ColumnAccumulators,
+    RoutedAccumulators,
+    banks_needed,
+)
+from systolith.hw.systolic.array_work import ArrayWork
+from systolith.hw.systolic.schedule import Schedule
+from tests.hw.clocked import run_bench
+from tests.hw.stream_driver import unpack
+
+
+def test_sums_grow_and_can_be_read_in_the_next_cycle() -> None:
+    accumulator = Accumulator(signed(6), signed(9), 5)
+    rng = random.Random(1)
+    sums: dict[int, int] = {}
+
+    async def bench(ctx: Any) -> None:
+        for _ in range(300):
+            if sums:
+                where = rng.choice(list(sums))
+                ctx.set(accumulator.read_address, where)
+                assert ctx.get(accumulator.value) == sums[where]
+            address, psum, enable = rng.randrange(5), rng.randrange(-32, 32), rng.random() < 0.8
+            first = address not in sums or abs(sums[address]) > 200 or rng.random() < 0.2
+            ctx.set(accumulator.enable, enable)
+            ctx.set(accumulator.first, first)
+            ctx.set(accumulator.address, address)
+            ctx.set(accumulator.psum, psum)
+            if enable:
+                sums[address] = psum + (0 if first else sums[address])
+            await ctx.tick()
+
+    run_bench(accumulator, bench)
+
+
+DENSE = [
+    Schedule(ArrayWork.dense(6, 4), 2, 4),
+    Schedule(ArrayWork.dense(6, 7), 3, 3),
+    Schedule(ArrayWork.dense(2, 6), 1, 6),
+    Schedule(ArrayWork.dense(6, 7), 3, 3, "outputs"),
+    Schedule(ArrayWork.dense(6, 10), 2, 4, "outputs"),
+]
+SPARSE = [
+    Schedule(ArrayWork.connected(((0, 2), (1,), (0, 1, 2), (2,), (0, 2)), 3, 4), 2, 2),
+    Schedule(ArrayWork.connected(((0,), (1,), (0, 1)), 2, 1), 1, 1),
+]
+
+
+@pytest.mark.parametrize("lanes_unit", [False, True])
+@pytest.mark.parametrize("schedule", [*DENSE, *SPARSE])
+def test_every_sum_goes_to_its_output(schedule: Schedule, lanes_unit: bool) -> None:
+    """Column `c` brings `2**step` in the cycle of its step: a sum tells its steps."""
+    lanes = schedule.lanes_unit if lanes_unit else 1
+    windows, bits = 4, len(schedule.steps) + 2
+    kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
+    windows_a_frame = 2 if schedule.order == "inputs" else 1
+    unit = kind(schedule, signed(bits), bits, lanes=lanes, banks=9, windows=windows_a_frame)
+    steps = len(schedule.steps)
+    expected = [
+        sum(1 << number for number, step in enumerate(schedule.steps) if output in step.outputs)
+        for output in range(schedule.outputs)
+    ] * windows
+    values: list[int] = []
+    lasts: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(unit.o.ready, 1)
+        for cycle in range(steps * windows + 60 * windows):
+            # A pause between windows, longer than a drain.
+            window, step = divmod(cycle, steps + 30)
+            ctx.set(unit.valid, step < steps and window < windows)
+            for column in range(schedule.columns):
+                number = (cycle - column) % (steps + 30)
+                ctx.set(getattr(unit, f"psum_{column}"), 1 << number if number < steps else 0)
+            if ctx.get(unit.o.valid):
+                values.extend(unpack(ctx.get(unit.o.payload.data), signed(bits), lanes))
+                lasts.append(ctx.get(unit.o.payload.last))
+            await ctx.tick()
+
+    run_bench(unit, bench)
+    assert values == expected
+    beats = windows_a_frame * schedule.outputs // lanes
+    assert lasts == [int(beat % beats == beats - 1) for beat in range(len(lasts))]
+
+
+def test_banks_needed() -> None:
+    one_step = Schedule(ArrayWork.dense(4, 4), 4, 4)
+    # Step 0 is in the last column after 10 + 3 cycles, read in the next one, freed after that.
+    assert banks_needed(one_step, 4, 10) == 10 + 3 + 1 + 1
+    # The drain of 4 beats follows the wavefront, and windows come every 4 cycles.
+    assert banks_needed(one_step, 1, 10) == -(-(10 + 1 + 4) // 4)
+    # Many steps: the next window while one drains.
+    assert banks_needed(Schedule(ArrayWork.dense(400, 4), 4, 4), 4, 10) == 2
+
+
+def test_one_bank_less_makes_the_array_wait() -> None:
+    """By going through many windows: the pace with so many banks, and with one less."""
+    rng = random.Random(2)
+    for _ in range(60):
+        elements, outputs = rng.randint(1, 14), rng.randint(1, 20)
+        rows, columns = rng.randint(1, elements), rng.randint(1, outputs)
+        order: Order = rng.choice(get_args(Order))
+        schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns, order)
+        unit = schedule.lanes_unit
+        lanes = rng.choice([lanes for lanes in range(1, unit + 1) if unit % lanes == 0])
+        latency = rng.randint(3, 40)
+        banks = banks_needed(schedule, lanes, latency)
+        best = max(len(schedule.steps), outputs // lanes)
+        assert measured_interval(schedule, lanes, latency, banks) == best
+        assert measured_interval(schedule, lanes, latency, banks - 1) > best
+
+
+def measured_interval(schedule: Schedule, lanes: int, latency: int, banks: int) -> float:
+    """Cycles a window, when the consumer is always ready."""
+    chunks = len(schedule.chunks)
+    groups = [outputs // lanes for outputs in schedule.groups]
+    steps = len(schedule.steps) // len(groups)
+    # From a group's first step to its last chunk, and to the column for which the drain waits.
+    complete = steps - steps // (chunks if len(groups) == 1 else steps)
+    complete += latency + schedule.columns - schedule.columns // lanes
+    begun, freed = -steps, [0] * banks
+    ends: list[int] = []
+    windows = 4 * banks + 120
+    for window in range(windows):
+        for number, beats in enumerate(groups):
+            bank = (window * len(groups) + number) % banks
+            begun = max(begun + steps, freed[bank])
+            ends.append(max(ends[-1] if ends else 0, begun + complete + 1) + beats)
+            freed[bank] = ends[-1]
+    half = windows // 2
+    return (ends[-1] - ends[-1 - half * len(groups)]) / half

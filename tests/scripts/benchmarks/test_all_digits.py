@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from systolith.golden.network.shipped import names
+from systolith.scripts.benchmarks import all_digits
+from systolith.scripts.benchmarks.all_digits import Result
+
+RESULT = Result(
+    network="lenet5",
+    preset="medium",
+    interval_cycles=3_136,
+    digits=10_000,
+    right=9_919,
+    values=80_940_000,
+    mismatches=0,
+    bit_exact=True,
+    seconds=40.1,
+    cycles_per_second=501_000,
+)
+
+
+def test_all_presets_of_one_network_and_the_largest_of_all() -> None:
+    hardware = list(all_digits.hardware())
+    assert len(set(hardware)) == len(hardware)
+    assert {preset for network, preset in hardware if network == "lenet5"} == {
+        "small",
+        "medium",
+        "large",
+    }
+    assert {network for network, preset in hardware if preset == "large"} == set(names())
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 0),
+        ({"bit_exact": False}, 1),
+        ({"seconds": 50.1}, 1),
+        ({"cycles_per_second": 499_999}, 1),
+        ({"preset": "large", "seconds": 40.1}, 1),
+        ({"preset": "large", "seconds": 40.0, "cycles_per_second": 200_000}, 0),
+        ({"preset": "small", "seconds": 240.0}, 0),
+        ({"preset": "small", "seconds": 240.1}, 1),
+    ],
+)
+def test_what_is_wrong_or_too_slow_is_a_failure(
+    changes: dict[str, object], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = dataclasses.replace(RESULT, **changes)  # type: ignore[arg-type]
+    monkeypatch.setattr(all_digits, "hardware", lambda: [(result.network, result.preset)])
+    monkeypatch.setattr(all_digits, "measure", lambda *_: result)
+    paths = [tmp_path / "s.json", tmp_path / "s.md"]
+    arguments = ["--out", str(paths[0]), "--out", str(paths[1])]
+    assert all_digits.main(arguments) == status
+    assert json.loads(paths[0].read_text())["hardware"] == [dataclasses.asdict(result)]
+    assert f"| `lenet5` | `{result.preset}` | 3,136 | 10,000 | 9,919 |" in paths[1].read_text()
+
+
+@pytest.mark.parametrize("options", [["--out", "s.txt"], ["--rounds", "0"]])
+def test_bad_options(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        all_digits.main(options)
+    assert ended.value.code == 2
+    assert options[0] in capsys.readouterr().err

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from systolith import golden
+from systolith.scripts.benchmarks import sweep_cost
+from systolith.scripts.benchmarks.sweep_cost import Result
+from tests.scripts.pages.test_pareto_picture import report
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(39.9, 0), (40.1, 1)])
+def test_a_slow_sweep_is_a_failure(
+    seconds: float, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = Result("lenet5-relu", 12, 10_000, seconds, 3.0)
+    monkeypatch.setattr(sweep_cost, "measure", lambda *_: result)
+    monkeypatch.setattr(sweep_cost, "example", lambda *_: report(("one",), (990, 985, 900)))
+    paths = [tmp_path / f"sweep.{suffix}" for suffix in ("json", "md", "svg")]
+    arguments = [word for path in paths for word in ("--out", str(path))]
+    assert sweep_cost.main(arguments) == status
+    assert json.loads(paths[0].read_text())["cpu_seconds"] == seconds
+    text = paths[1].read_text()
+    assert f"| `lenet5-relu` | 12 | 10,000 | {seconds} | 3.0 |" in text
+    assert text.startswith("# ") and text.count("\n# ") == 0 and text.count("\n## ") == 1
+    assert paths[2].read_text().startswith("<svg")
+
+
+def test_measuring_sweeps_twice_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def seconds(*arguments: str) -> float:
+        commands.append(arguments)
+        return 10.0 + len(commands)
+
+    monkeypatch.setattr(sweep_cost, "command_seconds", seconds)
+    monkeypatch.setattr(sweep_cost, "read_report", lambda folder: report(("one",), (1, 2, 3)))
+    assert sweep_cost.measure(tmp_path, 9_000, 2).cpu_seconds == 11.0
+    assert len(commands) == 4
+    assert commands[0] == commands[1] != commands[2]
+
+    digits, saved = golden.validation_digits(), golden.load_dataset(tmp_path / "digits.npz")
+    assert len(saved) == 10_000
+    np.testing.assert_array_equal(saved.images[:5000], digits.images)
+    np.testing.assert_array_equal(saved.images[5000:9000], digits.images[1000:])
+
+
+@pytest.mark.parametrize("options", [["--out", "p.txt"], ["--digits", "0"], ["--rounds", "0"]])
+def test_bad_options(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sweep_cost.main(options)
+    assert ended.value.code == 2
+    assert options[0] in capsys.readouterr().err

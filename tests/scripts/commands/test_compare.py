@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from systolith import golden
+from systolith.scripts.commands.compare import names_of
+from systolith.scripts.main import main
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> list[str]:
+    """Two reports on ten images: the second gets one image right that the first does not,
+    and two wrong that the first gets right."""
+    trained = golden.load_network("lenet5-relu")
+    first = golden.evaluate(trained, golden.test_digits(), 10)
+    labels = list(first.labels)
+    paths = []
+    for name, wrong in (("first", {0}), ("second", {1, 2})):
+        predictions = [(d + 1) % 10 if i in wrong else d for i, d in enumerate(labels)]
+        confusion = [[0] * 10 for _ in range(10)]
+        for label, given in zip(labels, predictions, strict=True):
+            confusion[label][given] += 1
+        path = tmp_path / f"{name}.json"
+        replace(
+            first,
+            correct=10 - len(wrong),
+            predictions=tuple(predictions),
+            agreement_with_float=1 - len(wrong) / 10,
+            confusion=tuple(map(tuple, confusion)),
+        ).save(path)
+        paths.append(str(path))
+    return paths
+
+
+def test_json_counts_gains_and_losses(
+    reports: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "comparison.json"
+    assert main(["compare", *reports, "--json", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert out.read_text() == text
+    comparison = json.loads(text)
+    assert next(iter(comparison)) == "schema"
+    second = comparison["reports"][1]
+    assert (second["name"], second["gains"], second["losses"]) == ("second.json", 1, 2)
+    assert second["accuracy"] == 0.8
+    assert second["difference"] == pytest.approx(-0.1)
+    assert second["regression"] is True
+    # Of the eight ways in which three coins fall, all are as uneven as one to two.
+    assert second["chance"] == 1
+    assert second["interval"][0] < 0.8 < second["interval"][1]
+    assert (second["multipliers"], second["interval_cycles"]) == (None, None)
+
+
+def test_names_are_as_short_as_can_be() -> None:
+    folder = Path("reports")
+    assert names_of([folder / "a.json", folder / "b.json"]) == ["a.json", "b.json"]
+    assert names_of([folder / "old" / "a.json", folder / "a.json"]) == ["old/a.json", "a.json"]
+    assert names_of([folder / "a.json", folder / "a.json"]) == ["a.json", "a.json"]
+    assert names_of([Path("x/../a.json"), Path("b.json")]) == ["x/../a.json", "b.json"]
+
+
+def test_a_drop_fails(reports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *reports, "--fail-on-drop", "0.1"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["compare", *reports, "--fail-on-drop", "0.09"]) == 1
+    shown = capsys.readouterr()
+    assert "regression" in shown.out
+    assert shown.err == (
+        "second.json: accuracy 0.8000 is 0.1000 below that of first.json; allowed are 0.09\n"
+    )
+    assert main(["compare", *reversed(reports), "--fail-on-drop", "0"]) == 0
+
+
+def test_table_and_markdown(
+    reports: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "comparison.md"
+    assert main(["compare", *reports, "--out", str(out)]) == 0
+    assert "0.8000" in capsys.readouterr().out
+    assert "0.8000" in out.read_text()
+
+
+def test_a_single_report_is_refused(reports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", reports[0]]) == 2
+    assert "at least 2 reports" in capsys.readouterr().err

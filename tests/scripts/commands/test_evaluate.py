@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from systolith import golden
+from systolith.scripts.main import main
+from tests.scripts import tiny
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("quantized") / "q.npz"
+    images = golden.validation_digits().images[:20]
+    golden.quantize(golden.load_network("lenet5-relu"), images).save(path)
+    return path
+
+
+def test_json_on_standard_output_is_the_report(
+    quantized: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report.json"
+    arguments = ["evaluate", str(quantized), "--images", "50", "--no-advice", "--json"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert out.read_text() == text
+
+    report = json.loads(text)
+    assert next(iter(report)) == "schema"
+    expected = golden.evaluate(golden.load(quantized), golden.test_digits(), 50)
+    assert (report["kind"], report["images"]) == ("fixed", 50)
+    assert report["correct"] == expected.correct
+    assert report["predictions"] == list(expected.predictions)
+
+
+def test_table_and_markdown_show_the_layers(
+    quantized: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report.md"
+    arguments = ["evaluate", str(quantized), "--images", "20", "--no-advice"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    for text in (shown, out.read_text()):
+        assert "20 of mnist (test)" in text
+        assert [name for name in ("C1", "S2", "C3", "S4", "C5", "F6") if name not in text] == []
+
+
+def test_advice_is_measured_on_validation_digits(
+    quantized: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = golden.validation_digits().take(1040)
+    monkeypatch.setattr(golden, "validation_digits", lambda: some)
+    assert main(["evaluate", str(quantized), "--images", "30", "--json"]) == 0
+    trials = json.loads(capsys.readouterr().out)["trials"]
+    assert (trials["split"], trials["images"]) == ("validation", 40)
+    assert {trial["layer"] for trial in trials["trials"]} == {
+        None,
+        "C1",
+        "C3",
+        "C5",
+        "F6",
+        "output",
+    }
+    assert main(["evaluate", str(quantized), "--images", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 image cannot say much" in shown
+    assert "bits everywhere" in shown
+
+
+def test_hardware_of_the_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.generate(Path("rtl"))
+    tiny.save_images(Path("images.npz"), 12)
+    arguments = ["evaluate", "rtl/tiny.npz", "--data", "images.npz", "--rtl", "rtl"]
+    assert main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    manifest = json.loads(Path("rtl/manifest.json").read_text())
+    assert report["trials"] is None  # its images are no digits
+    assert report["hardware"] == {
+        "multipliers": manifest["multipliers"],
+        **manifest["predicted"],
+        "bit_exact": None,
+    }
+    assert main(["simulate", "rtl", "--data", "images.npz", "--images", "12"]) == 0
+    assert main([*arguments, "--out", "report.html"]) == 0
+    assert "RTL simulated, bit-exact" in Path("report.html").read_text()
+
+    other = golden.quantize(
+        tiny.quantized().parent,
+        golden.load_dataset("images.npz").images,
+        golden.Settings.from_mapping({"weight_bits": 4}),
+    )
+    other.save("other.npz")
+    capsys.readouterr()
+    arguments = ["evaluate", "other.npz", "--data", "images.npz", "--rtl"]
+    assert main([*arguments, "rtl"]) == 2
+    assert "rtl: is hardware of tiny " in capsys.readouterr().err
+    assert main([*arguments, "nowhere"]) == 2
+    Path("rtl/simulation.json").write_text("{")
+    assert main(["evaluate", "rtl/tiny.npz", "--data", "images.npz", "--rtl", "rtl"]) == 2
+    assert "rtl/simulation.json: not a simulation report" in capsys.readouterr().err
+
+
+def test_a_float_network_and_images_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = golden.test_digits()
+    data = tmp_path / "some.npz"
+    np.savez(data, images=digits.images[:7, :, :, 0], labels=digits.labels[:7])
+    assert main(["evaluate", "lenet5-relu", "--data", str(data), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["kind"], report["images"], report["layers"]) == ("float", 7, [])
+    assert report["labels"] == digits.labels[:7].tolist()

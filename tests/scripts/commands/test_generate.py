@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from systolith.scripts.main import main
+from tests.scripts import tiny
+
+
+@pytest.fixture
+def quantized(tmp_path: Path) -> str:
+    path = tmp_path / "q.npz"
+    tiny.quantized().save(path)
+    return str(path)
+
+
+def test_writes_the_hardware_and_tells_its_size(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[layers.conv]\nrows = 2\ncolumns = 2\n")
+    out = tmp_path / "rtl"
+    assert main(["generate", quantized, "--out", str(out), "--plan", str(plan)]) == 0
+    shown = capsys.readouterr().out
+    assert (out / "tiny.v").exists()
+    manifest = json.loads((out / "manifest.json").read_text())
+    # 2 x 2 processing elements, and the dense layer's one.
+    assert manifest["multipliers"] == 5
+    total = next(line.split() for line in shown.splitlines() if line.split()[:1] == ["total"])
+    assert total[1] == "5"
+    assert shown.splitlines()[-1] == str(out / "tiny.v")
+
+
+@pytest.mark.parametrize(
+    ("plan", "names"),
+    [
+        ("[layers.C9]\nrows = 2", "layers.C9"),
+        ("[layers.conv]\nrow = 2", "layers.conv.row"),
+        ("[layers.conv]\nrows = 0", "layers.conv.rows"),
+        ("[layer.conv]\nrows = 2", "layer"),
+        ("rows", "plan.toml"),
+        ("[layers.conv]\nrows = 9", "conv"),
+    ],
+)
+def test_a_bad_plan_is_one_line(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], plan: str, names: str
+) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(plan)
+    out = tmp_path / "rtl"
+    assert main(["generate", quantized, "--out", str(out), "--plan", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert names in err
+    assert not out.exists()
+
+
+def test_a_float_network_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = tmp_path / "float.npz", tmp_path / "rtl"
+    tiny.quantized().parent.save(path)
+    assert main(["generate", str(path), "--out", str(out)]) == 2
+    assert "systolith.quantized-network/1" in capsys.readouterr().err
+    assert not out.exists()

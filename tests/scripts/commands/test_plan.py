@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from systolith import hw
+from systolith.golden import QuantizedNetwork
+from systolith.scripts.main import main
+from tests.scripts import tiny
+
+
+@pytest.fixture
+def quantized(tmp_path: Path) -> str:
+    path = tmp_path / "q.npz"
+    tiny.quantized().save(path)
+    return str(path)
+
+
+def test_table_and_words(quantized: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", quantized, "--max-multipliers", "3", "--mhz", "50"]) == 0
+    shown = capsys.readouterr().out
+    # 3 x 3 windows of 6 inputs, 2 outputs, on 2 multipliers; 18 inputs, 3 outputs on one.
+    for text in ("54 cycles", "conv holds the others back", "next is dense", "925,926 images/s"):
+        assert text in shown
+    total = next(line.split() for line in shown.splitlines() if line.split()[:1] == ["total"])
+    assert total[1:] == ["3", "54"]
+
+
+def test_json(quantized: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", quantized, "--target-cycles", "54", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["schema"] == "systolith.plan/1"
+    assert (report["network"], report["multipliers"], report["macs"]) == ("tiny", 3, 162)
+    assert report["quantized_sha256"] == QuantizedNetwork.load(quantized).sha256
+    assert report["predicted"]["interval_cycles"] == 54
+    assert report["mac_efficiency"] == 1.0
+    layers = {layer["name"]: layer for layer in report["layers"]}
+    assert {name: layer["cycles"] for name, layer in layers.items()} == {"conv": 54, "dense": 54}
+    assert set(layers["conv"]["folding"]) == {
+        *("rows", "columns", "lanes", "depth", "order", "lines")
+    }
+
+
+def test_the_file_builds_the_same_as_the_options(quantized: str, tmp_path: Path) -> None:
+    budget = ["--max-multipliers", "4"]
+    plan, first, second = tmp_path / "plan.toml", tmp_path / "a", tmp_path / "b"
+    assert main(["plan", quantized, *budget, "--out", str(plan)]) == 0
+    assert main(["generate", quantized, *budget, "--out", str(first)]) == 0
+    assert main(["generate", quantized, "--plan", str(plan), "--out", str(second)]) == 0
+    names = sorted(path.name for path in first.iterdir())
+    assert names == sorted(path.name for path in second.iterdir())
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    assert (first / "plan.toml").read_text() == plan.read_text()
+
+
+def test_the_manifest_tells_what_was_planned(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rtl"
+    assert main(["generate", quantized, "--preset", "small", "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["plan", quantized, "--preset", "small", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for key in ("multipliers", "macs", "mac_efficiency", "predicted", "quantized_sha256"):
+        assert manifest[key] == report[key]
+    for built, planned in zip(manifest["layers"], report["layers"], strict=True):
+        assert planned.items() <= built.items()
+        memories = built["memories"]
+        assert sum(each["words"] * each["bits"] for each in memories) == built["memory_bits"] > 0
+    assert sum(layer["memory_bits"] for layer in manifest["layers"]) <= manifest["memory_bits"]
+
+
+def test_the_picture_shows_every_layer(quantized: str, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.svg", tmp_path / "b.svg"
+    for path in (first, second):
+        assert main(["plan", quantized, "--preset", "small", "--timeline", str(path)]) == 0
+    assert first.read_bytes() == second.read_bytes()
+    picture = ElementTree.fromstring(first.read_text())
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    words = "\n".join(each.text or "" for each in picture.iter("{http://www.w3.org/2000/svg}text"))
+    for text in ("tiny: two images", "conv, ", "dense, ", "clock cycle"):
+        assert text in words
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-multipliers", "1"], "max_multipliers must be at least 2, "),
+        (["--target-cycles", "19"], "target_cycles must be at least 20, "),
+        (["--preset", "tiny"], "--preset: must be one of small, medium, large, not 'tiny'"),
+        (["--preset", "small", "--target-cycles", "99"], "not both --preset and --target-cycles"),
+        (["--plan", "missing.toml"], "missing.toml: no such file"),
+        (["--plan", "missing.toml", "--minimize", "latency"], "no meaning with --plan"),
+        (["--minimize", "area"], "--minimize: must be one of interval, latency, not 'area'"),
+        (["--mhz", "0"], "--mhz: must be a number above 0, not '0'"),
+        (["--mhz", "inf"], "--mhz: must be a number above 0, not 'inf'"),
+        (["--out", "plan.json"], "--out: must end with .toml, not 'plan.json'"),
+        (["--timeline", "plan.png"], "--timeline: must end with .svg, not 'plan.png'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    quantized: str, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", quantized, *options]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert message in shown.err
+
+
+def test_a_folder_that_is_not_there(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "no" / "plan.toml"
+    assert main(["plan", quantized, "--preset", "small", "--out", str(missing)]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_every_preset_has_a_name_on_the_command_line() -> None:
+    from systolith.scripts.plan_options import PRESETS
+
+    assert set(PRESETS) == set(hw.PRESETS)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from systolith import golden
+from systolith.scripts.commands.quantize import read_settings
+from systolith.scripts.main import main
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.toml"
+    path.write_text('weight_bits = 6\ncalibration = "minmax"\n[layers.C3]\nweight_bits = 4\n')
+    return path
+
+
+def test_the_file_is_that_of_the_python_face(
+    tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "q.npz"
+    arguments = ["quantize", "lenet5-relu", "--out", str(out), "--config", str(config)]
+    assert main([*arguments, "--weight-bits", "5"]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: lenet5-relu")
+
+    quantized = golden.QuantizedNetwork.load(out)
+    assert quantized.settings.of("C1").weight_bits == 5
+    assert quantized.settings.of("C3").weight_bits == 4
+    assert quantized.settings.of("C1").calibration == "minmax"
+    assert quantized.settings.of("C1").activation_bits == 8
+
+    first = out.read_bytes()
+    assert main([*arguments, "--weight-bits", "5"]) == 0
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize("calibration", ["mse", "minmax", "percentile", "entropy"])
+def test_methods_are_options(
+    tmp_path: Path, calibration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("systolith.scripts.commands.quantize.CALIBRATION_IMAGES", 20)
+    out = tmp_path / "q.npz"
+    arguments = ["quantize", "lenet5-relu", "--out", str(out), "--calibration", calibration]
+    found = []
+    for more in ([], ["--bias-correction"]):
+        assert main([*arguments, *more]) == 0
+        settings = golden.QuantizedNetwork.load(out).settings.of("C1")
+        found.append((settings.calibration, settings.bias_correction))
+    assert found == [(calibration, False), (calibration, True)]
+
+
+def test_no_file_and_no_options_are_the_defaults() -> None:
+    assert read_settings(None, {}) == golden.Settings()
+
+
+def test_options_come_before_the_file(config: Path) -> None:
+    settings = read_settings(config, {"weight_bits": 3})
+    assert (settings.of("C1").weight_bits, settings.of("C3").weight_bits) == (3, 4)
+
+
+def test_an_error_in_the_file_names_the_file(config: Path) -> None:
+    config.write_text("weight_bits = 1\n")
+    with pytest.raises(ValueError, match=r"settings\.toml: weight_bits: must be .* not 1"):
+        read_settings(config, {"weight_bits": 8})

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from systolith.scripts.main import main
+from systolith.sim.simulators.build_cache import cache_folder
+from tests.scripts import tiny
+
+_ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def hardware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hardware") / "rtl"
+    tiny.generate(folder)
+    return folder
+
+
+@pytest.fixture
+def arguments(hardware: Path, tmp_path: Path) -> list[str]:
+    tiny.save_images(tmp_path / "images.npz", 12)
+    return ["simulate", str(hardware), "--data", str(tmp_path / "images.npz")]
+
+
+def test_every_layer_is_compared(
+    arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--images", "all"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    rows = [line.split() for line in out.splitlines()]
+    # 3 x 3 windows of two channels, and three scores, of 12 images.
+    assert ["conv", "216", "0"] in rows
+    assert ["dense", "36", "0"] in rows
+    assert ["bit-exact", "yes,", "in", "every", "layer"] in rows
+    assert json.loads((hardware / "simulation.json").read_text())["bit_exact"] is True
+
+
+def test_json_is_what_is_written(
+    arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--images", "9", "--stalls", "4", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert out == (hardware / "simulation.json").read_text()
+    report = json.loads(out)
+    assert next(iter(report)) == "schema"
+    assert (report["images"], report["stalls"]) == (9, 4)
+
+
+def test_one_layer_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--images", "9", "--layer", "dense", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [layer["name"] for layer in report["layers"]] == ["dense"]
+    assert (report["layer"], report["accuracy"]) == ("dense", None)
+
+
+def test_waves_are_written(
+    arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--images", "9", "--waves"]) == 0
+    assert "image 0, from its first pixel to its result" in capsys.readouterr().out
+    assert {"waves.vcd", "waves.gtkw"} <= {file.name for file in hardware.iterdir()}
+    icarus = ["--images", "9", "--simulator", "icarus"]
+    assert main([*arguments, *icarus, "--waves"]) == 2
+    assert capsys.readouterr().err == (
+        "systolith: --waves: verilator writes them, icarus does not\n"
+    )
+
+
+def test_a_fault_ends_with_1_and_names_the_first_wrong_value(
+    arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (hardware / "simulation.json").unlink(missing_ok=True)
+    assert main([*arguments, "--images", "all", "--inject-fault", "conv"]) == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    for word in ("conv: ", "image ", "row ", "column ", "channel ", "expected ", "found "):
+        assert word in err
+    assert "bit-exact" not in out
+    assert not (hardware / "simulation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--layer", "C9"], "layer 'C9'"),
+        (["--inject-fault", "C9"], "'C9'"),
+        (["--images", "13"], "from 1 to 12"),
+        (["--images", "some"], "or all, not 'some'"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str],
+    options: list[str],
+    names: str,
+    hardware: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = sorted(hardware.iterdir())
+    assert main([*arguments, "--images", "all", *options]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert names in err
+    assert sorted(hardware.iterdir()) == before
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_no_simulator_on_the_machine(
+    simulator: str,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main([*arguments, "--images", "all", "--simulator", simulator]) == 3
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "install it with" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_it_builds_it_leaves_nothing(
+    number: signal.Signals, arguments: list[str], hardware: Path, tmp_path: Path
+) -> None:
+    cache, temporary = tmp_path / "cache", tmp_path / "temporary"
+    temporary.mkdir()
+    _interrupt(
+        [*arguments, "--images", "all"],
+        number,
+        hardware,
+        {"SYSTOLITH_CACHE": str(cache), "TMPDIR": str(temporary)},
+        when=lambda _: bool(_processes("cwd", cache)),
+    )
+    assert _processes("cwd", tmp_path) == {}
+    assert [path for folder in (cache, temporary) for path in folder.iterdir()] == []
+
+
+def test_interrupted_while_it_runs_it_leaves_nothing(
+    arguments: list[str], hardware: Path, tmp_path: Path
+) -> None:
+    assert main([*arguments, "--images", "all"]) == 0
+    many, temporary = tmp_path / "many.npz", tmp_path / "temporary"
+    tiny.save_images(many, 200_000)
+    temporary.mkdir()
+    seen: dict[int, Path] = {}
+
+    def runs(parent: int) -> bool:
+        programs = _processes("exe", cache_folder())
+        seen.update({pid: exe for pid, exe in programs.items() if _parent(pid) == parent})
+        return bool(seen)
+
+    _interrupt(
+        ["simulate", str(hardware), "--data", str(many), "--images", "all"],
+        signal.SIGINT,
+        hardware,
+        {"TMPDIR": str(temporary)},
+        when=runs,
+    )
+    assert seen.items().isdisjoint(_processes("exe", cache_folder()).items())
+    assert list(temporary.iterdir()) == []
+
+
+def _interrupt(
+    arguments: list[str],
+    number: signal.Signals,
+    hardware: Path,
+    environment: dict[str, str],
+    when: Callable[[int], bool],
+) -> None:
+    """Send a signal to a command as soon as `when`, given its process, says so; it must end with
+    130, say nothing, and leave the hardware's folder as it was."""
+    (hardware / "simulation.json").unlink(missing_ok=True)
+    before = {path: path.read_bytes() for path in hardware.iterdir()}
+    with subprocess.Popen(
+        [sys.executable, "-m", "systolith.scripts.main", *arguments],
+        cwd=_ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not when(process.pid):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert {path: path.read_bytes() for path in hardware.iterdir()} == before
+
+
+def _processes(link: str, folder: Path) -> dict[int, Path]:
+    """The processes whose current folder (`cwd`) or program (`exe`) is in a folder."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                target = (entry / link).readlink()
+            except OSError:
+                continue
+            if target.is_relative_to(folder):
+                found[int(entry.name)] = target
+    return found
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(text.rpartition(")")[2].split()[1])

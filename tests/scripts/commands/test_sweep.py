@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from systolith import golden
+from systolith.scripts.main import main
+from tests.scripts import tiny
+from tests.scripts.dask_cluster import dask_cluster
+
+_ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a trained network and images for it."""
+    monkeypatch.chdir(tmp_path)
+    tiny.quantized().parent.save("tiny.npz")
+    tiny.save_images(tmp_path / "data.npz", 60)
+    tiny.save_images(tmp_path / "test.npz", 30)
+    return tmp_path
+
+
+def words(*more: str) -> list[str]:
+    return [
+        *("sweep", "tiny.npz", "--data", "data.npz", "--test-data", "test.npz", "--out", "out"),
+        *("--weight-bits", "8,4", "--activation-bits", "8,6", "--max-multipliers", "2,6"),
+        *("--jobs", "1", *more),
+    ]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = {path for path in folder.rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_tables_and_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words()) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for text in ("30 others, data.npz (custom)", "30 images, test.npz", "8/6", "out/pareto.svg"):
+        assert text in " ".join(out.split())
+    report = json.loads((here / "out" / "sweep.json").read_text())
+    assert report["schema"] == "systolith.sweep/1"
+    assert report["calibration"]["images"] == 30
+    assert [network["network"] for network in report["networks"]] == ["tiny.npz"]
+    assert {plan["budget"] for plan in report["plans"]} == {"2 multipliers", "6 multipliers"}
+    assert sorted(
+        (point["settings"]["weight_bits"], point["settings"]["activation_bits"])
+        for point in report["points"]
+    ) == [(4, 6), (4, 8), (8, 6), (8, 8)]
+    data = golden.load_dataset("data.npz")
+    for point in report["points"]:
+        settings = golden.Settings.from_mapping(point["settings"])
+        quantized = golden.quantize(golden.load_network("tiny.npz"), data.images[:30], settings)
+        assert quantized.sha256 == point["quantized_sha256"]
+
+
+def test_json_and_the_same_bytes_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words("--json")) == 0
+    assert capsys.readouterr().out == (here / "out" / "sweep.json").read_text()
+    before = contents(here / "out")
+    assert main(words("--out", "other", "--jobs", "2")) == 0
+    assert contents(here / "other") == before
+
+
+def test_a_dask_cluster_gives_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with dask_cluster(1) as cluster:
+        without_jobs = words()[:-2]
+        assert main([*without_jobs, "--dask", cluster.scheduler_address]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(words("--out", "local")) == 0
+    assert contents(here / "local") == contents(here / "out")
+
+
+def test_some_images_are_enough(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words("--images", "7", "--calibration", "mse,minmax", "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["data"]["images"] == 7
+    assert len(report["points"]) == 8
+
+
+def children(process: subprocess.Popen[Any]) -> set[str]:
+    """The processes below a process, and their children."""
+    found: set[str] = set()
+    waiting = [str(process.pid)]
+    while waiting:
+        pid = waiting.pop()
+        for task in Path("/proc", pid, "task").glob("*/children"):
+            below = set(task.read_text().split())
+            waiting += below - found
+            found |= below
+    return found
+
+
+def running(pid: str) -> bool:
+    try:
+        state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes in /proc")
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGKILL, -9), (signal.SIGINT, 130)],
+    ids=lambda value: str(value),
+)
+def test_ended_in_mid_run_it_goes_on_and_leaves_no_process(
+    here: Path, number: signal.Signals, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = words("--weight-bits", ",".join(map(str, range(2, 16))), "--jobs", "2")
+    command = [sys.executable, "-m", "systolith.scripts.main", *many]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    kept = here / "out" / "kept"
+    with process:
+        while not list(kept.glob("point-*.json")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        below = children(process)
+        process.send_signal(number)
+        assert process.wait(60) == status
+        assert process.stderr is not None
+        if number != signal.SIGKILL:
+            assert process.stderr.read() == ""
+    assert below
+    deadline = time.monotonic() + 30
+    while any(map(running, below)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(running, below))
+    assert not (here / "out" / "sweep.json").exists()
+
+    finished = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
+    assert main([*many, "--jobs", "1"]) == 0
+    assert capsys.readouterr().err == ""
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert len(list(kept.glob("point-*.json"))) == 28
+
+
+def test_a_damaged_result_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words()) == 0
+    before = contents(here / "out")
+    victim = next((here / "out" / "kept").glob("point-*.json"))
+    victim.write_bytes(b"{}")
+    capsys.readouterr()
+    assert main(words()) == 0
+    name = victim.relative_to(here)
+    assert capsys.readouterr().err == f"systolith: {name}: damaged, so it is computed again\n"
+    assert contents(here / "out") == before
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "names"),
+    [
+        ("--weight-bits 0", 2, "--weight-bits: must be a whole number from 2 to 16, not '0'"),
+        ("--weight-bits 8,17", 2, "from 2 to 16, not '17'"),
+        ("--activation-bits abc", 2, "--activation-bits: must be a whole number"),
+        ("--weight-bits 8,", 2, "not ''"),
+        ("--weight-bits=", 2, "not ''"),
+        ("--activation-bits 8,6,8", 2, "--activation-bits: 8 is there twice"),
+        ("--calibration median", 2, "calibration: must be one of mse, minmax"),
+        ("--calibration mse,mse", 2, "mse is there twice"),
+        ("--preset huge", 2, "small, medium, large, not 'huge'"),
+        ("--max-multipliers 1", 2, "max_multipliers must be at least 2"),
+        ("--max-multipliers 28 --preset small", 2, "is the same as 'small'"),
+        ("--max-multipliers 0", 2, "at least 1, not '0'"),
+        ("--images 0", 2, "at least 1, not '0'"),
+        ("--images 31", 2, "from 1 to 30"),
+        ("--jobs 0", 2, "at least 1, not '0'"),
+        ("--jobs 2 --dask tcp://127.0.0.1:1", 2, "not both --dask and --jobs"),
+        ("--data absent.npz", 2, "absent.npz: no such file"),
+        ("--data one.npz", 2, "needs at least 2 images"),
+        ("--test-data absent.npz", 2, "absent.npz: no such file"),
+        ("tiny.npz", 2, "network 'tiny.npz' is there twice"),
+        ("copy.npz", 2, "network 'copy.npz' is the same as 'tiny.npz'"),
+        ("lenet5", 2, "network 'lenet5' takes"),
+        ("lenet6", 2, "'lenet6' is neither a file nor one of"),
+        ("data.npz", 2, "data.npz: "),
+        ("--out tiny.npz", 3, "tiny.npz: cannot be written"),
+        ("--out tiny.npz/deep", 3, "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], more: str, status: int, names: str
+) -> None:
+    tiny.save_images(here / "one.npz", 1)
+    (here / "copy.npz").write_bytes((here / "tiny.npz").read_bytes())
+    before = contents(here)
+    assert main(words(*more.split())) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("systolith: ") and err.count("\n") == 1, err
+    assert names in err
+    assert contents(here) == before

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from systolith import golden, hw
+from systolith.golden.quantization import calibration
+from systolith.scripts.sweeping import jobs
+from systolith.scripts.sweeping.jobs import Accuracy, Subject, perform, plan, program_version
+
+
+def subject(name: str, images: int) -> Subject:
+    return Subject(golden.load_network(name), golden.validation_digits().images[:images])
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])
+def test_a_plan_costs_the_same_at_all_widths(name: str) -> None:
+    own = subject(name, 20)
+    goal = hw.Goal(max_multipliers=60)
+    cost = plan(own, goal)
+    quantized = own.quantized({"weight_bits": 2, "activation_bits": 3, "calibration": "minmax"})
+    report = hw.report_plan(quantized, hw.make_plan(quantized.fixed, goal))
+    assert report.multipliers == cost.multipliers
+    assert report.predicted.interval_cycles == cost.interval_cycles
+    assert report.predicted.latency_cycles == cost.latency_cycles
+
+
+def test_a_network_is_observed_once_for_tasks_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def observe(trained: golden.TrainedNetwork, *more: object) -> golden.Observations:
+        seen.append(trained.name)
+        return calibration.observe(trained, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(golden, "observe", observe)
+    for name, images in (("lenet5", 11), ("lenet5", 11), ("lenet5-relu", 11), ("lenet5-relu", 12)):
+        subject(name, images).quantized({})
+    assert seen == ["lenet5", "lenet5-relu", "lenet5-relu"]
+
+
+def test_accuracy_is_that_of_evaluate() -> None:
+    own, digits = subject("lenet5-relu", 50), golden.validation_digits()
+    data = golden.Dataset("some", "validation", digits.images[-300:], digits.labels[-300:])
+    quantized = golden.quantize(own.trained, own.calibration_images)
+    for settings, network in ((None, own.trained), ({}, quantized)):
+        expected = golden.evaluate(network, data).correct
+        assert jobs.accuracy(own, settings, data) == Accuracy(300, expected)
+
+
+def test_another_version_is_refused() -> None:
+    assert perform(len, program_version(), "abc") == 3
+    with pytest.raises(ChildProcessError, match=r"a worker has systolith .*, and this is .* 9\.9"):
+        perform(len, "9.9", "abc")
+
+
+def test_what_is_refused_can_go_from_process_to_process() -> None:
+    with pytest.raises(ValueError, match="max_multipliers") as caught:
+        perform(plan, program_version(), subject("lenet5-relu", 5), hw.Goal(max_multipliers=1))
+    assert type(caught.value) is ValueError

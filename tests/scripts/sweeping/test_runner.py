@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from systolith import golden, hw
+from systolith.golden.network import float_model
+from systolith.scripts.sweeping.jobs import Rating
+from systolith.scripts.sweeping.outcome import SweepReport
+from systolith.scripts.sweeping.pareto import pareto_front
+from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
+from systolith.scripts.sweeping.workers import Workers
+from tests.scripts import tiny
+
+
+class Here(Executor):
+    """Does everything at once, in this process, and counts."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.calls.append(args[0].__name__)
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except ValueError as error:
+            future.set_exception(error)
+        return future
+
+
+def settings(*pairs: tuple[int, int]) -> list[golden.Settings]:
+    return [
+        golden.Settings.from_mapping({"weight_bits": weights, "activation_bits": maps})
+        for weights, maps in pairs
+    ]
+
+
+def wanted() -> Sweep:
+    trained = tiny.quantized().parent
+    images = np.random.default_rng(3).integers(0, 256, (90, 5, 4, 1), dtype=np.uint8)
+    labels = float_model.classes(trained, images)
+    return Sweep(
+        networks={"tiny": trained},
+        settings=settings((8, 8), (4, 8), (3, 3), (2, 2)),
+        budgets={"few": hw.Goal(max_multipliers=2), "more": hw.Goal(max_multipliers=6)},
+        calibration_images=images[:20],
+        data=golden.Dataset("some", "validation", images[20:60], labels[20:60]),
+        test=golden.Dataset("some", "test", images[60:], labels[60:]),
+    )
+
+
+def run(
+    folder: Path, asked: Sweep | None = None, tell: Callable[[str], None] = pytest.fail
+) -> tuple[SweepReport, list[str]]:
+    executor = Here()
+    report = sweep(asked or wanted(), folder, Workers(executor), tell=tell)
+    return report, executor.calls
+
+
+def test_points_are_those_of_quantize_and_evaluate(tmp_path: Path) -> None:
+    asked = wanted()
+    report, _ = run(tmp_path)
+    trained = asked.networks["tiny"]
+    assert len(report.points) == 4
+    for point in report.points:
+        own = golden.Settings.from_mapping(point.settings)
+        quantized = golden.quantize(trained, asked.calibration_images, own)
+        assert point.quantized_sha256 == quantized.sha256
+        assert point.weight_bits_total == quantized.weight_bits_total
+        assert point.rated.correct == golden.evaluate(quantized, asked.data).correct
+        assert point.not_built is None
+        assert point.on_front == (point.test is not None)
+        if point.test is not None:
+            assert point.test.correct == golden.evaluate(quantized, asked.test).correct
+    assert report.networks[0].test.accuracy == report.networks[0].rated.accuracy == 1
+    assert [each.rank for each in report.points] == [1, 2, 3, 4]
+    accuracies = [each.rated.accuracy for each in report.points]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_plans_and_front(tmp_path: Path) -> None:
+    asked = wanted()
+    report, _ = run(tmp_path)
+    for plan in report.plans:
+        for each in asked.settings:
+            quantized = golden.quantize(asked.networks["tiny"], asked.calibration_images, each)
+            told = hw.report_plan(
+                quantized, hw.make_plan(quantized.fixed, asked.budgets[plan.budget])
+            )
+            assert told.multipliers == plan.multipliers
+            assert told.predicted.interval_cycles == plan.interval_cycles
+            assert told.predicted.latency_cycles == plan.latency_cycles
+    designs = list(report.designs())
+    assert len(designs) == 8
+    on_front = pareto_front([each.costs for each in designs])
+    assert report.front == [each for each, is_on in zip(designs, on_front, strict=True) if is_on]
+    assert {each.rank for each in report.front} == {
+        each.rank for each in report.points if each.on_front
+    }
+
+
+def test_ties_go_to_fewer_bits_of_weights_then_of_maps() -> None:
+    choices = [("a", each) for each in settings((8, 8), (4, 8), (4, 6), (6, 6), (5, 5))]
+    correct_and_bits = [(9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
+    ratings = [Rating(10, right, "", bits, None) for right, bits in correct_and_bits]
+    points = ranked(choices, ratings)
+    assert [point.widths for point in points] == ["6/6", "4/6", "4/8", "8/8", "5/5"]
+
+
+def test_the_test_set_has_no_part_in_choices(tmp_path: Path) -> None:
+    asked = wanted()
+    labels = (asked.test.labels + 1) % 3
+    report, _ = run(tmp_path / "a", asked)
+    other, _ = run(tmp_path / "b", replace(asked, test=replace(asked.test, labels=labels)))
+    assert report.front == other.front
+    assert [p.quantized_sha256 for p in report.points] == [p.quantized_sha256 for p in other.points]
+    assert [p.rated for p in report.points] == [p.rated for p in other.points]
+    assert [p.test for p in report.points] != [p.test for p in other.points]
+
+
+def test_what_is_there_is_not_computed_again(tmp_path: Path) -> None:
+    report, calls = run(tmp_path)
+    assert calls.count("rate") == 4
+    assert calls.count("plan") == 2
+    again, calls = run(tmp_path)
+    assert calls == []
+    assert again.to_json() == report.to_json()
+
+    asked = wanted()
+    more = replace(asked, settings=[*asked.settings, *settings((5, 5))])
+    _, calls = run(tmp_path, more)
+    assert calls.count("rate") == 1
+    assert calls.count("plan") == 0
+
+
+def test_stopped_at_any_point_it_goes_on(tmp_path: Path) -> None:
+    report, every = run(tmp_path / "whole")
+    for stop in range(1, len(every)):
+        folder = tmp_path / f"{stop}"
+
+        def until(done: int, _: int, stop: int = stop) -> None:
+            if done == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            sweep(wanted(), folder, Workers(Here()), until)
+        rest, calls = run(folder)
+        assert len(calls) == len(every) - stop
+        assert rest.to_json() == report.to_json()
+
+
+def test_a_damaged_result_is_computed_again(tmp_path: Path) -> None:
+    report, _ = run(tmp_path)
+    victim = next((tmp_path / "kept").glob("point-*.json"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    told: list[str] = []
+    again, calls = run(tmp_path, tell=told.append)
+    assert calls == ["rate"]
+    assert told == [f"{victim}: damaged, so it is computed again"]
+    assert again.to_json() == report.to_json()
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    run(tmp_path / "b")
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.json")}
+        for name in "ab"
+    )
+    assert first == second
+
+
+def test_what_hardware_refuses_has_no_designs(tmp_path: Path) -> None:
+    asked = replace(wanted(), settings=settings((16, 16), (8, 8)))
+    report, _ = run(tmp_path, asked)
+    refused = {point.widths: point.not_built for point in report.points}
+    assert refused["8/8"] is None
+    assert "a score has at most 32 bits" in (refused["16/16"] or "")
+    assert {each.weight_bits_total for each in report.designs()} == {
+        point.weight_bits_total for point in report.points if point.widths == "8/8"
+    }
+    assert "## Not built\n\n- point " in report.to_markdown()
+
+
+def test_what_cannot_be_swept(tmp_path: Path) -> None:
+    asked = wanted()
+    trained = asked.networks["tiny"]
+    digits = golden.test_digits().take(2)
+    for change, message in (
+        ({"networks": {}}, "needs at least one network"),
+        ({"settings": []}, "needs at least one settings"),
+        ({"budgets": {}}, "needs at least one budget"),
+        ({"networks": {"a": trained, "b": trained}}, "network 'b' is the same as 'a'"),
+        ({"settings": settings((8, 8), (8, 8))}, "settings '2' is the same as '1'"),
+        (
+            {"test": digits},
+            r"data 'mnist' \(test\) has images of 28 x 28 x 1, network 'tiny' takes",
+        ),
+        ({"data": digits}, "28 x 28 x 1"),
+        ({"settings": [golden.Settings(layers={"C9": {"weight_bits": 4}})]}, "no layer 'C9'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(asked, **change)
+    few = replace(asked, budgets={"one": hw.Goal(max_multipliers=1)})
+    with pytest.raises(ValueError, match="max_multipliers must be at least 2"):
+        run(tmp_path, few)

@@ -1,0 +1,72 @@
+"""Pauses, resets and wrong frames leave no trace in what comes out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from systolith import golden, hw
+from systolith.sim.bulk.endurance import endure
+from tests.sim import small_hardware
+
+DATA = small_hardware.dataset(50)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hardware") / "small"
+    hw.generate(small_hardware.quantized(), folder, small_hardware.PLAN)
+    return folder
+
+
+def test_a_million_cycles(folder: Path) -> None:
+    found = endure(folder, DATA)
+    assert found.failures == ()
+    assert found.cycles >= 1_000_000
+    # An image takes 70 cycles without pauses.
+    assert found.images > 10_000
+    assert found.resets > 100 and found.wrong_frames > 1000
+    assert endure(folder, DATA, cycles=100_000) == endure(folder, DATA, cycles=100_000)
+    assert endure(folder, DATA, cycles=100_000) != endure(folder, DATA, cycles=100_000, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("module", "pattern", "replacement", "message"),
+    [
+        # A register of the schedule that no reset clears.
+        ("dense", r"if \(rst\) (core_step)", r"if (1'b0) \1", "dense: .* values differ"),
+        (
+            "frame_checker",
+            r"assign wrong_length_payload = .*;",
+            "assign wrong_length_payload = 0;",
+            "a frame of a wrong length has tuser 0",
+        ),
+    ],
+)
+def test_what_is_not_as_new_is_seen(
+    folder: Path, tmp_path: Path, module: str, pattern: str, replacement: str, message: str
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in folder.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    verilog = broken / "small-one.v"
+    before, behind = verilog.read_text().split(f"\nmodule {module}(")
+    altered, count = re.subn(pattern, replacement, behind, count=1)
+    assert count == 1
+    verilog.write_text(f"{before}\nmodule {module}({altered}")
+    found = endure(broken, DATA, cycles=100_000)
+    assert re.search(message, found.failures[0])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu"])
+def test_the_networks_that_ship(name: str, tmp_path: Path) -> None:
+    quantized = golden.quantize(golden.load_network(name), golden.validation_digits().images[:100])
+    plan = hw.make_plan(quantized.fixed, hw.PRESETS["large"])
+    hw.generate(quantized, tmp_path / name, plan)
+    found = endure(tmp_path / name, golden.test_digits())
+    assert found.failures == ()
+    assert found.cycles >= 1_000_000 and found.resets > 50 and found.wrong_frames > 50

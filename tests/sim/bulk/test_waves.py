@@ -1,0 +1,164 @@
+"""Waveforms: of the right image, with what the simulation found, shown by layer."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vcd.reader import TokenKind, tokenize
+
+from systolith import hw
+from systolith.sim import SimulationReport, simulate
+from systolith.sim.bulk.engine import trace_image
+from systolith.sim.bulk.waves import SAVE_NAME, WAVES_NAME
+from systolith.sim.errors import SimulationError
+from tests.sim import small_hardware
+from tests.sim.toy_network import toy_images, toy_network
+
+DATA = small_hardware.dataset(30)
+LAYERS = ("pool", "conv__x", "dense")
+
+
+@pytest.fixture(scope="module")
+def hardware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hardware") / "small"
+    hw.generate(small_hardware.quantized(), folder, small_hardware.PLAN)
+    return folder
+
+
+@pytest.fixture
+def folder(hardware: Path) -> Path:
+    """The hardware, without earlier waveforms."""
+    for name in (WAVES_NAME, SAVE_NAME):
+        (hardware / name).unlink(missing_ok=True)
+    return hardware
+
+
+def run(folder: Path, **options: Any) -> SimulationReport:
+    return simulate(folder, 30, DATA, waves=True, **options)
+
+
+Changes = dict[str, list[tuple[int, int]]]
+
+
+def read(path: Path) -> Changes:
+    """Every signal's changes, time and value, by its name with all scopes."""
+    names: dict[str, list[str]] = {}
+    changes: Changes = {}
+    scope: list[str] = []
+    time = 0
+    with path.open("rb") as file:
+        for token in tokenize(file):
+            if token.kind is TokenKind.SCOPE:
+                scope.append(token.scope.ident)
+            elif token.kind is TokenKind.UPSCOPE:
+                scope.pop()
+            elif token.kind is TokenKind.VAR:
+                name = ".".join((*scope, token.var.ref_str))
+                names.setdefault(token.var.id_code, []).append(name)
+                changes[name] = []
+            elif token.kind is TokenKind.CHANGE_TIME:
+                time = token.time_change
+            elif token.kind in (TokenKind.CHANGE_SCALAR, TokenKind.CHANGE_VECTOR):
+                change = (
+                    token.scalar_change
+                    if token.kind is TokenKind.CHANGE_SCALAR
+                    else token.vector_change
+                )
+                for name in names[change.id_code]:
+                    changes[name].append((time, int(change.value)))
+    return changes
+
+
+def value(changes: Changes, name: str, time: int) -> int:
+    """The value of the signal with that last name."""
+    (found,) = (
+        of for full, of in changes.items() if re.search(rf"_(tapped|alone)\.{name}(\[.*)?$", full)
+    )
+    return next(value for at, value in reversed(found) if at <= time)
+
+
+def traced(save: str) -> list[str]:
+    return re.findall(r"^\+\{.*?\} (\S+)$", save, re.MULTILINE)
+
+
+@pytest.mark.parametrize("stalls", [None, 3])
+@pytest.mark.parametrize("layer", [None, "conv__x"])
+def test_the_first_wrong_value_is_at_the_marker(
+    folder: Path, stalls: int | None, layer: str | None
+) -> None:
+    report = run(folder, inject_fault="conv__x", stalls=stalls, layer=layer)
+    result = next(each for each in report.layers if each.mismatches)
+    wrong = result.first_mismatch
+    assert result.name == "conv__x" and wrong is not None
+    assert report.waves_image == wrong.image
+    changes = read(folder / WAVES_NAME)
+    save = (folder / SAVE_NAME).read_text()
+    marker = re.search(r"^\*\S+ (\d+)", save, re.MULTILINE)
+    assert marker is not None
+    time = int(marker[1])
+    assert value(changes, "tap_conv__x_valid", time) == 1
+    assert value(changes, "tap_conv__x_ready", time) == 1
+    lanes = small_hardware.PLAN["conv__x"].lanes
+    bits = small_hardware.quantized().fixed["conv__x"].output_format.bits
+    found = value(changes, f"lane_conv__x_{wrong.channel % lanes}", time)
+    assert found == wrong.found % (1 << bits)
+
+
+def test_all_is_right(folder: Path) -> None:
+    report = run(folder)
+    assert report.bit_exact and report.waves_image == 0
+    changes = read(folder / WAVES_NAME)
+    save = (folder / SAVE_NAME).read_text()
+    groups = re.findall(r"^@800200\n-(\S+)$", save, re.MULTILINE)
+    assert groups == ["s_axis", "input", *LAYERS, "m_axis"]
+    inside = re.findall(r"^@c00200\n-inside (\S+)$", save, re.MULTILINE)
+    assert inside == list(LAYERS)
+    assert set(traced(save)) <= set(changes)
+    assert len(traced(save)) > 100
+    assert re.search(r"^\*\S+ -1 ", save, re.MULTILINE)
+    # From the first pixel offered on: all pixels of the image go in, and one result comes out.
+    (taken,) = (of for name, of in changes.items() if name.endswith("_tapped.m_axis_tvalid"))
+    assert [high for _, high in taken].count(1) == 1
+
+
+def test_what_did_not_come_out_is_shown(folder: Path, tmp_path: Path) -> None:
+    stuck = tmp_path / "stuck"
+    shutil.copytree(folder, stuck)
+    verilog = stuck / "small-one.v"
+    text, dense = verilog.read_text().split("\nmodule dense(")
+    broken = re.sub(r"assign o_valid = .*?;", "assign o_valid = 0;", dense, count=1)
+    assert broken != dense
+    verilog.write_text(f"{text}\nmodule dense({broken}")
+    report = run(stuck)
+    assert report.failures[0].startswith("nothing moved for ")
+    assert report.waves_image == 0
+    changes = read(stuck / WAVES_NAME)
+    assert value(changes, "tap_conv__x_valid", 10**9) == 1
+    assert value(changes, "tap_conv__x_ready", 10**9) == 0
+
+
+def test_a_full_disk_is_an_error() -> None:
+    with pytest.raises(SimulationError, match=r"writing full ended .*: No space left on device"):
+        trace_image(toy_network(), toy_images(2), None, 0, (0, 0), Path("/dev/full"))
+
+
+def test_a_waveform_that_cannot_be_written_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    before = set(folder.iterdir())
+    monkeypatch.setattr("systolith.sim.bulk.waves.trace_image", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder)
+    assert set(folder.iterdir()) == before
+
+
+def test_icarus_writes_none(folder: Path) -> None:
+    with pytest.raises(ValueError, match="--waves: verilator writes them, icarus does not"):
+        run(folder, simulator="icarus")

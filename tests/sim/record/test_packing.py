@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from systolith.sim.record.packing import BeatFormat
+
+
+def test_lane_0_is_lowest_and_negative_values_are_twos_complement() -> None:
+    assert BeatFormat(3, 4, True).pack([-8, 7, -1]) == 0xF78
+    assert BeatFormat(3, 4, False).pack([8, 7, 15]) == 0xF78
+    assert BeatFormat(2, 1, False).pack([0, 1]) == 2
+
+
+@given(st.data())
+def test_unpack_gives_what_was_packed(data: st.DataObject) -> None:
+    beat = BeatFormat(
+        data.draw(st.integers(1, 5)), data.draw(st.integers(1, 70)), data.draw(st.booleans())
+    )
+    low = -(1 << (beat.bits - 1)) if beat.signed else 0
+    values = st.integers(low, low + (1 << beat.bits) - 1)
+    given_values = data.draw(st.lists(values, min_size=beat.lanes, max_size=beat.lanes))
+    packed = beat.pack(given_values)
+    assert 0 <= packed < 1 << (beat.lanes * beat.bits)
+    assert beat.unpack(packed) == given_values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [([1], "2 values, not 1"), ([1, 8], "8 does not fit 4 signed"), ([-9, 0], "-9 does not fit")],
+)
+def test_what_does_not_fit_is_refused(values: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BeatFormat(2, 4, True).pack(values)

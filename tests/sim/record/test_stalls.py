@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from systolith.sim.record.stalls import STALL_KINDS, StallKind, pauses
+
+
+def first(kind: StallKind, seed: int, count: int = 2000) -> list[bool]:
+    return list(islice(pauses(kind, seed), count))
+
+
+def test_none_never_pauses() -> None:
+    assert not any(first("none", 1))
+
+
+@pytest.mark.parametrize("kind", STALL_KINDS[1:])
+def test_the_others_pause_and_go_on(kind: StallKind) -> None:
+    found = first(kind, 1)
+    assert 0.2 < sum(found) / len(found) < 0.8
+
+
+def test_cyclic_repeats() -> None:
+    found = first("cyclic", 0, 70)
+    assert found[:7] * 10 == found
+
+
+def test_random_has_long_runs_of_either_kind_and_follows_its_seed() -> None:
+    found = first("random", 3)
+    text = "".join("01"[pause] for pause in found)
+    assert "0" * 12 in text and "1" * 12 in text
+    assert found == first("random", 3)
+    assert found != first("random", 4)

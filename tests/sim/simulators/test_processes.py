@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from systolith.sim.errors import SimulationError
+from systolith.sim.simulators.processes import run_all, started
+
+# Starts a process, tells which, and waits as it does.
+SLEEPER = """
+import subprocess
+process = subprocess.Popen(["sleep", "60"])
+print(process.pid, flush=True)
+process.wait()
+"""
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that ended and that nobody has asked about does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until_gone(pid: int) -> bool:
+    for _ in range(200):
+        if not is_running(pid):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_output_goes_to_the_log_and_commands_run(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    commands = [[sys.executable, "-c", f"print('number {n}')"] for n in range(3)]
+    run_all(commands, log=log, cwd=tmp_path, jobs=2)
+    assert sorted(log.read_text().split("\n")) == ["", "number 0", "number 1", "number 2"]
+
+
+def test_a_status_is_told_with_what_was_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no such port')"]
+    with pytest.raises(SimulationError, match=r"python\S* ended with status 1: no such port"):
+        run_all([command], log=tmp_path / "log", cwd=tmp_path)
+
+
+def test_a_signal_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    with pytest.raises(SimulationError, match="was killed by signal 9: it said nothing"):
+        run_all([command], log=tmp_path / "log", cwd=tmp_path)
+
+
+def test_one_that_fails_ends_the_others(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    fails = [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(2)"]
+    with pytest.raises(SimulationError):
+        run_all([[sys.executable, "-c", SLEEPER], fails], log=log, cwd=tmp_path, jobs=2)
+    assert wait_until_gone(int(log.read_text().split()[0]))
+
+
+def test_too_long_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SimulationError, match=r"took more than 0.2 seconds"):
+        run_all([["sleep", "60"]], log=tmp_path / "log", cwd=tmp_path, timeout=0.2)
+
+
+def test_leaving_the_context_kills_children_too() -> None:
+    with started([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        grandchild = int(process.stdout.readline())
+        assert is_running(grandchild)
+    assert process.returncode == -9
+    assert wait_until_gone(grandchild)
+
+
+class InterruptedStart(subprocess.Popen[bytes]):
+    """Interrupted when the process runs, and before it can be told of."""
+
+    pids: ClassVar[list[int]] = []
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.pids.append(self.pid)
+        signal.raise_signal(signal.SIGINT)
+
+
+class InterruptedPoll(subprocess.Popen[bytes]):
+    """Interrupted while it asks for the status, when it holds what lets only one ask."""
+
+    pids: ClassVar[list[int]] = []
+
+    def poll(self) -> int | None:
+        if not self.pids:
+            signal.raise_signal(signal.SIGINT)
+            self.pids.append(self.pid)
+        return super().poll()
+
+
+@pytest.mark.parametrize("interrupted", [InterruptedStart, InterruptedPoll])
+def test_an_interrupt_leaves_no_process(
+    interrupted: type[InterruptedStart] | type[InterruptedPoll],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    interrupted.pids.clear()
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        run_all([["sleep", "60"]], log=tmp_path / "log", cwd=tmp_path)
+    (pid,) = interrupted.pids
+    assert wait_until_gone(pid)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_processes_start_in_other_threads() -> None:
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(_status_of_true).result() == 0
+
+
+def _status_of_true() -> int:
+    with started(["true"]) as process:
+        return process.wait()
+
+
+def test_a_process_has_a_group_of_its_own() -> None:
+    with started(["sleep", "60"]) as process:
+        assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
