@@ -82,10 +82,13 @@ bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five ac
 bench-sweep: $(FINISHED)-test ## what a sweep of 12 pairs of widths costs
 	$(BIN)/python -m systolith.scripts.benchmarks.sweep_cost
 
-lint: $(FINISHED)-test ## ruff and mypy
+lint: $(FINISHED)-test ## ruff, mypy, which room may import which, and what is declared as a dependency
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/deptry golden hw sim scripts --extend-exclude scripts/benchmarks --optional-dependencies-dev-groups test
+	$(BIN)/deptry golden hw sim scripts tests --exclude '\.venv'
 
 format: $(FINISHED)-test ## lets ruff format and mend what it can
 	$(BIN)/ruff format .
@@ -95,7 +98,7 @@ clean: ## removes .venv, caches and what `make run` wrote
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis systolith-out build dist
 	find golden hw sim scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(FINISHED): EXTRAS :=
+$(FINISHED): EXTRAS := [onnx]
 $(FINISHED)-test: EXTRAS := [test]
 $(FINISHED)-train: EXTRAS := [test,train]
 $(FINISHED)-formal: EXTRAS := [test,formal]

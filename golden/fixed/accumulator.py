@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.integers import FixedLayer, Integers
+from systolith.golden.fixed.arithmetic import Integers
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import MaxPooling, Pooling, RadialBasis, Subsampling
 
 

@@ -7,8 +7,16 @@ from typing import get_args
 import numpy as np
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import MAX_BITS, MAX_SHIFT, Overflow, QFormat, Rounding
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
+from systolith.golden.fixed.arithmetic import (
+    MAX_BITS,
+    MAX_INDEX_BITS,
+    MAX_SHIFT,
+    Integers,
+    Overflow,
+    QFormat,
+    Rounding,
+)
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
@@ -17,7 +25,6 @@ from systolith.golden.network.graph import (
     RadialBasis,
     Shape,
 )
-from systolith.golden.quantization.settings import MAX_INDEX_BITS
 
 PIXEL_FORMAT = QFormat(8, 0, signed=False)
 """What a network takes: raw pixels, whatever the widths of its layers."""

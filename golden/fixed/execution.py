@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.fixed import arithmetic
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
+from systolith.golden.fixed.arithmetic import Integers
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, kernel_of
 from systolith.golden.network.graph import Convolution, MaxPooling
 

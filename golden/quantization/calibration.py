@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.arithmetic import Integers, QFormat, Requantization
 from systolith.golden.fixed.consistency import PIXEL_FORMAT, padding_of
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers, Requantization
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network import float_model
 from systolith.golden.network.affine import Affine, affines, pre_activation
 from systolith.golden.network.graph import (

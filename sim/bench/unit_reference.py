@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from systolith.golden.fixed import arithmetic
-from systolith.golden.fixed.integers import FixedLayer, Integers
+from systolith.golden.fixed.arithmetic import Integers
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.fixed.kernels import kernel_of
 
 BEATS_TO_FILL = 24

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import signed
 
-from systolith.golden.fixed.arithmetic import QFormat, requantize
-from systolith.golden.fixed.integers import FixedLayer, Integers, Requantization
+from systolith.golden.fixed.arithmetic import Integers, QFormat, Requantization, requantize
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Activation, ActivationKind, Convolution, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.formats import value_shape
