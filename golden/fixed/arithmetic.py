@@ -27,6 +27,9 @@ MAX_FRAC_BITS = 512
 MAX_SHIFT = 62
 """The largest magnitude of a shift."""
 
+MAX_INDEX_BITS = 18
+"""The widest index of an activation table."""
+
 _INT64 = np.iinfo(np.int64)
 
 
@@ -130,8 +133,6 @@ def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[n
     ValueError
         An unknown rounding or a shift out of range.
     """
-    if rounding not in get_args(Rounding):
-        raise ValueError(f"rounding {rounding!r}: allowed are {', '.join(get_args(Rounding))}")
     values, shifts = np.broadcast_arrays(_integers(x), _integers(shift))
     if shifts.size and (shifts.min() < -MAX_SHIFT or shifts.max() > MAX_SHIFT):
         worst = int(shifts.flat[np.argmax(np.abs(shifts))])
@@ -148,14 +149,16 @@ def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[n
     half: NDArray[np.int64] = (widened >> np.maximum(right - 1, 0)) & (right > 0)
     if rounding == "half_up":
         return floor + half
-    below = np.left_shift(np.int64(1), np.maximum(right - 1, 0)) - 1
-    tie = (widened & below) == 0
-    half &= ~tie | (floor & 1)
-    return floor + half
+    if rounding == "half_even":
+        below = np.left_shift(np.int64(1), np.maximum(right - 1, 0)) - 1
+        tie = (widened & below) == 0
+        half &= ~tie | (floor & 1)
+        return floor + half
+    raise ValueError(f"rounding {rounding!r}: allowed are {', '.join(get_args(Rounding))}")
 
 
 def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
-    """Integers brought into a format's range: `saturate` or `wrap` (keep the low bits)."""
+    """Integers brought into a format's range: `saturate`, or `wrap` to the low bits."""
     values = _integers(x)
     if mode == "saturate":
         return np.clip(values, fmt.min_raw, fmt.max_raw)
@@ -166,9 +169,9 @@ def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
 
 
 def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Exact accumulators `(..., channels)` to raw values, and how many of each channel saturate.
+    """Raw values of exact accumulators `(..., channels)`, and the count by channel that saturates.
 
-    What is counted are values that leave the target's range, whatever becomes of them.
+    A value counts if it leaves the target's range, whether it is saturated or wrapped.
 
     Raises
     ------

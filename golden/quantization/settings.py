@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from systolith.golden.fixed.arithmetic import Rounding
+from systolith.golden.fixed.arithmetic import MAX_INDEX_BITS, Rounding
 from systolith.golden.network.graph import (
     AveragePooling,
     Input,
@@ -26,7 +26,6 @@ MIN_PERCENTILE = 50
 
 MIN_BITS = 2
 MAX_BITS = 16
-MAX_INDEX_BITS = 18
 INDEX_EXTRA_BITS = 2
 """How much wider than its layer's values a table's index is, unless it is set."""
 

@@ -370,7 +370,7 @@ def test_a_layer_without_an_exact_form_is_refused() -> None:
 
     quantized = one_layer(MaxPooling(name="P", inputs=("input",)))
     layer = replace(quantized.fixed["P"], layer=Strange(name="P", inputs=("input",)))
-    with pytest.raises(ValueError, match="layer 'P': strange_pooling has no exact form in ONNX"):
+    with pytest.raises(ValueError, match=r"strange_pooling 'P': .* no exact form in ONNX"):
         add_layer(OnnxGraph(), layer, "input", "P")
 
 
