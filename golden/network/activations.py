@@ -7,10 +7,9 @@ only training in PyTorch has an entry of its own (`scripts.training.trainer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -57,39 +56,37 @@ class ActivationFunction:
     signed: bool
 
 
-ACTIVATIONS: Mapping[str, ActivationFunction] = MappingProxyType(
-    {
-        "none": ActivationFunction(
-            formula="a",
-            function=lambda a: a,
-            derivative=np.ones_like,
-            fixed_form=FixedForm.IDENTITY,
-            signed=True,
-        ),
-        "relu": ActivationFunction(
-            formula="max(a, 0)",
-            function=lambda a: np.maximum(a, 0),
-            derivative=lambda a: (a > 0).astype(a.dtype),
-            fixed_form=FixedForm.RECTIFIER,
-            signed=False,
-        ),
-        "tanh": ActivationFunction(
-            formula="tanh(a)",
-            function=np.tanh,
-            derivative=lambda a: 1 - np.square(np.tanh(a)),
-            fixed_form=FixedForm.TABLE,
-            signed=True,
-        ),
-        "sigmoid": ActivationFunction(
-            formula="1 / (1 + exp(-a))",
-            # In a form that cannot overflow.
-            function=lambda a: (np.tanh(a / 2) + 1) / 2,
-            derivative=lambda a: (1 - np.square(np.tanh(a / 2))) / 4,
-            fixed_form=FixedForm.TABLE,
-            signed=False,
-        ),
-    }
-)
+ACTIVATIONS: dict[str, ActivationFunction] = {
+    "none": ActivationFunction(
+        formula="a",
+        function=lambda a: a,
+        derivative=np.ones_like,
+        fixed_form=FixedForm.IDENTITY,
+        signed=True,
+    ),
+    "relu": ActivationFunction(
+        formula="max(a, 0)",
+        function=lambda a: np.maximum(a, 0),
+        derivative=lambda a: (a > 0).astype(a.dtype),
+        fixed_form=FixedForm.RECTIFIER,
+        signed=False,
+    ),
+    "tanh": ActivationFunction(
+        formula="tanh(a)",
+        function=np.tanh,
+        derivative=lambda a: 1 - np.square(np.tanh(a)),
+        fixed_form=FixedForm.TABLE,
+        signed=True,
+    ),
+    "sigmoid": ActivationFunction(
+        formula="1 / (1 + exp(-a))",
+        # In a form that cannot overflow.
+        function=lambda a: (np.tanh(a / 2) + 1) / 2,
+        derivative=lambda a: (1 - np.square(np.tanh(a / 2))) / 4,
+        fixed_form=FixedForm.TABLE,
+        signed=False,
+    ),
+}
 """The functions by name, in the order in which they are listed to users."""
 
 

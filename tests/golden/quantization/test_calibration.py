@@ -468,6 +468,15 @@ def test_bad_requests_are_named() -> None:
             quantize(large, images(large), Settings(LayerSettings(calibration=method)))
 
 
+def test_a_granularity_that_is_not_known_is_refused() -> None:
+    network = trained(conv("C", activation=RELU), dense("F"))
+    smuggled = Settings()
+    object.__setattr__(smuggled.default, "granularity", "group")
+    object.__setattr__(smuggled, "of", lambda name: smuggled.default)
+    with pytest.raises(CalibrationError, match="convolution 'C': granularity 'group' is not known"):
+        quantize(network, images(network), smuggled)
+
+
 def test_accumulators_that_fit_no_register_are_refused() -> None:
     network = trained(dense("F", activation=RELU), RadialBasis(name="R", inputs=("x",), units=2))
     far = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e15)
