@@ -7,13 +7,10 @@ an `OverflowError`, never a wrong number.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-if TYPE_CHECKING:
-    from systolith.golden.fixed.integers import Requantization
 
 Rounding = Literal["floor", "half_up", "half_even"]
 Overflow = Literal["saturate", "wrap"]
@@ -166,6 +163,23 @@ def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
         low = values & ((1 << fmt.bits) - 1)
         return np.where(low > fmt.max_raw, low - (1 << fmt.bits), low)
     raise ValueError(f"overflow {mode!r}: allowed are {', '.join(get_args(Overflow))}")
+
+
+@dataclass(frozen=True, eq=False)
+class Requantization:
+    """How an exact accumulator becomes a raw value: shift, rounding, overflow, and maybe a table.
+
+    A channel's result is `(acc * multiplier) / 2**shifts[channel]`, rounded once and brought into
+    `target`; a negative shift is an exact left shift. With `table` (one entry for each raw value of
+    `target`, from the smallest up) the result is an index, and the entry is the layer's value.
+    """
+
+    shifts: NDArray[np.int64]  # (channels,)
+    target: QFormat
+    multiplier: int = 1
+    rounding: Rounding = "half_up"
+    overflow: Overflow = "saturate"
+    table: NDArray[np.int64] | None = None  # (2**target.bits,)
 
 
 def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,27 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.arithmetic import Overflow, QFormat, Rounding
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.network.graph import Layer, Network, Shape
 
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Requantization:
-    """How an exact accumulator becomes a raw value: shift, rounding, overflow, and maybe a table.
-
-    A channel's result is `(acc * multiplier) / 2**shifts[channel]`, rounded once and brought into
-    `target`; a negative shift is an exact left shift. With `table` (one entry for each raw value of
-    `target`, from the smallest up) the result is an index, and the entry is the layer's value.
-    """
-
-    shifts: Integers  # (channels,)
-    target: QFormat
-    multiplier: int = 1
-    rounding: Rounding = "half_up"
-    overflow: Overflow = "saturate"
-    table: Integers | None = None  # (2**target.bits,)
 
 
 @dataclass(frozen=True, eq=False)

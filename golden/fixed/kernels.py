@@ -176,7 +176,7 @@ class RadialBasisKernel(Kernel):
         centres = abs(layer.weights.astype(object))
         largest = max(-layer.input_format.min_raw, layer.input_format.max_raw)
         largest <<= layer.input_shift
-        # Each of the three sums, and so what they give together, stays below the sum of all.
+        # Each of the three sums, and any total of them, stays below the sum of all.
         return int((largest**2 + 2 * largest * centres + centres**2).sum(axis=0).max())
 
     def __call__(self, x: Map) -> Map:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from systolith.golden.fixed.arithmetic import Rounding
-from systolith.golden.fixed.integers import FixedLayer, Integers, Requantization
+from systolith.golden.fixed.arithmetic import Requantization, Rounding
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,

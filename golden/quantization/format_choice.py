@@ -1,4 +1,4 @@
-"""The binary point of a format for given values, by a calibration method."""
+"""The choice of a format's binary point for some values, by a calibration method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calibration methods: each chooses the binary point of a format for given values.
+"""The calibration methods, each of which chooses the binary point of a format for some values.
 
 To add one, write a function that takes a `Sample`, and add a `Method` to `METHODS`. Settings, the
 command line and the choice of formats take names and help from there.

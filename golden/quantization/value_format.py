@@ -7,26 +7,26 @@ from dataclasses import replace
 import numpy as np
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat
-from systolith.golden.fixed.integers import FixedLayer, Integers, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.graph import MaxPooling
 from systolith.golden.quantization.float_layer import FloatLayer
 from systolith.golden.quantization.format_choice import choose_frac_bits_before
 from systolith.golden.quantization.methods import method
 
 
-def target_frac_bits(given: FloatLayer) -> int | None:
+def target_frac_bits(layer: FloatLayer) -> int | None:
     """The `frac_bits` that accumulators are requantized to: of the values, or of a table's index.
 
     None if they are not requantized, or are zero on all calibration images.
     """
-    if given.gives_scores:
+    if layer.gives_scores:
         return None
-    activation, settings = given.activation, given.settings
+    activation, settings = layer.activation, layer.settings
     if activation.is_table:
-        return given.choose(given.sums, settings.index_bits, True, through=given.function)
-    values = given.sums.map(activation.function.function)
-    following = given.following
+        return layer.choose(layer.sums, settings.index_bits, True, through=layer.function)
+    values = layer.sums.map(activation.function.function)
+    following = layer.following
     if (
         following is not None
         and activation.is_identity
@@ -36,16 +36,16 @@ def target_frac_bits(given: FloatLayer) -> int | None:
         return choose_frac_bits_before(
             values.values,
             settings.activation_bits,
-            given.signed,
-            following=lambda rounded: following(given.gain * rounded),
+            layer.signed,
+            following=lambda rounded: following(layer.gain * rounded),
             ends=values.ends,
         )
-    return given.choose(values, settings.activation_bits, given.signed)
+    return layer.choose(values, settings.activation_bits, layer.signed)
 
 
 def with_values(
-    given: FloatLayer,
-    layer: FixedLayer,
+    layer: FloatLayer,
+    fixed: FixedLayer,
     acc_frac_bits: Integers,
     target: int | None,
     multiplier: int = 1,
@@ -54,9 +54,9 @@ def with_values(
 
     Parameters
     ----------
-    given
-        The layer in floats.
     layer
+        The layer in floats.
+    fixed
         The same with weights and bias.
     acc_frac_bits
         The fraction bits of each channel's accumulator, times the multiplier.
@@ -65,52 +65,52 @@ def with_values(
     multiplier
         Of the requantization.
     """
-    if given.gives_scores:
+    if layer.gives_scores:
         # `with_accumulator` gives the format its width.
-        return replace(layer, output_format=QFormat(1, int(acc_frac_bits[0])))
-    table = given.activation.is_table
-    bits = given.settings.index_bits if table else given.settings.activation_bits
+        return replace(fixed, output_format=QFormat(1, int(acc_frac_bits[0])))
+    table = layer.activation.is_table
+    bits = layer.settings.index_bits if table else layer.settings.activation_bits
     if target is None:
         # All values are zero on the calibration images: cover every possible sum.
-        low, high = accumulator_range(layer)
+        low, high = accumulator_range(fixed)
         spare = max(-low, high).bit_length() + 1 - bits
         target = int(acc_frac_bits.min()) - max(0, spare)
     # A step finer than that of every sum would only shift left.
     target = min(target, int(acc_frac_bits.max()))
-    fmt = QFormat(bits, target, signed=table or given.signed)
-    layer = requantized(given, layer, acc_frac_bits, fmt, multiplier)
-    return _with_table(given, layer) if table else layer
+    fmt = QFormat(bits, target, signed=table or layer.signed)
+    fixed = requantized(layer, fixed, acc_frac_bits, fmt, multiplier)
+    return _with_table(layer, fixed) if table else fixed
 
 
 def requantized(
-    given: FloatLayer,
-    layer: FixedLayer,
+    layer: FloatLayer,
+    fixed: FixedLayer,
     acc_frac_bits: Integers,
     target: QFormat,
     multiplier: int = 1,
 ) -> FixedLayer:
     """A layer whose accumulators are requantized to a format, which is that of its values."""
     shifts = acc_frac_bits - target.frac_bits
-    how = Requantization(shifts, target, multiplier, given.settings.rounding)
-    return replace(layer, requantization=how, output_format=target)
+    how = Requantization(shifts, target, multiplier, layer.settings.rounding)
+    return replace(fixed, requantization=how, output_format=target)
 
 
-def with_accumulator(layer: FixedLayer) -> FixedLayer:
+def with_accumulator(fixed: FixedLayer) -> FixedLayer:
     """A finished layer with its accumulator range; the format of scores becomes as wide."""
-    made = replace(layer, accumulator_range=accumulator_range(layer))
+    made = replace(fixed, accumulator_range=accumulator_range(fixed))
     if made.requantization is not None or isinstance(made.layer, MaxPooling):
         return made
     fmt = QFormat(made.accumulator_bits, made.output_format.frac_bits)
     return replace(made, output_format=fmt)
 
 
-def _with_table(given: FloatLayer, layer: FixedLayer) -> FixedLayer:
+def _with_table(layer: FloatLayer, fixed: FixedLayer) -> FixedLayer:
     """A layer whose requantized values index a table of its activation."""
-    how = layer.requantization
+    how = fixed.requantization
     assert how is not None
-    bits, signed = given.settings.activation_bits, given.signed
-    frac_bits = given.choose(given.sums.map(given.function), bits, signed)
+    bits, signed = layer.settings.activation_bits, layer.signed
+    frac_bits = layer.choose(layer.sums.map(layer.function), bits, signed)
     fmt = QFormat(bits, bits - signed if frac_bits is None else frac_bits, signed)
     indices = np.arange(how.target.min_raw, how.target.max_raw + 1)
-    table = fmt.quantize(given.function(how.target.dequantize(indices)))
-    return replace(layer, requantization=replace(how, table=table), output_format=fmt)
+    table = fmt.quantize(layer.function(how.target.dequantize(indices)))
+    return replace(fixed, requantization=replace(how, table=table), output_format=fmt)

@@ -9,7 +9,8 @@ import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib.wiring import In, Out
 
-from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.fixed.arithmetic import Requantization
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.beats import Beat
 from systolith.hw.streams.component import Component

@@ -7,7 +7,8 @@ from operator import and_, or_
 
 from amaranth.hdl import Array, Const, Mux, Value
 
-from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.fixed.arithmetic import Requantization
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network import graph
 from systolith.hw.streams.formats import value_shape
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat
-from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,

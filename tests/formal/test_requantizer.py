@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from systolith.golden.fixed.arithmetic import QFormat
-from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Activation, Convolution, Shape
 from systolith.hw.units import requantize
 from systolith.hw.units.activation_table import ActivationTable

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import Activation, Convolution, Input, Network, Shape
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat
-from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,

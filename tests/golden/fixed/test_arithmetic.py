@@ -15,12 +15,12 @@ from systolith.golden.fixed.arithmetic import (
     MAX_BITS,
     Overflow,
     QFormat,
+    Requantization,
     Rounding,
     overflow,
     requantize,
     shift_right,
 )
-from systolith.golden.fixed.integers import Requantization
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ROUNDINGS: tuple[Rounding, ...] = ("floor", "half_up", "half_even")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.fixed.execution import BATCH, FixedModel
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Requantization
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.fixed.kernels import Engine
 from systolith.golden.network.graph import (
     AveragePooling,

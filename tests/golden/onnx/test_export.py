@@ -23,8 +23,8 @@ from onnx.reference import ReferenceEvaluator
 from systolith import golden
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import Overflow, QFormat, Rounding
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Requantization
+from systolith.golden.fixed.arithmetic import Overflow, QFormat, Requantization, Rounding
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.affine import affines
 from systolith.golden.network.graph import (
     Convolution,

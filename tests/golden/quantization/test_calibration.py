@@ -473,7 +473,7 @@ def test_a_granularity_that_is_not_known_is_refused() -> None:
     smuggled = Settings()
     object.__setattr__(smuggled.default, "granularity", "group")
     object.__setattr__(smuggled, "of", lambda name: smuggled.default)
-    with pytest.raises(CalibrationError, match="convolution 'C': granularity 'group' is not known"):
+    with pytest.raises(CalibrationError, match="convolution 'C': granularity 'group': allowed"):
         quantize(network, images(network), smuggled)
 
 

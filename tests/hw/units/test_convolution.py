@@ -10,8 +10,8 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat, requantize
-from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Activation, Convolution, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat, requantize
-from systolith.golden.fixed.integers import FixedLayer, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import (
     Activation,
     Convolution,

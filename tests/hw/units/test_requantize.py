@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import signed
 
-from systolith.golden.fixed.arithmetic import QFormat, requantize
-from systolith.golden.fixed.integers import FixedLayer, Integers, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.graph import Activation, Convolution, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.formats import value_shape
