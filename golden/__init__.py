@@ -10,12 +10,8 @@ from systolith.golden.network.shipped import names
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.onnx.export import export_onnx
 from systolith.golden.quantization import quantized_network
-from systolith.golden.quantization.calibration import (
-    Observations,
-    observe,
-    quantize,
-    quantize_observed,
-)
+from systolith.golden.quantization.calibration import quantize, quantize_observed
+from systolith.golden.quantization.observation import Observations, observe
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from systolith.golden.reports.accuracy import AccuracyReport

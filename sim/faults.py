@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import Integers
 from systolith.golden.fixed.execution import FixedModel
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.network.graph import Convolution
 
 _IMAGES = 8

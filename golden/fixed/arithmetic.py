@@ -27,8 +27,6 @@ MAX_SHIFT = 62
 MAX_INDEX_BITS = 18
 """The widest index of an activation table."""
 
-Integers = NDArray[np.int64]
-
 _INT64 = np.iinfo(np.int64)
 
 
@@ -132,8 +130,6 @@ def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[n
     ValueError
         An unknown rounding or a shift out of range.
     """
-    if rounding not in get_args(Rounding):
-        raise ValueError(f"rounding {rounding!r}: allowed are {', '.join(get_args(Rounding))}")
     values, shifts = np.broadcast_arrays(_integers(x), _integers(shift))
     if shifts.size and (shifts.min() < -MAX_SHIFT or shifts.max() > MAX_SHIFT):
         worst = int(shifts.flat[np.argmax(np.abs(shifts))])
@@ -150,14 +146,16 @@ def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[n
     half: NDArray[np.int64] = (widened >> np.maximum(right - 1, 0)) & (right > 0)
     if rounding == "half_up":
         return floor + half
-    below = np.left_shift(np.int64(1), np.maximum(right - 1, 0)) - 1
-    tie = (widened & below) == 0
-    half &= ~tie | (floor & 1)
-    return floor + half
+    if rounding == "half_even":
+        below = np.left_shift(np.int64(1), np.maximum(right - 1, 0)) - 1
+        tie = (widened & below) == 0
+        half &= ~tie | (floor & 1)
+        return floor + half
+    raise ValueError(f"rounding {rounding!r}: allowed are {', '.join(get_args(Rounding))}")
 
 
 def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
-    """Integers brought into a format's range: `saturate` or `wrap` (keep the low bits)."""
+    """Integers brought into a format's range: `saturate`, or `wrap` to the low bits."""
     values = _integers(x)
     if mode == "saturate":
         return np.clip(values, fmt.min_raw, fmt.max_raw)
@@ -169,25 +167,25 @@ def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Requantization:
-    """From an exact accumulator to a raw value: shift, round, overflow, and maybe a table.
+    """How an exact accumulator becomes a raw value: shift, rounding, overflow, and maybe a table.
 
     A channel's result is `(acc * multiplier) / 2**shifts[channel]`, rounded once and brought into
     `target`; a negative shift is an exact left shift. With `table` (one entry for each raw value of
     `target`, from the smallest up) the result is an index, and the entry is the layer's value.
     """
 
-    shifts: Integers  # (channels,)
+    shifts: NDArray[np.int64]  # (channels,)
     target: QFormat
     multiplier: int = 1
     rounding: Rounding = "half_up"
     overflow: Overflow = "saturate"
-    table: Integers | None = None  # (2**target.bits,)
+    table: NDArray[np.int64] | None = None  # (2**target.bits,)
 
 
 def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Exact accumulators `(..., channels)` to raw values, and how many of each channel saturate.
+    """Raw values of exact accumulators `(..., channels)`, and the count by channel that saturates.
 
-    What is counted are values that leave the target's range, whatever becomes of them.
+    A value counts if it leaves the target's range, whether it is saturated or wrapped.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What must hold in a quantized network, so that models and hardware need not look again."""
+"""Checks of a quantized network, made once when it is built, so that its users need none."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from systolith.golden.fixed.arithmetic import (
     MAX_BITS,
     MAX_INDEX_BITS,
     MAX_SHIFT,
-    Integers,
     Overflow,
     QFormat,
     Rounding,
 )
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
@@ -27,14 +26,14 @@ from systolith.golden.network.graph import (
 )
 
 PIXEL_FORMAT = QFormat(8, 0, signed=False)
-"""What a network takes: raw pixels, whatever the widths of its layers."""
+"""The format of a network's input: raw pixels, whatever the widths of its layers."""
 
 MAX_INPUT_SHIFT = 32
 MAX_MULTIPLIER = 1 << 32
 
 
 class FixedNetworkError(ValueError):
-    """Integers that cannot be a quantized network: names the layer, what was given, what is due."""
+    """Integers that are no quantized network: names the layer, what was given and expected."""
 
 
 def check(fixed: FixedNetwork) -> None:
@@ -107,7 +106,7 @@ def _check_weights(network: Network, layer: FixedLayer) -> None:
             _check_connections(layer, layer.layer, weights, source)
     elif layer.weight_formats:
         _fail(layer, "has weight formats without weights")
-    # An offset of the input goes through the sums of an average pooling.
+    # Average pooling before an activation adds the offset of its input.
     optional = isinstance(layer.layer, AveragePooling) and layer.bias is not None
     if "bias" in shapes or optional:
         _require(layer, "bias", layer.bias, (channels,))
@@ -178,7 +177,7 @@ def _check_result(layer: FixedLayer, last: bool) -> None:
         return
     if how is None:
         fractions = {fmt.frac_bits for fmt in layer.weight_formats}
-        if not last or layer.layer.activation.kind != "none" or len(fractions) != 1:
+        if not last or not layer.layer.activation.is_identity or len(fractions) != 1:
             _fail(layer, "needs a requantization: only scores of one scale have none")
         scale = layer.input_format.frac_bits + layer.input_shift + fractions.pop()
         if output != QFormat(layer.accumulator_bits, scale):

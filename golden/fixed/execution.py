@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.fixed import arithmetic
-from systolith.golden.fixed.arithmetic import Integers
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, kernel_of
+from systolith.golden.network import float_model
 from systolith.golden.network.graph import Convolution, MaxPooling
 
 BATCH = 64
-"""Images computed at a time: what they need then stays near the processor."""
+"""Images computed at a time: few enough that their maps stay in the processor's cache."""
 
 _FLOAT_BITS = 24
 
 
 @dataclass(frozen=True, eq=False)
 class FixedRun:
-    """What a network made of images, by layer name, for every layer after the input.
+    """The values of every layer after the input for some images, by layer name.
 
     `outputs` are raw values of shape `(batch, height, width, channels)`; `saturated` counts, by
     channel over all images, the values that left their range when they were requantized.
@@ -34,15 +34,15 @@ class FixedRun:
 
 
 class FixedModel:
-    """A quantized network ready to run, in one thread: its buffers serve one call at a time.
+    """A quantized network ready to run on many images; its buffers allow one call at a time.
 
     Parameters
     ----------
     fixed
         The network.
     engine
-        The type to compute in, for every layer; by default the fastest that a bound taken from
-        the layer's weights allows. The result never depends on it.
+        The type to compute in, for every layer; by default the fastest that a bound from the
+        layer's weights allows. The result does not depend on it.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class FixedModel:
         return FixedRun(outputs, saturated)
 
     def scores(self, images: NDArray[np.uint8]) -> Integers:
-        """The last layer's values `(batch, values)` for uint8 images, as fast as can be.
+        """The last layer's values `(batch, values)` for uint8 images, faster than `run`.
 
         Raises
         ------
@@ -128,9 +128,7 @@ def classes(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Integers:
 
 def winners(fixed: FixedNetwork, values: Integers) -> Integers:
     """The class of each row of scores `(batch, values)`: the lowest index among the best."""
-    smallest = fixed.network.output.winner == "smallest"
-    best: Integers = values.argmin(axis=1) if smallest else values.argmax(axis=1)
-    return best
+    return float_model.winners(fixed.network, values)
 
 
 class _Step:
@@ -139,10 +137,10 @@ class _Step:
     def __init__(self, layer: FixedLayer, kernel: Kernel) -> None:
         self.layer = layer
         self._kernel = kernel
-        self._relu = layer.layer.activation.kind == "relu"
+        self._relu = layer.layer.activation.is_rectifier
         self._none_left = np.zeros(layer.output_shape.channels, np.int64)
         how = layer.requantization
-        # Limits of wider targets are no floats.
+        # The limits of a wider target are not exact in float32.
         self._in_floats = kernel.engine != "int64" and (
             how is None
             or (
@@ -159,7 +157,7 @@ class _Step:
             # Half an LSB; in floats the shift is exact, and `floor` rounds once.
             constant += np.where(shifts > 0, np.ldexp(0.5, shifts), 0.0)
             self._scale = _by_channel(np.ldexp(1.0, -shifts), kernel.dtype)
-            # Rounding keeps order and zero, so ReLU is a limit of what is kept.
+            # Rounding preserves order and zero, so ReLU is a lower limit of the saturation.
             self._low = max(how.target.min_raw, 0) if self._relu else how.target.min_raw
             self._table = None if how.table is None else how.table.astype(kernel.dtype)
         self._index = np.empty(0, np.intp)
@@ -171,7 +169,7 @@ class _Step:
         return self._finish(x, count=False)[0]
 
     def counted(self, x: Map) -> tuple[Map, Integers]:
-        """The layer's values, and how many of each channel saturated."""
+        """The layer's values, and the number of saturated values of each channel."""
         return self._finish(x, count=True)
 
     def _finish(self, x: Map, count: bool) -> tuple[Map, Integers]:
@@ -214,10 +212,9 @@ class _Step:
 
 
 def _fused(layers: tuple[FixedLayer, ...], engine: Engine | None) -> Iterator[_Step]:
-    """Steps that give the same last values sooner: accumulators are pooled, not results.
+    """Faster steps with the same scores: max pooling is applied to accumulators, not to results.
 
-    The largest of some values that are requantized in the same order-keeping way comes from the
-    largest accumulator.
+    Where requantizing preserves order, the largest value is that of the largest accumulator.
     """
     position = 0
     while position < len(layers):
@@ -226,7 +223,7 @@ def _fused(layers: tuple[FixedLayer, ...], engine: Engine | None) -> Iterator[_S
         if (
             isinstance(layer.layer, Convolution)
             and isinstance(following, MaxPooling)
-            and _keeps_order(layer)
+            and _preserves_order(layer)
         ):
             yield _Step(layer, LinearKernel(layer, engine, tile=following.window))
             position += 1
@@ -235,7 +232,7 @@ def _fused(layers: tuple[FixedLayer, ...], engine: Engine | None) -> Iterator[_S
         position += 1
 
 
-def _keeps_order(layer: FixedLayer) -> bool:
+def _preserves_order(layer: FixedLayer) -> bool:
     how = layer.requantization
     return how is None or (
         how.overflow == "saturate"
@@ -245,7 +242,7 @@ def _keeps_order(layer: FixedLayer) -> bool:
 
 
 def _by_first_axis(flags: NDArray[np.bool_]) -> Integers:
-    """How many are true of each channel: one by one, which is faster than along axes."""
+    """The number of true flags of each channel; counting by channel is faster than along axes."""
     return np.array([np.count_nonzero(each) for each in flags], np.int64)
 
 

@@ -1,34 +1,39 @@
 """A quantized network as data: the formats and integers of every layer.
 
-`golden` executes it (`fixed_model`), `hw` builds it, and neither adds arithmetic of its own.
+`fixed.execution` runs it, `hw` builds it, and neither adds arithmetic of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from systolith.golden.fixed.arithmetic import Integers, QFormat, Requantization
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.network.graph import Layer, Network, Shape
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class FixedLayer:
     """One layer in integers.
 
-    What it computes: the exact accumulator of its type (`weights` as the graph shapes them, with
-    `bias` at the accumulator's scale, one a channel), then ReLU where the layer has one, then
-    `requantization`. Without a requantization (max pooling; the layer that gives the scores) the
-    accumulator is the value, in `output_format`.
+    It computes the exact accumulator of its type (`weights` have the graph's shape; `bias`, one a
+    channel, has the accumulator's scale), then ReLU if the layer has one, then `requantization`.
+    Without a requantization (max pooling; the layer that gives the scores) the accumulator is the
+    value, in `output_format`.
 
     `input_shape` is the map as it is streamed. `padding` rows and columns (above and below, left
-    and right) of the raw value `padding_value` are made around it: the input's border and the
+    and right) of the raw value `padding_value` are added around it: the input's border and the
     convolution's own padding together.
 
-    `weights` of a radial basis layer are its centres at the common scale, and its inputs are
-    shifted left by `input_shift` bits to get there.
+    `weights` of a radial basis layer are its centres at a scale common to centres and inputs; its
+    inputs are shifted left by `input_shift` bits to that scale.
 
-    `accumulator_range` is the least and the greatest value that any input can bring about in any
-    order of summation, bias and rounding constant included.
+    `accumulator_range` is the least and the greatest accumulator that any input can lead to in any
+    order of summation, including bias and rounding constant.
     """
 
     layer: Layer

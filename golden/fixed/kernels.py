@@ -1,8 +1,8 @@
-"""Exact sums of layers on BLAS where a bound taken from the weights allows it.
+"""Exact sums of layers, computed by BLAS in floats where a bound from the weights allows it.
 
-Maps are `(channels, height, width, batch)` here: the batch runs innermost, so that every slice is
-copied, summed or compared in long runs. Floats hold integers throughout, and no sum, in whatever
-order BLAS makes it, leaves the range in which the chosen type holds every integer.
+Maps are `(channels, height, width, batch)` here: the batch is the innermost axis, so that every
+slice is copied, summed or compared in long runs. The floats are integers throughout, and no partial
+sum, in any order that BLAS may choose, leaves the range in which the type represents every integer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
     Dense,
+    Layer,
     MaxPooling,
     Pooling,
     RadialBasis,
@@ -97,7 +98,7 @@ class Kernel(ABC):
         return padded
 
     def _buffer(self, name: str, shape: tuple[int, ...]) -> tuple[Map, bool]:
-        """An array that stays between calls (fresh memory costs page faults), and if it is new."""
+        """An array cached between calls (fresh memory costs page faults), and whether it is new."""
         found = self._buffers.get(name)
         if found is not None and found.shape == shape:
             return found, False
@@ -175,7 +176,7 @@ class RadialBasisKernel(Kernel):
         centres = abs(layer.weights.astype(object))
         largest = max(-layer.input_format.min_raw, layer.input_format.max_raw)
         largest <<= layer.input_shift
-        # Each of the three sums, and so what they give together, stays below the sum of all.
+        # Each of the three sums, and any total of them, stays below the sum of all.
         return int((largest**2 + 2 * largest * centres + centres**2).sum(axis=0).max())
 
     def __call__(self, x: Map) -> Map:
@@ -215,20 +216,25 @@ class MaxPoolingKernel(Kernel):
 
 
 def kernel_of(layer: FixedLayer, engine: Engine | None = None) -> Kernel:
-    """The kernel of a layer."""
-    if isinstance(layer.layer, (Convolution, Dense)):
-        return LinearKernel(layer, engine)
-    for layer_type, kernel in _KERNELS.items():
-        if isinstance(layer.layer, layer_type):
-            return kernel(layer, engine)
-    raise ValueError(f"layer {layer.name!r}: type {layer.layer.type_name} has no fixed model")
+    """The kernel of a layer.
+
+    Raises
+    ------
+    GraphError
+        The layer's type has none.
+    OverflowError
+        As `Kernel`.
+    """
+    return layer.layer.entry(_KERNELS, "fixed-point kernel")(layer, engine)
 
 
-_KERNELS: dict[type, type[Kernel]] = {
-    RadialBasis: RadialBasisKernel,
+_KERNELS: dict[type[Layer], type[Kernel]] = {
+    Convolution: LinearKernel,
     Subsampling: WindowSumKernel,
     AveragePooling: WindowSumKernel,
     MaxPooling: MaxPoolingKernel,
+    Dense: LinearKernel,
+    RadialBasis: RadialBasisKernel,
 }
 
 
@@ -250,7 +256,7 @@ def _tiled(
 
 
 def _window_parts(x: Map, layer: FixedLayer) -> Iterator[Map]:
-    """For each place in a pooling window, what all windows have there."""
+    """For each position in a pooling window, the values of all windows there."""
     assert isinstance(layer.layer, Pooling)
     rows, columns = layer.layer.window
     height, width = layer.output_shape[:2]

@@ -1,8 +1,8 @@
-"""Execution of a trained network in floating point.
+"""The float model: runs a trained network in floating point, for any layer or the scores alone.
 
-Computes in the type of the weights: float32 for those that ship. Inside, feature maps are
-`(channels, batch, height, width)`, so that a convolution is one matrix product on slices that were
-copied row by row.
+It computes in the type of the weights, float32 for the networks that ship. Internally, feature maps
+are `(channels, batch, height, width)`, so that a convolution is one matrix product on slices copied
+row by row.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.network.graph import (
-    Activation,
     AveragePooling,
     Convolution,
     Dense,
     Input,
     Layer,
     MaxPooling,
+    Network,
     Pooling,
     RadialBasis,
     Shape,
@@ -31,10 +31,11 @@ from systolith.golden.network.graph import (
 from systolith.golden.network.trained_network import Array, TrainedNetwork
 
 _BATCH = 200
+_BEST = {"largest": np.argmax, "smallest": np.argmin}
 
 
 def run(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, Array]:
-    """Every layer's output, by name, the input's (scaled, with its border) included.
+    """Every layer's output by name, including the input layer's (scaled, with its border).
 
     Memory grows with the batch: a LeNet-5 takes about 0.2 MB an image.
 
@@ -61,7 +62,7 @@ def run(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, Array]:
 def intermediates(
     trained: TrainedNetwork, images: NDArray[np.uint8]
 ) -> Iterator[tuple[str, Array, Array]]:
-    """Of every layer in turn its name, and its output before and after the activation.
+    """The name of every layer in turn, with its output before and after the activation.
 
     Parameters, shapes and errors are those of `run`.
     """
@@ -70,7 +71,7 @@ def intermediates(
 
 
 def apply(trained: TrainedNetwork, name: str, x: Array) -> Array:
-    """What a layer makes of given values of the layer that feeds it.
+    """The output of one layer for given values of the layer that feeds it.
 
     Parameters
     ----------
@@ -89,11 +90,11 @@ def apply(trained: TrainedNetwork, name: str, x: Array) -> Array:
     layer = trained.network[name]
     shape = trained.network.shapes()[name]
     values = _compute(layer, trained.arrays[name], x.transpose(3, 0, 1, 2), shape)
-    return _activate(layer.activation, values).transpose(1, 2, 3, 0)
+    return layer.activation(values).transpose(1, 2, 3, 0)
 
 
 def scores(trained: TrainedNetwork, images: NDArray[np.uint8]) -> Array:
-    """The values of the last layer, `(images, outputs)`, in stream order; any number of images.
+    """The values of the last layer for any number of images, `(images, outputs)`, in stream order.
 
     Raises
     ------
@@ -110,16 +111,19 @@ def scores(trained: TrainedNetwork, images: NDArray[np.uint8]) -> Array:
 
 
 def classes(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The class of each image: the best score's index, the lowest one on a tie.
+    """The class of each image: the index of the best score, the lowest index on a tie.
 
     Raises
     ------
     ValueError
         As `run`.
     """
-    values = scores(trained, images)
-    smallest = trained.network.output.winner == "smallest"
-    best: NDArray[np.int64] = values.argmin(axis=1) if smallest else values.argmax(axis=1)
+    return winners(trained.network, scores(trained, images))
+
+
+def winners(network: Network, values: NDArray[Any]) -> NDArray[np.int64]:
+    """The class of each row of scores `(images, outputs)`, of either model: see `Layer.winner`."""
+    best: NDArray[np.int64] = _BEST[network.output.winner](values, axis=1)
     return best
 
 
@@ -138,14 +142,14 @@ def _checked(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.u
 def _layers(
     trained: TrainedNetwork, images: NDArray[np.uint8]
 ) -> Iterator[tuple[str, Array, Array]]:
-    """Names and outputs of all layers, before and after the activation, one after another."""
+    """The name of each layer in turn, with its output before and after the activation."""
     every_array = [array for arrays in trained.arrays.values() for array in arrays.values()]
     dtype = np.result_type(np.float32, *every_array)
     values = _input(trained.network.input, images, dtype)
     yield trained.network.input.name, values, values
     for layer, _, shape in trained.network.computing_layers():
         before = _compute(layer, trained.arrays[layer.name], values, shape)
-        values = _activate(layer.activation, before)
+        values = layer.activation(before)
         yield layer.name, before, values
 
 
@@ -158,24 +162,10 @@ def _input(layer: Input, images: NDArray[np.uint8], dtype: np.dtype[Any]) -> Arr
 
 def _compute(layer: Layer, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
     """A layer's output before its activation."""
-    if isinstance(layer, Convolution):
-        return _convolution(layer, arrays["weights"], x, shape) + _by_channel(arrays["bias"])
-    if isinstance(layer, Subsampling):
-        total = _pooled(layer, x, shape, np.add)
-        return total * _by_channel(arrays["weights"]) + _by_channel(arrays["bias"])
-    if isinstance(layer, AveragePooling):
-        return _pooled(layer, x, shape, np.add) / x.dtype.type(math.prod(layer.window))
-    if isinstance(layer, MaxPooling):
-        return _pooled(layer, x, shape, np.maximum)
-    if isinstance(layer, Dense):
-        return _maps(_flat(x) @ arrays["weights"] + arrays["bias"])
-    if isinstance(layer, RadialBasis):
-        differences = _flat(x)[:, :, np.newaxis] - arrays["weights"]
-        return _maps(np.square(differences).sum(axis=1))
-    raise TypeError(f"the float model does not know the layer type {layer.type_name!r}")
+    return layer.entry(_COMPUTE, "float model")(layer, arrays, x, shape)
 
 
-def _convolution(layer: Convolution, weights: Array, x: Array, shape: Shape) -> Array:
+def _convolution(layer: Convolution, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
     vertical, horizontal = layer.padding
     x = np.pad(x, ((0, 0), (0, 0), (vertical, vertical), (horizontal, horizontal)))
     rows, columns = layer.kernel
@@ -184,15 +174,48 @@ def _convolution(layer: Convolution, weights: Array, x: Array, shape: Shape) -> 
     for row in range(rows):
         for column in range(columns):
             patches[row, column] = x[:, :, row : row + shape.height, column : column + shape.width]
-    kernels = weights.reshape(-1, shape.channels).T
-    result: Array = kernels @ patches.reshape(rows * columns * channels, -1)
-    return result.reshape(shape.channels, batch, shape.height, shape.width)
+    kernels = arrays["weights"].reshape(-1, shape.channels).T
+    sums: Array = kernels @ patches.reshape(rows * columns * channels, -1)
+    maps = sums.reshape(shape.channels, batch, shape.height, shape.width)
+    return maps + _by_channel(arrays["bias"])
+
+
+def _subsampling(layer: Subsampling, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
+    sums = _pooled(layer, x, shape, np.add)
+    return sums * _by_channel(arrays["weights"]) + _by_channel(arrays["bias"])
+
+
+def _average(layer: AveragePooling, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
+    return _pooled(layer, x, shape, np.add) / x.dtype.type(math.prod(layer.window))
+
+
+def _maximum(layer: MaxPooling, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
+    return _pooled(layer, x, shape, np.maximum)
+
+
+def _dense(layer: Dense, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
+    return _maps(_flat(x) @ arrays["weights"] + arrays["bias"])
+
+
+def _distances(layer: RadialBasis, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
+    differences = _flat(x)[:, :, np.newaxis] - arrays["weights"]
+    return _maps(np.square(differences).sum(axis=1))
+
+
+_COMPUTE: dict[type[Layer], Callable[..., Array]] = {
+    Convolution: _convolution,
+    Subsampling: _subsampling,
+    AveragePooling: _average,
+    MaxPooling: _maximum,
+    Dense: _dense,
+    RadialBasis: _distances,
+}
 
 
 def _pooled(
     layer: Pooling, x: Array, shape: Shape, combine: Callable[[Array, Array], Array]
 ) -> Array:
-    """The values of each window combined two by two."""
+    """The values of each window, combined two at a time."""
     rows, columns = layer.window
     height, width = shape.height * rows, shape.width * columns
     return reduce(
@@ -203,18 +226,6 @@ def _pooled(
             for column in range(columns)
         ],
     )
-
-
-def _activate(activation: Activation, x: Array) -> Array:
-    amplitude, slope = x.dtype.type(activation.amplitude), x.dtype.type(activation.slope)
-    if activation.kind == "relu":
-        return np.maximum(x, 0)
-    if activation.kind == "tanh":
-        return amplitude * np.tanh(slope * x)
-    if activation.kind == "sigmoid":
-        # 1 / (1 + exp(-a)), in a form that cannot overflow.
-        return amplitude * (np.tanh(slope * x / 2) + 1) / 2
-    return x
 
 
 def _by_channel(array: Array) -> Array:

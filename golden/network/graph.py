@@ -8,15 +8,22 @@ connections and multiply-accumulates, in the sense of LeCun, Bottou, Bengio and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, NoReturn, TypeVar
 
-ActivationKind = Literal["none", "relu", "tanh", "sigmoid"]
+from systolith.golden.network.activations import (
+    ActivationFunction,
+    FixedForm,
+    Reals,
+    activation_function,
+)
+
+Entry = TypeVar("Entry")
 
 
 class GraphError(ValueError):
-    """A layer or a graph that cannot be: names the layer, what was given and what is allowed."""
+    """An invalid layer or graph: names the layer, what was given and what is allowed."""
 
 
 class Shape(NamedTuple):
@@ -37,16 +44,20 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Activation:
-    """The squashing function `amplitude * f(slope * a)`, a property of each layer."""
+    """A layer's activation `amplitude * f(slope * a)`; `f` is the function named `kind`.
 
-    kind: ActivationKind = "none"
+    Only functions that fixed-point arithmetic takes from a table have an amplitude and a slope.
+    """
+
+    kind: str = "none"
     amplitude: float = 1.0
     slope: float = 1.0
 
     def __post_init__(self) -> None:
-        allowed = ("none", "relu", "tanh", "sigmoid")
-        if self.kind not in allowed:
-            raise GraphError(f"activation {self.kind!r}: allowed are {', '.join(allowed)}")
+        try:
+            activation_function(self.kind)
+        except ValueError as error:
+            raise GraphError(str(error)) from None
         for name in ("amplitude", "slope"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise GraphError(
@@ -56,10 +67,33 @@ class Activation:
         if not self.is_table and (self.amplitude, self.slope) != (1.0, 1.0):
             raise GraphError(f"activation {self.kind!r}: takes neither amplitude nor slope")
 
+    def __call__(self, a: Reals) -> Reals:
+        """The activation of each value, in the type of the values."""
+        if not self.is_table:
+            return self.function.function(a)
+        amplitude, slope = a.dtype.type(self.amplitude), a.dtype.type(self.slope)
+        scaled: Reals = amplitude * self.function.function(slope * a)
+        return scaled
+
+    @property
+    def function(self) -> ActivationFunction:
+        """The function `f`."""
+        return activation_function(self.kind)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it changes nothing."""
+        return self.function.fixed_form is FixedForm.IDENTITY
+
+    @property
+    def is_rectifier(self) -> bool:
+        """Whether fixed-point arithmetic replaces negative accumulators by zero."""
+        return self.function.fixed_form is FixedForm.RECTIFIER
+
     @property
     def is_table(self) -> bool:
         """Whether fixed-point arithmetic needs a table for it."""
-        return self.kind in ("tanh", "sigmoid")
+        return self.function.fixed_form is FixedForm.TABLE
 
 
 NO_ACTIVATION = Activation()
@@ -67,7 +101,7 @@ NO_ACTIVATION = Activation()
 
 @dataclass(frozen=True, kw_only=True)
 class Layer(ABC):
-    """What every layer has: a name, the names of the layers that feed it, a squashing function."""
+    """What every layer has: a name, the names of the layers that feed it, an activation."""
 
     type_name: ClassVar[str]
     winner: ClassVar[Literal["largest", "smallest"]] = "largest"
@@ -82,9 +116,25 @@ class Layer(ABC):
         if len(self.inputs) != 1:
             self.fail(f"takes one input, not {len(self.inputs)}")
 
-    def fail(self, message: str) -> None:
+    def fail(self, message: str) -> NoReturn:
         """Raise a `GraphError` that names this layer."""
         raise GraphError(f"{self.type_name} {self.name!r}: {message}")
+
+    def entry(self, table: Mapping[type[Layer], Entry], what: str) -> Entry:
+        """The entry for this layer's type in a table that has one for each type it knows.
+
+        Every place that depends on the type of a layer looks it up here, so that none goes on
+        with a type that it does not know.
+
+        Raises
+        ------
+        GraphError
+            There is none; `what` says what is missing.
+        """
+        if type(self) not in table:
+            known = ", ".join(each.type_name for each in table)
+            self.fail(f"this layer type has no {what}: allowed are {known}")
+        return table[type(self)]
 
     def require_positive(self, what: str, *values: int) -> None:
         """Refuse a size that is not a whole number of at least 1."""
@@ -393,6 +443,8 @@ class Network:
         for position, layer in enumerate(self.layers):
             if names.index(layer.name) != position:
                 raise GraphError(f"network {self.name!r}: two layers are named {layer.name!r}")
+            if LAYER_TYPES.get(layer.type_name) is not type(layer):
+                layer.fail(f"this layer type is not one of {', '.join(LAYER_TYPES)}")
             if position and isinstance(layer, Input):
                 raise GraphError(f"network {self.name!r}: {layer.name!r} is a second input")
             if position and layer.inputs != (names[position - 1],):

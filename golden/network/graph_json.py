@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
+from systolith.golden.network.activations import ACTIVATIONS
 from systolith.golden.network.graph import (
     LAYER_TYPES,
     Activation,
-    ActivationKind,
     GraphError,
     Layer,
     Network,
@@ -150,12 +150,10 @@ def _table(value: object) -> tuple[tuple[int, ...], ...] | None:
 def _activation(value: object) -> Activation:
     entries = _object("activation", value, {"kind", "amplitude", "slope"})
     kind = _string(entries["kind"])
-    if kind not in _KINDS:
-        raise GraphError(f"{_shown(kind)} is unknown: allowed are {', '.join(_KINDS)}")
-    return Activation(_KINDS[kind], _number(entries["amplitude"]), _number(entries["slope"]))
+    if kind not in ACTIVATIONS:
+        raise GraphError(f"{_shown(kind)} is unknown: allowed are {', '.join(ACTIVATIONS)}")
+    return Activation(kind, _number(entries["amplitude"]), _number(entries["slope"]))
 
-
-_KINDS: dict[str, ActivationKind] = {kind: kind for kind in get_args(ActivationKind)}
 
 _READERS: dict[Any, _Reader] = {
     str: _string,

@@ -15,7 +15,7 @@ SCHEMA = "systolith.onnx/1"
 """The schema of the metadata of a model."""
 
 OPSET = 13
-"""An operator set that old engines know; it has all operators used here for 64-bit integers."""
+"""An operator set that old engines support; it has the operators used here on 64-bit integers."""
 
 IR_VERSION = 7
 """The file format that came with it."""
@@ -26,9 +26,9 @@ IMAGES, CLASS, SCORES = "images", "class", "scores"
 def export_onnx(quantized: QuantizedNetwork) -> bytes:
     """The content of an `.onnx` file; the same network gives the same bytes.
 
-    The model takes `images`, uint8 `(batch, channels, height, width)`. It gives, all in int64,
-    `class` `(batch,)`, `scores` `(batch, values)`, and by its name the raw values of every layer
-    `(batch, channels, height, width)`, which are those of `fixed_model`.
+    The model's input is `images`, uint8 `(batch, channels, height, width)`. Its outputs, all int64,
+    are `class` `(batch,)`, `scores` `(batch, values)`, and for every layer, under its name, the raw
+    values of `fixed.execution` as `(batch, channels, height, width)`.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _classify(graph: OnnxGraph, fixed: FixedNetwork, last: str) -> None:
     size = fixed.layers[-1].output_shape.size
     by_pixel = graph.add("Transpose", f"{SCORES}.by_pixel", last, perm=(0, 2, 3, 1))
     graph.add("Reshape", SCORES, by_pixel, graph.constant(f"{SCORES}.shape", (0, size)))
-    best = "ArgMin" if fixed.network.output.winner == "smallest" else "ArgMax"
+    best = {"largest": "ArgMax", "smallest": "ArgMin"}[fixed.network.output.winner]
     graph.add(best, CLASS, SCORES, axis=1, keepdims=0, select_last_index=0)
 
 

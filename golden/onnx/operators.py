@@ -1,23 +1,25 @@
 """Layers of a quantized network in ONNX's operators on 64-bit integers.
 
-Maps are int64 tensors `(batch, channels, height, width)`. No value on the way to a result needs
-more than 62 bits (`fixed_check`), so what is exact in `fixed_model` is exact here; `docs/onnx.md`
+Maps are int64 tensors `(batch, channels, height, width)`. No intermediate value needs more than
+62 bits (`fixed.consistency`), so the operators are as exact as `fixed.execution`; `docs/onnx.md`
 says why, operator by operator.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from systolith.golden.fixed.arithmetic import Integers, Requantization, Rounding
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.arithmetic import Requantization, Rounding
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
     Dense,
+    Layer,
     MaxPooling,
     Pooling,
     RadialBasis,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class OnnxGraph:
-    """The nodes and constants of a graph; a node has the name of the tensor that it gives."""
+    """The nodes and constants of a graph; a node has the name of its output tensor."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -56,19 +58,19 @@ class OnnxGraph:
 
 
 def add_layer(graph: OnnxGraph, layer: FixedLayer, source: str, name: str) -> str:
-    """Add the nodes of a layer, which make the tensor `name` of the tensor `source`.
+    """Add the nodes of a layer, which compute the tensor `name` from the tensor `source`.
 
     Raises
     ------
     ValueError
-        No exact form is known of this type of layer.
+        The layer's type or its arithmetic has no exact form here.
     """
     _LayerNodes(graph, layer, name).value(source)
     return graph.rename_last(name)
 
 
 class _LayerNodes:
-    """The nodes of one layer. Methods take the name of a tensor and give that of the next."""
+    """The nodes of one layer; methods take the name of a tensor and return that of the next."""
 
     def __init__(self, graph: OnnxGraph, layer: FixedLayer, name: str) -> None:
         self.graph = graph
@@ -80,7 +82,7 @@ class _LayerNodes:
         x = self._sums(self._padded(x))
         if self.layer.bias is not None:
             x = self._add("Add", "biased", x, self._by_channel("bias", self.layer.bias))
-        if self.layer.layer.activation.kind == "relu":
+        if self.layer.layer.activation.is_rectifier:
             x = self._add("Max", "relu", x, self._constant("zero", 0))
         if self.layer.requantization is not None:
             x = self._requantized(x, self.layer.requantization)
@@ -96,7 +98,7 @@ class _LayerNodes:
         return self._constant(name, integers.reshape(-1, 1, 1))
 
     def _reshaped(self, name: str, x: str, *sizes: int) -> str:
-        # 0 is the size that there is: the batch.
+        # A size of 0 means that of the input: the batch.
         return self._add("Reshape", name, x, self._constant(f"{name}_sizes", (0, *sizes)))
 
     def _padded(self, x: str) -> str:
@@ -108,20 +110,21 @@ class _LayerNodes:
 
     def _sums(self, x: str) -> str:
         """The accumulators, bias not included."""
-        kind = self.layer.layer
-        if isinstance(kind, Convolution):
-            return self._products(self._patches(x, kind.kernel), kind.kernel)
-        if isinstance(kind, Dense):
-            size = self._padded_size
-            return self._products(self._reshaped("values", x, self._values(size), 1), size)
-        if isinstance(kind, RadialBasis):
-            return self._distances(x)
-        if isinstance(kind, Subsampling | AveragePooling | MaxPooling):
-            return self._pooled(x, kind)
-        raise ValueError(f"layer {self.layer.name!r}: {kind.type_name} has no exact form in ONNX")
+        return self.layer.layer.entry(_SUMS, "exact form in ONNX")(self, x)
+
+    def convolution(self, x: str) -> str:
+        """The sums of a convolution."""
+        assert isinstance(self.layer.layer, Convolution)
+        kernel = self.layer.layer.kernel
+        return self._products(self._patches(x, kernel), kernel)
+
+    def dense(self, x: str) -> str:
+        """The sums of a dense layer."""
+        size = self._padded_size
+        return self._products(self._reshaped("values", x, self._values(size), 1), size)
 
     def _patches(self, x: str, kernel: tuple[int, int]) -> str:
-        """What the kernel meets at each place: `(batch, values of a patch, places)`."""
+        """The inputs of the kernel at each position: `(batch, values of a patch, positions)`."""
         height, width, _ = self.layer.output_shape
         rows, columns = (
             np.arange(size)[:, None] + np.arange(count)
@@ -139,7 +142,8 @@ class _LayerNodes:
         x = self._add("MatMul", "products", weights, patches)
         return self._reshaped("sums", x, channels, height, width)
 
-    def _distances(self, x: str) -> str:
+    def distances(self, x: str) -> str:
+        """The squared distances of a radial basis layer."""
         x = self._reshaped("values", x, 1, self._values(self._padded_size))
         if self.layer.input_shift:
             x = self._add("Mul", "shifted", x, self._constant("scale", 1 << self.layer.input_shift))
@@ -149,20 +153,28 @@ class _LayerNodes:
         x = self._add("ReduceSum", "distances", x, self._constant("axis", [2]), keepdims=0)
         return self._reshaped("sums", x, self.layer.output_shape.channels, 1, 1)
 
-    def _pooled(self, x: str, pooling: Pooling) -> str:
-        """Rows and columns of windows get axes of their own, over which they are reduced."""
+    def maximum(self, x: str) -> str:
+        """The largest value of each window."""
+        return self._add("ReduceMax", "largest", self._windows(x), axes=(3, 5), keepdims=0)
+
+    def window_sum(self, x: str) -> str:
+        """The sum of each window, times the channel's coefficient if there is one."""
+        x = self._windows(x)
+        x = self._add("ReduceSum", "sums", x, self._constant("window", (3, 5)), keepdims=0)
+        if self.layer.weights is not None:
+            x = self._add("Mul", "products", x, self._by_channel("weights", self.layer.weights))
+        return x
+
+    def _windows(self, x: str) -> str:
+        """Pooling windows: their rows are axis 3, their columns axis 5."""
+        pooling = self.layer.layer
+        assert isinstance(pooling, Pooling)
         (rows, columns), (height, width, channels) = pooling.window, self.layer.output_shape
         used = (height * rows, width * columns)
         if used != self._padded_size:
             where = (("start", (0, 0)), ("end", used), ("axes", (2, 3)))
             x = self._add("Slice", "used", x, *(self._constant(*each) for each in where))
-        x = self._reshaped("windows", x, channels, height, rows, width, columns)
-        if isinstance(pooling, MaxPooling):
-            return self._add("ReduceMax", "largest", x, axes=(3, 5), keepdims=0)
-        x = self._add("ReduceSum", "sums", x, self._constant("window", (3, 5)), keepdims=0)
-        if self.layer.weights is not None:
-            x = self._add("Mul", "products", x, self._by_channel("weights", self.layer.weights))
-        return x
+        return self._reshaped("windows", x, channels, height, rows, width, columns)
 
     def _requantized(self, x: str, how: Requantization) -> str:
         factors = how.multiplier << np.maximum(-how.shifts, 0)
@@ -173,10 +185,14 @@ class _LayerNodes:
         low, high = self._constant("low", how.target.min_raw), how.target.max_raw
         if how.overflow == "saturate":
             x = self._add("Clip", "saturated", x, low, self._constant("high", high))
-        else:
+        elif how.overflow == "wrap":
             x = self._add("Sub", "above_low", x, low)
             x = self._add("Mod", "low_bits", x, self._constant("modulus", 1 << how.target.bits))
             x = self._add("Add", "wrapped", x, low)
+        else:
+            raise ValueError(
+                f"layer {self.layer.name!r}: overflow {how.overflow!r} has no exact form in ONNX"
+            )
         if how.table is None:
             return x
         index = self._add("Sub", "index", x, low)
@@ -187,17 +203,21 @@ class _LayerNodes:
         divisor = self._by_channel("divisor", divisors)
         if rounding == "half_up":
             x = self._add("Add", "rounded", x, self._by_channel("half", divisors >> 1))
-        if rounding == "half_even":
-            # Just less than a half; and what is missing, where the result would be odd.
+        elif rounding == "half_even":
+            # A half less one, plus one where the result would be odd.
             floor = self._floor("floor", x, divisor)
             odd = self._add("Mod", "odd", floor, self._by_channel("two", np.minimum(divisors, 2)))
             x = self._add("Add", "odd_rounded", x, odd)
             below_half = np.maximum((divisors >> 1) - 1, 0)
             x = self._add("Add", "rounded", x, self._by_channel("below_half", below_half))
+        elif rounding != "floor":
+            raise ValueError(
+                f"layer {self.layer.name!r}: rounding {rounding!r} has no exact form in ONNX"
+            )
         return self._floor("shifted_right", x, divisor)
 
     def _floor(self, name: str, x: str, divisor: str) -> str:
-        """`floor(x / divisor)`: without what Mod leaves, the division is exact."""
+        """`floor(x / divisor)`: the remainder of Mod is subtracted, so the division is exact."""
         remainder = self._add("Mod", f"{name}_remainder", x, divisor)
         multiple = self._add("Sub", f"{name}_multiple", x, remainder)
         return self._add("Div", name, multiple, divisor)
@@ -215,3 +235,13 @@ class _LayerNodes:
         assert self.layer.weights is not None
         weights = self.layer.weights.reshape(*kernel, self.layer.input_shape.channels, -1)
         return weights.transpose(3, 2, 0, 1).reshape(weights.shape[-1], -1)
+
+
+_SUMS: dict[type[Layer], Callable[[_LayerNodes, str], str]] = {
+    Convolution: _LayerNodes.convolution,
+    Subsampling: _LayerNodes.window_sum,
+    AveragePooling: _LayerNodes.window_sum,
+    MaxPooling: _LayerNodes.maximum,
+    Dense: _LayerNodes.dense,
+    RadialBasis: _LayerNodes.distances,
+}

@@ -1,10 +1,10 @@
-"""Biases that make up for what rounding did to a layer's sums.
+"""Bias correction: biases that compensate the mean errors of a layer's sums.
 
-Rounded weights, and inputs that were rounded before, move the mean of every channel; its bias can
-take the difference back (M. Nagel et al., "Data-Free Quantization through Weight Equalization and
-Bias Correction", 2019, section 4.2; measured on images, as in their appendix D). Here a difference
-counts as much as the activation passes on of it, its slope there: what a squashing function
-flattens, or a ReLU cuts off, must not move the rest.
+Rounded weights and rounded inputs move the mean of every channel; its bias can move it back (M.
+Nagel et al., "Data-Free Quantization through Weight Equalization and Bias Correction", 2019,
+section 4.2; measured on images, as in their appendix D). Here each error is weighted by the
+derivative of the activation: an error that a squashing function flattens, or a ReLU cuts off, must
+not move the others.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ def with_corrected_bias(
     exact: Reals,
     slopes: Reals,
 ) -> FixedLayer:
-    """A layer whose sums have, weighted by slopes, no mean error on some images.
+    """A layer whose sums have no mean error on some images, errors being weighted by slopes.
 
     Parameters
     ----------
     network, before
-        The graph, and its layers before this one in integers.
+        The graph, and the layers before this one in integers.
     layer
         A layer with a bias.
     images
         uint8 `(images, height, width, channels)`.
     exact
-        What the layer's sums should stand for, of the layer's output shape for each image.
+        The exact sums in real numbers, of the layer's output shape for each image.
     slopes
-        How much of an error there the activation passes on, of the same shape.
+        The derivative of the activation there, up to a factor, of the same shape.
     """
     scale = layer.input_format.step * np.array([fmt.step for fmt in layer.weight_formats])
     errors = exact - _sums(network, before, layer, images).reshape(exact.shape) * scale
     each_channel = tuple(range(errors.ndim - 1))
     weight = slopes.sum(axis=each_channel, dtype=np.float64)
     total = (errors * slopes).sum(axis=each_channel)
-    # Where nothing is passed on, nothing need be corrected.
+    # Where the activation is flat everywhere, there is nothing to correct.
     mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
     assert layer.bias is not None
     return replace(layer, bias=layer.bias + np.rint(mean / scale).astype(np.int64))

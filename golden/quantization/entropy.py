@@ -1,12 +1,12 @@
-"""How much of a distribution is lost in a format: the Kullback-Leibler divergence.
+"""The information that a format loses of a distribution: the Kullback-Leibler divergence.
 
 The method is TensorRT's (S. Migacz, "8-bit Inference with TensorRT", GTC 2017), which counts
-magnitudes in 2,048 bins, 16 for each of the 128 levels of 8 bits. Of every range that could be kept
-two distributions are made: the values, with those beyond it in its last bin; and those within it,
-spread evenly over the bins of each level. The range where they diverge least is taken. Here
-negative values have bins and levels of their own; ranges are a factor of two apart, as steps are
-powers of two; and the last bin is the outermost that holds a value, as an empty one would make the
-divergence infinite.
+magnitudes in 2,048 bins, 16 for each of the 128 levels of 8 bits. For every candidate range it
+makes two distributions: the values, with those outside the range in its last bin; and those inside
+it, spread evenly over the bins of each level. It chooses the range where the two diverge least.
+Here negative values have bins and levels of their own; ranges are a factor of two apart, as steps
+are powers of two; and the last bin is the outermost one that has a value, since an empty one would
+make the divergence infinite.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def least_divergence(values: Values, bits: int, signed: bool, covering: int) -> 
     bits, signed
         The rest of the format.
     covering
-        The most fraction bits with which nothing saturates. They are the first candidate, the last
-        is the one with two bins a level. From 11 bits on it is the only one: 4,096 bins are then no
-        more than two a level from the start.
+        The most fraction bits with which nothing saturates. They are the first candidate; the last
+        one has two bins a level. From 11 bits on they are the only one: 4,096 bins are then no more
+        than two a level from the start.
     """
     fine = covering + min(_LEVEL_BITS, _MOST_BITS - bits)
     bins, counts = np.unique(np.floor(values * 2.0**fine), return_counts=True)
@@ -45,14 +45,14 @@ def least_divergence(values: Values, bits: int, signed: bool, covering: int) -> 
 
 
 def divergence(bins: Values, counts: NDArray[np.int64], fine: int, fmt: QFormat) -> float:
-    """The divergence of a histogram from what a format leaves of it, in nats.
+    """The divergence between a histogram and the same in a format, in nats.
 
     Parameters
     ----------
     bins
         The bins that are not empty, ascending; bin b goes from `b * 2**-fine` to the next.
     counts
-        How many values each holds.
+        The number of values in each.
     fine
         More than the format's fraction bits, so that every bin belongs to one level.
     fmt

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
-from systolith.golden.fixed.arithmetic import Integers, QFormat, Requantization
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.fixed.consistency import (
     PIXEL_FORMAT,
     FixedNetworkError,
@@ -22,7 +22,7 @@ from systolith.golden.fixed.consistency import (
     checked_range,
     padding_of,
 )
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.network.graph import Convolution, Layer, Network, Shape
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.settings import Settings

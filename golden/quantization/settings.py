@@ -10,28 +10,23 @@ from typing import Any, Literal, get_args
 from systolith.golden.fixed.arithmetic import MAX_INDEX_BITS, Rounding
 from systolith.golden.network.graph import (
     AveragePooling,
-    Input,
     Layer,
-    MaxPooling,
     Network,
-    RadialBasis,
 )
+from systolith.golden.quantization.methods import DEFAULT, METHODS, method
 
-Calibration = Literal["mse", "minmax", "percentile", "entropy"]
 Granularity = Literal["channel", "tensor"]
 
-PERCENTILE = 99.99
-"""How much of a feature map must not saturate, in per cent, unless it is set."""
 MIN_PERCENTILE = 50
 
 MIN_BITS = 2
 MAX_BITS = 16
 INDEX_EXTRA_BITS = 2
-"""How much wider than its layer's values a table's index is, unless it is set."""
+"""The bits that a table's index has more than its layer's values, unless `table_index_bits`."""
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be: names the key, what was given and what is allowed."""
+    """An invalid setting: names the key, what was given and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +40,26 @@ class LayerSettings:
     activation_bits
         Width of the layer's values, from `MIN_BITS` to `MAX_BITS`.
     calibration
-        How formats are chosen: by least squared error, to cover the range, to cover all of it but
-        the farthest values, or by least divergence (see `format_choice`). The last two are
-        for feature maps; weights then have the least squared error.
+        The method by which formats are chosen, one of `methods.METHODS`. Weights are calibrated by
+        `methods.DEFAULT` if the method does not suit them.
     granularity
-        One weight scale an output channel, or one for the layer. The last layer has one always.
+        One weight scale for each output channel, or one for the layer. The last layer always has
+        one.
     table_index_bits
         Width of the index of an activation table, from `MIN_BITS` to `MAX_INDEX_BITS`;
         by default `activation_bits + INDEX_EXTRA_BITS`.
     rounding
         How accumulators are rounded when they are requantized.
     percentile
-        For the calibration `percentile`, how much of a feature map must not saturate, in per cent,
-        from `MIN_PERCENTILE` to 100; zeros do not count. By default `PERCENTILE`.
+        For the calibration `percentile`, the share of a feature map that must not saturate, in per
+        cent, from `MIN_PERCENTILE` to 100; zeros do not count. By default `methods.PERCENTILE`.
     bias_correction
-        Whether biases make up for the mean errors of sums (see `bias_correction`).
+        Whether biases compensate the mean errors of sums (see `bias_correction`).
     """
 
     weight_bits: int = 8
     activation_bits: int = 8
-    calibration: Calibration = "mse"
+    calibration: str = DEFAULT
     granularity: Granularity = "channel"
     table_index_bits: int | None = None
     rounding: Rounding = "half_up"
@@ -83,19 +78,19 @@ class LayerSettings:
         return self.table_index_bits
 
     @property
-    def weight_calibration(self) -> Calibration:
-        """How formats of weights are chosen: a channel has too few for the other methods."""
-        return "minmax" if self.calibration == "minmax" else "mse"
+    def weight_calibration(self) -> str:
+        """The method by which formats of weights are chosen."""
+        return self.calibration if method(self.calibration).suits_weights else DEFAULT
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The choices for a network: a default, and what single layers have instead.
+    """The choices for a network: a default, and what differs in single layers.
 
     Parameters
     ----------
     default
-        What holds for every layer.
+        The choices for every layer.
     layers
         By layer name, the keys of `LayerSettings` that differ, with their values.
     """
@@ -132,7 +127,7 @@ class Settings:
         return cls(LayerSettings(**top), layers)
 
     def to_mapping(self) -> dict[str, Any]:
-        """What `from_mapping` takes, complete but for the keys that have no value."""
+        """The mapping for `from_mapping`, complete except for keys without a value."""
         mapping: dict[str, Any] = {
             each.name: value
             for each in fields(self.default)
@@ -146,7 +141,7 @@ class Settings:
         return replace(self.default, **self.layers.get(name, {}))
 
     def check(self, network: Network) -> None:
-        """Refuse names of layers that the network lacks, and keys that would change nothing.
+        """Refuse names of layers that the network lacks, and keys without an effect.
 
         Raises
         ------
@@ -154,8 +149,10 @@ class Settings:
             Names the layer and what is allowed.
         """
         known = {layer.name: layer for layer in network.layers}
-        methods = {self.default.calibration, *(self.of(name).calibration for name in self.layers)}
-        if self.default.percentile is not None and "percentile" not in methods:
+        used = {self.default.calibration, *(self.of(name).calibration for name in self.layers)}
+        if self.default.percentile is not None and not any(
+            method(name).takes_percentile for name in used
+        ):
             raise SettingsError(
                 f"percentile: changes nothing with the calibration {self.default.calibration!r}"
             )
@@ -174,23 +171,23 @@ class Settings:
                     )
 
 
-def keys_of(layer: Layer, network: Network, calibration: Calibration = "mse") -> list[str]:
-    """The keys that have a meaning for a layer of a network, whose calibration is given."""
+def keys_of(layer: Layer, network: Network, calibration: str = DEFAULT) -> list[str]:
+    """The keys that have an effect on a layer of a network, with this calibration method."""
     last = layer is network.output
-    activation = layer.activation
-    weighted = not isinstance(layer, (Input, AveragePooling, MaxPooling))
-    requantized = not isinstance(layer, (Input, MaxPooling)) and (
-        activation.kind != "none" or (weighted and not last)
-    )
+    source = network.shapes()[layer.inputs[0]] if layer.inputs else network.input.image_shape
+    arrays = layer.array_shapes(source)
+    # The sums of centres, which have no bias, have one scale.
+    weighted, biased = "weights" in arrays, "bias" in arrays
+    requantized = not layer.activation.is_identity or (weighted and not last)
     meaning = {
         "weight_bits": weighted,
         "activation_bits": requantized,
         "calibration": weighted or requantized,
-        "granularity": weighted and not last and not isinstance(layer, RadialBasis),
-        "table_index_bits": activation.is_table,
+        "granularity": biased and not last,
+        "table_index_bits": layer.activation.is_table,
         "rounding": requantized or isinstance(layer, AveragePooling),
-        "percentile": requantized and calibration == "percentile",
-        "bias_correction": weighted and not isinstance(layer, RadialBasis),
+        "percentile": requantized and method(calibration).takes_percentile,
+        "bias_correction": biased,
     }
     return [key for key, has in meaning.items() if has]
 
@@ -208,8 +205,13 @@ def _check(key: str, value: Any, path: str) -> None:
         raise SettingsError(f"{path}: no such key: allowed are {', '.join(keys)}")
     if value is None and key in ("table_index_bits", "percentile"):
         return
-    if key in _WORDS:
-        fits, allowed = value in _WORDS[key], f"one of {', '.join(_WORDS[key])}"
+    words = {
+        "calibration": tuple(METHODS),
+        "granularity": get_args(Granularity),
+        "rounding": get_args(Rounding),
+    }
+    if key in words:
+        fits, allowed = value in words[key], f"one of {', '.join(words[key])}"
     elif key == "bias_correction":
         fits, allowed = type(value) is bool, "true or false"
     elif key == "percentile":
@@ -221,10 +223,3 @@ def _check(key: str, value: Any, path: str) -> None:
         allowed = f"a whole number from {MIN_BITS} to {most}"
     if not fits:
         raise SettingsError(f"{path}: must be {allowed}, not {value!r}")
-
-
-_WORDS = {
-    "calibration": get_args(Calibration),
-    "granularity": get_args(Granularity),
-    "rounding": get_args(Rounding),
-}

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.files.json_reader import JsonReader
 from systolith.golden.fixed.execution import FixedModel
-from systolith.golden.quantization.calibration import observe, quantize_observed
+from systolith.golden.quantization.calibration import quantize_observed
+from systolith.golden.quantization.observation import observe
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import (
     MAX_BITS,

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import Dataset
-from systolith.golden.fixed.arithmetic import Integers, QFormat
+from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.execution import FixedModel, winners
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
 from systolith.golden.network.trained_network import TrainedNetwork

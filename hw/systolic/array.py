@@ -10,7 +10,8 @@ from amaranth.hdl import Const, Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith.golden.fixed.arithmetic import Integers, QFormat
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import Integers
 from systolith.hw.streams.formats import element, range_shape, value_shape
 from systolith.hw.systolic.processing_element import LATENCY, Operation, add_processing_element
 

@@ -19,8 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.arithmetic import Integers
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network import graph
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding, Order

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from systolith.golden.fixed.arithmetic import Integers
+from systolith.golden.fixed.integers import Integers
 from systolith.hw.streams.formats import chosen, pack
 from systolith.hw.systolic.array import diagonal
 

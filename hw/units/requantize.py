@@ -76,7 +76,7 @@ class RequantizePipeline(Component):
         layer, lanes = self.layer, self.lanes
         how = layer.requantization
         shifts = sorted({int(shift) for shift in how.shifts}) if how is not None else [0]
-        relu = layer.layer.activation.kind == "relu"
+        relu = layer.layer.activation.is_rectifier
 
         # Cycle 1: the constants of the accumulators' channels are fetched.
         accumulators = Signal.like(self.i.data, reset_less=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.options import NetworkArgument, file_to_write, whole_number
+from systolith.golden.quantization.methods import DEFAULT, METHODS
+from systolith.scripts.options import NetworkArgument, file_to_write, one_of, whole_number
 from systolith.scripts.outputs import writing
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ def quantize(
     calibration: Annotated[
         str | None,
         typer.Option(
-            metavar="mse|minmax|percentile|entropy",
-            help="How formats are chosen: by least squared error, to cover the range or most of "
-            "it, or by least divergence.",
-            show_default="mse",
+            parser=one_of("--calibration", *METHODS),
+            metavar="|".join(METHODS),
+            help="What formats are chosen for: "
+            + "; ".join(f"{name}, {method.help}" for name, method in METHODS.items())
+            + ".",
+            show_default=DEFAULT,
         ),
     ] = None,
     bias_correction: Annotated[

@@ -323,15 +323,32 @@ def input_values(layer: Input, images: Tensor) -> Tensor:
 
 
 def activate(activation: Activation, x: Tensor) -> Tensor:
-    """The squashing function, value by value."""
-    if activation.kind == "relu":
-        return torch.relu(x)
-    if activation.kind == "tanh":
-        squashed: Tensor = _ScaledTanh.apply(x, activation.amplitude, activation.slope)
-        return squashed
-    if activation.kind == "sigmoid":
-        return activation.amplitude * torch.sigmoid(activation.slope * x)
-    return x
+    """The activation of each value.
+
+    Raises
+    ------
+    ValueError
+        The function has no entry in `_ACTIVATIONS`.
+    """
+    if activation.kind not in _ACTIVATIONS:
+        raise ValueError(
+            f"activation {activation.kind!r} cannot be trained: "
+            f"allowed are {', '.join(_ACTIVATIONS)}"
+        )
+    return _ACTIVATIONS[activation.kind](activation, x)
+
+
+def _scaled_tanh(activation: Activation, x: Tensor) -> Tensor:
+    squashed: Tensor = _ScaledTanh.apply(x, activation.amplitude, activation.slope)
+    return squashed
+
+
+_ACTIVATIONS: Mapping[str, Callable[[Activation, Tensor], Tensor]] = {
+    "none": lambda _, x: x,
+    "relu": lambda _, x: torch.relu(x),
+    "tanh": _scaled_tanh,
+    "sigmoid": lambda scaled, x: scaled.amplitude * torch.sigmoid(scaled.slope * x),
+}
 
 
 class _ScaledTanh(torch.autograd.Function):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from systolith.golden.fixed import arithmetic
-from systolith.golden.fixed.arithmetic import Integers
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.fixed.kernels import kernel_of
 
 BEATS_TO_FILL = 24
@@ -57,7 +56,7 @@ def layer_values(layer: FixedLayer, frames: Integers) -> Integers:
     accumulators = maps.transpose(3, 1, 2, 0).astype(np.int64)
     if layer.bias is not None:
         accumulators += layer.bias
-    if layer.layer.activation.kind == "relu":
+    if layer.layer.activation.is_rectifier:
         accumulators = np.maximum(accumulators, 0)
     if layer.requantization is None:
         return accumulators

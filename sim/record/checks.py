@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.arithmetic import Integers
 from systolith.golden.fixed.execution import FixedModel, winners
-from systolith.golden.fixed.integers import FixedNetwork
+from systolith.golden.fixed.integers import FixedNetwork, Integers
 from systolith.sim.record.scoreboard import LayerResult, Scoreboard
 from systolith.sim.record.taps import Batch, RuleBroken
 

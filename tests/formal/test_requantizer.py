@@ -12,7 +12,7 @@ from amaranth.hdl import Value
 
 from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.fixed.integers import FixedLayer
-from systolith.golden.network.graph import Activation, ActivationKind, Convolution, Shape
+from systolith.golden.network.graph import Activation, Convolution, Shape
 from systolith.hw.units import requantize
 from systolith.hw.units.activation_table import ActivationTable
 from tests.formal.prover import Outcome, check
@@ -27,7 +27,7 @@ def make_layer(
     bits: int,
     shifts: list[int] | None,
     target: QFormat = S8,
-    activation: ActivationKind = "none",
+    activation: str = "none",
     bias: list[int] | None = None,
     *,
     table: bool = False,

@@ -20,8 +20,7 @@ from amaranth.hdl import (
     Value,
 )
 
-from systolith.golden.fixed.arithmetic import Integers
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.hw.streams.formats import element, value_shape
 from tests.formal.definitions import inputs_of, is_output
 from tests.formal.prover import claim, cover

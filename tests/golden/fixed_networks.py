@@ -23,7 +23,7 @@ def convolution(
             inputs=("input",),
             kernel=(2, 2),
             out_channels=weights.shape[-1],
-            activation=Activation(activation),  # type: ignore[arg-type]
+            activation=Activation(activation),
         ),
         input_shape=Shape(4, 4, 1),
         output_shape=Shape(3, 3, weights.shape[-1]),

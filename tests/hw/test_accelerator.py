@@ -11,9 +11,8 @@ import pytest
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.arithmetic import Integers
 from systolith.golden.fixed.execution import run, winners
-from systolith.golden.fixed.integers import FixedNetwork
+from systolith.golden.fixed.integers import FixedNetwork, Integers
 from systolith.golden.network.graph import Network
 from systolith.hw.accelerator import AXIS_PORTS, Accelerator, AcceleratorError
 from systolith.hw.errors import UnitError

@@ -19,7 +19,7 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.arithmetic import Integers
+from systolith.golden.fixed.integers import Integers
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Plan

@@ -9,9 +9,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith.golden.fixed.arithmetic import Integers
 from systolith.golden.fixed.execution import winners
-from systolith.golden.fixed.integers import FixedNetwork
+from systolith.golden.fixed.integers import FixedNetwork, Integers
 from systolith.golden.network.graph import Input
 from systolith.hw.streams.beats import beat_stream
 from systolith.hw.units.classify import CLASSIFICATION, MAX_SCORE_BITS

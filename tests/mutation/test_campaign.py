@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from systolith.golden.fixed.arithmetic import Integers
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.sim.bench.unit_reference import random_frames
 from tests.mutation import campaign
 from tests.mutation.campaign import (

@@ -116,6 +116,15 @@ def test_pooling() -> None:
     assert accumulator_range(fixed(MaxPooling(name="P", inputs=("x",)), source, fmt)) == (-8, 7)
 
 
+def test_a_rounding_that_is_not_known_has_no_range() -> None:
+    fmt = QFormat(4, 0)
+    pool = fixed(AveragePooling(name="P", inputs=("x",), window=(2, 3)), Shape(2, 3, 1), fmt)
+    up: Any = "up"
+    rounded = replace(pool, requantization=Requantization(np.array([3]), fmt, rounding=up))
+    with pytest.raises(ValueError, match="layer 'P': rounding 'up' has no accumulator range"):
+        accumulator_range(rounded)
+
+
 def test_convolution_sums_over_kernel_and_maps() -> None:
     weights = np.array([[[[1, -2], [3, 4]], [[-5, 6], [7, -8]]]])
     layer = Convolution(name="C", inputs=("x",), kernel=(1, 2), out_channels=2)

@@ -370,12 +370,23 @@ def test_a_layer_without_an_exact_form_is_refused() -> None:
 
     quantized = one_layer(MaxPooling(name="P", inputs=("input",)))
     layer = replace(quantized.fixed["P"], layer=Strange(name="P", inputs=("input",)))
-    with pytest.raises(ValueError, match="layer 'P': strange_pooling has no exact form in ONNX"):
+    with pytest.raises(ValueError, match=r"strange_pooling 'P': .* no exact form in ONNX"):
         add_layer(OnnxGraph(), layer, "input", "P")
 
 
+@pytest.mark.parametrize("mode", ["rounding", "overflow"])
+def test_an_arithmetic_without_an_exact_form_is_refused(mode: str) -> None:
+    layer = pixelwise([1], 8, [1], [0], target=QFormat(8, 0)).fixed["C"]
+    how = layer.requantization
+    assert how is not None
+    strange: Any = {mode: "strange"}
+    layer = replace(layer, requantization=replace(how, **strange))
+    with pytest.raises(ValueError, match=f"layer 'C': {mode} 'strange' has no exact form in ONNX"):
+        add_layer(OnnxGraph(), layer, "input", "C")
+
+
 def test_golden_does_without_onnx() -> None:
-    program = "import sys, golden; sys.exit('onnx' in sys.modules)"
+    program = "import sys, systolith.golden; sys.exit('onnx' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=_ROOT, check=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,16 +32,12 @@ from systolith.golden.network.graph import (
     Subsampling,
 )
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
-from systolith.golden.quantization.calibration import (
-    CalibrationError,
-    observe,
-    quantize,
-    quantize_observed,
-)
+from systolith.golden.quantization.calibration import quantize, quantize_observed
 from systolith.golden.quantization.format_choice import choose_frac_bits
+from systolith.golden.quantization.methods import METHODS
+from systolith.golden.quantization.observation import CalibrationError, observe
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import (
-    Calibration,
     LayerSettings,
     Settings,
     SettingsError,
@@ -290,7 +286,7 @@ def test_values_before_a_squashing_function_have_the_format_that_suits_it() -> N
     assert fractions == [1, 5]
 
 
-@pytest.mark.parametrize("calibration", get_args(Calibration))
+@pytest.mark.parametrize("calibration", METHODS)
 @pytest.mark.parametrize("kind", ["none", "relu", "tanh", "sigmoid"])
 def test_dead_channels_and_layers_are_no_trouble(calibration: Any, kind: Any) -> None:
     network = trained(
@@ -315,7 +311,7 @@ def test_dead_channels_and_layers_are_no_trouble(calibration: Any, kind: Any) ->
             assert made.fixed[name].accumulator_bits < 32
 
 
-@pytest.mark.parametrize("calibration", get_args(Calibration))
+@pytest.mark.parametrize("calibration", METHODS)
 def test_images_that_are_all_the_same_are_no_trouble(calibration: Any) -> None:
     """Feature maps are then constant, and held as well as any."""
     network = trained(
@@ -331,7 +327,7 @@ def test_images_that_are_all_the_same_are_no_trouble(calibration: Any) -> None:
             assert np.abs(found[name] - real[name]).max() <= 0.05 * np.abs(real[name]).max() + 1e-9
 
 
-@pytest.mark.parametrize("calibration", get_args(Calibration))
+@pytest.mark.parametrize("calibration", METHODS)
 def test_the_method_of_a_layer_chooses_its_formats(calibration: Any) -> None:
     """What a layer is given is what `choose_frac_bits` says of its float values."""
     network = trained(conv("C", activation=RELU), dense("F"))
@@ -461,15 +457,24 @@ def test_bad_requests_are_named() -> None:
         quantize(network, images(network)[:0])
     with pytest.raises(SettingsError, match="has no layer 'C9'"):
         quantize(network, images(network), Settings(layers={"C9": {"weight_bits": 4}}))
-    for method in get_args(Calibration):
+    for method in METHODS:
         with pytest.raises(ValueError, match="calibration: needs at least 1 image, not 0"):
             quantize(network, images(network)[:0], Settings(LayerSettings(calibration=method)))
     with pytest.raises(ValueError, match="images of 6 x 6 x 1"):
         quantize(network, np.zeros((3, 5, 6, 1), np.uint8))
     large = changed(network, "C", "weights", np.full((3, 3, 1, 3), 3e38))
-    for method in get_args(Calibration):
+    for method in METHODS:
         with pytest.raises(CalibrationError, match="'C': its float values are not finite"):
             quantize(large, images(large), Settings(LayerSettings(calibration=method)))
+
+
+def test_a_granularity_that_is_not_known_is_refused() -> None:
+    network = trained(conv("C", activation=RELU), dense("F"))
+    smuggled = Settings()
+    object.__setattr__(smuggled.default, "granularity", "group")
+    object.__setattr__(smuggled, "of", lambda name: smuggled.default)
+    with pytest.raises(CalibrationError, match="convolution 'C': granularity 'group': allowed"):
+        quantize(network, images(network), smuggled)
 
 
 def test_accumulators_that_fit_no_register_are_refused() -> None:

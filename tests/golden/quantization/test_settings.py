@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from systolith.golden.network import shipped
+from systolith.golden.quantization.methods import METHODS
 from systolith.golden.quantization.settings import (
-    Calibration,
     LayerSettings,
     Settings,
     SettingsError,
@@ -147,7 +147,7 @@ def test_a_percentile_needs_its_calibration() -> None:
 
 def test_weights_have_few_values() -> None:
     """Too few for a percentile or a histogram."""
-    methods = {method: LayerSettings(calibration=method) for method in get_args(Calibration)}
+    methods = {method: LayerSettings(calibration=method) for method in METHODS}
     assert {method: each.weight_calibration for method, each in methods.items()} == {
         "mse": "mse",
         "minmax": "minmax",

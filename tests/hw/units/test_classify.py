@@ -10,8 +10,8 @@ import pytest
 from amaranth.hdl import ClockDomain, Module
 from amaranth.sim import Simulator
 
-from systolith.golden.fixed.arithmetic import Integers, QFormat
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.graph import Dense, Layer, RadialBasis, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.formats import value_shape

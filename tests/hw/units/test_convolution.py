@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from systolith.golden.fixed.accumulator import accumulator_range
 from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
 from systolith.golden.fixed.integers import FixedLayer
-from systolith.golden.network.graph import Activation, ActivationKind, Convolution, Shape
+from systolith.golden.network.graph import Activation, Convolution, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
 from systolith.hw.streams.formats import value_shape
@@ -38,7 +38,7 @@ class Case:
     table: Table | None = None
     inputs: QFormat = S5
     weights: QFormat = S4
-    activation: ActivationKind = "none"
+    activation: str = "none"
     requantized: bool = True
     input_lanes: int = 1
     extreme: bool = False

@@ -12,7 +12,6 @@ from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantiz
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import (
     Activation,
-    ActivationKind,
     Convolution,
     Dense,
     Layer,
@@ -32,7 +31,7 @@ def fixed(
     source: tuple[int, int, int],
     outputs: int,
     *,
-    kind: ActivationKind = "none",
+    kind: str = "none",
     requantized: bool = True,
     inputs: QFormat = S8,
     convolution: bool = False,

@@ -8,8 +8,8 @@ import random
 import numpy as np
 import pytest
 
-from systolith.golden.fixed.arithmetic import Integers, QFormat, Requantization, requantize
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.graph import AveragePooling as AverageLayer
 from systolith.golden.network.graph import MaxPooling as MaxLayer
 from systolith.golden.network.graph import Pooling, Shape

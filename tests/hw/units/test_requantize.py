@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from amaranth.hdl import signed
 
-from systolith.golden.fixed.arithmetic import Integers, QFormat, Requantization, requantize
-from systolith.golden.fixed.integers import FixedLayer
-from systolith.golden.network.graph import Activation, ActivationKind, Convolution, Shape
+from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
+from systolith.golden.fixed.integers import FixedLayer, Integers
+from systolith.golden.network.graph import Activation, Convolution, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.formats import value_shape
 from systolith.hw.units.requantize import RequantizePipeline, Requantizer
@@ -29,7 +29,7 @@ def make_layer(
     target: QFormat = NARROW,
     table: Integers | None = None,
     output_format: QFormat | None = None,
-    activation: ActivationKind = "none",
+    activation: str = "none",
     accumulator_range: tuple[int, int] = ACCUMULATOR,
 ) -> FixedLayer:
     """A layer with a map of 2 x 3 pixels and random biases."""
@@ -111,7 +111,7 @@ def check(
 @pytest.mark.parametrize("shifts", [[0], [1], [5], [-3], [20], [4, 5, 4], [0, 6, -2, 3]], ids=str)
 @pytest.mark.parametrize("target", [QFormat(6, 0), QFormat(3, 5, signed=False), QFormat(14, 0)])
 @pytest.mark.parametrize("activation", ["none", "relu"])
-def test_values(shifts: list[int], target: QFormat, activation: ActivationKind) -> None:
+def test_values(shifts: list[int], target: QFormat, activation: str) -> None:
     wide = (ACCUMULATOR[0], ACCUMULATOR[1] + (1 << max(*shifts, 1)))
     layer = make_layer(
         6, shifts=shifts, target=target, activation=activation, accumulator_range=wide
@@ -135,7 +135,7 @@ def test_table(bits: int, two_sided: bool) -> None:
 
 @pytest.mark.parametrize("activation", ["none", "relu"])
 @pytest.mark.parametrize("bits", [13, 17])
-def test_without_a_requantization_the_bias_is_added(bits: int, activation: ActivationKind) -> None:
+def test_without_a_requantization_the_bias_is_added(bits: int, activation: str) -> None:
     check(make_layer(3, activation=activation, output_format=QFormat(bits, 0)), 1)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from systolith import golden, hw
-from systolith.golden.quantization import calibration
+from systolith.golden.quantization import observation
 from systolith.scripts.sweeping import jobs
 from systolith.scripts.sweeping.jobs import Accuracy, Subject, perform, plan, program_version
 
@@ -29,7 +29,7 @@ def test_a_network_is_observed_once_for_tasks_in_a_row(monkeypatch: pytest.Monke
 
     def observe(trained: golden.TrainedNetwork, *more: object) -> golden.Observations:
         seen.append(trained.name)
-        return calibration.observe(trained, *more)  # type: ignore[arg-type]
+        return observation.observe(trained, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(golden, "observe", observe)
     for name, images in (("lenet5", 11), ("lenet5", 11), ("lenet5-relu", 11), ("lenet5-relu", 12)):

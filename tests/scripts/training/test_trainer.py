@@ -13,7 +13,8 @@ import pytest
 
 from systolith.golden.files import datasets, idx
 from systolith.golden.network import float_model, shipped
-from systolith.golden.network.graph import Convolution
+from systolith.golden.network.activations import ACTIVATIONS
+from systolith.golden.network.graph import Activation, Convolution
 from systolith.golden.network.trained_network import TrainedNetwork
 
 if TYPE_CHECKING:
@@ -121,6 +122,23 @@ def test_the_squashing_function_s_gradient() -> None:
     x = torch.linspace(-3, 3, 50, dtype=torch.float64, requires_grad=True)
     activation = shipped.network("lenet5")["C1"].activation
     assert torch.autograd.gradcheck(lambda x: trainer.activate(activation, x), x)
+
+
+def test_every_activation_is_that_of_the_float_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from systolith.scripts.training import trainer
+
+    x = torch.linspace(-3, 3, 50, dtype=torch.float64)
+    for name in ACTIVATIONS:
+        activation = Activation(name)
+        if activation.is_table:
+            activation = Activation(name, amplitude=1.5, slope=0.5)
+        found = trainer.activate(activation, x).numpy()
+        np.testing.assert_allclose(found, activation(x.numpy()), rtol=1e-12, atol=1e-12)
+    monkeypatch.setitem(ACTIVATIONS, "swish", ACTIVATIONS["tanh"])
+    with pytest.raises(ValueError, match="activation 'swish' cannot be trained: allowed are none"):
+        trainer.activate(Activation("swish"), x)
 
 
 @pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])

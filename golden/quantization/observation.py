@@ -1,0 +1,98 @@
+"""The float values of a network on calibration images, for which formats are then chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.network import float_model
+from systolith.golden.network.trained_network import Array, TrainedNetwork
+
+_BATCH = 200
+_SAMPLED_VALUES = 1 << 20
+
+
+class CalibrationError(ValueError):
+    """A network that cannot be quantized with these settings: names the layer and the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """A layer's values before the activation, on an even sample of the calibration images.
+
+    Parameters
+    ----------
+    values
+        Those of every `every`-th image, about a million in all: `(images, height, width,
+        channels)`.
+    ends
+        The least and the greatest value on all images.
+    every
+        The distance of the sampled images, the first of which is the first of all.
+    """
+
+    values: Array
+    ends: tuple[float, float]
+    every: int
+
+    def map(self, function: Callable[[Array], Array]) -> Observed:
+        """The same with each value replaced by that of a function that never decreases."""
+        low, high = function(np.array(self.ends))
+        return replace(self, values=function(self.values), ends=(float(low), float(high)))
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """A network and its float values on calibration images: enough to quantize it in any way.
+
+    Parameters
+    ----------
+    trained
+        The network.
+    layers
+        What was observed of every layer after the input, by name.
+    images
+        The calibration images.
+    """
+
+    trained: TrainedNetwork
+    layers: Mapping[str, Observed]
+    images: NDArray[np.uint8]
+
+
+def observe(trained: TrainedNetwork, calibration_images: NDArray[np.uint8]) -> Observations:
+    """Run a network on calibration images, once for all the settings it is quantized with.
+
+    Parameters and errors are those of `quantize`.
+    """
+    images = calibration_images
+    if not len(images):
+        raise ValueError("calibration: needs at least 1 image, not 0")
+    computing = [layer.name for layer in trained.network.layers[1:]]
+    shapes = trained.network.shapes()
+    every = {name: -(-shapes[name].size * len(images) // _SAMPLED_VALUES) for name in computing}
+    parts: dict[str, list[Array]] = {name: [] for name in computing}
+    ends: dict[str, list[float]] = {layer.name: [] for layer in trained.network.layers}
+    # An overflow is found among the values.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(images), _BATCH):
+            batch = images[start : start + _BATCH]
+            for name, before, _ in float_model.intermediates(trained, batch):
+                low, high = float(before.min()), float(before.max())
+                if not math.isfinite(low) or not math.isfinite(high):
+                    layer = trained.network[name]
+                    raise CalibrationError(
+                        f"{layer.type_name} {name!r}: its float values are not finite"
+                    )
+                ends[name] += [low, high]
+                if name in parts:
+                    parts[name].append(before[-start % every[name] :: every[name]])
+    layers = {
+        name: Observed(np.concatenate(parts[name]), (min(ends[name]), max(ends[name])), every[name])
+        for name in computing
+    }
+    return Observations(trained, layers, images)

@@ -1,0 +1,162 @@
+"""Every activation: its function, its derivative, and what fixed point makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from systolith.golden.fixed import execution
+from systolith.golden.network import float_model
+from systolith.golden.network.activations import (
+    ACTIVATIONS,
+    ActivationFunction,
+    FixedForm,
+    activation_function,
+)
+from systolith.golden.network.graph import (
+    Activation,
+    Convolution,
+    Dense,
+    GraphError,
+    Input,
+    Layer,
+    MaxPooling,
+    Network,
+)
+from systolith.golden.network.graph_json import from_json, to_json
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.quantization.settings import LayerSettings, Settings
+from tests.golden.random_networks import random_arrays, random_images
+
+EVERY = pytest.mark.parametrize("function", ACTIVATIONS.values(), ids=ACTIVATIONS)
+POINTS = np.linspace(-9, 9, 3001)
+
+HARDTANH = ActivationFunction(
+    formula="min(max(a, -1), 1)",
+    function=lambda a: np.clip(a, -1, 1),
+    derivative=lambda a: (np.abs(a) < 1).astype(a.dtype),
+    fixed_form=FixedForm.TABLE,
+    signed=True,
+)
+
+
+@EVERY
+def test_the_derivative_is_the_numerical_one(function: ActivationFunction) -> None:
+    step = 1e-5
+    numerical = (function.function(POINTS + step) - function.function(POINTS - step)) / (2 * step)
+    # At a corner the derivative is that of either side, and the numerical one their mean.
+    sides = [function.derivative(POINTS + end) for end in (-2 * step, 2 * step)]
+    smooth = np.abs(sides[0] - sides[1]) < 1e-3
+    assert smooth.mean() > 0.99
+    assert np.allclose(function.derivative(POINTS)[smooth], numerical[smooth], atol=1e-8)
+    corners = function.derivative(POINTS)[~smooth]
+    assert np.isin(corners, [side[~smooth] for side in sides]).all()
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_keep_order_and_type_and_are_signed_as_they_say(
+    function: ActivationFunction, dtype: Any
+) -> None:
+    # A table's function must not overflow either.
+    far = 1e30 if function.fixed_form is FixedForm.TABLE else 9
+    points = np.concatenate([[-far], POINTS, [far]]).astype(dtype)
+    values, slopes = function.function(points), function.derivative(points)
+    assert values.dtype == slopes.dtype == dtype
+    assert (np.diff(values) >= 0).all()
+    assert (values.min() < 0) == function.signed
+
+
+@EVERY
+def test_only_a_table_may_be_any_function(function: ActivationFunction) -> None:
+    """Fixed point knows two functions beside tables, and computes nothing else for them."""
+    exact = {FixedForm.IDENTITY: POINTS, FixedForm.RECTIFIER: np.maximum(POINTS, 0)}
+    expected = exact.get(function.fixed_form, function.function(POINTS))
+    assert np.array_equal(function.function(POINTS), expected)
+
+
+def test_an_unknown_activation_is_an_error_everywhere() -> None:
+    message = "activation 'swish': allowed are none, relu, tanh, sigmoid"
+    with pytest.raises(ValueError, match=message):
+        activation_function("swish")
+    with pytest.raises(GraphError, match=message):
+        Activation("swish")
+    # Even one that came past the check of its name.
+    smuggled = Activation("tanh")
+    object.__setattr__(smuggled, "kind", "swish")
+    for ask in (
+        lambda: smuggled(POINTS),
+        lambda: smuggled.is_identity,
+        lambda: smuggled.is_rectifier,
+        lambda: smuggled.is_table,
+        lambda: smuggled.function,
+    ):
+        with pytest.raises(ValueError, match=message):
+            ask()
+
+
+def hardtanh_network() -> TrainedNetwork:
+    activation = Activation("hardtanh", amplitude=1.5, slope=0.75)
+    layers: tuple[Layer, ...] = (
+        Input(name="input", height=8, width=8, scale=0.01, offset=-1.0),
+        Convolution(
+            name="C", inputs=("input",), kernel=(3, 3), out_channels=3, activation=activation
+        ),
+        MaxPooling(name="P", inputs=("C",)),
+        Dense(name="F", inputs=("P",), units=5, activation=activation),
+        Dense(name="out", inputs=("F",), units=4),
+    )
+    network = Network("hard", layers)
+    rng = np.random.default_rng(3)
+    arrays = {
+        layer.name: random_arrays(rng, layer, source)
+        for layer, source, _ in network.computing_layers()
+    }
+    return TrainedNetwork(network, arrays)
+
+
+@pytest.mark.parametrize("bias_correction", [False, True])
+def test_an_entry_is_all_that_a_new_activation_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, bias_correction: bool
+) -> None:
+    """From floats to integers, to a file and to ONNX: held against a hardtanh written out here."""
+    with pytest.raises(GraphError, match="activation 'hardtanh': allowed are"):
+        Activation("hardtanh")
+    monkeypatch.setitem(ACTIVATIONS, "hardtanh", HARDTANH)
+    trained = hardtanh_network()
+    assert from_json(to_json(trained.network)) == trained.network
+    images = random_images(np.random.default_rng(4), trained.network, 40)
+
+    real = float_model.run(trained, images)
+    before = np.tensordot(
+        np.lib.stride_tricks.sliding_window_view(real["input"], (3, 3), (1, 2)),
+        trained.arrays["C"]["weights"],
+        axes=((4, 5, 3), (0, 1, 2)),
+    )
+    sums = before + trained.arrays["C"]["bias"]
+    assert np.allclose(real["C"], 1.5 * np.minimum(np.maximum(0.75 * sums, -1), 1), atol=1e-5)
+    assert (np.abs(real["C"]) == 1.5).mean() > 0.1
+
+    settings = Settings(LayerSettings(12, 12, bias_correction=bias_correction))
+    quantized = quantize(trained, images, settings)
+    scores = execution.run(quantized.fixed, images).outputs["out"]
+    error = scores * quantized.fixed["out"].output_format.step * 1.5 - real["out"] * 1.5
+    assert np.abs(error).max() < 0.02 * np.abs(real["out"]).max()
+
+    how = quantized.fixed["C"].requantization
+    assert how is not None and how.table is not None
+    step, fmt = how.target.step, quantized.fixed["C"].output_format
+    for raw, entry in zip(
+        range(how.target.min_raw, how.target.max_raw + 1), how.table.tolist(), strict=True
+    ):
+        exact = min(max(0.75 * raw * step, -1), 1)
+        assert entry == min(max(round(exact * 2.0**fmt.frac_bits), fmt.min_raw), fmt.max_raw)
+
+    quantized.save(tmp_path / "q.npz")
+    again = QuantizedNetwork.load(tmp_path / "q.npz")
+    assert again.sha256 == quantized.sha256
+    assert np.array_equal(execution.run(again.fixed, images).outputs["out"], scores)
