@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from systolith.golden.files import json_files
 from systolith.sim.record.scoreboard import LayerResult
 from systolith.sim.simulators.installed import Simulator
 from systolith.sim.timing import Timing
@@ -15,6 +20,26 @@ SCHEMA = "systolith.simulation/1"
 
 FILE_NAME = "simulation.json"
 """What it is called in the folder of the hardware."""
+
+_MAX_BYTES = 1 << 26
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What others want to know of a simulation: of which network, and whether it was bit-exact."""
+
+    quantized_sha256: str
+    bit_exact: bool
+
+
+def load_outcome(folder: str | os.PathLike[str]) -> Outcome:
+    """What the simulation report in a folder of hardware says.
+
+    Raises
+    ------
+    FileFormatError
+        There is none, or it is damaged or of another version.
+    """
+    return json_files.read(Path(folder) / FILE_NAME, Outcome, SCHEMA, _MAX_BYTES)
 
 
 @dataclass(frozen=True)

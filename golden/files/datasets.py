@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import idx, npz
-from systolith.golden.files.whole_files import write_whole
+from systolith.golden.files.whole_files import read_whole, write_whole
 
 VALIDATION_IMAGES = 5000
-"""How many images, the last ones, are held out of the training files."""
+"""The number of images, the last ones, that are held out of the training files."""
+
+MAX_LABEL = 2**31 - 1
+"""The largest label that is read; a network has far fewer classes."""
 
 _TRAINING = "train"
 _TEST = "t10k"
@@ -75,8 +78,13 @@ class Dataset:
                 f"dataset {self.name!r}: {len(images)} images need as many integer labels, "
                 f"not {labels.dtype} of {labels.shape}"
             )
-        if labels.min() < 0:
-            raise ValueError(f"dataset {self.name!r}: labels start from 0, not {labels.min()}")
+        # Before the conversion to int64, in which large unsigned labels would become negative.
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high > MAX_LABEL:
+            raise ValueError(
+                f"dataset {self.name!r}: labels must be from 0 to {MAX_LABEL}, "
+                f"not {low if low < 0 else high}"
+            )
         for field, array in (("images", images), ("labels", labels.astype(np.int64))):
             view = array.view()
             view.flags.writeable = False
@@ -231,7 +239,7 @@ def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays `images` and `labels` of an `.npz` file, compressed or not."""
-    content = npz.read_bytes(path, npz.MAX_BYTES)
+    content = read_whole(path, npz.MAX_BYTES)
     arrays = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import Dataset
-from systolith.golden.files.json_reader import JsonReader
+from systolith.golden.files.json_files import Count
 from systolith.golden.fixed.execution import FixedModel
+from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.quantization.calibration import observe, quantize_observed
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import (
@@ -31,6 +33,9 @@ UNIFORM_BITS = tuple(range(2, 9))
 WEIGHTS, ACTIVATIONS, BOTH = "weight_bits", "activation_bits", "bits"
 CORRECTION = "bias_correction"
 _MORE, _FEWER = 1, -1
+
+MAX_IMAGES = 10**6
+"""The number of validation images that a report of trials is read with, at most."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,11 @@ class Trial:
 
     layer: str | None
     key: str
-    bits: int | None
-    correct: int
-    gains: int
-    losses: int
-    weight_bits_total: int
+    bits: Count | None
+    correct: Count
+    gains: Count
+    losses: Count
+    weight_bits_total: Count
 
 
 @dataclass(frozen=True)
@@ -83,37 +88,15 @@ class Trials:
 
     dataset: str
     split: str
-    images: int
-    correct: int
-    weight_bits_total: int
+    images: Annotated[int, msgspec.Meta(ge=1, le=MAX_IMAGES)]
+    correct: Count
+    weight_bits_total: Count
     trials: tuple[Trial, ...]
 
     @property
     def everywhere(self) -> tuple[Trial, ...]:
         """Those with one width for all weights and feature maps."""
         return tuple(trial for trial in self.trials if trial.key == BOTH)
-
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
-        return {**vars(self), "trials": [vars(trial) for trial in self.trials]}
-
-    @classmethod
-    def from_json(cls, reader: JsonReader) -> Trials:
-        """What `to_json` gave.
-
-        Raises
-        ------
-        FileFormatError
-            A key is missing or of another type.
-        """
-        return cls(
-            dataset=reader.string("dataset"),
-            split=reader.string("split"),
-            images=reader.count("images"),
-            correct=reader.count("correct"),
-            weight_bits_total=reader.count("weight_bits_total"),
-            trials=tuple(_trial(each) for each in reader.readers("trials")),
-        )
 
 
 def try_widths(
@@ -144,6 +127,7 @@ def try_widths(
     CalibrationError, ValueError
         As `quantize`; or the images do not fit the network.
     """
+    check_dataset(quantized.fixed.network, validation)
     labels = validation.labels
     observations = observe(quantized.parent, calibration_images)
     right = FixedModel(quantized.fixed).classes(validation.images) == labels
@@ -205,15 +189,3 @@ def _everywhere(settings: Settings, default: LayerSettings, *keys: str) -> Setti
         for name, own in settings.layers.items()
     }
     return Settings(default, layers)
-
-
-def _trial(reader: JsonReader) -> Trial:
-    return Trial(
-        layer=reader.value("layer", (str, type(None))),
-        key=reader.string("key"),
-        bits=None if reader.value("bits", (int, type(None))) is None else reader.count("bits"),
-        correct=reader.count("correct"),
-        gains=reader.count("gains"),
-        losses=reader.count("losses"),
-        weight_bits_total=reader.count("weight_bits_total"),
-    )

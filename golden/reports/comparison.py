@@ -208,14 +208,13 @@ def _accuracy_cells(row: Row) -> list[str]:
 
 
 def _kind_cells(row: Row) -> list[str]:
-    report, hardware = row.report, row.report.hardware
-    bits = (report.quantization or {}).get("weight_bits_total")
+    report, hardware, bits = row.report, row.report.hardware, row.report.weight_bits_total
     return [
         cell(row.name),
         cell(report.network),
         report.kind,
         f"{report.agreement_with_float:.4f}",
-        f"{bits:,}" if isinstance(bits, int) else "",
+        "" if bits is None else f"{bits:,}",
         f"{hardware.multipliers:,}" if hardware else "",
         f"{hardware.interval_cycles:,}" if hardware else "",
     ]

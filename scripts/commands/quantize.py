@@ -116,8 +116,8 @@ def calibration_images() -> NDArray[np.uint8]:
 
 def read_settings(config: Path | None, options: dict[str, Any]) -> Settings:
     """The settings of a TOML file, and of options of the command line, which come before them."""
+    from systolith.golden.files.toml_files import read_toml
     from systolith.golden.quantization.settings import Settings
-    from systolith.scripts.toml_files import read_toml
 
     from_file = read_toml(config) if config is not None else {}
     try:
