@@ -33,10 +33,10 @@ def check_agreement(fixed: FixedNetwork, settings: Settings) -> None:
 
 def _check_weights(layer: FixedLayer, settings: LayerSettings) -> None:
     if layer.weight_formats and isinstance(layer.layer, RadialBasis):
-        # Centres are shifted left to the scale of the inputs, by as many zeros as bits are added.
+        # Centres of a coarser scale than the inputs are shifted left, which adds zeros.
         assert layer.weights is not None
         zeros = layer.weight_formats[0].bits - settings.weight_bits
-        if zeros < 0 or (layer.weights & ((1 << zeros) - 1)).any():
+        if zeros < 0 or (zeros and layer.input_shift) or (layer.weights & ((1 << zeros) - 1)).any():
             _fail(layer, f"centres are not of the {settings.weight_bits} bits of the settings")
         return
     for fmt in layer.weight_formats:

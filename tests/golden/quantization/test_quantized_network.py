@@ -20,7 +20,7 @@ from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.consistency import FixedNetworkError
-from systolith.golden.network.graph import Network
+from systolith.golden.network.graph import Convolution, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import SCHEMA, QuantizedNetwork
@@ -110,6 +110,9 @@ def test_weight_bits_total(lenet5: QuantizedNetwork) -> None:
     """Weights without biases, by hand: C1 150, S2 6, C3 60 * 25, S4 16, C5 48,000, ..."""
     others = 150 + 6 + 16 + 48_000 + 10_080 + 840
     assert lenet5.weight_bits_total == 8 * others + 4 * 60 * 25
+
+
+FOUR = {"weight_bits": 4}
 
 
 def set_header(key: str, value: Any) -> Callable[[Header, Arrays], None]:
@@ -214,6 +217,27 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
         (drop_array("fixed/C1/table"), "'C1': activation 'tanh' and table do not fit"),
         (drop_array("fixed/C1/shifts"), "'C1': array 'shifts' is missing"),
         (drop_array("float/C1/weights"), "'C1': array 'weights' is missing"),
+        (set_header("settings", {"weight_bits": 2}), "'C1': bits of weights: 8, but .* say 2"),
+        (
+            set_header("settings", {"activation_bits": 4, "table_index_bits": 10}),
+            "'C1': bits of values: 8, but .* say 4",
+        ),
+        (set_header("settings", {"table_index_bits": 9}), "'C1': bits of its table's .* say 9"),
+        (set_header("settings", {"rounding": "floor"}), "'C1': rounding: half_up, but .* floor"),
+        (set_header("settings", {"granularity": "tensor"}), "'C1': weights have several scales"),
+        (set_header("settings", {"layers": {"C3": {"weight_bits": 5}}}), "'C3': bits .* say 5"),
+        (
+            set_header("settings", {"layers": {"C3": FOUR, "output": {"weight_bits": 2}}}),
+            "'output': centres are not of the 2 bits of the settings",
+        ),
+        (
+            set_header("settings", {"layers": {"C3": FOUR, "output": {"weight_bits": 16}}}),
+            "'output': centres are not of the 16 bits of the settings",
+        ),
+        (set_layer(0, "padding_value", 1), "'C1': padding value: 1, but .* say 0"),
+        (set_layer(1, "padding_value", 1), "'S2': padding value: 1, but .* say 0"),
+        (set_header("settings", {"percentile": 10**400}), "percentile: must be a number"),
+        (set_header("settings", {"layers": {"C3": {"weight_bits": [4]}}}), r"at `\$\.settings"),
     ],
 )
 def test_what_is_no_quantized_network_is_refused_in_one_line(
@@ -292,3 +316,24 @@ def test_an_accumulator_range_that_is_too_narrow_is_refused(lenet5: QuantizedNet
     narrowed = replace(first, accumulator_range=(low, high - 1))
     with pytest.raises(FixedNetworkError, match="'C1': accumulators range over"):
         replace(lenet5, fixed=replace(lenet5.fixed, layers=(narrowed, *rest)))
+
+
+def test_padding_must_stand_for_zero(tmp_path: Path) -> None:
+    """Of pixels from -0.5 in steps of 1/256, 128 does."""
+    network = Network(
+        "padded",
+        (
+            Input(name="input", height=3, width=3, scale=1 / 256, offset=-0.5),
+            Convolution(name="C", inputs=("input",), kernel=(2, 2), out_channels=1, padding=(1, 1)),
+        ),
+    )
+    arrays = {"C": {"weights": np.ones((2, 2, 1, 1), np.float32), "bias": np.zeros(1, np.float32)}}
+    images = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1)
+    made = quantize(TrainedNetwork(network, arrays), images)
+    made.save(tmp_path / "q.npz")
+    assert QuantizedNetwork.load(tmp_path / "q.npz").fixed["C"].padding_value == 128
+    header, content = made.contents()
+    header["layers"][0]["padding_value"] = 127
+    npz.write(tmp_path / "bad.npz", SCHEMA, header, content)
+    with pytest.raises(FileFormatError, match=r"'C': padding value: 127, but .* 128"):
+        QuantizedNetwork.load(tmp_path / "bad.npz")

@@ -193,6 +193,29 @@ def test_what_cannot_be_evaluated(trained: TrainedNetwork, dataset: Dataset) -> 
         evaluate(trained, other)
 
 
+def scaled(trained: TrainedNetwork, layer: str, factor: np.floating[Any]) -> TrainedNetwork:
+    """The network with the weights of a layer multiplied."""
+    arrays = {name: dict(each) for name, each in trained.arrays.items()}
+    arrays[layer]["weights"] = arrays[layer]["weights"] * factor
+    return TrainedNetwork(trained.network, arrays)
+
+
+def test_float_scores_that_overflow_are_refused(trained: TrainedNetwork, dataset: Dataset) -> None:
+    large = scaled(trained, "F", np.float32(3e38))
+    with pytest.raises(ValueError, match="network 'small': its float scores are not finite"):
+        evaluate(large, dataset, 20)
+
+
+def test_float_values_that_overflow_are_refused_beside_fixed_ones(
+    quantized: QuantizedNetwork, dataset: Dataset
+) -> None:
+    """Scores of 1e200 are finite, and their squares are not."""
+    parent = scaled(quantized.parent, "F", np.float64(1e200))
+    network = QuantizedNetwork(quantized.fixed, parent, quantized.settings)
+    with pytest.raises(ValueError, match="float values of layer 'F' are not finite, or too large"):
+        evaluate(network, dataset, 20)
+
+
 def test_json(report: AccuracyReport) -> None:
     text = report.to_json()
     value = json.loads(text)

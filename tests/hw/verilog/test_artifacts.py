@@ -189,6 +189,8 @@ def test_a_network_that_is_not_the_manifests_is_refused(copy: Path) -> None:
     [
         (SCHEMA, "systolith.manifest/9", "'systolith.manifest/9' is of another version than"),
         ("one-layer.npz", "../secret.npz", "'../secret.npz' is not the name of a file"),
+        ('"multipliers": 4', '"multipliers": ' + "9" * 401, r"- at `\$\.multipliers`"),
+        ('"top"', '"more": ' + "[" * 100_000 + ', "top"', "nested too deeply"),
         ('"rows": 2', '"rows": 0', "not systolith.manifest/1: .*rows must be at least 1"),
     ],
 )
