@@ -1,4 +1,4 @@
-"""What a simulation found, as data: `simulation.json`."""
+"""The result of a simulation as data: `simulation.json`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MAX_BYTES = 1 << 26
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What others want to know of a simulation: of which network, and whether it was bit-exact."""
+    """The part of a simulation report that accuracy reports quote."""
 
     quantized_sha256: str
     bit_exact: bool
 
 
 def load_outcome(folder: str | os.PathLike[str]) -> Outcome:
-    """What the simulation report in a folder of hardware says.
+    """The outcome in the simulation report of a folder of hardware.
 
     Raises
     ------

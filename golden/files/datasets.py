@@ -1,8 +1,8 @@
 """Images with labels: from IDX and `.npz` files, and the digits that ship.
 
 The digits are MNIST's: the 10,000 of the test files, and the last 5,000 of the 60,000 of the
-training files. The latter are held out of training, and every choice is made on them: seed,
-checkpoint, calibration, widths.
+training files. The validation digits are held out of training, and every choice is made on them:
+seed, checkpoint, calibration, widths.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Dataset:
     name
         Where they are from.
     split
-        Which part: `test`, `validation`, `training`, or `custom` for files of unknown origin.
+        `test`, `validation`, `training`, or `custom` for files of unknown origin.
     images
         uint8, shape `(images, height, width, channels)`; at least one.
     labels
@@ -58,7 +58,7 @@ class Dataset:
     Raises
     ------
     ValueError
-        If shapes or types are others.
+        Images or labels have another shape or type, or a label is out of range.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Dataset:
             )
         if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
             raise ValueError(
-                f"dataset {self.name!r}: {len(images)} images need as many integer labels, "
+                f"dataset {self.name!r}: {len(images)} images need {len(images)} integer labels, "
                 f"not {labels.dtype} of {labels.shape}"
             )
         # Before the conversion to int64, in which large unsigned labels would become negative.
@@ -108,25 +108,25 @@ class Dataset:
         Raises
         ------
         ValueError
-            If `count` is less than 1 or more than there are.
+            `count` is less than 1 or more than the number of images.
         """
         if not 1 <= count <= len(self):
             raise ValueError(
-                f"images: must be from 1 to {len(self)}, as many as {self.name!r} "
-                f"({self.split}) has, not {count}"
+                f"images: must be from 1 to {len(self)}, the number in {self.name!r} "
+                f"({self.split}), not {count}"
             )
         return replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
 @cache
 def test_digits() -> Dataset:
-    """The 10,000 digits of MNIST's test files: for reports, never for a choice."""
+    """The 10,000 digits of MNIST's test files: for reports; nothing is chosen on them."""
     return _shipped(_TEST, "test")
 
 
 @cache
 def validation_digits() -> Dataset:
-    """The last 5,000 digits of MNIST's training files: held out of training, for every choice."""
+    """The last 5,000 digits of MNIST's training files: held out of training, to choose on."""
     return _shipped(_VALIDATION, "validation")
 
 
@@ -137,13 +137,13 @@ def load_dataset(path: str | os.PathLike[str]) -> Dataset:
     ----------
     path
         An `.npz` file with `images` (uint8, `(images, height, width)` with or without channels)
-        and `labels`; or an IDX file of images, gzipped or not, whose name has `images-idx3` and
-        beside which lies the file of labels that has `labels-idx1` in that place.
+        and `labels`; or an IDX file of images, gzipped or not, whose name contains `images-idx3`.
+        The file of its labels is in the same folder, with `labels-idx1` in that place of the name.
 
     Raises
     ------
     FileFormatError
-        If a file is missing, damaged, foreign, or images and labels do not fit each other.
+        A file is missing, damaged or foreign, or images and labels do not fit each other.
     """
     source = Path(path)
     if source.suffix == ".npz":
@@ -164,7 +164,7 @@ def training_digits(folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
     Raises
     ------
     FileFormatError
-        If a file is missing or damaged, or does not have more images than are held out.
+        A file is missing or damaged, or has no more images than are held out.
     """
     path, images, labels = _read_pair(Path(folder), _TRAINING)
     if len(images) <= VALIDATION_IMAGES:

@@ -1,4 +1,4 @@
-"""A quantized network and where it comes from, in one file."""
+"""A quantized network with its float parent and its settings, in one file."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """A network in integers, its float parent, and the settings that led from one to the other.
+    """A network in integers, its float parent, and the settings with which it was quantized.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class QuantizedNetwork:
 
 
 def _entry(layer: FixedLayer) -> _Layer:
-    """What the header says of a layer."""
+    """A layer's entry in the header."""
     how = layer.requantization
     return _Layer(
         name=layer.name,

@@ -1,6 +1,7 @@
-"""Trials: a network quantized anew with other widths, and judged by validation images.
+"""Trials: a network quantized with other widths, and evaluated on validation images.
 
-Gains are measured, not derived: bits that matter on paper may not matter to the classes.
+They show which widths limit the accuracy, by measurement: more bits do not always mean more images
+classified correctly.
 """
 
 from __future__ import annotations
@@ -35,26 +36,27 @@ CORRECTION = "bias_correction"
 _MORE, _FEWER = 1, -1
 
 MAX_IMAGES = 10**6
-"""The number of validation images that a report of trials is read with, at most."""
+"""The largest number of validation images in a report that is read."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A network with other widths beside the network as it is.
+    """A network with other widths, compared with the network as it is.
 
     Parameters
     ----------
     layer
-        Where the width is another; None: everywhere.
+        The layer with another width; None for all layers.
     key
-        What has it: `weight_bits`, `activation_bits`, or `bits` for both. Or `bias_correction`: the
-        widths are the same, and biases are corrected.
+        The setting that is changed: `weight_bits`, `activation_bits`, or `bits` for both; or
+        `bias_correction`, which leaves the widths as they are.
     bits
-        The width; None of bias correction.
+        The width; None for bias correction.
     correct
-        Images that got the class of their label.
+        The number of images whose class is their label.
     gains, losses
-        Images that it gets right and the network as it is does not, and the other way round.
+        The number of images that only this network classifies correctly, and that only the network
+        as it is does.
     weight_bits_total
         Bits of all its weights.
     """
@@ -77,9 +79,9 @@ class Trials:
     dataset, split
         Where the images are from.
     images
-        How many there are.
+        The number of images.
     correct
-        How many of them the network as it is gets right.
+        The number that the network as it is classifies correctly.
     weight_bits_total
         Bits of all its weights.
     trials
@@ -95,7 +97,7 @@ class Trials:
 
     @property
     def everywhere(self) -> tuple[Trial, ...]:
-        """Those with one width for all weights and feature maps."""
+        """The trials with one width for all weights and feature maps."""
         return tuple(trial for trial in self.trials if trial.key == BOTH)
 
 
@@ -105,22 +107,22 @@ def try_widths(
     validation: Dataset,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trials:
-    """Quantize a network with other widths, and count what validation images it gets right.
+    """Quantize a network with other widths, and count the validation images classified correctly.
 
-    Tried are `UNIFORM_BITS` everywhere; bias correction, if it is not on; and in each layer that
-    has them, one bit more for the weights, one more for the feature map, and one fewer for the
-    weights.
+    The trials are `UNIFORM_BITS` everywhere; bias correction, if it is off; and in each layer that
+    has these settings, one bit more for the weights, one bit more for the feature map, and one bit
+    fewer for the weights.
 
     Parameters
     ----------
     quantized
         The network as it is.
     calibration_images
-        On which formats are chosen, as for `quantize`.
+        The images on which formats are chosen, as for `quantize`.
     validation
-        Images and labels, none of them of the test set: what comes of this is a choice.
+        Images and labels, none of them from the test set, because widths are chosen by the result.
     progress
-        Told how many networks were tried, and of how many.
+        Called with the number of finished trials and the number of all trials.
 
     Raises
     ------

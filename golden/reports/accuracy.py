@@ -1,4 +1,7 @@
-"""Accuracy reports: what a network, float or fixed, makes of labelled images."""
+"""Accuracy reports: the classes that a float or fixed network gives to labelled images, as data.
+
+`evaluation.evaluate` makes one, and `comparison.compare` puts several side by side.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ SCHEMA = "systolith.accuracy/1"
 """The schema of a report."""
 
 CLIPPED_SHARE = 0.01
-"""A channel of which more values than this fraction saturate counts as clipped."""
+"""A channel counts as clipped if a larger fraction of its values saturates."""
 
 Setting = Scalar | list[Scalar] | dict[str, dict[str, Scalar]]
 """A setting of a quantization: of all layers, or under `layers` by layer and key."""
@@ -34,7 +37,7 @@ _MAX_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """The images of a report: all that the data set has, even if only the first were used."""
+    """The data set of a report, whole, even if only its first images were used."""
 
     name: str
     split: str
@@ -51,24 +54,26 @@ class LayerEntry:
     name
         Its name.
     formats
-        Of its `input`, `weights`, table `index` and `output`, as far as it has them.
+        Of its `input` and `output`, and of its `weights` and table `index`, if any.
     sqnr_db
-        Signal to quantization noise in dB, `10 log10(sum r**2 / sum (r - x)**2)` of the float
-        model's values r and what the fixed ones stand for; None if one of the sums is zero.
+        Ratio of signal to quantization noise in dB, `10 log10(sum r**2 / sum (r - x)**2)`: r are
+        the float model's values, and x the real numbers for which the fixed model's values stand.
+        None if one of the sums is zero.
     channels
         Channels of its feature map.
     saturated
-        Values that left their range when they were requantized, over all images.
+        The number of values that left their format's range when they were requantized, over all
+        images.
     clipped_channels
-        Channels of which more than `CLIPPED_SHARE` of the values saturated.
+        Channels in which more than the fraction `CLIPPED_SHARE` of the values saturated.
     dead_channels
-        Channels that had one and the same value everywhere, in all images.
+        Channels with the same value at every place of every image.
     range_use
         The fraction of the output format's range between the least and the greatest value.
     values
-        Values in all.
+        The number of values over all images.
     accumulator_bits
-        Bits that no input can overflow.
+        Width of an accumulator that no input can overflow.
     """
 
     name: str
@@ -99,7 +104,7 @@ class HardwareEntry:
     interval_cycles, latency_cycles
         Predicted cycles from one result to the next, and from the first pixel to the result.
     bit_exact
-        Whether the simulation of it equalled the fixed network; None if there was none.
+        Whether its simulation equalled the fixed network; None if it was not simulated.
     """
 
     multipliers: Count
@@ -110,7 +115,7 @@ class HardwareEntry:
 
 @dataclass(frozen=True)
 class AccuracyReport:
-    """What a network makes of labelled images.
+    """The classes that a network gives to labelled images, and how exact its layers are.
 
     Parameters
     ----------
@@ -121,15 +126,15 @@ class AccuracyReport:
     dataset
         The images.
     images
-        How many of them were used: the first.
+        The number of images that were used, from the first on.
     correct
-        How many got the class of their label.
+        The number of images whose class is their label.
     agreement_with_float
-        Fraction of images that got the class that the float network gives (1 for itself).
+        Fraction of images with the same class from the float network (1 for the float network).
     labels, predictions, float_predictions
-        One an image; the last by the float network.
+        One for each image: the label, the class, and the class from the float network.
     confusion
-        How many images of each label (row) got each class (column).
+        The number of images with each label (row) and class (column).
     quantization
         The settings, and `weight_bits_total`; None for a float network.
     layers
@@ -137,7 +142,7 @@ class AccuracyReport:
     version
         The version of this program.
     trials
-        What other widths would change, on validation images; None if it was not tried.
+        The effect of other widths on validation images; None if none were tried.
     hardware
         The accelerator; None if it is not known.
     """
@@ -161,7 +166,7 @@ class AccuracyReport:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of images that got the class of their label."""
+        """Fraction of images whose class is their label."""
         return self.correct / self.images
 
     @property
@@ -180,7 +185,7 @@ class AccuracyReport:
 
     @property
     def disagreements(self) -> tuple[int, ...]:
-        """The images that did not get the class that the float network gives."""
+        """The images to which the float network gives another class."""
         pairs = zip(self.predictions, self.float_predictions, strict=True)
         return tuple(image for image, (given, real) in enumerate(pairs) if given != real)
 
@@ -248,7 +253,7 @@ class _Derived(msgspec.Struct, frozen=True):
 
 
 def _to_lines(value: Any) -> str:
-    """A value on one line, but lists of lists and of objects with a line for each."""
+    """A value on one line; lists of lists or of objects with one line for each entry."""
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], (dict, tuple)):
         return (
             "[\n    "

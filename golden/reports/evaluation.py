@@ -1,4 +1,4 @@
-"""Evaluation: what a network, float or fixed, makes of labelled images, as an accuracy report."""
+"""Evaluation of a float or fixed network on labelled images, which gives an accuracy report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from systolith.golden.reports.accuracy import (
 from systolith.golden.reports.format_entry import layer_formats
 
 Progress = Callable[[int, int], None]
-"""Called with how many images are done, and of how many."""
+"""Called with the number of images that are done and the number of all images."""
 
 _BATCH = 200
 
@@ -37,7 +37,7 @@ def evaluate(
     images: int | None = None,
     progress: Progress | None = None,
 ) -> AccuracyReport:
-    """Hold a network against labels and, a fixed one, layer by layer against its float parent.
+    """Compare a network's classes with labels, and each layer of a fixed one with its float parent.
 
     Memory does not grow with the number of images.
 
@@ -48,15 +48,15 @@ def evaluate(
     dataset
         Images and labels.
     images
-        Use only the first so many.
+        The number of images to use, from the first on; None for all.
     progress
-        Told now and then how far it is.
+        Called after each batch.
 
     Raises
     ------
     ValueError
-        There are not so many images, they do not have the shape that the network takes, or a
-        label is none of the network's classes.
+        There are fewer images, their shape is not the network's, a label is not one of its
+        classes, or its float values are not finite.
     """
     used = dataset if images is None else dataset.take(images)
     quantized = network if isinstance(network, QuantizedNetwork) else None
@@ -119,7 +119,7 @@ class _LayerCounter:
         self._values = dict.fromkeys(names, 0)
 
     def add(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Count a batch in; returns the classes by the float and by the fixed network."""
+        """Add a batch to the sums; returns the classes by the float and by the fixed network."""
         fixed = self._quantized.fixed
         run = self._model.run(images)
         for name, values in run.outputs.items():
@@ -150,7 +150,7 @@ class _LayerCounter:
         return float_model.winners(self._quantized.parent, scores), winners(fixed, fixed_scores)
 
     def entries(self) -> tuple[LayerEntry, ...]:
-        """What a report says of the layers."""
+        """The layers' entries in a report."""
         return tuple(self._entry(layer) for layer in self._quantized.fixed.layers)
 
     def _entry(self, layer: FixedLayer) -> LayerEntry:

@@ -51,7 +51,7 @@ def test_take() -> None:
     for count in (0, -1, 5):
         with pytest.raises(
             ValueError,
-            match=rf"images: must be from 1 to 4, as many as 'few' \(custom\) has, not {count}",
+            match=rf"images: must be from 1 to 4, the number in 'few' \(custom\), not {count}",
         ):
             dataset().take(count)
 
@@ -94,7 +94,7 @@ PIXEL = np.zeros((1, 1, 1, 1), np.uint8)
         (
             np.zeros((2, 3, 3, 1), np.uint8),
             np.zeros(3, int),
-            r"dataset 'x': 2 images need as many integer labels, not int64 of \(3,\)",
+            r"dataset 'x': 2 images need 2 integer labels, not int64 of \(3,\)",
         ),
         (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2), "not float64"),
         (PIXEL, np.array([-1]), "labels must be from 0 to 2147483647, not -1"),
@@ -162,7 +162,7 @@ def cut(path: Path) -> None:
         (save(images=PIXELS + 0.5, labels=LABELS), "array 'images' must be of integers, not float"),
         (save(images=PIXELS.astype(int), labels=LABELS), "images must be uint8 of shape"),
         (save(images=PIXELS, labels=np.array([0, 2**63], np.uint64)), "not 9223372036854775808"),
-        (save(images=PIXELS, labels=LABELS[:1]), "2 images need as many integer labels"),
+        (save(images=PIXELS, labels=LABELS[:1]), "2 images need 2 integer labels"),
         (save(images=PIXELS[:0], labels=LABELS[:0]), "images must be uint8 of shape"),
     ],
 )
