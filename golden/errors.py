@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class FileFormatError(ValueError):
-    """A file that is not what it should be: one line that names the file and the reason."""
+    """A file that cannot be read: the message is one line that names the file and the reason."""

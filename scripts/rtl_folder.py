@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from systolith.golden.errors import FileFormatError
-from systolith.golden.files.json_reader import JsonReader
-from systolith.golden.files.npz import read_bytes
 from systolith.golden.reports.accuracy import HardwareEntry
 
 if TYPE_CHECKING:
     from systolith.golden import QuantizedNetwork
-
-_MAX_BYTES = 1 << 28
 
 
 def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
@@ -43,15 +37,9 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
 
 def _bit_exact(folder: Path, network: QuantizedNetwork) -> bool | None:
     """What the last simulation in the folder found; None if there was none of this network."""
-    from systolith.sim.report import FILE_NAME
+    from systolith.sim.report import FILE_NAME, load_outcome
 
-    path = folder / FILE_NAME
-    if not path.exists():
+    if not (folder / FILE_NAME).exists():
         return None
-    try:
-        reader = JsonReader(json.loads(read_bytes(path, _MAX_BYTES)), "")
-        same = reader.string("quantized_sha256") == network.sha256
-        exact: bool = reader.value("bit_exact", (bool,))
-    except ValueError as error:
-        raise FileFormatError(f"{path}: not a simulation report: {error}") from None
-    return exact if same else None
+    outcome = load_outcome(folder)
+    return outcome.bit_exact if outcome.quantized_sha256 == network.sha256 else None

@@ -1,11 +1,16 @@
-"""What a simulation found, as data: `simulation.json`."""
+"""The result of a simulation as data: `simulation.json`."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from systolith.golden.files import json_files
 from systolith.sim.record.scoreboard import LayerResult
 from systolith.sim.simulators.installed import Simulator
 from systolith.sim.timing import Timing
@@ -15,6 +20,26 @@ SCHEMA = "systolith.simulation/1"
 
 FILE_NAME = "simulation.json"
 """What it is called in the folder of the hardware."""
+
+_MAX_BYTES = 1 << 26
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The part of a simulation report that accuracy reports quote."""
+
+    quantized_sha256: str
+    bit_exact: bool
+
+
+def load_outcome(folder: str | os.PathLike[str]) -> Outcome:
+    """The outcome in the simulation report of a folder of hardware.
+
+    Raises
+    ------
+    FileFormatError
+        There is none, or it is damaged or of another version.
+    """
+    return json_files.read(Path(folder) / FILE_NAME, Outcome, SCHEMA, _MAX_BYTES)
 
 
 @dataclass(frozen=True)

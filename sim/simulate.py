@@ -19,6 +19,7 @@ from systolith.golden.files.datasets import Dataset, test_digits
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
+from systolith.golden.network.dataset_check import check_dataset
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.bulk.waves import write_waves
@@ -102,11 +103,7 @@ def simulate(
         raise ValueError(f"layer {layer!r}: network {fixed.name!r} has {', '.join(names)}")
     data = test_digits() if dataset is None else dataset
     part = data if images is None else data.take(images)
-    if data.images.shape[1:] != fixed.network.input.image_shape:
-        raise ValueError(
-            f"data {data.name!r} has images of {' x '.join(map(str, data.images.shape[1:]))}, "
-            f"network {fixed.name!r} takes {fixed.network.input.image_shape}"
-        )
+    check_dataset(fixed.network, part)
     if inject_fault is None and not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if waves and simulator != "verilator":

@@ -1,8 +1,8 @@
 """Images with labels: from IDX and `.npz` files, and the digits that ship.
 
 The digits are MNIST's: the 10,000 of the test files, and the last 5,000 of the 60,000 of the
-training files. The latter are held out of training, and every choice is made on them: seed,
-checkpoint, calibration, widths.
+training files. The validation digits are held out of training, and every choice is made on them:
+seed, checkpoint, calibration, widths.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import idx, npz
-from systolith.golden.files.whole_files import write_whole
+from systolith.golden.files.whole_files import read_whole, write_whole
 
 VALIDATION_IMAGES = 5000
-"""How many images, the last ones, are held out of the training files."""
+"""The number of images, the last ones, that are held out of the training files."""
+
+MAX_LABEL = 2**31 - 1
+"""The largest label that is read; a network has far fewer classes."""
 
 _TRAINING = "train"
 _TEST = "t10k"
@@ -46,7 +49,7 @@ class Dataset:
     name
         Where they are from.
     split
-        Which part: `test`, `validation`, `training`, or `custom` for files of unknown origin.
+        `test`, `validation`, `training`, or `custom` for files of unknown origin.
     images
         uint8, shape `(images, height, width, channels)`; at least one.
     labels
@@ -55,7 +58,7 @@ class Dataset:
     Raises
     ------
     ValueError
-        If shapes or types are others.
+        Images or labels have another shape or type, or a label is out of range.
     """
 
     name: str
@@ -72,11 +75,16 @@ class Dataset:
             )
         if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
             raise ValueError(
-                f"dataset {self.name!r}: {len(images)} images need as many integer labels, "
+                f"dataset {self.name!r}: {len(images)} images need {len(images)} integer labels, "
                 f"not {labels.dtype} of {labels.shape}"
             )
-        if labels.min() < 0:
-            raise ValueError(f"dataset {self.name!r}: labels start from 0, not {labels.min()}")
+        # Before the conversion to int64, in which large unsigned labels would become negative.
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high > MAX_LABEL:
+            raise ValueError(
+                f"dataset {self.name!r}: labels must be from 0 to {MAX_LABEL}, "
+                f"not {low if low < 0 else high}"
+            )
         for field, array in (("images", images), ("labels", labels.astype(np.int64))):
             view = array.view()
             view.flags.writeable = False
@@ -100,25 +108,25 @@ class Dataset:
         Raises
         ------
         ValueError
-            If `count` is less than 1 or more than there are.
+            `count` is less than 1 or more than the number of images.
         """
         if not 1 <= count <= len(self):
             raise ValueError(
-                f"images: must be from 1 to {len(self)}, as many as {self.name!r} "
-                f"({self.split}) has, not {count}"
+                f"images: must be from 1 to {len(self)}, the number in {self.name!r} "
+                f"({self.split}), not {count}"
             )
         return replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
 @cache
 def test_digits() -> Dataset:
-    """The 10,000 digits of MNIST's test files: for reports, never for a choice."""
+    """The 10,000 digits of MNIST's test files: for reports; nothing is chosen on them."""
     return _shipped(_TEST, "test")
 
 
 @cache
 def validation_digits() -> Dataset:
-    """The last 5,000 digits of MNIST's training files: held out of training, for every choice."""
+    """The last 5,000 digits of MNIST's training files: held out of training, to choose on."""
     return _shipped(_VALIDATION, "validation")
 
 
@@ -129,13 +137,13 @@ def load_dataset(path: str | os.PathLike[str]) -> Dataset:
     ----------
     path
         An `.npz` file with `images` (uint8, `(images, height, width)` with or without channels)
-        and `labels`; or an IDX file of images, gzipped or not, whose name has `images-idx3` and
-        beside which lies the file of labels that has `labels-idx1` in that place.
+        and `labels`; or an IDX file of images, gzipped or not, whose name contains `images-idx3`.
+        The file of its labels is in the same folder, with `labels-idx1` in that place of the name.
 
     Raises
     ------
     FileFormatError
-        If a file is missing, damaged, foreign, or images and labels do not fit each other.
+        A file is missing, damaged or foreign, or images and labels do not fit each other.
     """
     source = Path(path)
     if source.suffix == ".npz":
@@ -156,7 +164,7 @@ def training_digits(folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
     Raises
     ------
     FileFormatError
-        If a file is missing or damaged, or does not have more images than are held out.
+        A file is missing or damaged, or has no more images than are held out.
     """
     path, images, labels = _read_pair(Path(folder), _TRAINING)
     if len(images) <= VALIDATION_IMAGES:
@@ -231,7 +239,7 @@ def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays `images` and `labels` of an `.npz` file, compressed or not."""
-    content = npz.read_bytes(path, npz.MAX_BYTES)
+    content = read_whole(path, npz.MAX_BYTES)
     arrays = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import npz
+from systolith.golden.files.whole_files import read_whole
 
 MAX_BYTES = 2**30
 """The largest array that is read, in bytes."""
@@ -39,9 +39,9 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises
     ------
     FileFormatError
-        If the file is missing, foreign, truncated, too large, or longer than it says.
+        The file is missing, foreign, truncated, too large, or longer than its header says.
     """
-    return decode(path, npz.read_bytes(path, MAX_BYTES))
+    return decode(path, read_whole(path, MAX_BYTES))
 
 
 def decode(path: str | os.PathLike[str], content: bytes) -> NDArray[np.uint8]:
@@ -68,8 +68,9 @@ def _decode(file: io.BufferedIOBase) -> NDArray[np.uint8]:
         raise FileFormatError("truncated in its header")
     shape = struct.unpack(f">{magic[3]}I", header)
     size = math.prod(shape)
-    if size > MAX_BYTES:
-        raise FileFormatError(f"shape {shape} has {size} bytes, at most {MAX_BYTES} are read")
+    # NumPy makes no array of huge sides even beside a 0.
+    if (limited := math.prod(side or 1 for side in shape)) > MAX_BYTES:
+        raise FileFormatError(f"shape {shape} has {limited} bytes, at most {MAX_BYTES} are read")
     values = file.read(size)
     if len(values) != size:
         raise FileFormatError(f"truncated: has {len(values)} of the {size} values of {shape}")

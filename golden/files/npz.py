@@ -3,7 +3,8 @@
 It has one member more than its arrays, `header`: JSON text in a uint8 array, an object whose
 first key is `schema`, a name and a version such as `systolith.trained-network/1`. Members are
 stored uncompressed, in C order, little-endian, without a date, so that the same content gives the
-same bytes; `numpy.load` reads them. Reading never unpickles, and takes no size on trust.
+same bytes; `numpy.load` reads them. Reading never unpickles, and checks every size before memory
+is allocated for it.
 """
 
 from __future__ import annotations
@@ -13,19 +14,18 @@ import io
 import json
 import math
 import os
-import stat
 import tokenize
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files.whole_files import write_whole
+from systolith.golden.files import json_files
+from systolith.golden.files.whole_files import read_whole, write_whole
 
 MAX_BYTES = 2**30
 """The largest file that is read, in bytes."""
@@ -33,6 +33,10 @@ MAX_BYTES = 2**30
 _HEADER = "header"
 _SUFFIX = ".npy"
 _KINDS = "iuf"
+_MAX_DIMENSIONS = 32
+_MAX_VALUES = 2**48
+
+T = TypeVar("T")
 
 
 def encode(schema: str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -88,19 +92,28 @@ def write(
 
 
 def read(
-    path: str | os.PathLike[str], schema: str
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """The header (without `schema`) and the arrays of a file that `write` made.
+    path: str | os.PathLike[str], kind: type[T], schema: str
+) -> tuple[T, dict[str, NDArray[Any]]]:
+    """The header and the arrays of a file that `write` made.
 
     Every array is of integers or finite floats; names and shapes are the caller's to check.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        The type of the header (see `json_files.read`).
+    schema
+        What its key `schema` must be.
 
     Raises
     ------
     FileFormatError
-        If the file is missing, foreign, truncated, too large, of another schema or version, or
-        holds anything but integers and finite floats.
+        The file is missing, foreign, truncated, too large, of another schema or version, or holds
+        anything but integers and finite floats.
     """
-    return decode(path, read_bytes(path, MAX_BYTES), schema)
+    return decode(path, read_whole(path, MAX_BYTES), kind, schema)
 
 
 def read_schema(path: str | os.PathLike[str]) -> str:
@@ -109,45 +122,25 @@ def read_schema(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     FileFormatError
-        If the file is missing, foreign, truncated or too large.
+        The file is missing, foreign, truncated or too large.
     """
-    content = read_bytes(path, MAX_BYTES)
+    content = read_whole(path, MAX_BYTES)
     try:
-        header = _load_header(_members(content))
-        schema = header.get("schema") if isinstance(header, dict) else None
-        if not isinstance(schema, str):
+        schema = json_files.schema_of(_header(_members(content)))
+        if schema is None:
             raise FileFormatError("has no schema: not a file of this program")
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
     return schema
 
 
-def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes.
-
-    Raises
-    ------
-    FileFormatError
-        If there is no such file, or it is not a regular one, or it is larger.
-    """
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise FileFormatError(f"{path}: not a file")
-        if status.st_size > limit:
-            raise FileFormatError(f"{path}: has {status.st_size} bytes, at most {limit} are read")
-        return Path(path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileFormatError(f"{path}: no such file") from None
-
-
 def decode(
-    path: str | os.PathLike[str], content: bytes, schema: str
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    path: str | os.PathLike[str], content: bytes, kind: type[T], schema: str
+) -> tuple[T, dict[str, NDArray[Any]]]:
     """What `read` returns, from the bytes of a file; `path` is only for errors."""
     try:
         members = _members(content)
-        header = _checked_header(_load_header(members), schema)
+        header = json_files.decode(_header(members), kind, schema)
         arrays = {
             name: _parse_array(name, member) for name, member in members.items() if name != _HEADER
         }
@@ -187,42 +180,14 @@ def _members(content: bytes) -> dict[str, bytes]:
     return members
 
 
-def _load_header(members: dict[str, bytes]) -> object:
-    """What the JSON text of the header says."""
+def _header(members: dict[str, bytes]) -> bytes:
+    """The JSON text of the header."""
     if _HEADER not in members:
         raise FileFormatError(f"no member {_HEADER!r}: not a file of this program")
     array = _parse_array(_HEADER, members[_HEADER])
     if array.dtype != np.uint8 or array.ndim != 1:
         raise FileFormatError(f"member {_HEADER!r} is not text")
-    try:
-        header: object = json.loads(
-            array.tobytes().decode(), object_pairs_hook=_unique_keys, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"member {_HEADER!r} is not JSON ({error})") from None
-    return header
-
-
-def _checked_header(header: object, schema: str) -> dict[str, Any]:
-    """The header without its schema, which must be the expected one."""
-    found = header.pop("schema", None) if isinstance(header, dict) else None
-    if found != schema:
-        if isinstance(found, str) and found.rpartition("/")[0] == schema.rpartition("/")[0]:
-            raise FileFormatError(f"schema {found!r} is of another version than {schema!r}")
-        raise FileFormatError(f"schema must be {schema!r}, not {found!r}")
-    assert isinstance(header, dict)
-    return header
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return result
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
+    return array.tobytes()
 
 
 def array_header(name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -231,14 +196,19 @@ def array_header(name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.
     Raises
     ------
     FileFormatError
-        If there is no such header, or it is of an unusual version; `name` is the array's.
+        There is no such header, or it is of an unusual version; `name` is the array's.
     """
     try:
         version = npy.read_magic(file)
         if version != (1, 0):
             raise ValueError(f"version {version}")
         shape, fortran_order, dtype = npy.read_array_header_1_0(file)
-        if any(size < 0 for size in shape):
+        # NumPy's reader lets True pass as a size, and makes no array of huge sides even beside a 0.
+        if (
+            any(type(side) is not int or side < 0 for side in shape)
+            or len(shape) > _MAX_DIMENSIONS
+            or math.prod(side or 1 for side in shape) > _MAX_VALUES
+        ):
             raise ValueError(f"shape {shape}")
     # A header that is no Python literal raises these beside ValueError.
     except (

@@ -1,21 +1,47 @@
-"""Files that are written whole or not at all."""
+"""Reading a file of bounded size, and writing a file whole or not at all.
+
+Every reader and writer of this project goes through these two functions.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from pathlib import Path
+
+from systolith.golden.errors import FileFormatError
+
+
+def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    Raises
+    ------
+    FileFormatError
+        There is no such file, it is not a regular one, or it is larger.
+    """
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileFormatError(f"{path}: not a file")
+        if status.st_size > limit:
+            raise FileFormatError(f"{path}: has {status.st_size} bytes, at most {limit} are read")
+        return Path(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileFormatError(f"{path}: no such file") from None
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write `content` to `path` by way of a temporary file in the same folder.
+    """Write `content` to `path`, through a temporary file in the same folder.
 
-    Whatever stops the writing, `path` then holds either what it held before or all of `content`.
+    However the writing is stopped, `path` then holds either what it held before or all of
+    `content`.
 
     Raises
     ------
     OSError
-        If the folder is missing or cannot be written.
+        The folder is missing or cannot be written.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")

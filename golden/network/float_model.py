@@ -118,7 +118,22 @@ def classes(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.in
     ValueError
         As `run`.
     """
-    return winners(trained.network, scores(trained, images))
+    return classes_of(trained, scores(trained, images))
+
+
+def classes_of(trained: TrainedNetwork, values: Array) -> NDArray[np.int64]:
+    """The class of each image from its `scores`, `(images, outputs)`.
+
+    Raises
+    ------
+    ValueError
+        A score is not finite: weights or input scale are so large that sums overflow.
+    """
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"network {trained.name!r}: its float scores are not finite, its weights are too large"
+        )
+    return winners(trained.network, values)
 
 
 def winners(network: Network, values: NDArray[Any]) -> NDArray[np.int64]:
@@ -142,14 +157,19 @@ def _checked(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.u
 def _layers(
     trained: TrainedNetwork, images: NDArray[np.uint8]
 ) -> Iterator[tuple[str, Array, Array]]:
-    """The name of each layer in turn, with its output before and after the activation."""
+    """The name of each layer in turn, with its output before and after the activation.
+
+    What overflows is infinite or not a number from there on, without a warning.
+    """
     every_array = [array for arrays in trained.arrays.values() for array in arrays.values()]
     dtype = np.result_type(np.float32, *every_array)
-    values = _input(trained.network.input, images, dtype)
+    with np.errstate(over="ignore"):
+        values = _input(trained.network.input, images, dtype)
     yield trained.network.input.name, values, values
     for layer, _, shape in trained.network.computing_layers():
-        before = _compute(layer, trained.arrays[layer.name], values, shape)
-        values = layer.activation(before)
+        with np.errstate(over="ignore", invalid="ignore"):
+            before = _compute(layer, trained.arrays[layer.name], values, shape)
+            values = layer.activation(before)
         yield layer.name, before, values
 
 

@@ -1,19 +1,23 @@
-"""A graph as JSON, and back; reading is strict and names what it refuses."""
+"""A graph as JSON, in the header of network files; reading is strict and names what it refuses.
+
+The keys of a layer are the fields of its dataclass in `graph`: a new layer type or a new field
+needs no change here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, get_type_hints
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache, reduce
+from operator import or_
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from systolith.golden.network.activations import ACTIVATIONS
-from systolith.golden.network.graph import (
-    LAYER_TYPES,
-    Activation,
-    GraphError,
-    Layer,
-    Network,
-)
+from msgspec import Meta, Raw, Struct, defstruct, structs
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files import json_files
+from systolith.golden.network.graph import LAYER_TYPES, GraphError, Layer, Network
 
 MAX_LAYERS = 1024
 """The longest graph that is read."""
@@ -21,146 +25,90 @@ MAX_LAYERS = 1024
 MAX_SIZE = 65536
 """The largest size (of a map, of a kernel, in channels) that is read."""
 
-_Reader = Callable[[Any], Any]
-
 
 def to_json(network: Network) -> dict[str, Any]:
     """The graph as objects that JSON can hold."""
-    return {"name": network.name, "layers": [_layer_to_json(layer) for layer in network.layers]}
+    layers = [{"type": layer.type_name, **_value_to_json(layer)} for layer in network.layers]
+    return {"name": network.name, "layers": layers}
 
 
-def from_json(value: object) -> Network:
-    """The graph that `to_json` wrote.
+def from_json(text: bytes | Raw) -> Network:
+    """The graph whose `to_json` a JSON text holds.
 
     Raises
     ------
     GraphError
-        If a layer type or a key is unknown, a key is missing, a value is of the wrong type or too
+        A layer type or a key is unknown, a key is missing, a value is of the wrong type or too
         large, or the graph cannot be.
     """
-    entries = _object("network", value, {"name", "layers"})
-    layers = entries["layers"]
-    if not isinstance(layers, list) or not 0 < len(layers) <= MAX_LAYERS:
-        raise GraphError(f"network: 'layers' must be a list of 1 to {MAX_LAYERS} layers")
-    return Network(
-        _string(entries["name"]),
-        tuple(_layer_from_json(position, layer) for position, layer in enumerate(layers)),
-    )
-
-
-def _layer_to_json(layer: Layer) -> dict[str, Any]:
-    result: dict[str, Any] = {"type": layer.type_name}
-    for field in fields(layer):
-        result[field.name] = _value_to_json(getattr(layer, field.name))
-    return result
+    try:
+        graph = json_files.decode_part(text, _graph_record())
+    except FileFormatError as error:
+        raise GraphError(f"graph: {error}") from None
+    return Network(graph.name, tuple(_layers_from_records(graph.layers)))
 
 
 def _value_to_json(value: Any) -> Any:
-    if isinstance(value, Activation):
-        return {"kind": value.kind, "amplitude": value.amplitude, "slope": value.slope}
     if isinstance(value, tuple):
         return [_value_to_json(item) for item in value]
+    if is_dataclass(value):
+        return {field.name: _value_to_json(getattr(value, field.name)) for field in fields(value)}
     return value
 
 
-def _layer_from_json(position: int, value: object) -> Layer:
-    where = f"layer {position}"
-    if not isinstance(value, dict):
-        raise GraphError(f"{where}: must be an object, not {_shown(value)}")
-    type_name = value.get("type")
-    if not isinstance(type_name, str) or type_name not in LAYER_TYPES:
-        raise GraphError(
-            f"{where}: type {_shown(type_name)} is unknown: allowed are {', '.join(LAYER_TYPES)}"
-        )
-    layer_type = LAYER_TYPES[type_name]
-    hints = get_type_hints(layer_type)
-    keys = [field.name for field in fields(layer_type)]
-    _object(where, value, {"type", *keys})
-    arguments = {}
-    for key in keys:
+@cache
+def _graph_record() -> Any:
+    """The struct of a graph."""
+    layer = reduce(or_, (_record(cls, name) for name, cls in LAYER_TYPES.items()))
+    limits = Meta(min_length=1, max_length=MAX_LAYERS)
+    layers: Any = GenericAlias(tuple, (layer, ...))
+    return defstruct(
+        "Graph",
+        [("name", str), ("layers", Annotated[layers, limits])],
+        forbid_unknown_fields=True,
+    )
+
+
+@cache
+def _record(cls: type, type_name: str | None = None) -> Any:
+    """A struct with the fields of a dataclass, all of which must be there."""
+    hints = get_type_hints(cls)
+    return defstruct(
+        cls.__name__,
+        [(field.name, _limited(hints[field.name])) for field in fields(cls)],
+        tag=type_name,
+        tag_field="type" if type_name else None,
+        forbid_unknown_fields=True,
+    )
+
+
+def _limited(hint: Any) -> Any:
+    """A type with limits for its integers, and with structs instead of dataclasses."""
+    if hint is int:
+        return Annotated[int, Meta(ge=0, le=MAX_SIZE)]
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _record(hint)
+    if get_origin(hint) is tuple:
+        return GenericAlias(tuple, tuple(map(_limited, get_args(hint))))
+    if isinstance(hint, UnionType):
+        return reduce(or_, map(_limited, get_args(hint)))
+    return hint
+
+
+def _layers_from_records(records: Iterable[Struct]) -> Iterator[Layer]:
+    for position, record in enumerate(records):
+        layer_type = LAYER_TYPES[str(record.__struct_config__.tag)]
         try:
-            arguments[key] = _READERS[hints[key]](value[key])
+            yield _from_record(layer_type, record)
         except GraphError as error:
-            raise GraphError(f"{where}: {key!r}: {error}") from None
-    return layer_type(**arguments)
+            raise GraphError(f"graph: {error} - at `$.layers[{position}]`") from None
 
 
-def _object(where: str, value: object, keys: set[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise GraphError(f"{where}: must be an object, not {_shown(value)}")
-    for key in value:
-        if key not in keys:
-            raise GraphError(
-                f"{where}: key {_shown(key)} is unknown: allowed are {', '.join(sorted(keys))}"
-            )
-    for key in sorted(keys):
-        if key not in value:
-            raise GraphError(f"{where}: key {key!r} is missing")
-    return value
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise GraphError(f"must be a string, not {_shown(value)}")
-    return value
-
-
-def _integer(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_SIZE:
-        raise GraphError(f"must be an integer from 0 to {MAX_SIZE}, not {_shown(value)}")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_SIZE:
-        return float(value)
-    if not isinstance(value, float):
-        raise GraphError(f"must be a number, not {_shown(value)}")
-    return value
-
-
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise GraphError(f"must be a list, not {_shown(value)}")
-    return value
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(_string(item) for item in _list(value))
-
-
-def _pair(value: object) -> tuple[int, int]:
-    items = _list(value)
-    if len(items) != 2:
-        raise GraphError(f"must have 2 entries, not {len(items)}")
-    return _integer(items[0]), _integer(items[1])
-
-
-def _table(value: object) -> tuple[tuple[int, ...], ...] | None:
-    if value is None:
-        return None
-    return tuple(tuple(_integer(item) for item in _list(row)) for row in _list(value))
-
-
-def _activation(value: object) -> Activation:
-    entries = _object("activation", value, {"kind", "amplitude", "slope"})
-    kind = _string(entries["kind"])
-    if kind not in ACTIVATIONS:
-        raise GraphError(f"{_shown(kind)} is unknown: allowed are {', '.join(ACTIVATIONS)}")
-    return Activation(kind, _number(entries["amplitude"]), _number(entries["slope"]))
-
-
-_READERS: dict[Any, _Reader] = {
-    str: _string,
-    int: _integer,
-    float: _number,
-    tuple[str, ...]: _strings,
-    tuple[int, int]: _pair,
-    tuple[tuple[int, ...], ...] | None: _table,
-    Activation: _activation,
-}
+def _from_record(cls: type, record: Struct) -> Any:
+    hints = get_type_hints(cls)
+    return cls(
+        **{
+            name: _from_record(hints[name], value) if isinstance(value, Struct) else value
+            for name, value in structs.asdict(record).items()
+        }
+    )

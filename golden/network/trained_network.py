@@ -1,4 +1,4 @@
-"""A network with its trained weights: one file, or one of those that ship."""
+"""A network with its trained weights: from a file, or one of the networks that ship."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
+from systolith.golden.files.whole_files import read_whole
 from systolith.golden.network import graph_json, shipped
 from systolith.golden.network.graph import Convolution, Layer, Network, Shape
 
@@ -22,6 +24,11 @@ Array = NDArray[np.floating[Any]]
 
 SCHEMA = "systolith.trained-network/1"
 """The schema of a file of trained weights."""
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: str
+    graph: msgspec.Raw
 
 
 class WeightsError(ValueError):
@@ -44,7 +51,7 @@ class TrainedNetwork:
     Raises
     ------
     WeightsError
-        If the arrays do not fit the graph.
+        The arrays do not fit the graph.
     """
 
     network: Network
@@ -88,18 +95,16 @@ class TrainedNetwork:
 
     @classmethod
     def from_contents(
-        cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+        cls, graph: bytes | msgspec.Raw, arrays: Mapping[str, NDArray[Any]]
     ) -> TrainedNetwork:
-        """The network whose `contents` these are.
+        """The network with these `contents`: the JSON text of its graph, and its arrays.
 
         Raises
         ------
         ValueError
-            If they are not the contents of a trained network.
+            They are not the contents of a trained network.
         """
-        if set(header) != {"graph"}:
-            raise WeightsError(f"header must have the key 'graph' alone, not {sorted(header)}")
-        network = graph_json.from_json(header["graph"])
+        network = graph_json.from_json(graph)
         nested: dict[str, dict[str, Array]] = {}
         for key, array in arrays.items():
             layer, slash, name = key.partition("/")
@@ -119,16 +124,16 @@ class TrainedNetwork:
         Raises
         ------
         FileFormatError
-            If the file is missing, damaged, foreign, of another version, or does not hold a
+            The file is missing, damaged, foreign, of another version, or does not hold a
             network with weights that fit it.
         """
-        return cls._decode(path, npz.read_bytes(path, npz.MAX_BYTES))
+        return cls._decode(path, read_whole(path, npz.MAX_BYTES))
 
     @classmethod
     def _decode(cls, path: str | os.PathLike[str], content: bytes) -> TrainedNetwork:
-        header, arrays = npz.decode(path, content, SCHEMA)
+        header, arrays = npz.decode(path, content, _Header, SCHEMA)
         try:
-            return cls.from_contents(header, arrays)
+            return cls.from_contents(header.graph, arrays)
         except ValueError as error:
             raise FileFormatError(f"{path}: {error}") from None
 
@@ -139,9 +144,9 @@ def load_network(name_or_path: str | os.PathLike[str]) -> TrainedNetwork:
     Raises
     ------
     FileFormatError
-        If the file is not one of a trained network.
+        The file does not hold a trained network.
     ValueError
-        If this is neither the name of a network nor a file.
+        This is neither the name of a network nor a file.
     """
     if name_or_path in shipped.names():
         resource = resources.files("systolith.golden").joinpath("assets", f"{name_or_path}.npz")

@@ -1,20 +1,22 @@
-"""A quantized network and where it comes from, in one file."""
+"""A quantized network with its float parent and its settings, in one file."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
-from systolith.golden.fixed.arithmetic import QFormat, Requantization
+from systolith.golden.files.json_files import Scalar
+from systolith.golden.fixed.arithmetic import MAX_BITS, Overflow, QFormat, Requantization, Rounding
 from systolith.golden.fixed.consistency import (
     PIXEL_FORMAT,
     FixedNetworkError,
@@ -25,19 +27,57 @@ from systolith.golden.fixed.consistency import (
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.network.graph import Convolution, Layer, Network, Shape
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.agreement import check_agreement
 from systolith.golden.quantization.settings import Settings
 
 SCHEMA = "systolith.quantized-network/1"
 """The schema of a file of a quantized network."""
 
-_LAYER_KEYS = ("name", "padding_value", "input_shift", "weight_bits", "requantization", "output")
-_REQUANTIZATION_KEYS = ("target", "multiplier", "rounding", "overflow")
 _ARRAYS = ("weights", "weight_frac_bits", "bias", "shifts", "table")
+
+_Raw = Annotated[int, msgspec.Meta(ge=-(1 << MAX_BITS), le=1 << MAX_BITS)]
+
+
+class _Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `QFormat`; what it refuses is refused where it stands in the file."""
+
+    bits: int
+    frac_bits: int
+    signed: bool
+
+    def __post_init__(self) -> None:
+        self.made()
+
+    def made(self) -> QFormat:
+        return QFormat(self.bits, self.frac_bits, self.signed)
+
+
+class _Requantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    target: _Format
+    multiplier: _Raw
+    rounding: Rounding
+    overflow: Overflow
+
+
+class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    padding_value: _Raw
+    input_shift: _Raw
+    weight_bits: Annotated[tuple[int, ...], msgspec.Meta(max_length=1)]
+    requantization: _Requantization | None
+    output: _Format
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: str
+    graph: msgspec.Raw
+    settings: dict[str, Scalar | dict[str, dict[str, Scalar]]]
+    layers: tuple[_Layer, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """A network in integers, its float parent, and the settings that led from one to the other.
+    """A network in integers, its float parent, and the settings with which it was quantized.
 
     Parameters
     ----------
@@ -92,26 +132,8 @@ class QuantizedNetwork:
         """The header and the arrays that `save` writes."""
         parent_header, parent_arrays = self.parent.contents()
         arrays: dict[str, NDArray[Any]] = {f"float/{k}": v for k, v in parent_arrays.items()}
-        layers = []
         for layer in self.fixed.layers:
             how = layer.requantization
-            layers.append(
-                {
-                    "name": layer.name,
-                    "padding_value": layer.padding_value,
-                    "input_shift": layer.input_shift,
-                    "weight_bits": [fmt.bits for fmt in layer.weight_formats[:1]],
-                    "requantization": None
-                    if how is None
-                    else {
-                        "target": _format_to_json(how.target),
-                        "multiplier": how.multiplier,
-                        "rounding": how.rounding,
-                        "overflow": how.overflow,
-                    },
-                    "output": _format_to_json(layer.output_format),
-                }
-            )
             found: dict[str, Integers | None] = {"weights": layer.weights, "bias": layer.bias}
             if layer.weight_formats:
                 found["weight_frac_bits"] = np.array([f.frac_bits for f in layer.weight_formats])
@@ -120,7 +142,12 @@ class QuantizedNetwork:
             for name, array in found.items():
                 if array is not None:
                     arrays[f"fixed/{layer.name}/{name}"] = _narrowest(array)
-        return {**parent_header, "settings": self.settings.to_mapping(), "layers": layers}, arrays
+        header = {
+            **parent_header,
+            "settings": self.settings.to_mapping(),
+            "layers": [msgspec.to_builtins(_entry(layer)) for layer in self.fixed.layers],
+        }
+        return header, arrays
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one `.npz` file, whole or not at all; the same content gives the same bytes."""
@@ -133,22 +160,38 @@ class QuantizedNetwork:
         Raises
         ------
         FileFormatError
-            The file is missing, damaged, foreign, of another version, or its integers are not a
-            quantized network.
+            The file is missing, damaged, foreign, of another version, or its graph, settings,
+            formats and integers do not agree.
         """
-        header, arrays = npz.read(path, SCHEMA)
+        header, arrays = npz.read(path, _Header, SCHEMA)
         try:
             return _from_contents(header, arrays)
         except (ValueError, OverflowError) as error:
             raise FileFormatError(f"{path}: {error}") from None
 
 
-def _from_contents(
-    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-) -> QuantizedNetwork:
-    _keys("header", header, ("graph", "settings", "layers"))
+def _entry(layer: FixedLayer) -> _Layer:
+    """A layer's entry in the header."""
+    how = layer.requantization
+    return _Layer(
+        name=layer.name,
+        padding_value=layer.padding_value,
+        input_shift=layer.input_shift,
+        weight_bits=tuple(fmt.bits for fmt in layer.weight_formats[:1]),
+        requantization=None
+        if how is None
+        else _Requantization(_format(how.target), how.multiplier, how.rounding, how.overflow),
+        output=_format(layer.output_format),
+    )
+
+
+def _format(fmt: QFormat) -> _Format:
+    return _Format(fmt.bits, fmt.frac_bits, fmt.signed)
+
+
+def _from_contents(header: _Header, arrays: Mapping[str, NDArray[Any]]) -> QuantizedNetwork:
     floats = {k.removeprefix("float/"): v for k, v in arrays.items() if k.startswith("float/")}
-    parent = TrainedNetwork.from_contents({"graph": header["graph"]}, floats)
+    parent = TrainedNetwork.from_contents(header.graph, floats)
     network = parent.network
     integers = {k.removeprefix("fixed/"): v for k, v in arrays.items() if k.startswith("fixed/")}
     known = {f"{layer.name}/{name}" for layer in network.layers[1:] for name in _ARRAYS}
@@ -161,12 +204,14 @@ def _from_contents(
         if array.dtype.kind != "i":
             raise FixedNetworkError(f"array {name!r} must be of signed integers, not {array.dtype}")
 
-    entries = header["layers"]
-    if not isinstance(entries, list) or len(entries) != len(network.layers) - 1:
-        raise FixedNetworkError(f"layers must be a list of {len(network.layers) - 1}")
+    if len(header.layers) != len(network.layers) - 1:
+        raise FixedNetworkError(
+            f"layers must have {len(network.layers) - 1} entries, not {len(header.layers)}"
+        )
     layers: list[FixedLayer] = []
     fmt, border, shape = PIXEL_FORMAT, network.input.border, network.input.image_shape
-    for entry, (layer, _, output_shape) in zip(entries, network.computing_layers(), strict=True):
+    computing = network.computing_layers()
+    for entry, (layer, _, output_shape) in zip(header.layers, computing, strict=True):
         own = {
             name: integers[f"{layer.name}/{name}"].astype(np.int64)
             for name in _ARRAYS
@@ -174,17 +219,16 @@ def _from_contents(
         }
         layers.append(_layer(network, layer, entry, own, (shape, output_shape), fmt, border))
         fmt, border, shape = layers[-1].output_format, 0, output_shape
-    settings = header["settings"]
-    if not isinstance(settings, dict):
-        raise FixedNetworkError("settings must be an object")
     fixed = FixedNetwork(network, tuple(layers))
-    return QuantizedNetwork(fixed, parent, Settings.from_mapping(settings))
+    made = QuantizedNetwork(fixed, parent, Settings.from_mapping(header.settings))
+    check_agreement(fixed, made.settings)
+    return made
 
 
 def _layer(
     network: Network,
     layer: Layer,
-    entry: Any,
+    entry: _Layer,
     arrays: dict[str, Integers],
     shapes: tuple[Shape, Shape],
     fmt: QFormat,
@@ -192,70 +236,48 @@ def _layer(
 ) -> FixedLayer:
     """A layer from its entry in the header and its arrays, not checked beyond their types."""
     where = f"{layer.type_name} {layer.name!r}"
-    _keys(where, entry, _LAYER_KEYS)
-    if entry["name"] != layer.name:
-        raise FixedNetworkError(f"{where}: is named {entry['name']!r} among the integers")
+    if entry.name != layer.name:
+        raise FixedNetworkError(f"{where}: is named {entry.name!r} among the integers")
     frac_bits = arrays.get("weight_frac_bits", np.array([], np.int64))
-    widths = entry["weight_bits"]
-    if not isinstance(widths, list) or len(widths) != min(1, len(frac_bits)):
-        raise FixedNetworkError(f"{where}: weight_bits must be a list of one width or none")
     if frac_bits.ndim != 1:
         raise FixedNetworkError(f"{where}: weight_frac_bits must be one a channel")
+    if len(entry.weight_bits) != min(1, len(frac_bits)):
+        raise FixedNetworkError(f"{where}: weight_bits must be a list of one width or none")
     made = FixedLayer(
         layer=layer,
         input_shape=shapes[0],
         output_shape=shapes[1],
         input_format=fmt,
-        output_format=_format_from_json(where, entry["output"]),
-        padding_value=_integer(where, "padding_value", entry["padding_value"]),
+        output_format=entry.output.made(),
+        padding_value=entry.padding_value,
         weights=arrays.get("weights"),
         bias=arrays.get("bias"),
-        weight_formats=tuple(QFormat(widths[0], each) for each in frac_bits.tolist()),
-        input_shift=_integer(where, "input_shift", entry["input_shift"]),
-        requantization=_requantization(where, entry["requantization"], arrays),
+        weight_formats=tuple(QFormat(entry.weight_bits[0], each) for each in frac_bits.tolist()),
+        input_shift=entry.input_shift,
+        requantization=_requantization(where, entry.requantization, arrays),
     )
     made = replace(made, padding=padding_of(made, border))
     return replace(made, accumulator_range=checked_range(network, made))
 
 
-def _requantization(where: str, entry: Any, arrays: dict[str, Integers]) -> Requantization | None:
+def _requantization(
+    where: str, entry: _Requantization | None, arrays: dict[str, Integers]
+) -> Requantization | None:
     shifts, table = arrays.get("shifts"), arrays.get("table")
     if entry is None:
         if shifts is not None or table is not None:
             raise FixedNetworkError(f"{where}: has shifts or a table, but no requantization")
         return None
-    _keys(f"{where}: requantization", entry, _REQUANTIZATION_KEYS)
     if shifts is None:
         raise FixedNetworkError(f"{where}: array 'shifts' is missing")
     return Requantization(
         shifts=shifts,
-        target=_format_from_json(where, entry["target"]),
-        multiplier=_integer(where, "multiplier", entry["multiplier"]),
-        rounding=entry["rounding"],
-        overflow=entry["overflow"],
+        target=entry.target.made(),
+        multiplier=entry.multiplier,
+        rounding=entry.rounding,
+        overflow=entry.overflow,
         table=table,
     )
-
-
-def _format_to_json(fmt: QFormat) -> dict[str, Any]:
-    return {each.name: getattr(fmt, each.name) for each in fields(fmt)}
-
-
-def _format_from_json(where: str, value: Any) -> QFormat:
-    _keys(f"{where}: format", value, tuple(each.name for each in fields(QFormat)))
-    return QFormat(**value)
-
-
-def _keys(where: str, value: Any, keys: tuple[str, ...]) -> None:
-    if not isinstance(value, Mapping) or set(value) != set(keys):
-        found = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
-        raise FixedNetworkError(f"{where}: must have the keys {', '.join(keys)}, not {found}")
-
-
-def _integer(where: str, what: str, value: Any) -> int:
-    if type(value) is not int or abs(value) >= 1 << 62:
-        raise FixedNetworkError(f"{where}: {what} must be an integer, not {value!r}")
-    return value
 
 
 def _narrowest(array: Integers) -> NDArray[Any]:

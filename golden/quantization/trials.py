@@ -1,20 +1,23 @@
-"""Trials: a network quantized anew with other widths, and judged by validation images.
+"""Trials: a network quantized with other widths, and evaluated on validation images.
 
-Gains are measured, not derived: bits that matter on paper may not matter to the classes.
+They show which widths limit the accuracy, by measurement: more bits do not always mean more images
+classified correctly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import Dataset
-from systolith.golden.files.json_reader import JsonReader
+from systolith.golden.files.json_files import Count
 from systolith.golden.fixed.execution import FixedModel
+from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.quantization.calibration import quantize_observed
 from systolith.golden.quantization.observation import observe
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
@@ -33,35 +36,39 @@ WEIGHTS, ACTIVATIONS, BOTH = "weight_bits", "activation_bits", "bits"
 CORRECTION = "bias_correction"
 _MORE, _FEWER = 1, -1
 
+MAX_IMAGES = 10**6
+"""The largest number of validation images in a report that is read."""
+
 
 @dataclass(frozen=True)
 class Trial:
-    """A network with other widths beside the network as it is.
+    """A network with other widths, compared with the network as it is.
 
     Parameters
     ----------
     layer
-        Where the width is another; None: everywhere.
+        The layer with another width; None for all layers.
     key
-        What has it: `weight_bits`, `activation_bits`, or `bits` for both. Or `bias_correction`: the
-        widths are the same, and biases are corrected.
+        The setting that is changed: `weight_bits`, `activation_bits`, or `bits` for both; or
+        `bias_correction`, which leaves the widths as they are.
     bits
-        The width; None of bias correction.
+        The width; None for bias correction.
     correct
-        Images that got the class of their label.
+        The number of images whose class is their label.
     gains, losses
-        Images that it gets right and the network as it is does not, and the other way round.
+        The number of images that only this network classifies correctly, and that only the network
+        as it is does.
     weight_bits_total
         Bits of all its weights.
     """
 
     layer: str | None
     key: str
-    bits: int | None
-    correct: int
-    gains: int
-    losses: int
-    weight_bits_total: int
+    bits: Count | None
+    correct: Count
+    gains: Count
+    losses: Count
+    weight_bits_total: Count
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,9 @@ class Trials:
     dataset, split
         Where the images are from.
     images
-        How many there are.
+        The number of images.
     correct
-        How many of them the network as it is gets right.
+        The number that the network as it is classifies correctly.
     weight_bits_total
         Bits of all its weights.
     trials
@@ -84,37 +91,15 @@ class Trials:
 
     dataset: str
     split: str
-    images: int
-    correct: int
-    weight_bits_total: int
+    images: Annotated[int, msgspec.Meta(ge=1, le=MAX_IMAGES)]
+    correct: Count
+    weight_bits_total: Count
     trials: tuple[Trial, ...]
 
     @property
     def everywhere(self) -> tuple[Trial, ...]:
-        """Those with one width for all weights and feature maps."""
+        """The trials with one width for all weights and feature maps."""
         return tuple(trial for trial in self.trials if trial.key == BOTH)
-
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
-        return {**vars(self), "trials": [vars(trial) for trial in self.trials]}
-
-    @classmethod
-    def from_json(cls, reader: JsonReader) -> Trials:
-        """What `to_json` gave.
-
-        Raises
-        ------
-        FileFormatError
-            A key is missing or of another type.
-        """
-        return cls(
-            dataset=reader.string("dataset"),
-            split=reader.string("split"),
-            images=reader.count("images"),
-            correct=reader.count("correct"),
-            weight_bits_total=reader.count("weight_bits_total"),
-            trials=tuple(_trial(each) for each in reader.readers("trials")),
-        )
 
 
 def try_widths(
@@ -123,28 +108,29 @@ def try_widths(
     validation: Dataset,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trials:
-    """Quantize a network with other widths, and count what validation images it gets right.
+    """Quantize a network with other widths, and count the validation images classified correctly.
 
-    Tried are `UNIFORM_BITS` everywhere; bias correction, if it is not on; and in each layer that
-    has them, one bit more for the weights, one more for the feature map, and one fewer for the
-    weights.
+    The trials are `UNIFORM_BITS` everywhere; bias correction, if it is off; and in each layer that
+    has these settings, one bit more for the weights, one bit more for the feature map, and one bit
+    fewer for the weights.
 
     Parameters
     ----------
     quantized
         The network as it is.
     calibration_images
-        On which formats are chosen, as for `quantize`.
+        The images on which formats are chosen, as for `quantize`.
     validation
-        Images and labels, none of them of the test set: what comes of this is a choice.
+        Images and labels, none of them from the test set, because widths are chosen by the result.
     progress
-        Told how many networks were tried, and of how many.
+        Called with the number of finished trials and the number of all trials.
 
     Raises
     ------
     CalibrationError, ValueError
         As `quantize`; or the images do not fit the network.
     """
+    check_dataset(quantized.fixed.network, validation)
     labels = validation.labels
     observations = observe(quantized.parent, calibration_images)
     right = FixedModel(quantized.fixed).classes(validation.images) == labels
@@ -206,15 +192,3 @@ def _everywhere(settings: Settings, default: LayerSettings, *keys: str) -> Setti
         for name, own in settings.layers.items()
     }
     return Settings(default, layers)
-
-
-def _trial(reader: JsonReader) -> Trial:
-    return Trial(
-        layer=reader.value("layer", (str, type(None))),
-        key=reader.string("key"),
-        bits=None if reader.value("bits", (int, type(None))) is None else reader.count("bits"),
-        correct=reader.count("correct"),
-        gains=reader.count("gains"),
-        losses=reader.count("losses"),
-        weight_bits_total=reader.count("weight_bits_total"),
-    )

@@ -1,4 +1,7 @@
-"""Accuracy reports: what a network, float or fixed, makes of labelled images."""
+"""Accuracy reports: the classes that a float or fixed network gives to labelled images, as data.
+
+`evaluation.evaluate` makes one, and `comparison.compare` puts several side by side.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+from msgspec import to_builtins
+
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files.json_reader import JsonReader, shown
-from systolith.golden.files.npz import read_bytes
-from systolith.golden.files.whole_files import write_whole
-from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.files import json_files
+from systolith.golden.files.json_files import Count, PositiveCount, Scalar
+from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.golden.quantization.trials import Trials
+from systolith.golden.reports.coherence import require_consistent
+from systolith.golden.reports.format_entry import FormatEntry
 from systolith.golden.reports.statistics import wilson_interval
 
 SCHEMA = "systolith.accuracy/1"
 """The schema of a report."""
 
 CLIPPED_SHARE = 0.01
-"""A channel of which more values than this fraction saturate counts as clipped."""
+"""A channel counts as clipped if a larger fraction of its values saturates."""
 
-_MAX_BYTES = 1 << 28
-_ROUNDING = 1e-9
+Setting = Scalar | list[Scalar] | dict[str, dict[str, Scalar]]
+"""A setting of a quantization: of all layers, or under `layers` by layer and key."""
+
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """The images of a report: all that the data set has, even if only the first were used."""
+    """The data set of a report, whole, even if only its first images were used."""
 
     name: str
     split: str
     sha256: str
-    images: int
-
-
-@dataclass(frozen=True)
-class FormatEntry:
-    """A format, or those of all channels: one `frac_bits`, or one for each."""
-
-    bits: int
-    frac_bits: tuple[int, ...]
-    signed: bool
-
-    def __str__(self) -> str:
-        low, high = min(self.frac_bits), max(self.frac_bits)
-        return str(QFormat(self.bits, low, self.signed)) + (f"..{high}" if low != high else "")
+    images: Count
 
 
 @dataclass(frozen=True)
@@ -58,36 +54,38 @@ class LayerEntry:
     name
         Its name.
     formats
-        Of its `input`, `weights`, table `index` and `output`, as far as it has them.
+        Of its `input` and `output`, and of its `weights` and table `index`, if any.
     sqnr_db
-        Signal to quantization noise in dB, `10 log10(sum r**2 / sum (r - x)**2)` of the float
-        model's values r and what the fixed ones stand for; None if one of the sums is zero.
+        Ratio of signal to quantization noise in dB, `10 log10(sum r**2 / sum (r - x)**2)`: r are
+        the float model's values, and x the real numbers for which the fixed model's values stand.
+        None if one of the sums is zero.
     channels
         Channels of its feature map.
     saturated
-        Values that left their range when they were requantized, over all images.
+        The number of values that left their format's range when they were requantized, over all
+        images.
     clipped_channels
-        Channels of which more than `CLIPPED_SHARE` of the values saturated.
+        Channels in which more than the fraction `CLIPPED_SHARE` of the values saturated.
     dead_channels
-        Channels that had one and the same value everywhere, in all images.
+        Channels with the same value at every place of every image.
     range_use
         The fraction of the output format's range between the least and the greatest value.
     values
-        Values in all.
+        The number of values over all images.
     accumulator_bits
-        Bits that no input can overflow.
+        Width of an accumulator that no input can overflow.
     """
 
     name: str
     formats: Mapping[str, FormatEntry]
     sqnr_db: float | None
-    channels: int
-    saturated: int
-    clipped_channels: tuple[int, ...]
-    dead_channels: tuple[int, ...]
+    channels: PositiveCount
+    saturated: Count
+    clipped_channels: tuple[Count, ...]
+    dead_channels: tuple[Count, ...]
     range_use: float
-    values: int
-    accumulator_bits: int
+    values: PositiveCount
+    accumulator_bits: PositiveCount
 
     @property
     def saturated_share(self) -> float:
@@ -106,18 +104,18 @@ class HardwareEntry:
     interval_cycles, latency_cycles
         Predicted cycles from one result to the next, and from the first pixel to the result.
     bit_exact
-        Whether the simulation of it equalled the fixed network; None if there was none.
+        Whether its simulation equalled the fixed network; None if it was not simulated.
     """
 
-    multipliers: int
-    interval_cycles: int
-    latency_cycles: int
+    multipliers: Count
+    interval_cycles: PositiveCount
+    latency_cycles: Count
     bit_exact: bool | None
 
 
 @dataclass(frozen=True)
 class AccuracyReport:
-    """What a network makes of labelled images.
+    """The classes that a network gives to labelled images, and how exact its layers are.
 
     Parameters
     ----------
@@ -128,15 +126,15 @@ class AccuracyReport:
     dataset
         The images.
     images
-        How many of them were used: the first.
+        The number of images that were used, from the first on.
     correct
-        How many got the class of their label.
+        The number of images whose class is their label.
     agreement_with_float
-        Fraction of images that got the class that the float network gives (1 for itself).
+        Fraction of images with the same class from the float network (1 for the float network).
     labels, predictions, float_predictions
-        One an image; the last by the float network.
+        One for each image: the label, the class, and the class from the float network.
     confusion
-        How many images of each label (row) got each class (column).
+        The number of images with each label (row) and class (column).
     quantization
         The settings, and `weight_bits_total`; None for a float network.
     layers
@@ -144,7 +142,7 @@ class AccuracyReport:
     version
         The version of this program.
     trials
-        What other widths would change, on validation images; None if it was not tried.
+        The effect of other widths on validation images; None if none were tried.
     hardware
         The accelerator; None if it is not known.
     """
@@ -153,14 +151,14 @@ class AccuracyReport:
     network_sha256: str
     kind: Literal["float", "fixed"]
     dataset: DatasetEntry
-    images: int
-    correct: int
+    images: PositiveCount
+    correct: Count
     agreement_with_float: float
-    labels: tuple[int, ...]
-    predictions: tuple[int, ...]
-    float_predictions: tuple[int, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    quantization: Mapping[str, Any] | None
+    labels: tuple[Count, ...]
+    predictions: tuple[Count, ...]
+    float_predictions: tuple[Count, ...]
+    confusion: tuple[tuple[Count, ...], ...]
+    quantization: Mapping[str, Setting] | None
     layers: tuple[LayerEntry, ...]
     version: str
     trials: Trials | None = None
@@ -168,7 +166,7 @@ class AccuracyReport:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of images that got the class of their label."""
+        """Fraction of images whose class is their label."""
         return self.correct / self.images
 
     @property
@@ -177,8 +175,17 @@ class AccuracyReport:
         return wilson_interval(self.correct, self.images)
 
     @property
+    def weight_bits_total(self) -> int | None:
+        """Bits of all weights; None for a float network."""
+        if self.quantization is None:
+            return None
+        total = self.quantization["weight_bits_total"]
+        assert isinstance(total, int)
+        return total
+
+    @property
     def disagreements(self) -> tuple[int, ...]:
-        """The images that did not get the class that the float network gives."""
+        """The images to which the float network gives another class."""
         pairs = zip(self.predictions, self.float_predictions, strict=True)
         return tuple(image for image, (given, real) in enumerate(pairs) if given != real)
 
@@ -189,16 +196,16 @@ class AccuracyReport:
             "network": self.network,
             "network_sha256": self.network_sha256,
             "kind": self.kind,
-            "dataset": vars(self.dataset),
+            "dataset": to_builtins(self.dataset),
             "images": self.images,
             "correct": self.correct,
             "accuracy": self.accuracy,
             "interval": self.interval,
             "agreement_with_float": self.agreement_with_float,
             "quantization": self.quantization,
-            "hardware": None if self.hardware is None else vars(self.hardware),
-            "trials": None if self.trials is None else self.trials.to_json(),
-            "layers": [_layer_to_json(layer) for layer in self.layers],
+            "hardware": to_builtins(self.hardware),
+            "trials": to_builtins(self.trials),
+            "layers": to_builtins(self.layers),
             "confusion": self.confusion,
             "labels": self.labels,
             "predictions": self.predictions,
@@ -213,27 +220,17 @@ class AccuracyReport:
         write_whole(path, self.to_json().encode())
 
     @classmethod
-    def from_json(cls, text: str) -> AccuracyReport:
-        """The report that `to_json` wrote; keys that it does not know are left out.
+    def from_json(cls, text: str | bytes) -> AccuracyReport:
+        """The report that `to_json` wrote; keys of later versions of the program are ignored.
 
         Raises
         ------
         FileFormatError
-            The text is damaged, or something else than a report.
+            The text is not a report, or its figures contradict each other.
         """
-        try:
-            value = json.loads(text, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise FileFormatError(f"not an accuracy report: not JSON ({error})") from None
-        schema = value.get("schema") if isinstance(value, dict) else None
-        if schema != SCHEMA:
-            raise FileFormatError(
-                f"not an accuracy report: schema must be {SCHEMA!r}, not {shown(schema)}"
-            )
-        try:
-            return _from_json(JsonReader(value, ""))
-        except FileFormatError as error:
-            raise FileFormatError(f"accuracy report: {error}") from None
+        report = json_files.decode(text, cls, SCHEMA)
+        require_consistent(report, json_files.decode_part(text, _Derived).accuracy)
+        return report
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AccuracyReport:
@@ -242,33 +239,21 @@ class AccuracyReport:
         Raises
         ------
         FileFormatError
-            There is no such file, or it is damaged or something else.
+            There is no such file, or as `from_json`.
         """
+        content = read_whole(path, _MAX_BYTES)
         try:
-            return cls.from_json(read_bytes(path, _MAX_BYTES).decode())
-        except UnicodeDecodeError:
-            raise FileFormatError(f"{path}: not an accuracy report: not text") from None
+            return cls.from_json(content)
         except FileFormatError as error:
-            message = str(error).removeprefix(f"{path}: ")
-            raise FileFormatError(f"{path}: {message}") from None
+            raise FileFormatError(f"{path}: {error}") from None
 
 
-def _layer_to_json(layer: LayerEntry) -> dict[str, Any]:
-    return {
-        **vars(layer),
-        "formats": {
-            name: {
-                "bits": entry.bits,
-                "frac_bits": entry.frac_bits[0] if len(entry.frac_bits) == 1 else entry.frac_bits,
-                "signed": entry.signed,
-            }
-            for name, entry in layer.formats.items()
-        },
-    }
+class _Derived(msgspec.Struct, frozen=True):
+    accuracy: float
 
 
 def _to_lines(value: Any) -> str:
-    """A value on one line, but lists of lists and of objects with a line for each."""
+    """A value on one line; lists of lists or of objects with one line for each entry."""
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], (dict, tuple)):
         return (
             "[\n    "
@@ -276,116 +261,3 @@ def _to_lines(value: Any) -> str:
             + "\n  ]"
         )
     return json.dumps(value, allow_nan=False)
-
-
-def _from_json(top: JsonReader) -> AccuracyReport:
-    dataset = top.reader("dataset")
-    quantization = top.value("quantization", (dict, type(None)))
-    report = AccuracyReport(
-        network=top.string("network"),
-        network_sha256=top.string("network_sha256"),
-        kind=_kind(top.string("kind")),
-        dataset=DatasetEntry(
-            dataset.string("name"),
-            dataset.string("split"),
-            dataset.string("sha256"),
-            dataset.count("images"),
-        ),
-        images=top.count("images"),
-        correct=top.count("correct"),
-        agreement_with_float=top.number("agreement_with_float"),
-        labels=top.counts("labels"),
-        predictions=top.counts("predictions"),
-        float_predictions=top.counts("float_predictions"),
-        confusion=tuple(
-            JsonReader({"row": row}, "confusion.").counts("row")
-            for row in top.value("confusion", (list,))
-        ),
-        quantization=quantization,
-        layers=tuple(
-            _layer_from_json(JsonReader(layer, f"layers.{position}."))
-            for position, layer in enumerate(top.value("layers", (list,)))
-        ),
-        version=top.string("version"),
-        trials=None if (trials := top.optional("trials")) is None else Trials.from_json(trials),
-        hardware=None if (hardware := top.optional("hardware")) is None else _hardware(hardware),
-    )
-    _check(report, top.number("accuracy"))
-    return report
-
-
-def _check(report: AccuracyReport, accuracy: float) -> None:
-    """Refuse figures that contradict each other."""
-    pairs = list(zip(report.labels, report.predictions, strict=False))
-    if not report.images or not len(report.labels) == len(report.predictions) == report.images:
-        raise FileFormatError(f"needs a label and a prediction for each of {report.images} images")
-    if len(report.float_predictions) != report.images:
-        raise FileFormatError(f"needs a float prediction for each of {report.images} images")
-    if report.correct != sum(label == given for label, given in pairs):
-        raise FileFormatError(f"{report.correct} correct are not those of labels and predictions")
-    if accuracy != report.accuracy:
-        raise FileFormatError(f"accuracy {accuracy} is not {report.correct} of {report.images}")
-    agreement = 1 - len(report.disagreements) / report.images
-    if abs(report.agreement_with_float - agreement) > _ROUNDING:
-        raise FileFormatError(
-            f"agreement_with_float {report.agreement_with_float} is not that of the predictions"
-        )
-    size = len(report.confusion)
-    found = [[0] * size for _ in range(size)]
-    if max(map(max, pairs)) >= size or any(len(row) != size for row in report.confusion):
-        raise FileFormatError("confusion must have a row and a column for each class")
-    for label, given in pairs:
-        found[label][given] += 1
-    if tuple(map(tuple, found)) != report.confusion:
-        raise FileFormatError("confusion is not that of labels and predictions")
-
-
-def _layer_from_json(reader: JsonReader) -> LayerEntry:
-    formats = reader.reader("formats")
-    sqnr_db = reader.value("sqnr_db", (int, float, type(None)))
-    return LayerEntry(
-        name=reader.string("name"),
-        formats={name: _format_from_json(formats.reader(name)) for name in formats.keys},
-        sqnr_db=None if sqnr_db is None else float(sqnr_db),
-        channels=reader.count("channels"),
-        saturated=reader.count("saturated"),
-        clipped_channels=reader.counts("clipped_channels"),
-        dead_channels=reader.counts("dead_channels"),
-        range_use=reader.number("range_use"),
-        values=reader.count("values"),
-        accumulator_bits=reader.count("accumulator_bits"),
-    )
-
-
-def _hardware(reader: JsonReader) -> HardwareEntry:
-    return HardwareEntry(
-        multipliers=reader.count("multipliers"),
-        interval_cycles=reader.count("interval_cycles"),
-        latency_cycles=reader.count("latency_cycles"),
-        bit_exact=reader.value("bit_exact", (bool, type(None))),
-    )
-
-
-def _format_from_json(reader: JsonReader) -> FormatEntry:
-    fractions = reader.value("frac_bits", (int, list))
-    listed = fractions if isinstance(fractions, list) else [fractions]
-    signed = reader.value("signed", (bool,))
-    try:
-        formats = [QFormat(reader.count("bits"), each, signed) for each in listed]
-    except ValueError as error:
-        raise FileFormatError(f"{reader.path}frac_bits: {error}") from None
-    if not formats:
-        raise FileFormatError(f"{reader.path}frac_bits: is empty")
-    return FormatEntry(formats[0].bits, tuple(listed), signed)
-
-
-def _kind(given: str) -> Literal["float", "fixed"]:
-    if given == "float":
-        return "float"
-    if given == "fixed":
-        return "fixed"
-    raise FileFormatError(f"kind must be float or fixed, not {shown(given)}")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")

@@ -1,4 +1,4 @@
-"""Advice: what an accuracy report says about bits, in words. Every figure in it was measured."""
+"""Advice on widths, in sentences, from the measured figures of an accuracy report."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.statistics import mcnemar
 
 SIGNIFICANCE = 0.05
-"""Gains and losses that are likelier than this by chance alone count as no difference."""
+"""Gains and losses with a larger probability by chance alone count as no difference."""
 
 LOST = 0.001
-"""A drop in accuracy that is worth a word even where chance could have made it."""
+"""A larger drop in accuracy is reported even if it could be due to chance."""
 
 _LITTLE_RANGE = 0.5
 _FEW_IMAGES = 100
@@ -20,7 +20,7 @@ _WHAT = {WEIGHTS: "its weights", ACTIVATIONS: "its feature map"}
 
 
 def advise(report: AccuracyReport) -> tuple[str, ...]:
-    """Sentences about what limits a fixed network, and what other widths would change."""
+    """Sentences about what limits a fixed network's accuracy, and the effect of other widths."""
     return tuple(_sentences(report))
 
 
@@ -48,7 +48,7 @@ def _sentences(report: AccuracyReport) -> Iterator[str]:
 
 
 def _everywhere(trials: Trials) -> Iterator[str]:
-    """How few bits would do, and where it breaks."""
+    """The smallest width that is enough, and the largest that is not."""
     uniform = sorted(trials.everywhere, key=lambda trial: -(trial.bits or 0))
     kept = [trial for trial in uniform if not _loses(trial, trials)]
     lost = [trial for trial in uniform if _loses(trial, trials)]
@@ -64,7 +64,7 @@ def _everywhere(trials: Trials) -> Iterator[str]:
 
 
 def _corrected(trials: Trials) -> Iterator[str]:
-    """What correcting biases gives back."""
+    """The effect of bias correction."""
     for trial in trials.trials:
         if trial.key == CORRECTION and _gains(trial):
             yield (
@@ -74,7 +74,7 @@ def _corrected(trials: Trials) -> Iterator[str]:
 
 
 def _more(trials: Trials, layers: Sequence[LayerEntry]) -> Iterator[str]:
-    """Where one bit more gives something back, the best first."""
+    """The layers in which one bit more helps, the best first."""
     entries = {layer.name: layer for layer in layers}
     more = [trial for trial in _by_layer(trials) if _is_more(trial, trials)]
     better = [trial for trial in more if _gains(trial)]
@@ -100,7 +100,7 @@ def _more(trials: Trials, layers: Sequence[LayerEntry]) -> Iterator[str]:
 
 
 def _fewer(trials: Trials) -> Iterator[str]:
-    """Where one bit fewer costs nothing, and what saves most."""
+    """The layer in which one bit fewer costs nothing and saves most."""
     spare = [
         trial
         for trial in _by_layer(trials)
@@ -138,7 +138,7 @@ def _is_more(trial: Trial, trials: Trials) -> bool:
 
 
 def _gains(trial: Trial) -> bool:
-    """Whether a trial gains so much that chance does not explain it."""
+    """Whether a trial's gains exceed its losses by more than chance explains."""
     return trial.gains > trial.losses and mcnemar(trial.gains, trial.losses) < SIGNIFICANCE
 
 
@@ -147,7 +147,7 @@ def _points(trial: Trial, trials: Trials) -> str:
 
 
 def _loses(trial: Trial, trials: Trials) -> bool:
-    """Whether a trial loses so much that chance does not explain it, or that it matters anyway."""
+    """Whether a trial's losses exceed its gains by more than chance explains, or than `LOST`."""
     lost = trial.losses - trial.gains
     return lost > 0 and (
         mcnemar(trial.gains, trial.losses) < SIGNIFICANCE or lost > LOST * trials.images

@@ -21,15 +21,15 @@ class Row:
     Parameters
     ----------
     name
-        What the report is called.
+        The report's name in tables.
     report
         The report.
     difference
-        Its accuracy less that of the first.
+        Its accuracy minus that of the first.
     gains, losses
-        Images that it gets right and the first does not, and the other way round.
+        The number of images that only this report has right, and that only the first has right.
     chance
-        How likely so uneven gains and losses, or more uneven ones, are by chance alone: McNemar's
+        The probability that gains and losses are at least as uneven by chance alone: McNemar's
         exact test.
     """
 
@@ -47,13 +47,13 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """In a word; none if it is as accurate as the first, or more so."""
+        """`regression`, or an empty string if it is at least as accurate as the first."""
         return "regression" if self.regression else ""
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A layer in each report, None where a report does not have it."""
+    """A layer's entry in each report; None where a report does not have the layer."""
 
     name: str
     entries: tuple[LayerEntry | None, ...]
@@ -67,7 +67,7 @@ class Comparison:
     layers: tuple[LayerRow, ...]
 
     def to_markdown(self) -> str:
-        """Tables: accuracy, what the reports are about, and their layers."""
+        """Three tables: accuracy, the networks and their cost, and the layers."""
         first = self.rows[0].report
         about = f"{first.images:,} images of {first.dataset.name} ({first.dataset.split})"
         text = f"{about}, compared with {cell(self.rows[0].name)}.\n\n"
@@ -79,7 +79,7 @@ class Comparison:
         return text
 
     def dropped(self, most: float) -> tuple[Row, ...]:
-        """The reports whose accuracy is lower than the first's by more than that."""
+        """The reports whose accuracy is lower than the first's by more than `most`."""
         return tuple(row for row in self.rows if -row.difference > most)
 
     def _layer_cells(self) -> list[list[str]]:
@@ -103,23 +103,23 @@ LAYER_HEADINGS = (
     *("input", "weights", "index", "output", "accumulator bits", "SQNR (dB)", "range used"),
     *("saturated", "clipped", "dead"),
 )
-"""Of what `layer_cells` tells."""
+"""Headings of the cells that `layer_cells` returns."""
 
 
 def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = None) -> Comparison:
-    """Hold reports of the same images against the first of them.
+    """Compare reports of the same images with the first of them.
 
     Parameters
     ----------
     reports
         At least two.
     names
-        What to call them, such as their file names; by default their networks' names.
+        Their names in tables, such as file names; by default their networks' names.
 
     Raises
     ------
     ComparisonError
-        There are fewer than two, or they are about different images.
+        There are fewer than two, or they are of different images.
     """
     names = [report.network for report in reports] if names is None else list(names)
     if len(reports) < 2:
@@ -142,10 +142,10 @@ def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = Non
 
 
 def layer_cells(entry: LayerEntry) -> list[str]:
-    """What tables say of a layer.
+    """A layer's cells in a table, under `LAYER_HEADINGS`.
 
-    Formats, accumulator bits, SQNR in dB, the share of the output format's range that is used,
-    values that saturated, channels that are clipped and dead.
+    Formats, accumulator bits, SQNR in dB, the used share of the output format's range, and the
+    numbers of saturated values, clipped channels and dead channels.
     """
     formats = [
         str(entry.formats[kind]) if kind in entry.formats else ""
@@ -208,14 +208,13 @@ def _accuracy_cells(row: Row) -> list[str]:
 
 
 def _kind_cells(row: Row) -> list[str]:
-    report, hardware = row.report, row.report.hardware
-    bits = (report.quantization or {}).get("weight_bits_total")
+    report, hardware, bits = row.report, row.report.hardware, row.report.weight_bits_total
     return [
         cell(row.name),
         cell(report.network),
         report.kind,
         f"{report.agreement_with_float:.4f}",
-        f"{bits:,}" if isinstance(bits, int) else "",
+        "" if bits is None else f"{bits:,}",
         f"{hardware.multipliers:,}" if hardware else "",
         f"{hardware.interval_cycles:,}" if hardware else "",
     ]

@@ -1,4 +1,4 @@
-"""Evaluation: what a network, float or fixed, makes of labelled images, as an accuracy report."""
+"""Evaluation of a float or fixed network on labelled images, which gives an accuracy report."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import Dataset
-from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.execution import FixedModel, winners
 from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
+from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.accuracy import (
     CLIPPED_SHARE,
     AccuracyReport,
     DatasetEntry,
-    FormatEntry,
     LayerEntry,
 )
+from systolith.golden.reports.format_entry import layer_formats
 
 Progress = Callable[[int, int], None]
-"""Called with how many images are done, and of how many."""
+"""Called with the number of images that are done and the number of all images."""
 
 _BATCH = 200
 
@@ -37,7 +37,7 @@ def evaluate(
     images: int | None = None,
     progress: Progress | None = None,
 ) -> AccuracyReport:
-    """Hold a network against labels and, a fixed one, layer by layer against its float parent.
+    """Compare a network's classes with labels, and each layer of a fixed one with its float parent.
 
     Memory does not grow with the number of images.
 
@@ -48,25 +48,21 @@ def evaluate(
     dataset
         Images and labels.
     images
-        Use only the first so many.
+        The number of images to use, from the first on; None for all.
     progress
-        Told now and then how far it is.
+        Called after each batch.
 
     Raises
     ------
     ValueError
-        There are not so many images, they do not have the shape that the network takes, or a
-        label is none of the network's classes.
+        There are fewer images, their shape is not the network's, a label is not one of its
+        classes, or its float values are not finite.
     """
     used = dataset if images is None else dataset.take(images)
     quantized = network if isinstance(network, QuantizedNetwork) else None
     parent = network if isinstance(network, TrainedNetwork) else network.parent
-    classes = list(parent.network.shapes().values())[-1].size
-    if used.labels.max() >= classes:
-        raise ValueError(
-            f"dataset {dataset.name!r}: label {used.labels.max()} is none of the {classes} "
-            f"classes of network {parent.name!r}"
-        )
+    check_dataset(parent.network, used)
+    classes = parent.network.shapes()[parent.network.output.name].size
     counter = None if quantized is None else _LayerCounter(quantized)
     real = np.empty(len(used), np.int64)
     fixed = np.empty(len(used), np.int64)
@@ -123,7 +119,7 @@ class _LayerCounter:
         self._values = dict.fromkeys(names, 0)
 
     def add(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Count a batch in; returns the classes by the float and by the fixed network."""
+        """Add a batch to the sums; returns the classes by the float and by the fixed network."""
         fixed = self._quantized.fixed
         run = self._model.run(images)
         for name, values in run.outputs.items():
@@ -139,17 +135,22 @@ class _LayerCounter:
             scale = standing.gain * fixed[name].output_format.step
             noise = run.outputs[name] * scale
             noise += standing.offset
-            noise -= real
-            self._noise[name] += float(np.square(noise, out=noise).sum())
-            self._signal[name] += float(np.square(real, dtype=np.float64).sum())
+            with np.errstate(over="ignore", invalid="ignore"):
+                noise -= real
+                self._noise[name] += float(np.square(noise, out=noise).sum())
+                self._signal[name] += float(np.square(real, dtype=np.float64).sum())
+            if not math.isfinite(self._noise[name] + self._signal[name]):
+                raise ValueError(
+                    f"network {fixed.name!r}: float values of layer {name!r} are not finite, or "
+                    "too large"
+                )
             self._values[name] += real.size
-        rows = real.reshape(len(images), -1)
-        smallest = fixed.network.output.winner == "smallest"
-        best = rows.argmin(axis=1) if smallest else rows.argmax(axis=1)
-        return best, winners(fixed, run.outputs[name].reshape(len(images), -1))
+        scores = real.reshape(len(images), -1)
+        fixed_scores = run.outputs[name].reshape(len(images), -1)
+        return float_model.classes_of(self._quantized.parent, scores), winners(fixed, fixed_scores)
 
     def entries(self) -> tuple[LayerEntry, ...]:
-        """What a report says of the layers."""
+        """The layers' entries in a report."""
         return tuple(self._entry(layer) for layer in self._quantized.fixed.layers)
 
     def _entry(self, layer: FixedLayer) -> LayerEntry:
@@ -159,7 +160,7 @@ class _LayerCounter:
         fmt = layer.output_format
         return LayerEntry(
             name=name,
-            formats=_formats(layer),
+            formats=layer_formats(layer),
             sqnr_db=_decibels(self._signal[name], self._noise[name]),
             channels=len(saturated),
             saturated=int(saturated.sum()),
@@ -179,23 +180,6 @@ def _decibels(signal: float, noise: float) -> float | None:
     if not signal or not noise:
         return None
     return round(10 * math.log10(signal / noise), 3)
-
-
-def _formats(layer: FixedLayer) -> dict[str, FormatEntry]:
-    formats = {"input": _entry(layer.input_format)}
-    if layer.weight_formats:
-        formats["weights"] = _entry(*layer.weight_formats)
-    if layer.requantization is not None and layer.requantization.table is not None:
-        formats["index"] = _entry(layer.requantization.target)
-    formats["output"] = _entry(layer.output_format)
-    return formats
-
-
-def _entry(*formats: QFormat) -> FormatEntry:
-    fractions = tuple(fmt.frac_bits for fmt in formats)
-    if len(set(fractions)) == 1:
-        fractions = fractions[:1]
-    return FormatEntry(formats[0].bits, fractions, formats[0].signed)
 
 
 def _version() -> str:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """A table whose first `left` columns are words, and whose others are figures."""
+    """A table: its first `left` columns are words, aligned left, and the others are figures."""
     rule = ["---" if column < left else "---:" for column in range(len(headings))]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (headings, rule, *rows))
 
 
 def cell(text: str) -> str:
-    """Text that cannot break out of its cell."""
+    """Text with the characters escaped that Markdown would take as its own."""
     return "".join(
         f"\\{character}" if character in "\\|<>[]*_`" else character for character in text
     ).replace("\n", " ")

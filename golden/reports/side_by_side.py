@@ -1,4 +1,4 @@
-"""What the float and the fixed network make of the same images, layer by layer, in real numbers."""
+"""The values of the float and of the fixed network for the same images, layer by layer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class LayerValues:
     name
         The layer's.
     real
-        Of the float network, `(images, height, width, channels)`.
+        The float network's values, `(images, height, width, channels)`.
     held
-        What those of the fixed network stand for, in the same shape.
+        The real numbers for which the fixed network's values stand, in the same shape.
     format
-        Theirs.
+        The fixed network's format.
     step, offset
         A raw value stands for `raw * step + offset`.
     """
@@ -43,13 +43,13 @@ class LayerValues:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """What the least and the greatest raw value stand for."""
+        """The real numbers for which the least and the greatest raw value stand."""
         low, high = self.format.min_raw, self.format.max_raw
         return low * self.step + self.offset, high * self.step + self.offset
 
 
 def side_by_side(quantized: QuantizedNetwork, images: NDArray[np.uint8]) -> Iterator[LayerValues]:
-    """Every layer's values for some images; memory grows with them.
+    """The values of every layer for some images; memory grows with the number of images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How sure a count of right answers is: intervals, and tests of pairs."""
+"""Statistics of correct classifications: confidence intervals, and a test for paired results."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from itertools import accumulate
 
 _Z95 = 1.959963984540054
-"""The normal distribution lies within so many standard deviations with a probability of 0.95."""
+"""A normal variable is within this number of standard deviations with a probability of 0.95."""
 
 
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:
     """The 95 % confidence interval of a share, by Wilson's score.
 
-    Unlike the textbook's normal interval it stays within 0 and 1, and does not vanish at either.
+    Unlike the textbook's normal interval it stays between 0 and 1, and has a width at 0 and 1 too.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
     Journal of the American Statistical Association 22 (1927).
@@ -20,7 +20,7 @@ def wilson_interval(correct: int, images: int) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        There are no images, or not so many.
+        There are no images, or fewer images than correct ones.
     """
     if not 0 <= correct <= images or not images:
         raise ValueError(f"{correct} of {images} is no share")
@@ -34,10 +34,10 @@ def wilson_interval(correct: int, images: int) -> tuple[float, float]:
 
 
 def mcnemar(gains: int, losses: int) -> float:
-    """The probability of so uneven gains and losses, or of more uneven ones, if both are as likely.
+    """The probability of gains and losses at least as uneven as these, if both are equally likely.
 
-    The exact, two-sided form of McNemar's test: a binomial with a share of one half. 1 where there
-    is no difference at all.
+    The exact, two-sided form of McNemar's test: a binomial distribution with a share of one half.
+    1 if there is no difference at all.
 
     Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions
     or percentages", Psychometrika 12 (1947).
@@ -50,7 +50,7 @@ def mcnemar(gains: int, losses: int) -> float:
     if gains < 0 or losses < 0:
         raise ValueError(f"gains and losses are counts, not {gains} and {losses}")
     changed, fewer = gains + losses, min(gains, losses)
-    # Binomial coefficients, each made of the one before it.
+    # Binomial coefficients, each from the one before it.
     terms = accumulate(
         range(fewer), lambda term, below: term * (changed - below) // (below + 1), initial=1
     )

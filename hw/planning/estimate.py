@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
@@ -22,8 +23,8 @@ SCHEMA = "systolith.plan/1"
 class PredictedEntry(msgspec.Struct, frozen=True):
     """Clock cycles, source and sink always ready (`hw.planning.prediction.Prediction`)."""
 
-    interval_cycles: int
-    latency_cycles: int
+    interval_cycles: PositiveCount
+    latency_cycles: Count
 
 
 class PlannedLayer(msgspec.Struct, frozen=True):
@@ -44,9 +45,9 @@ class PlannedLayer(msgspec.Struct, frozen=True):
     name: str
     unit: str
     folding: Folding
-    multipliers: int
-    cycles: int
-    latency_cycles: int
+    multipliers: Count
+    cycles: Count
+    latency_cycles: Count
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -71,8 +72,8 @@ class Planned(msgspec.Struct, frozen=True):
     schema: str
     network: str
     quantized_sha256: str
-    multipliers: int
-    macs: int
+    multipliers: Count
+    macs: Count
     mac_efficiency: float
     predicted: PredictedEntry
 

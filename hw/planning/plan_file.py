@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, get_args
 
-from systolith.golden.files import npz
+from systolith.golden.files.toml_files import read_toml
 from systolith.golden.network.graph import Network
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding, Order, Plan
@@ -28,7 +28,6 @@ from systolith.hw.folding import Folding, Order, Plan
 MAX_SIZE = 4096
 """The largest number in a plan file."""
 
-_MAX_BYTES = 1 << 20
 _KEYS = tuple(field.name for field in fields(Folding))
 
 
@@ -40,15 +39,14 @@ def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
     Raises
     ------
     FileFormatError
-        There is no such file.
+        There is no such file, or it is not TOML.
     PlanError
-        It is not TOML, or names a layer or a key that does not exist, or a size or an order that
-        cannot be.
+        It names a layer or a key that does not exist, or a size or an order that cannot be.
     """
-    content = npz.read_bytes(path, _MAX_BYTES)
+    document = read_toml(path)
     try:
-        return _parse(content.decode(), network)
-    except (PlanError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return _plan(document, network)
+    except PlanError as error:
         raise PlanError(f"{os.fspath(path)}: {error}") from None
 
 
@@ -73,14 +71,13 @@ def smallest_plan(network: Network) -> Plan:
     return {layer.name: Folding() for layer in network.layers[1:]}
 
 
-def _parse(text: str, network: Network) -> Plan:
-    tables = _table("the plan", tomllib.loads(text))
-    for key in tables:
+def _plan(document: Mapping[str, Any], network: Network) -> Plan:
+    for key in document:
         if key != "layers":
             raise PlanError(f"{key} is unknown: a plan has layers.NAME alone")
     names = [layer.name for layer in network.layers[1:]]
     plan = dict(smallest_plan(network))
-    for name, table in _table("layers", tables.get("layers", {})).items():
+    for name, table in _table("layers", document.get("layers", {})).items():
         if name not in names:
             raise PlanError(
                 f"layers.{name}: network {network.name!r} has no such layer: "
@@ -98,15 +95,16 @@ def _folding(where: str, table: Any) -> Folding:
         if key == "order":
             if value not in get_args(Order):
                 allowed = " or ".join(map(repr, get_args(Order)))
-                raise PlanError(f"{where}.order must be {allowed}, not {value!r}")
+                raise PlanError(f"{where}.order must be {allowed}, not {reprlib.repr(value)}")
         elif type(value) is not int or not 1 <= value <= MAX_SIZE:
             raise PlanError(
-                f"{where}.{key} must be a whole number from 1 to {MAX_SIZE}, not {value!r}"
+                f"{where}.{key} must be a whole number from 1 to {MAX_SIZE}, "
+                f"not {reprlib.repr(value)}"
             )
     return Folding(**values)
 
 
 def _table(where: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise PlanError(f"{where} must be a table, not {value!r}")
+        raise PlanError(f"{where} must be a table, not {reprlib.repr(value)}")
     return value

@@ -16,6 +16,7 @@ import msgspec
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
+from systolith.golden.files.whole_files import read_whole
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
@@ -113,7 +114,7 @@ def load(folder: str | os.PathLike[str]) -> Artifacts:
         )
     verilog = where / manifest.files.verilog
     try:
-        text = npz.read_bytes(verilog, npz.MAX_BYTES).decode()
+        text = read_whole(verilog, npz.MAX_BYTES).decode()
     except UnicodeDecodeError:
         raise FileFormatError(f"{verilog}: not a text") from None
     plan = load_plan(where / manifest.files.plan, quantized.fixed.network)

@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import npz
-from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.files import json_files
+from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.reports.format_entry import FormatEntry, layer_formats
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
 from systolith.hw.verilog.writer import Memory, memories
@@ -28,19 +29,11 @@ FILE_NAME = "manifest.json"
 _MAX_BYTES = 1 << 24
 
 
-class FormatEntry(msgspec.Struct, frozen=True):
-    """A fixed-point format; with one `frac_bits` for each channel where they differ."""
-
-    bits: int
-    frac_bits: int | tuple[int, ...]
-    signed: bool
-
-
 class StreamEntry(msgspec.Struct, frozen=True):
     """The beats behind a layer: `lanes` values of `bits` side by side."""
 
-    lanes: int
-    bits: int
+    lanes: PositiveCount
+    bits: PositiveCount
     signed: bool
 
 
@@ -48,14 +41,14 @@ class MemoryEntry(msgspec.Struct, frozen=True):
     """A memory in the Verilog: `words` words of `bits`."""
 
     name: str
-    words: int
-    bits: int
+    words: Count
+    bits: Count
 
 
 class LayerEntry(PlannedLayer, frozen=True):
     """A layer's unit (`PlannedLayer`), with its memories, formats and output stream."""
 
-    memory_bits: int
+    memory_bits: Count
     memories: tuple[MemoryEntry, ...]
     formats: dict[str, FormatEntry]
     stream: StreamEntry
@@ -97,7 +90,7 @@ class Manifest(Planned, frozen=True):
 
     top: str
     tools: ToolsEntry
-    memory_bits: int
+    memory_bits: Count
     layers: tuple[LayerEntry, ...]
     files: FilesEntry
 
@@ -148,13 +141,7 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
         There is none, or it is damaged, foreign or of another version.
     """
     path = Path(folder) / FILE_NAME
-    content = npz.read_bytes(path, _MAX_BYTES)
-    try:
-        manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise FileFormatError(f"{path}: not a manifest: {error}") from None
-    if manifest.schema != SCHEMA:
-        raise FileFormatError(f"{path}: has the schema {manifest.schema!r}, not {SCHEMA!r}")
+    manifest = json_files.read(path, Manifest, SCHEMA, _MAX_BYTES)
     for name in msgspec.structs.astuple(manifest.files):
         if Path(name).name != name:
             raise FileFormatError(f"{path}: {name!r} is not the name of a file")
@@ -168,27 +155,10 @@ def _layer(layer: FixedLayer, planned: PlannedLayer, module: str) -> LayerEntry:
         **msgspec.structs.asdict(planned),
         memory_bits=_bits(found),
         memories=tuple(MemoryEntry(*memory) for memory in found),
-        formats=_formats(layer),
+        formats=layer_formats(layer),
         stream=StreamEntry(planned.folding.lanes, fmt.bits, fmt.signed),
     )
 
 
 def _bits(found: Iterable[Memory]) -> int:
     return sum(memory.words * memory.bits for memory in found)
-
-
-def _formats(layer: FixedLayer) -> dict[str, FormatEntry]:
-    formats = {"input": _format(layer.input_format)}
-    if layer.weight_formats:
-        formats["weights"] = _format(*layer.weight_formats)
-    how = layer.requantization
-    if how is not None and how.table is not None:
-        formats["index"] = _format(how.target)
-    formats["output"] = _format(layer.output_format)
-    return formats
-
-
-def _format(*formats: QFormat) -> FormatEntry:
-    fractions = tuple(fmt.frac_bits for fmt in formats)
-    same = len(set(fractions)) == 1
-    return FormatEntry(formats[0].bits, fractions[0] if same else fractions, formats[0].signed)

@@ -154,7 +154,7 @@ def measure(network: str, method: str, images: int | None) -> Iterator[Line]:
             images=report.images,
             correct=report.correct,
             agreement_with_float=report.agreement_with_float,
-            weight_bits_total=(report.quantization or {}).get("weight_bits_total"),
+            weight_bits_total=report.weight_bits_total,
         )
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.golden.quantization.methods import DEFAULT, METHODS
-from systolith.scripts.options import NetworkArgument, file_to_write, one_of, whole_number
+from systolith.scripts.options import NetworkArgument, file_to_write, whole_number
 from systolith.scripts.outputs import writing
 
 if TYPE_CHECKING:
@@ -53,12 +52,10 @@ def quantize(
     calibration: Annotated[
         str | None,
         typer.Option(
-            parser=one_of("--calibration", *METHODS),
-            metavar="|".join(METHODS),
-            help="What formats are chosen for: "
-            + "; ".join(f"{name}, {method.help}" for name, method in METHODS.items())
-            + ".",
-            show_default=DEFAULT,
+            metavar="mse|minmax|percentile|entropy",
+            help="What formats are chosen for: mse, the least squared error; minmax, the whole "
+            "range; percentile, nearly all of it; entropy, the least divergence.",
+            show_default="mse",
         ),
     ] = None,
     bias_correction: Annotated[
@@ -119,8 +116,8 @@ def calibration_images() -> NDArray[np.uint8]:
 
 def read_settings(config: Path | None, options: dict[str, Any]) -> Settings:
     """The settings of a TOML file, and of options of the command line, which come before them."""
+    from systolith.golden.files.toml_files import read_toml
     from systolith.golden.quantization.settings import Settings
-    from systolith.scripts.toml_files import read_toml
 
     from_file = read_toml(config) if config is not None else {}
     try:

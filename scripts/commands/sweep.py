@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.golden.quantization.methods import DEFAULT, METHODS
 from systolith.scripts.commands.quantize import CALIBRATION_IMAGES
 from systolith.scripts.console import print_line, print_markdown
 from systolith.scripts.options import JsonOption, folder_to_write, one_of, whole_number
@@ -81,11 +80,11 @@ def sweep(
     calibration: Annotated[
         Any,
         typer.Option(
-            parser=listed("--calibration", one_of("--calibration", *METHODS)),
+            parser=listed("--calibration"),
             metavar="WORD,WORD...",
             help="How formats are chosen, as quantize has it; with each pair of widths.",
         ),
-    ] = DEFAULT,
+    ] = "mse",
     preset: Annotated[
         Any,
         typer.Option(

@@ -11,11 +11,20 @@ from typing import Any
 
 import msgspec
 
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files import json_files
 from systolith.golden.files.whole_files import write_whole
 from systolith.scripts.console import to_json
 from systolith.scripts.outputs import writing
 
 _KEY_CHARACTERS = 24
+_MAX_BYTES = 1 << 20
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    inputs: dict[str, Any]
+    result: msgspec.Raw
+    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +88,15 @@ class KeptResults:
             The file is there and cannot be read.
         """
         path = self.path(task)
-        try:
-            content = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        if not path.exists():
             return None
         try:
-            document = json.loads(content)
-            digest = document.pop("sha256")
-            if digest != _digest(document) or document["inputs"] != task.inputs:
-                raise ValueError("its hash is another")
-            return msgspec.convert(document["result"], task.result)
-        # What can be wrong with the JSON of a damaged file.
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            kept = json_files.read(path, _Kept, task.schema, _MAX_BYTES)
+            result = json_files.decode_part(kept.result, task.result)
+            if kept.inputs != task.inputs or kept.sha256 != _digest(_document(task, result)):
+                raise FileFormatError("its hash is another")
+            return result
+        except FileFormatError:
             self._tell(f"{path}: damaged, so it is computed again")
             return None
 
@@ -103,14 +109,19 @@ class KeptResults:
             The file cannot be written.
         """
         path = self.path(task)
-        document = {
-            "schema": task.schema,
-            "inputs": task.inputs,
-            "result": msgspec.to_builtins(result),
-        }
+        document = _document(task, result)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, to_json({**document, "sha256": _digest(document)}).encode())
+
+
+def _document(task: Task, result: msgspec.Struct) -> dict[str, Any]:
+    """What a file says, but for the hash of it."""
+    return {
+        "schema": task.schema,
+        "inputs": task.inputs,
+        "result": msgspec.to_builtins(result),
+    }
 
 
 def _digest(value: Any) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith import golden, hw
+from systolith.golden.network.dataset_check import check_dataset
 from systolith.scripts.sweeping import jobs
 from systolith.scripts.sweeping.jobs import Accuracy, Cost, Rating, Subject, program_version
 from systolith.scripts.sweeping.outcome import (
@@ -74,15 +75,9 @@ class Sweep:
         every = {f"{number}": each.to_mapping() for number, each in enumerate(self.settings, 1)}
         _refuse_twice(every, "settings")
         _refuse_twice(self.budgets, "budget")
-        for name, trained in self.networks.items():
-            shape = trained.network.input.image_shape
+        for trained in self.networks.values():
             for data in (self.data, self.test):
-                if data.images.shape[1:] != shape:
-                    raise ValueError(
-                        f"data {data.name!r} ({data.split}) has images of "
-                        f"{' x '.join(map(str, data.images.shape[1:]))}, "
-                        f"network {name!r} takes {shape}"
-                    )
+                check_dataset(trained.network, data)
             for each in self.settings:
                 each.check(trained.network)
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from systolith.golden.files.datasets import Dataset, training_digits
 from systolith.golden.network import shipped
+from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.network.graph import (
     Activation,
     AveragePooling,
@@ -135,6 +136,8 @@ def train(
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")
     training, validation = training_digits(data_dir)
+    for dataset in (training, validation):
+        check_dataset(graph, dataset)
     with _one_deterministic_thread():
         return _train(graph, recipe or RECIPES[name], training, validation, seed, progress)
 

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from systolith import hw
+from systolith.golden.files.datasets import Dataset
 from systolith.golden.fixed.execution import FixedModel, classes
 from systolith.hw.verilog import artifacts
 from systolith.sim import SimulationReport, simulate
@@ -256,6 +257,14 @@ def test_bad_input(folder: Path, options: dict[str, Any], message: str) -> None:
 def test_images_of_another_shape_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="28 x 28 x 1, network 'small-one' takes 7 x 5 x 2"):
         simulate(folder)
+
+
+def test_labels_that_are_no_class_are_refused(folder: Path) -> None:
+    images = np.zeros((2, 7, 5, 2), np.uint8)
+    data = Dataset("mine", "custom", images, np.array([0, 99]))
+    with pytest.raises(ValueError, match="has the label 99, network 'small-one' has the classes"):
+        simulate(folder, None, data)
+    assert not (folder / FILE_NAME).exists()
 
 
 def test_verilog_that_does_not_compile_is_an_error(

@@ -51,7 +51,7 @@ def test_take() -> None:
     for count in (0, -1, 5):
         with pytest.raises(
             ValueError,
-            match=rf"images: must be from 1 to 4, as many as 'few' \(custom\) has, not {count}",
+            match=rf"images: must be from 1 to 4, the number in 'few' \(custom\), not {count}",
         ):
             dataset().take(count)
 
@@ -82,6 +82,9 @@ def test_a_dataset_is_read_only_and_leaves_what_it_was_given_alone() -> None:
     assert images.flags.writeable
 
 
+PIXEL = np.zeros((1, 1, 1, 1), np.uint8)
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
@@ -91,10 +94,13 @@ def test_a_dataset_is_read_only_and_leaves_what_it_was_given_alone() -> None:
         (
             np.zeros((2, 3, 3, 1), np.uint8),
             np.zeros(3, int),
-            r"dataset 'x': 2 images need as many integer labels, not int64 of \(3,\)",
+            r"dataset 'x': 2 images need 2 integer labels, not int64 of \(3,\)",
         ),
         (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2), "not float64"),
-        (np.zeros((1, 3, 3, 1), np.uint8), np.array([-1]), "labels start from 0, not -1"),
+        (PIXEL, np.array([-1]), "labels must be from 0 to 2147483647, not -1"),
+        (PIXEL, np.array([2**31]), "labels must be from 0 to 2147483647, not 2147483648"),
+        (PIXEL, np.array([2**63], np.uint64), "from 0 to 2147483647, not 9223372036854775808"),
+        (PIXEL, np.array([2**64 - 1], np.uint64), "0 to 2147483647, not 18446744073709551615"),
     ],
 )
 def test_what_is_no_dataset_is_refused(
@@ -155,7 +161,8 @@ def cut(path: Path) -> None:
         ),
         (save(images=PIXELS + 0.5, labels=LABELS), "array 'images' must be of integers, not float"),
         (save(images=PIXELS.astype(int), labels=LABELS), "images must be uint8 of shape"),
-        (save(images=PIXELS, labels=LABELS[:1]), "2 images need as many integer labels"),
+        (save(images=PIXELS, labels=np.array([0, 2**63], np.uint64)), "not 9223372036854775808"),
+        (save(images=PIXELS, labels=LABELS[:1]), "2 images need 2 integer labels"),
         (save(images=PIXELS[:0], labels=LABELS[:0]), "images must be uint8 of shape"),
     ],
 )

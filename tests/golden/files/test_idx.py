@@ -44,6 +44,7 @@ BAD = [
     (IMAGES[:-1], r"truncated: has 5 of the 6 values of \(2, 1, 3\)"),
     (IMAGES + b"x", r"has more than the 6 values of \(2, 1, 3\)"),
     (sizes(2**31, 28, 28), "has 1683627180032 bytes, at most 1073741824 are read"),
+    (sizes(0, 2**32 - 1, 2**32 - 1), "at most 1073741824 are read"),
     (PACKED[:-9], "not an intact gzip file"),
     (PACKED[:8], "not an intact gzip file"),
     (PACKED[:-8] + bytes(8), "not an intact gzip file"),

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,8 +51,8 @@ def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) ->
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "file.npz"
     npz.write(path, SCHEMA, {"x": [1, "ä"], "y": None}, ARRAYS)
-    content, arrays = npz.read(path, SCHEMA)
-    assert content == {"x": [1, "ä"], "y": None}
+    content, arrays = npz.read(path, dict[str, Any], SCHEMA)
+    assert content == {"schema": SCHEMA, "x": [1, "ä"], "y": None}
     assert list(arrays) == ["a", "b/w"]
     for name, array in ARRAYS.items():
         assert arrays[name].dtype == array.dtype
@@ -66,7 +67,7 @@ SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 def test_any_finite_array_survives(arrays: dict[str, np.ndarray]) -> None:
     finite = {name: np.nan_to_num(array) for name, array in arrays.items()}
     content = npz.encode(SCHEMA, {}, finite)
-    _, read = npz.decode("f", content, SCHEMA)
+    _, read = npz.decode("f", content, dict, SCHEMA)
     assert read.keys() == finite.keys()
     for name, array in finite.items():
         np.testing.assert_array_equal(read[name], array, strict=True)
@@ -141,14 +142,22 @@ BAD = [
         archive({"header.npy": member(np.arange(3))}),
         "member 'header' is not text",
     ),
-    (archive({"header.npy": header("{")}), "member 'header' is not JSON"),
-    (archive({"header.npy": header("[" * 100_000)}), "member 'header' is not JSON"),
-    (archive({"header.npy": header('{"a":1,"a":2}')}), "a key occurs twice"),
+    (archive({"header.npy": header("{")}), "Input data was truncated"),
+    (archive({"header.npy": header("[" * 100_000)}), "Expected `object`"),
+    (
+        archive({"header.npy": header('{"a":' + "[" * 100_000)}),
+        "lists and objects are nested too deeply",
+    ),
     (
         archive({"header.npy": header('{"schema":"test.file/1","a":NaN}')}),
-        "NaN is not a number",
+        "JSON is malformed",
     ),
-    (archive({"header.npy": header("[]")}), "schema must be 'test.file/1', not None"),
+    (
+        archive({"header.npy": header('{"schema":"test.file/1","a":1e999}')}),
+        r"Number out of range - at `\$",
+    ),
+    (archive({"header.npy": header("[]")}), "Expected `object`, got `array`"),
+    (archive({"header.npy": header("{}")}), "schema must be 'test.file/1', not None"),
     (
         archive({"header.npy": header('{"schema":"other/1"}')}),
         "schema must be 'test.file/1', not 'other/1'",
@@ -177,6 +186,9 @@ BAD = [
     (_with(**{"b.npy": _resized("(1000000000000,)")}), "has 24 bytes, not 8000000000000"),
     (_with(**{"b.npy": _resized("(-3,)")}), r"array 'b' is damaged \(shape \(-3,\)\)"),
     (_with(**{"b.npy": _resized("(((((")}), "array 'b' is damaged"),
+    (_with(**{"b.npy": _resized("(True,)")}), r"array 'b' is damaged \(shape \(True,\)\)"),
+    (_with(**{"b.npy": _resized("(0, 9223372036854775808)")}), "array 'b' is damaged"),
+    (_with(**{"b.npy": member(np.ones((1,) * 33))}), "array 'b' is damaged"),
 ]
 
 
@@ -187,7 +199,7 @@ def test_what_is_no_such_file_is_refused_in_one_line(
     path = tmp_path / "bad.npz"
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match=reason) as caught:
-        npz.read(path, SCHEMA)
+        npz.read(path, dict[str, Any], SCHEMA)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
@@ -199,7 +211,7 @@ def test_damaged_bytes_never_raise_anything_else(data: st.DataObject) -> None:
         content[data.draw(st.integers(0, len(GOOD) - 1))] = data.draw(st.integers(0, 255))
     end = data.draw(st.integers(0, len(GOOD)))
     with suppress(FileFormatError):
-        npz.decode("f", bytes(content[:end]), SCHEMA)
+        npz.decode("f", bytes(content[:end]), dict, SCHEMA)
 
 
 def directory_entry(info: zipfile.ZipInfo) -> bytes:
@@ -224,27 +236,20 @@ def test_members_inside_each_other_do_not_grow_beyond_the_file() -> None:
     directory = b"".join(map(directory_entry, infos))
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 3, 3, len(directory), len(content), 0)
     with pytest.raises(FileFormatError, match="f: members are larger than the file"):
-        npz.decode("f", content + directory + end, SCHEMA)
+        npz.decode("f", content + directory + end, dict, SCHEMA)
 
 
-def test_missing_large_and_special_files_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "five"
-    file.write_bytes(b"12345")
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"none\.npz: no such file"):
-        npz.read(tmp_path / "none.npz", SCHEMA)
-    with pytest.raises(FileFormatError, match=r"x\.npz: no such file"):
-        npz.read(file / "x.npz", SCHEMA)
+        npz.read(tmp_path / "none.npz", dict, SCHEMA)
     with pytest.raises(FileFormatError, match="not a file"):
-        npz.read(tmp_path, SCHEMA)
-    with pytest.raises(FileFormatError, match="has 5 bytes, at most 4 are read"):
-        npz.read_bytes(file, 4)
+        npz.read(tmp_path, dict, SCHEMA)
 
 
 def test_json_numbers_keep_their_value() -> None:
     value = {"third": 1 / 3, "large": 2**70}
-    content, _ = npz.decode("f", npz.encode(SCHEMA, value, {}), SCHEMA)
-    assert content == value
-    assert json.dumps(content) == json.dumps(value)
+    content, _ = npz.decode("f", npz.encode(SCHEMA, value, {}), dict[str, Any], SCHEMA)
+    assert json.dumps(content) == json.dumps({"schema": SCHEMA, **value})
 
 
 def test_read_schema(tmp_path: Path) -> None:

@@ -3,7 +3,21 @@ from pathlib import Path
 
 import pytest
 
-from systolith.golden.files.whole_files import write_whole
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files.whole_files import read_whole, write_whole
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    file = tmp_path / "five"
+    file.write_bytes(b"12345")
+    assert read_whole(file, 5) == b"12345"
+    with pytest.raises(FileFormatError, match="five: has 5 bytes, at most 4 are read"):
+        read_whole(file, 4)
+    for path in (tmp_path / "none", file / "below"):
+        with pytest.raises(FileFormatError, match=f"{path.name}: no such file"):
+            read_whole(path, 4)
+    with pytest.raises(FileFormatError, match="not a file"):
+        read_whole(tmp_path, 4)
 
 
 def test_a_file_is_replaced_and_nothing_else_left(tmp_path: Path) -> None:

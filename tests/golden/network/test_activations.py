@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_an_entry_is_all_that_a_new_activation_needs(
         Activation("hardtanh")
     monkeypatch.setitem(ACTIVATIONS, "hardtanh", HARDTANH)
     trained = hardtanh_network()
-    assert from_json(to_json(trained.network)) == trained.network
+    assert from_json(json.dumps(to_json(trained.network)).encode()) == trained.network
     images = random_images(np.random.default_rng(4), trained.network, 40)
 
     real = float_model.run(trained, images)

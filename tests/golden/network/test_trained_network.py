@@ -197,11 +197,11 @@ def write_nan(path: Path) -> None:
         ),
         (
             lambda path: npz.write(path, SCHEMA, {}, {}),
-            r"header must have the key 'graph' alone, not \[\]",
+            "not systolith.trained-network/1: Object missing required field `graph`",
         ),
         (
             lambda path: npz.write(path, SCHEMA, {"graph": {}}, {}),
-            "network: key 'layers' is missing",
+            "graph: Object missing required field `name`",
         ),
         (
             lambda path: npz.write(

@@ -20,7 +20,7 @@ from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.consistency import FixedNetworkError
-from systolith.golden.network.graph import Network
+from systolith.golden.network.graph import Convolution, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import SCHEMA, QuantizedNetwork
@@ -112,6 +112,9 @@ def test_weight_bits_total(lenet5: QuantizedNetwork) -> None:
     assert lenet5.weight_bits_total == 8 * others + 4 * 60 * 25
 
 
+FOUR = {"weight_bits": 4}
+
+
 def set_header(key: str, value: Any) -> Callable[[Header, Arrays], None]:
     def change(header: Header, arrays: Arrays) -> None:
         header[key] = value
@@ -159,23 +162,24 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_header("extra", 1), "header: must have the keys graph, settings, layers, not"),
-        (set_header("settings", 3), "settings must be an object"),
+        (set_header("extra", 1), "Object contains unknown field `extra`"),
+        (set_header("settings", 3), r"Expected `object`, got `int` - at `\$\.settings`"),
         (set_header("settings", {"weight_bits": 99}), "weight_bits: .* not 99"),
         (set_header("settings", {"layers": {"C9": {}}}), "no layer 'C9'"),
-        (set_header("layers", []), "layers must be a list of 7"),
-        (set_header("graph", {}), "network: key 'layers' is missing"),
+        (set_header("layers", []), "layers must have 7 entries, not 0"),
+        (set_header("graph", {}), "graph: Object missing required field `name`"),
         (set_layer(0, "name", "C7"), "convolution 'C1': is named 'C7' among the integers"),
-        (set_layer(0, "more", 1), "convolution 'C1': must have the keys name, padding_value, "),
+        (set_layer(0, "more", 1), r"unknown field `more` - at `\$\.layers\[0\]`"),
         (set_layer(0, "padding_value", 256), "'C1': padding value 256 is not of u8.0"),
-        (set_layer(0, "padding_value", 0.5), "'C1': padding_value must be an integer, not 0.5"),
+        (set_layer(0, "padding_value", 0.5), r"got `float` - at `\$\.layers\[0\]\.padding_value`"),
         (set_layer(0, "input_shift", 1), "'C1': input shift 1 is not allowed"),
         (set_layer(6, "input_shift", 33), "'output': input shift 33 is not allowed"),
         (set_layer(6, "input_shift", 1), "'output': centres must have 8 fraction bits"),
         (set_layer(0, "weight_bits", [5]), "'C1': weights of channel 0 leave their format s5"),
         (set_layer(0, "weight_bits", [0]), "bits must be from 1 to 62, not 0"),
-        (set_layer(0, "weight_bits", 8), "'C1': weight_bits must be a list of one width or none"),
-        (set_layer(0, "output", {"bits": 8}), "'C1': format: must have the keys bits, frac_bits"),
+        (set_layer(0, "weight_bits", 8), r"got `int` - at `\$\.layers\[0\]\.weight_bits`"),
+        (set_layer(0, "weight_bits", []), "'C1': weight_bits must be a list of one width or none"),
+        (set_layer(0, "output", {"bits": 8}), r"required field `frac_bits` - at .*\.output`"),
         (
             set_layer(0, "output", {"bits": 5, "frac_bits": 7, "signed": True}),
             "'C1': table leaves the output format s5.7",
@@ -186,9 +190,12 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
         ),
         (set_layer(0, "requantization", None), "'C1': has shifts or a table, but no"),
         (set_how(0, "multiplier", 0), "'C1': multiplier must be from 1 to"),
-        (set_how(0, "rounding", "up"), "'C1': has the unknown modes 'up'"),
-        (set_how(0, "overflow", ["wrap"]), "'C1': has the unknown modes"),
-        (set_how(0, "target", None), "'C1': format: must have the keys"),
+        (
+            set_how(0, "rounding", "up"),
+            r"Invalid enum value 'up' - at .*\[0\]\.requant.*rounding`",
+        ),
+        (set_how(0, "overflow", ["wrap"]), r"Expected `str`, got `array` - at .*\.overflow`"),
+        (set_how(0, "target", None), r"got `null` - at .*\.requantization\.target`"),
         (set_array("fixed/C1/weights", lambda a: a[:4]), "'C1': weights must have the shape"),
         (set_array("fixed/C1/weights", put(0, 0, 0, 0, value=200)), "weights of channel 0 leave"),
         (set_array("fixed/C1/weights", lambda a: a * 1.5), "must be of signed integers, not float"),
@@ -210,6 +217,27 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
         (drop_array("fixed/C1/table"), "'C1': activation 'tanh' and table do not fit"),
         (drop_array("fixed/C1/shifts"), "'C1': array 'shifts' is missing"),
         (drop_array("float/C1/weights"), "'C1': array 'weights' is missing"),
+        (set_header("settings", {"weight_bits": 2}), "'C1': bits of weights: 8, but .* say 2"),
+        (
+            set_header("settings", {"activation_bits": 4, "table_index_bits": 10}),
+            "'C1': bits of values: 8, but .* say 4",
+        ),
+        (set_header("settings", {"table_index_bits": 9}), "'C1': bits of its table's .* say 9"),
+        (set_header("settings", {"rounding": "floor"}), "'C1': rounding: half_up, but .* floor"),
+        (set_header("settings", {"granularity": "tensor"}), "'C1': weights have several scales"),
+        (set_header("settings", {"layers": {"C3": {"weight_bits": 5}}}), "'C3': bits .* say 5"),
+        (
+            set_header("settings", {"layers": {"C3": FOUR, "output": {"weight_bits": 2}}}),
+            "'output': centres are not of the 2 bits of the settings",
+        ),
+        (
+            set_header("settings", {"layers": {"C3": FOUR, "output": {"weight_bits": 16}}}),
+            "'output': centres are not of the 16 bits of the settings",
+        ),
+        (set_layer(0, "padding_value", 1), "'C1': padding value: 1, but .* say 0"),
+        (set_layer(1, "padding_value", 1), "'S2': padding value: 1, but .* say 0"),
+        (set_header("settings", {"percentile": 10**400}), "percentile: must be a number"),
+        (set_header("settings", {"layers": {"C3": {"weight_bits": [4]}}}), r"at `\$\.settings"),
     ],
 )
 def test_what_is_no_quantized_network_is_refused_in_one_line(
@@ -288,3 +316,24 @@ def test_an_accumulator_range_that_is_too_narrow_is_refused(lenet5: QuantizedNet
     narrowed = replace(first, accumulator_range=(low, high - 1))
     with pytest.raises(FixedNetworkError, match="'C1': accumulators range over"):
         replace(lenet5, fixed=replace(lenet5.fixed, layers=(narrowed, *rest)))
+
+
+def test_padding_must_stand_for_zero(tmp_path: Path) -> None:
+    """Of pixels from -0.5 in steps of 1/256, 128 does."""
+    network = Network(
+        "padded",
+        (
+            Input(name="input", height=3, width=3, scale=1 / 256, offset=-0.5),
+            Convolution(name="C", inputs=("input",), kernel=(2, 2), out_channels=1, padding=(1, 1)),
+        ),
+    )
+    arrays = {"C": {"weights": np.ones((2, 2, 1, 1), np.float32), "bias": np.zeros(1, np.float32)}}
+    images = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1)
+    made = quantize(TrainedNetwork(network, arrays), images)
+    made.save(tmp_path / "q.npz")
+    assert QuantizedNetwork.load(tmp_path / "q.npz").fixed["C"].padding_value == 128
+    header, content = made.contents()
+    header["layers"][0]["padding_value"] = 127
+    npz.write(tmp_path / "bad.npz", SCHEMA, header, content)
+    with pytest.raises(FileFormatError, match=r"'C': padding value: 127, but .* 128"):
+        QuantizedNetwork.load(tmp_path / "bad.npz")

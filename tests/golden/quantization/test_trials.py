@@ -104,3 +104,12 @@ def test_progress_is_told(quantized: QuantizedNetwork, validation: Dataset) -> N
     few = validation.take(10)
     try_widths(quantized, few.images, few, lambda done, total: told.append((done, total)))
     assert told == [(number, 12) for number in range(1, 13)]
+
+
+def test_labels_that_are_no_class_are_refused(
+    quantized: QuantizedNetwork, validation: Dataset
+) -> None:
+    labels = np.full(len(validation), 3)
+    other = Dataset("noise", "validation", validation.images, labels)
+    with pytest.raises(ValueError, match="has the label 3, network 'small' has the classes 0 to 2"):
+        try_widths(quantized, validation.images, other)

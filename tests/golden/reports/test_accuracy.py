@@ -28,8 +28,10 @@ from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
-from systolith.golden.reports.accuracy import SCHEMA, AccuracyReport, FormatEntry, HardwareEntry
+from systolith.golden.quantization.trials import Trial, Trials
+from systolith.golden.reports.accuracy import SCHEMA, AccuracyReport, HardwareEntry
 from systolith.golden.reports.evaluation import evaluate
+from systolith.golden.reports.format_entry import FormatEntry
 from tests.golden.random_networks import random_arrays
 
 
@@ -137,9 +139,11 @@ def test_layers(
     assert pooled.sqnr_db is not None and pooled.sqnr_db > 100
     assert set(pooled.formats) == {"input", "output"}
     assert set(convolution.formats) == {"input", "weights", "index", "output"}
-    assert convolution.formats["input"] == FormatEntry(8, (0,), False)
+    assert convolution.formats["input"] == FormatEntry(8, 0, False)
     assert convolution.formats["index"].bits == 6
-    assert len(convolution.formats["weights"].frac_bits) in (1, 3)
+    fractions = [fmt.frac_bits for fmt in quantized.fixed["C"].weight_formats]
+    same = len(set(fractions)) == 1
+    assert convolution.formats["weights"].frac_bits == (fractions[0] if same else tuple(fractions))
     assert scores.formats["output"].bits == scores.accumulator_bits
 
 
@@ -182,11 +186,34 @@ def test_what_cannot_be_evaluated(trained: TrainedNetwork, dataset: Dataset) -> 
         with pytest.raises(ValueError, match=f"images: must be from 1 to 450, .* not {images}"):
             evaluate(trained, dataset, images)
     labels = np.where(np.arange(450) == 7, 4, 0)
-    with pytest.raises(ValueError, match="label 4 is none of the 4 classes of network 'small'"):
+    with pytest.raises(ValueError, match="has the label 4, network 'small' has the classes 0 to 3"):
         evaluate(trained, Dataset("noise", "test", dataset.images, labels))
     other = Dataset("wide", "test", np.zeros((2, 6, 7, 1), np.uint8), np.zeros(2, np.int64))
-    with pytest.raises(ValueError, match="images of 6 x 6 x 1"):
+    with pytest.raises(ValueError, match="images of 6 x 7 x 1, network 'small' takes 6 x 6 x 1"):
         evaluate(trained, other)
+
+
+def scaled(trained: TrainedNetwork, layer: str, factor: np.floating[Any]) -> TrainedNetwork:
+    """The network with the weights of a layer multiplied."""
+    arrays = {name: dict(each) for name, each in trained.arrays.items()}
+    arrays[layer]["weights"] = arrays[layer]["weights"] * factor
+    return TrainedNetwork(trained.network, arrays)
+
+
+def test_float_scores_that_overflow_are_refused(trained: TrainedNetwork, dataset: Dataset) -> None:
+    large = scaled(trained, "F", np.float32(3e38))
+    with pytest.raises(ValueError, match="network 'small': its float scores are not finite"):
+        evaluate(large, dataset, 20)
+
+
+def test_float_values_that_overflow_are_refused_beside_fixed_ones(
+    quantized: QuantizedNetwork, dataset: Dataset
+) -> None:
+    """Scores of 1e200 are finite, and their squares are not."""
+    parent = scaled(quantized.parent, "F", np.float64(1e200))
+    network = QuantizedNetwork(quantized.fixed, parent, quantized.settings)
+    with pytest.raises(ValueError, match="float values of layer 'F' are not finite, or too large"):
+        evaluate(network, dataset, 20)
 
 
 def test_json(report: AccuracyReport) -> None:
@@ -224,6 +251,31 @@ def test_keys_of_later_versions_are_no_trouble(report: AccuracyReport) -> None:
     assert AccuracyReport.from_json(json.dumps(value)) == report
 
 
+TRIALS = Trials("noise", "validation", 9, 5, 300, (Trial("C", "bits", 3, 6, 2, 1, 200),))
+
+
+def test_trials_are_read(report: AccuracyReport) -> None:
+    made = replace(report, trials=TRIALS)
+    assert AccuracyReport.from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("trials", "message"),
+    [
+        (replace(TRIALS, images=0), r"Expected `int` >= 1 - at `\$\.trials\.images`"),
+        (replace(TRIALS, images=2**52), r"Expected `int` <= 1000000 - at `\$\.trials\.images`"),
+        (replace(TRIALS, correct=10), "trials.correct: 10 of 9 images"),
+        (replace(TRIALS, images=6), r"trials\.trials\[0\]: correct is 6, which does not follow"),
+        (replace(TRIALS, correct=6), r"trials\.trials\[0\]: correct is 6, which does not follow"),
+    ],
+)
+def test_trials_that_cannot_be_are_refused(
+    report: AccuracyReport, trials: Trials, message: str
+) -> None:
+    with pytest.raises(FileFormatError, match=message):
+        AccuracyReport.from_json(replace(report, trials=trials).to_json())
+
+
 def change(*path: Any, to: Any) -> Callable[[Any], None]:
     def apply(value: Any) -> None:
         for key in path[:-1]:
@@ -245,34 +297,45 @@ def drop(key: str) -> Callable[[Any], None]:
     [
         (change("schema", to="systolith.simulation/1"), "schema must be 'systolith.accuracy/1'"),
         (drop("schema"), "schema must be 'systolith.accuracy/1', not None"),
-        (drop("predictions"), "key 'predictions' is missing"),
-        (change("images", to="450"), "key 'images' cannot be '450'"),
-        (change("images", to=True), "key 'images' cannot be True"),
-        (change("images", to=-1), "key 'images' cannot be -1"),
-        (change("images", to=449), "a label and a prediction for each of 449 images"),
-        (change("kind", to="int8"), "kind must be float or fixed, not 'int8'"),
-        (change("dataset", to=[]), r"key 'dataset' cannot be \[\]"),
-        (change("dataset", "name", to=3), "key 'dataset.name' cannot be 3"),
-        (change("correct", to=3), "3 correct are not those of labels and predictions"),
-        (change("accuracy", to=0.99), "accuracy 0.99 is not"),
-        (change("agreement_with_float", to=1.5), "agreement_with_float 1.5 is not that of the"),
-        (change("float_predictions", to=[1]), "needs a float prediction for each of 450 images"),
-        (change("hardware", to={"multipliers": 1}), "key 'hardware.interval_cycles' is missing"),
-        (change("trials", to=[]), r"key 'trials' cannot be \[\]"),
-        (change("layers", 1, "dead_channels", to=[-1]), "'layers.1.dead_channels' cannot have -1"),
-        (change("predictions", 0, to=-1), "key 'predictions' cannot have -1"),
-        (change("predictions", 0, to=0.5), "key 'predictions' cannot have 0.5"),
-        (change("confusion", 0, to=[1, 2]), "confusion must have a row and a column"),
-        (change("confusion", 0, 0, to=450), "confusion is not that of labels and predictions"),
-        (change("confusion", to=[3]), "confusion.: must be|cannot be 3"),
-        (change("layers", 1, to=3), "layers.1: must be an object, not 3"),
-        (change("layers", 1, "saturated", to=None), "key 'layers.1.saturated' cannot be None"),
-        (change("layers", 1, "sqnr_db", to="x"), "key 'layers.1.sqnr_db' cannot be 'x'"),
+        (change("schema", to="systolith.accuracy/2"), "of another version than"),
+        (drop("predictions"), "Object missing required field `predictions`"),
+        (change("images", to="450"), r"Expected `int`, got `str` - at `\$\.images`"),
+        (change("images", to=True), r"Expected `int`, got `bool` - at `\$\.images`"),
+        (change("images", to=0), r"Expected `int` >= 1 - at `\$\.images`"),
+        (change("images", to=10**400), r"Expected `int` <= .* - at `\$\.images`"),
+        (change("images", to=449), "labels: must have 449 entries, one an image, not 450"),
+        (change("kind", to="int8"), r"Invalid enum value 'int8' - at `\$\.kind`"),
+        (change("dataset", to=[]), r"Expected `object`, got `array` - at `\$\.dataset`"),
+        (change("dataset", "name", to=3), r"Expected `str`, got `int` - at `\$\.dataset\.name`"),
+        (change("correct", to=3), "correct: must be [0-9]+ by labels and predictions, not 3"),
+        (change("accuracy", to=0.99), "accuracy: 0.99 is not"),
+        (drop("accuracy"), "missing required field `accuracy`"),
+        (change("agreement_with_float", to=1.5), "agreement_with_float: must be 0.* not 1.5"),
+        (change("float_predictions", to=[1]), "float_predictions: must have 450 entries"),
+        (change("hardware", to={"multipliers": 1}), r"`interval_cycles` - at `\$\.hardware`"),
+        (change("trials", to=[]), r"Expected `object.*`, got `array` - at `\$\.trials`"),
+        (change("layers", 1, "dead_channels", to=[-1]), r"layers\[1\]\.dead_channels\[0\]`"),
         (
-            change("layers", 1, "formats", "input", "bits", to=99),
-            "layers.1.formats.input.frac_bits: format: bits must be",
+            change("layers", 1, "values", to=0),
+            r"`int` >= 1 - at `\$\.layers\[1\]\.values`",
         ),
-        (change("layers", 1, "formats", "input", "frac_bits", to=[]), "frac_bits: is empty"),
+        (change("predictions", 0, to=-1), r"Expected `int` >= 0 - at `\$\.predictions\[0\]`"),
+        (change("predictions", 0, to=0.5), r"got `float` - at `\$\.predictions\[0\]`"),
+        (change("predictions", 0, to=2**60), r"Expected `int` <= .*predictions\[0\]`"),
+        (change("confusion", 0, to=[1, 2]), "confusion: must have a row and a column"),
+        (change("confusion", to=[[]] * 30_000), "confusion: must have a row and a column"),
+        (change("confusion", 0, 0, to=450), "confusion: is not that of labels and predictions"),
+        (change("confusion", to=[3]), r"got `int` - at `\$\.confusion\[0\]`"),
+        (change("layers", 1, to=3), r"Expected `object`, got `int` - at `\$\.layers\[1\]`"),
+        (change("layers", 1, "saturated", to=None), r"got `null` - at .*\[1\]\.saturated`"),
+        (change("layers", 1, "sqnr_db", to="x"), r"got `str` - at `\$\.layers\[1\]\.sqnr_db`"),
+        (change("layers", 1, "formats", "input", "bits", to=99), r"`int` <= 62 - at .*\.bits`"),
+        (change("layers", 1, "formats", "input", "frac_bits", to=[]), r"length >= 1 - at"),
+        (change("layers", 1, "formats", "input", "frac_bits", to=[600]), r"`int` <= 512 - at"),
+        (change("quantization", "weight_bits_total", to=None), "weight_bits_total: .* not None"),
+        (change("quantization", "weight_bits_total", to="9"), "weight_bits_total: .* not '9'"),
+        (change("quantization", to={}), "quantization.weight_bits_total: must be"),
+        (change("quantization", "layers", to={"F": {"a": []}}), r"got `array` - at `\$\.quant"),
     ],
 )
 def test_a_damaged_report_is_refused(
@@ -288,13 +351,21 @@ def test_a_damaged_report_is_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("constant", ["1e999", "-1e999", "NaN", "Infinity", "9" * 401])
+def test_numbers_are_finite(report: AccuracyReport, constant: str) -> None:
+    text = report.to_json()
+    assert '"range_use": 1.0' in text
+    with pytest.raises(FileFormatError, match=r"out of range|malformed"):
+        AccuracyReport.from_json(text.replace('"range_use": 1.0', f'"range_use": {constant}', 1))
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"3", b'{"schema": NaN}', b"\xff\xfe", b"[" * 100_000, b"PK\3\4"]
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "r.json"
     path.write_bytes(content)
-    with pytest.raises(FileFormatError, match="not an accuracy report"):
+    with pytest.raises(FileFormatError, match=r"r\.json: not systolith\.accuracy/1: "):
         AccuracyReport.load(path)
 
 

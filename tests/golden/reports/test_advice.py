@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from systolith.golden.quantization.trials import Trial, Trials
-from systolith.golden.reports.accuracy import AccuracyReport, DatasetEntry, FormatEntry, LayerEntry
+from systolith.golden.reports.accuracy import AccuracyReport, DatasetEntry, LayerEntry
 from systolith.golden.reports.advice import advise
+from systolith.golden.reports.format_entry import FormatEntry
 
 LAYER = LayerEntry(
     name="C3",
-    formats={"output": FormatEntry(8, (7,), True)},
+    formats={"output": FormatEntry(8, 7, True)},
     sqnr_db=30.0,
     channels=16,
     saturated=31,
@@ -121,7 +122,7 @@ def test_channels_and_ranges() -> None:
     assert clips == "C3 clips 3.1 % of its values, most in 2 channels (1, 2) of 16."
     assert "in 10 channels (3, 4, 5, 6, 7, 8, 9, 10, ...) of 16: dead" in dead
     assert little.startswith("C3 uses 31 % of its format's range")
-    table = replace(layer, formats={"index": FormatEntry(10, (7,), True)})
+    table = replace(layer, formats={"index": FormatEntry(10, 7, True)})
     assert "at the ends of its table" in advise(report(layer=table))[0]
 
 

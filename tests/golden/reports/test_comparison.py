@@ -9,11 +9,11 @@ import pytest
 from systolith.golden.reports.accuracy import (
     AccuracyReport,
     DatasetEntry,
-    FormatEntry,
     HardwareEntry,
     LayerEntry,
 )
 from systolith.golden.reports.comparison import ComparisonError, compare
+from systolith.golden.reports.format_entry import FormatEntry
 
 LABELS = (0, 1, 1, 0)
 LAYER_HEADINGS = (
@@ -43,7 +43,7 @@ def report(predictions: tuple[int, ...], *layers: LayerEntry, **changes: object)
 
 
 def layer(name: str, sqnr_db: float | None, *frac_bits: int) -> LayerEntry:
-    formats = {"input": FormatEntry(8, (0,), False), "weights": FormatEntry(8, frac_bits, True)}
+    formats = {"input": FormatEntry(8, 0, False), "weights": FormatEntry(8, frac_bits, True)}
     return LayerEntry(
         name=name,
         formats=formats,

@@ -117,7 +117,7 @@ def test_another_network_takes_the_place_of_the_first(
     [
         ("plan.toml", "mine", "plan.toml: is there already and was not made by generate"),
         ("one-layer.v", "mine", "one-layer.v: is there already"),
-        ("manifest.json", '{"schema": "mine/1"}', "manifest.json: not a manifest: .* choose"),
+        ("manifest.json", '{"schema": "mine/1"}', "manifest.json: schema must be .* choose"),
     ],
 )
 def test_files_of_others_are_not_touched(
@@ -160,8 +160,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, network: QuantizedNetwo
     ("name", "content", "message"),
     [
         ("manifest.json", None, "manifest.json: "),
-        ("manifest.json", b"{", "manifest.json: not a manifest: "),
-        ("manifest.json", b'{"schema": 1}', "manifest.json: not a manifest: "),
+        ("manifest.json", b"{", "manifest.json: not systolith.manifest/1: "),
+        ("manifest.json", b'{"schema": 1}', "manifest.json: not systolith.manifest/1: "),
         ("one-layer.npz", None, "one-layer.npz: "),
         ("one-layer.npz", b"PK", "one-layer.npz: "),
         ("one-layer.v", None, "one-layer.v: "),
@@ -187,9 +187,11 @@ def test_a_network_that_is_not_the_manifests_is_refused(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        (SCHEMA, "systolith.manifest/9", "has the schema 'systolith.manifest/9', not"),
+        (SCHEMA, "systolith.manifest/9", "'systolith.manifest/9' is of another version than"),
         ("one-layer.npz", "../secret.npz", "'../secret.npz' is not the name of a file"),
-        ('"rows": 2', '"rows": 0', "not a manifest: .*rows must be at least 1"),
+        ('"multipliers": 4', '"multipliers": ' + "9" * 401, r"- at `\$\.multipliers`"),
+        ('"top"', '"more": ' + "[" * 100_000 + ', "top"', "nested too deeply"),
+        ('"rows": 2', '"rows": 0', "not systolith.manifest/1: .*rows must be at least 1"),
     ],
 )
 def test_a_manifest_that_cannot_be_is_refused(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from systolith import golden
+from systolith.golden.quantization.methods import METHODS
 from systolith.scripts.commands.quantize import read_settings
 from systolith.scripts.main import main
 
@@ -35,7 +36,14 @@ def test_the_file_is_that_of_the_python_face(
     assert out.read_bytes() == first
 
 
-@pytest.mark.parametrize("calibration", ["mse", "minmax", "percentile", "entropy"])
+def test_help_names_every_calibration_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quantize", "--help"]) == 0
+    words = capsys.readouterr().out.replace("|", " ").split()
+    # Written out in the help, which does not wait for numpy.
+    assert [word for word in words if word in METHODS][: len(METHODS)] == list(METHODS)
+
+
+@pytest.mark.parametrize("calibration", METHODS)
 def test_methods_are_options(
     tmp_path: Path, calibration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,7 @@ def test_what_cannot_be_swept(tmp_path: Path) -> None:
     asked = wanted()
     trained = asked.networks["tiny"]
     digits = golden.test_digits().take(2)
+    strange = replace(asked.test, labels=asked.test.labels * 0 + 3)
     for change, message in (
         ({"networks": {}}, "needs at least one network"),
         ({"settings": []}, "needs at least one settings"),
@@ -204,6 +205,7 @@ def test_what_cannot_be_swept(tmp_path: Path) -> None:
             r"data 'mnist' \(test\) has images of 28 x 28 x 1, network 'tiny' takes",
         ),
         ({"data": digits}, "28 x 28 x 1"),
+        ({"test": strange}, "has the label 3, network 'tiny' has the classes 0 to 2"),
         ({"settings": [golden.Settings(layers={"C9": {"weight_bits": 4}})]}, "no layer 'C9'"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,0 +1,81 @@
+"""JSON: typed reading, with the path of what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files import json_files
+from systolith.golden.files.json_files import MAX_COUNT, Count, PositiveCount
+
+
+class Part(msgspec.Struct):
+    count: Count
+    share: float = 0.0
+
+
+class Whole(msgspec.Struct):
+    parts: tuple[Part, ...]
+    size: PositiveCount = 1
+
+
+def read(path: Path, content: str | bytes) -> Whole:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return json_files.read(path, Whole, "test.whole/1", 10_000_000)
+
+
+def of(part: str, more: str = "") -> str:
+    return f'{{"schema": "test.whole/1", "parts": [{{"count": 0}}, {part}]{more}}}'
+
+
+def test_what_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path / "a", of('{"count": 3, "share": 1, "more": {}}', ', "more": [1]'))
+    assert found == Whole((Part(0), Part(3, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "Input data was truncated"),
+        ("{", "a.json: not test.whole/1: "),
+        ("3", "Expected `object`, got `int`"),
+        ('{"parts": []}', "schema must be 'test.whole/1', not None"),
+        ('{"schema": "other/1"}', "schema must be 'test.whole/1', not 'other/1'"),
+        ('{"schema": "test.whole/2"}', "'test.whole/2' is of another version than 'test.whole/1'"),
+        ('{"schema": "test.whole/1"}', "Object missing required field `parts`"),
+        (of("{}"), r"missing required field `count` - at `\$\.parts\[1\]`"),
+        (of('{"count": -1}'), r"Expected `int` >= 0 - at `\$\.parts\[1\]\.count`"),
+        (of('{"count": true}'), "Expected `int`, got `bool`"),
+        (of('{"count": null}'), "Expected `int`, got `null`"),
+        (of('{"count": 1.0}'), "Expected `int`, got `float`"),
+        (of(f'{{"count": {MAX_COUNT + 1}}}'), rf"`int` <= {MAX_COUNT} - at `\$\.parts"),
+        (of(f'{{"count": {"9" * 401}}}'), rf"`int` <= {MAX_COUNT} - at `\$\.parts"),
+        (of(f'{{"count": {"9" * 9999}}}'), "Integer value out of range"),
+        (of('{"count": 1, "share": 1e999}'), r"Number out of range - at .*\.share`"),
+        (of('{"count": 1, "share": NaN}'), "JSON is malformed"),
+        (of('{"count": 1, "share": Infinity}'), "JSON is malformed"),
+        (of('{"count": 1}', ', "size": 0'), r"Expected `int` >= 1 - at `\$\.size`"),
+        (of("[" * 100_000), "nested too deeply"),
+        (of('{"count": 1, "more": ' + "[" * 100_000), "nested too deeply"),
+        (of('{"count": 1, "more": ' + '{"a":' * 100_000), "nested too deeply"),
+        (b"\xff\xfe", "a.json: not test.whole/1: "),
+        (of('{"count": "é"}').encode("latin-1"), "a.json: not test.whole/1: "),
+    ],
+)
+def test_what_is_refused_by_path(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(FileFormatError, match=message) as caught:
+        read(tmp_path / "a.json", content)
+    assert str(caught.value).startswith(f"{tmp_path / 'a.json'}: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_no_file_and_too_large_a_file(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="no such file"):
+        json_files.read(tmp_path / "none", Whole, "test.whole/1", 3)
+    (tmp_path / "a").write_text("{   }")
+    with pytest.raises(FileFormatError, match="has 5 bytes, at most 3 are read"):
+        json_files.read(tmp_path / "a", Whole, "test.whole/1", 3)
