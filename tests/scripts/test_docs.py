@@ -13,7 +13,10 @@ from systolith import golden, hw, sim
 from systolith.scripts.main import main
 
 _ROOT = Path(__file__).parents[2]
-_DOCUMENTS = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *sorted(_ROOT.glob("docs/*.md"))]
+_DOCUMENTS = [
+    *(_ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted(_ROOT.glob("docs/*.md")),
+]
 _README = _DOCUMENTS[0].read_text()
 
 
@@ -51,7 +54,17 @@ def test_commands_of_the_readme_exist(line: str, capsys: pytest.CaptureFixture[s
     assert [word for word in arguments if word.startswith("--") and word not in text] == []
 
 
-def test_the_picture_is_xml_without_a_fixed_background() -> None:
-    picture = (_ROOT / "docs" / "flow.svg").read_text()
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_a_contributor_is_sent_to_exist(document: str) -> None:
+    text = re.sub(r"```.*?```", "", (_ROOT / document).read_text(), flags=re.DOTALL)
+    named = re.findall(r"`((?:golden|hw|sim|scripts|tests)/[\w/.]+)`", text)
+    assert len(named) > 5
+    real = [name for name in named if "NAME" not in name]
+    assert [name for name in real if not (_ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["flow.svg", "rooms.svg", "image.svg"])
+def test_pictures_are_xml_without_a_fixed_background(name: str) -> None:
+    picture = (_ROOT / "docs" / name).read_text()
     assert "prefers-color-scheme: dark" in picture
     assert picture.lstrip().startswith("<svg")
