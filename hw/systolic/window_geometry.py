@@ -97,9 +97,9 @@ class WindowGeometry:
     @property
     def row_change(self) -> int:
         """Cycles from a band's last window to the next band's first, at least."""
-        return self.kernel[1] - self.padding[1] - self.lent_columns
+        return self.kernel[1] - self.padding[1] - self.overlap_columns
 
     @property
-    def lent_columns(self) -> int:
+    def overlap_columns(self) -> int:
         """Columns of the next band that stand in for a band's right padding, at most."""
         return self.padding[1] - self.dummy_shifts

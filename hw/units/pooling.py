@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from itertools import cycle
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
@@ -27,6 +27,33 @@ from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.requantize import Requantizer
 
 Operation = Literal["sum", "maximum"]
+
+
+class _Position(NamedTuple):
+    """Where a beat lies in its window and its frame.
+
+    Parameters
+    ----------
+    place
+        The address of its window's partial results.
+    first, complete
+        Whether it belongs to the first pixel of its window, or to the last one.
+    last
+        Whether it is the frame's last beat that completes a window.
+    """
+
+    place: Signal
+    first: Signal
+    complete: Signal
+    last: Signal
+
+
+class _Stage(NamedTuple):
+    """A beat in the pipeline: whether there is one, its values, and its position."""
+
+    valid: Signal
+    data: Signal
+    position: _Position
 
 
 class WindowReducer(Component):
@@ -151,23 +178,57 @@ class WindowReducer(Component):
         reserved = [cycle - 2 for cycle in o.available[::parts]]
         return max(1, places_needed(reserved, o.taken[parts - 1 :: parts]) - 2)
 
+    @property
+    def _partial_words(self) -> int:
+        """Words of the memory of partial results; at least two, as Amaranth addresses need a bit.
+
+        Columns left over at the right border have words too, which nobody reads.
+        """
+        return max(ceil(self.layer.input_shape.width / self.window[1]) * self.groups, 2)
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        height, width, _ = self.layer.input_shape
-        rows, columns = self.window
-
         taken = Signal()
         m.d.comb += taken.eq(self.i.valid & self.i.ready)
+        position = self._track_position(m, taken)
 
-        # Where the beat that is taken belongs.
+        # Stage 1: read the partial result of the window.
+        width = self.input_lanes * self.result_shape.width
+        m.submodules.partial = partial = Memory(shape=width, depth=self._partial_words, init=[])
+        write_port = partial.write_port()
+        # The pixel before may belong to the same window and be written in this cycle.
+        read_port = partial.read_port(transparent_for=(write_port,))
+        m.d.comb += [read_port.addr.eq(position.place), read_port.en.eq(taken)]
+        stage = self._register_beat(m, taken, position)
+
+        # Stage 2: combine it with the beat; write it back, and to the FIFO if it is complete.
+        results = self._combine(m, stage, read_port.data)
+        m.submodules.buffer = buffer = OutputBuffer(
+            Beat(self.result_shape, self.input_lanes), self.depth
+        )
+        m.d.comb += [
+            write_port.addr.eq(stage.position.place),
+            write_port.data.eq(results),
+            write_port.en.eq(stage.valid),
+            self.i.ready.eq(buffer.available | ~position.complete),
+            buffer.reserve.eq(taken & position.complete),
+            buffer.write_valid.eq(stage.valid & stage.position.complete),
+            buffer.write.data.eq(results),
+            buffer.write.last.eq(stage.position.last),
+        ]
+        self._serialize(m, buffer)
+        return m
+
+    def _track_position(self, m: Module, taken: Value) -> _Position:
+        """Counters that follow the beats of a frame; the position of the beat at the input."""
+        height, width, _ = self.layer.input_shape
+        rows, columns = self.window
         group = Signal(range(self.groups))
         column = Signal(range(width))
         row = Signal(range(height))
         window_column = Signal(range(columns))
         window_row = Signal(range(rows))
-        # Its place in the memory; columns left over have places too, which nobody reads.
-        places = max(ceil(width / columns) * self.groups, 2)
-        place = Signal(range(places))
+        place = Signal(range(self._partial_words))
         with m.If(taken):
             count(m, group, self.groups)
             m.d.sync += place.eq(place + 1)
@@ -196,52 +257,38 @@ class WindowReducer(Component):
                 & (group == self.groups - 1)
             ),
         ]
+        return _Position(place, first, complete, last)
 
-        # Cycle 1: what is known of the window is read.
-        m.submodules.partial = partial = Memory(
-            shape=self.input_lanes * self.result_shape.width, depth=places, init=[]
-        )
-        write_port = partial.write_port()
-        # The pixel before may be of the same window and written in this very cycle.
-        read_port = partial.read_port(transparent_for=(write_port,))
+    def _register_beat(self, m: Module, taken: Value, position: _Position) -> _Stage:
+        """The registers between the two stages: the beat that was taken, and its position."""
         beat = Signal.like(self.i.payload.data, reset_less=True)
         valid = Signal()
         beat_first = Signal(reset_less=True)
         beat_complete = Signal(reset_less=True)
         beat_last = Signal(reset_less=True)
-        beat_place = Signal.like(place, reset_less=True)
-        m.d.comb += [read_port.addr.eq(place), read_port.en.eq(taken)]
+        beat_place = Signal.like(position.place, reset_less=True)
         m.d.sync += [
             valid.eq(taken),
             beat.eq(self.i.payload.data),
-            beat_first.eq(first),
-            beat_complete.eq(complete),
-            beat_last.eq(last),
-            beat_place.eq(place),
+            beat_first.eq(position.first),
+            beat_complete.eq(position.complete),
+            beat_last.eq(position.last),
+            beat_place.eq(position.place),
         ]
+        return _Stage(valid, beat, _Position(beat_place, beat_first, beat_complete, beat_last))
 
-        # Cycle 2: the value joins, and goes back or out.
+    def _combine(self, m: Module, stage: _Stage, partial: Value) -> Signal:
+        """The new partial results of a beat, lane 0 in the lowest bits."""
         results = Signal(self.input_lanes * self.result_shape.width)
         for lane in range(self.input_lanes):
-            value = element(beat, lane, self.value_shape)
-            known = element(read_port.data, lane, self.result_shape)
-            joined = Mux(beat_first, value, self._join(known, value))
+            value = element(stage.data, lane, self.value_shape)
+            known = element(partial, lane, self.result_shape)
+            joined = Mux(stage.position.first, value, self._join(known, value))
             m.d.comb += results.word_select(lane, self.result_shape.width).eq(joined)
-        m.submodules.buffer = buffer = OutputBuffer(
-            Beat(self.result_shape, self.input_lanes), self.depth
-        )
-        m.d.comb += [
-            write_port.addr.eq(beat_place),
-            write_port.data.eq(results),
-            write_port.en.eq(valid),
-            self.i.ready.eq(buffer.available | ~complete),
-            buffer.reserve.eq(taken & complete),
-            buffer.write_valid.eq(valid & beat_complete),
-            buffer.write.data.eq(results),
-            buffer.write.last.eq(beat_last),
-        ]
+        return results
 
-        # At the FIFO's other end, its beats leave in parts of `output_lanes`.
+    def _serialize(self, m: Module, buffer: OutputBuffer) -> None:
+        """Send each beat of the FIFO in parts of `output_lanes` values."""
         parts = self.input_lanes // self.output_lanes
         part = Signal(range(parts))
         with m.If(self.o.valid & self.o.ready):
@@ -252,7 +299,6 @@ class WindowReducer(Component):
             self.o.payload.last.eq(buffer.o.payload.last & (part == parts - 1)),
             buffer.o.ready.eq(self.o.ready & (part == parts - 1)),
         ]
-        return m
 
     def _join(self, known: Value, value: Value) -> Value:
         if self.operation == "sum":

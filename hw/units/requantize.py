@@ -94,44 +94,8 @@ class RequantizePipeline(Component):
             )
             sums.append(total)
 
-        # Cycle 3: shift, ReLU and saturation.
-        choice_shape = unsigned((len(shifts) - 1).bit_length())
-        choice = Signal(lanes * choice_shape.width, reset_less=True)
-        if len(shifts) > 1:
-            choices = ChannelConstants(_shift_choices(layer, shifts), choice_shape, lanes)
-            m.submodules.choices = choices
-            m.d.comb += choices.taken.eq(self.i_valid)
-            m.d.sync += choice.eq(choices.data)
-        fmt = how.target if how is not None else layer.output_format
-        limited = Signal(lanes * fmt.bits, reset_less=True)
-        for lane, total in enumerate(sums):
-            shifted = Signal(_shifted_shape(self.input_shape, shifts), name=f"shifted{lane}")
-            with m.Switch(element(choice, lane, choice_shape)):
-                for position, shift in enumerate(shifts[:-1]):
-                    with m.Case(position):
-                        m.d.comb += shifted.eq(total.shift_right(shift))
-                with m.Default():
-                    m.d.comb += shifted.eq(total.shift_right(shifts[-1]))
-            low = 0 if relu else None
-            high = None
-            if how is not None:
-                low, high = max(fmt.min_raw, 0) if relu else fmt.min_raw, fmt.max_raw
-            m.d.sync += limited.word_select(lane, fmt.bits).eq(_clamp(shifted, low, high))
-
-        # Cycle 4, if there is a table: the value is an index.
-        if how is not None and how.table is not None:
-            table = ActivationTable(
-                [int(entry) for entry in how.table], value_shape(layer.output_format), lanes
-            )
-            m.submodules.table = table
-            # The smallest raw value has index 0: two's complement with its sign turned round.
-            offset = sum(1 << (lane * fmt.bits + fmt.bits - 1) for lane in range(lanes))
-            m.d.comb += [
-                table.index.eq(limited ^ offset if fmt.signed else limited),
-                self.o.data.eq(table.data),
-            ]
-        else:
-            m.d.comb += self.o.data.eq(limited)
+        # Cycle 3: shift, ReLU and saturation. Cycle 4, if there is a table: the value is an index.
+        self._add_output(m, self._limit(m, self._shift(m, sums, shifts), relu))
 
         valid = Signal(self.latency)
         last = Signal(self.latency, reset_less=True)
@@ -141,6 +105,58 @@ class RequantizePipeline(Component):
         ]
         m.d.comb += [self.o_valid.eq(valid[-1]), self.o.last.eq(last[-1])]
         return m
+
+    def _shift(self, m: Module, sums: list[Signal], shifts: list[int]) -> list[Signal]:
+        """Each sum, shifted as its channel needs; `shifts` are the layer's different ones."""
+        choice_shape = unsigned((len(shifts) - 1).bit_length())
+        choice = Signal(self.lanes * choice_shape.width, reset_less=True)
+        if len(shifts) > 1:
+            choices = ChannelConstants(_shift_choices(self.layer, shifts), choice_shape, self.lanes)
+            m.submodules.choices = choices
+            m.d.comb += choices.taken.eq(self.i_valid)
+            m.d.sync += choice.eq(choices.data)
+        result = []
+        for lane, total in enumerate(sums):
+            shifted = Signal(_shifted_shape(self.input_shape, shifts), name=f"shifted{lane}")
+            with m.Switch(element(choice, lane, choice_shape)):
+                for position, shift in enumerate(shifts[:-1]):
+                    with m.Case(position):
+                        m.d.comb += shifted.eq(total.shift_right(shift))
+                with m.Default():
+                    m.d.comb += shifted.eq(total.shift_right(shifts[-1]))
+            result.append(shifted)
+        return result
+
+    def _limit(self, m: Module, values: list[Signal], relu: bool) -> Signal:
+        """The values side by side, saturated to their format; those below 0 are 0 with a ReLU."""
+        how = self.layer.requantization
+        fmt = how.target if how is not None else self.layer.output_format
+        low = 0 if relu else None
+        high = None
+        if how is not None:
+            low, high = max(fmt.min_raw, 0) if relu else fmt.min_raw, fmt.max_raw
+        limited = Signal(self.lanes * fmt.bits, reset_less=True)
+        for lane, value in enumerate(values):
+            m.d.sync += limited.word_select(lane, fmt.bits).eq(_clamp(value, low, high))
+        return limited
+
+    def _add_output(self, m: Module, limited: Signal) -> None:
+        """The output's data: the values, or the entries of the activation table at them."""
+        how = self.layer.requantization
+        if how is None or how.table is None:
+            m.d.comb += self.o.data.eq(limited)
+            return
+        fmt = how.target
+        table = ActivationTable(
+            [int(entry) for entry in how.table], value_shape(self.layer.output_format), self.lanes
+        )
+        m.submodules.table = table
+        # The smallest raw value has index 0: two's complement with its sign bit inverted.
+        offset = sum(1 << (lane * fmt.bits + fmt.bits - 1) for lane in range(self.lanes))
+        m.d.comb += [
+            table.index.eq(limited ^ offset if fmt.signed else limited),
+            self.o.data.eq(table.data),
+        ]
 
 
 class Requantizer(BufferedPipeline):

@@ -194,7 +194,7 @@ def windows_in(geometry: WindowGeometry, pixels: int) -> int:
         row = min(band - geometry.padding[0] + geometry.kernel[0] - 1, height - 1)
         right = min(column - geometry.padding[1] + geometry.kernel[1] - 1, width - 1)
         # A band begins when the columns are there that the band before may borrow.
-        if pixels <= row * width + max(right, geometry.lent_columns - 1):
+        if pixels <= row * width + max(right, geometry.overlap_columns - 1):
             return count
     return len(windows)
 

@@ -43,7 +43,7 @@ def test_rows(geometry: WindowGeometry) -> None:
 def test_columns() -> None:
     assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).columns == 28
     assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).dummy_shifts == 0
-    assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).lent_columns == 2
+    assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).overlap_columns == 2
     # Padding of 2 + 2 columns, of which a kernel of 3 can hold 2 in one window.
     assert WindowGeometry(Shape(9, 9, 1), (3, 3), (2, 2)).dummy_shifts == 2
     # A map of one column lends none.
