@@ -153,7 +153,7 @@ class Accelerator(wiring.Component):
         names = [self.fixed.network.input.name, *self.units]
         return [f"{name}_{signal}" for name in names for signal in STREAM_SIGNALS]
 
-    def hollow(self) -> Accelerator:
+    def with_black_boxes(self) -> Accelerator:
         """The same, with nothing but an instance of a module of its name in place of each part."""
         hollow = Accelerator(self.fixed, self.plan)
         hollow.parts = {name: ModuleInstance(part, name) for name, part in self.parts.items()}

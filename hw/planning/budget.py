@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding, Plan
-from systolith.hw.planning.buffers import with_least_buffers
+from systolith.hw.planning.buffers import with_smallest_buffers
 from systolith.hw.planning.search import Limits, Search
 from systolith.hw.streams.cycles import NEVER, StreamCycles, always_ready, offering, run_until_taken
 from systolith.hw.units.dense import WholeInputUnit
@@ -95,7 +95,7 @@ def make_plan(fixed: FixedNetwork, goal: Goal) -> Plan:
     if goal.minimize == "latency":
         budget = goal.max_multipliers or int(_multipliers(search, limits))
         limits = _limits_for_latency(search, limits, budget)
-    return with_least_buffers(fixed, _fastest(search, limits).plan)
+    return with_smallest_buffers(fixed, _fastest(search, limits).plan)
 
 
 def _multipliers(search: Search, limits: Limits) -> float:

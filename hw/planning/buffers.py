@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.folding import Plan
-from systolith.hw.planning.prediction import least_interval
+from systolith.hw.planning.prediction import min_interval
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering
 from systolith.hw.units.convolution import Convolution
@@ -23,7 +23,7 @@ from systolith.hw.units.registry import Unit, build_unit
 _FEW = 4
 
 
-def with_least_buffers(fixed: FixedNetwork, plan: Plan) -> Plan:
+def with_smallest_buffers(fixed: FixedNetwork, plan: Plan) -> Plan:
     """The plan with the least depths and lines that let images pass at the slowest unit's pace.
 
     With one less of any, the slowest unit would have to wait. Of several such plans it is one with
@@ -68,7 +68,7 @@ class _Buffers:
     def __init__(self, fixed: FixedNetwork, plan: Plan) -> None:
         self.plan = dict(plan)
         self._fixed = fixed
-        self._interval = least_interval(fixed, plan)
+        self._interval = min_interval(fixed, plan)
         self._units: dict[str, Unit] = {}
         for layer in fixed.layers:
             self._resize(layer.name, depth=layer.output_shape.size, lines=None)

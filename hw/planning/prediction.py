@@ -87,7 +87,7 @@ def unit_cycles(fixed: FixedNetwork, plan: Plan) -> dict[str, int]:
     return cycles
 
 
-def least_interval(fixed: FixedNetwork, plan: Plan) -> int:
+def min_interval(fixed: FixedNetwork, plan: Plan) -> int:
     """The cycles of the slowest unit, or an image's pixels: no image takes less."""
     return max(fixed.network.input.image_shape.size, *unit_cycles(fixed, plan).values())
 
@@ -100,7 +100,7 @@ def predict(accelerator: Accelerator) -> Prediction:
     """
     fixed, plan = accelerator.fixed, accelerator.plan
     least = unit_cycles(fixed, plan)
-    slowest = least_interval(fixed, plan)
+    slowest = min_interval(fixed, plan)
     passing, interval = _in_a_row(partial(timeline, accelerator), "m_axis", slowest)
 
     def latency(source: str, sink: str) -> int:

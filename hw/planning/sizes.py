@@ -41,11 +41,11 @@ def _pooling_sizes(input_lanes: int) -> ArraySize:
 def _array_sizes(work: ArrayWork) -> ArraySize:
     rows = sorted({size for block in work.blocks for size in _fewest(len(block.elements))})
     columns = {size for block in work.blocks for size in _fewest(len(block.outputs))}
-    columns.update(size for size in _divisors(work.outputs) if size <= work.most_columns)
+    columns.update(size for size in _divisors(work.outputs) if size <= work.max_columns)
     sizes = [
         (column, lanes)
         for column in sorted(columns)
-        for lanes in _divisors(int(work.lanes_unit(column)))
+        for lanes in _divisors(int(work.max_lanes(column)))
     ]
     return ArraySize(
         np.repeat(rows, len(sizes)),

@@ -40,7 +40,7 @@ def element(word: Value, index: int, shape: Shape) -> Value:
     return value.as_signed() if shape.signed else value.as_unsigned()
 
 
-def chosen(word: Value, index: Value, width: int) -> Value:
+def select_word(word: Value, index: Value, width: int) -> Value:
     """Part `index` of the parts of `width` bits that stand side by side in `word`.
 
     `Value.word_select` would multiply the index to find the place.

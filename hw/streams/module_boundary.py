@@ -35,7 +35,7 @@ def flat_ports(component: wiring.Component) -> Iterator[Port]:
             yield Port("_".join(map(str, path)), Value.cast(value), is_input)
 
 
-def forget_names(component: wiring.Component) -> None:
+def clear_names(component: wiring.Component) -> None:
     """Take the names of a component's ports, so that what is connected to them gives its own."""
     for _, _, value in component.signature.flatten(component):
         Value.cast(value).name = ""
@@ -52,7 +52,7 @@ class FlatModule(wiring.Component):
                 for port in flat_ports(component)
             }
         )
-        forget_names(component)
+        clear_names(component)
 
     def elaborate(self, platform: Any) -> Module:
         m: Module = self.component.elaborate(platform)
@@ -68,7 +68,7 @@ class ModuleInstance(wiring.Component):
     def __init__(self, component: wiring.Component, module: str) -> None:
         self.module = module
         super().__init__(component.signature)
-        forget_names(self)
+        clear_names(self)
 
     def elaborate(self, platform: Any) -> Instance:
         ports: dict[str, Value] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}

@@ -12,7 +12,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 
-def places_needed(reserved: Sequence[int], left: Sequence[int]) -> int:
+def fifo_depth_needed(reserved: Sequence[int], left: Sequence[int]) -> int:
     """The least depth of an `OutputBuffer` that holds up no reservation.
 
     Parameters

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from systolith.hw.streams.beats import Beat, beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
-from systolith.hw.streams.output_buffer import OutputBuffer, places_needed
+from systolith.hw.streams.output_buffer import OutputBuffer, fifo_depth_needed
 
 
 class Pipeline(Protocol):
@@ -87,7 +87,7 @@ class BufferedPipeline(Component):
     def depth_needed(self, o: StreamCycles) -> int:
         """The least `depth` with which beats that passed so would not have been held up."""
         reserved = [cycle - self.latency - 1 for cycle in o.available]
-        return max(1, places_needed(reserved, o.taken) - self.latency - 1)
+        return max(1, fifo_depth_needed(reserved, o.taken) - self.latency - 1)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -77,7 +77,7 @@ class SystolicCore(Component):
     schedule
         Its steps.
     lanes
-        Accumulators a beat; divides `schedule.lanes_unit`.
+        Accumulators a beat; divides `schedule.max_lanes`.
 
     Members
     -------
@@ -100,10 +100,10 @@ class SystolicCore(Component):
     """
 
     def __init__(self, layer: FixedLayer, schedule: Schedule, lanes: int) -> None:
-        if lanes < 1 or schedule.lanes_unit % lanes:
+        if lanes < 1 or schedule.max_lanes % lanes:
             what = "outputs" if schedule.sparse else "columns and outputs"
             raise UnitError(
-                layer, f"lanes must divide {schedule.lanes_unit} (as its {what} do), not {lanes}"
+                layer, f"lanes must divide {schedule.max_lanes} (as its {what} do), not {lanes}"
             )
         self.layer = layer
         self.schedule = schedule

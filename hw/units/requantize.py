@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""From exact accumulators to a layer's values: bias, ReLU, shift, rounding, overflow, table."""
+"""Requantization in hardware: bias, rounding, shift, ReLU, saturation and activation table."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from systolith.hw.units.channel_constants import ChannelConstants
 
 
 class RequantizePipeline(Component):
-    """Turns a beat of accumulators into a beat of values every cycle, without ever stalling.
+    """Requantizes a beat of accumulators a cycle; it never stalls.
 
-    What it does is `golden.fixed.arithmetic.requantize`, for the rounding `half_up`, the overflow
-    `saturate` and the multiplier 1: the rounding constant is added with the bias, and the ReLU,
-    which rounding does not cross, is the lower limit of the saturation. Without a requantization
-    the accumulator with its bias (and ReLU) is the value.
+    A `Requantizer` or another `BufferedPipeline` gives it the handshakes of a stream. It computes
+    `golden.fixed.arithmetic.requantize` for the rounding `half_up`, the overflow `saturate` and the
+    multiplier 1. The rounding constant is added with the bias. The ReLU is the lower limit of the
+    saturation, since rounding does not cross 0. Without a requantization, the value is the
+    accumulator plus its bias (after the ReLU).
 
     Latency: `latency` cycles from `i_valid` to `o_valid`.
 
     Parameters
     ----------
     layer
-        The layer; its accumulators come without their bias. They may be wrapped to
-        `layer.accumulator_bits`: with the bias they fit again.
+        The layer. Its accumulators come without their bias, and may have wrapped around in
+        `layer.accumulator_bits`: with the bias they fit.
     lanes
         Channels a beat; divides the layer's output channels.
 
@@ -45,7 +46,7 @@ class RequantizePipeline(Component):
     Raises
     ------
     UnitError
-        An arithmetic or a number of lanes that is not built.
+        Arithmetic or a number of lanes that hardware does not support.
     """
 
     def __init__(self, layer: FixedLayer, lanes: int) -> None:
@@ -160,16 +161,17 @@ class RequantizePipeline(Component):
 
 
 class Requantizer(BufferedPipeline):
-    """A stream of accumulators to a stream of values: a `RequantizePipeline` and its buffer.
+    """Requantizes a stream of accumulators: a `RequantizePipeline` and its output FIFO.
 
-    A beat a cycle, whatever `depth` is.
+    The last part of every unit with an array or with average pooling. It takes a beat a cycle,
+    whatever `depth` is.
 
     Parameters
     ----------
     layer, lanes
         As for `RequantizePipeline`.
     depth
-        Beats that the FIFO holds, those that keep the pipeline moving not counted.
+        The depth of the FIFO in beats, without those that keep the pipeline moving.
 
     Members
     -------
@@ -182,14 +184,14 @@ class Requantizer(BufferedPipeline):
 
 
 def _require_built(layer: FixedLayer, how: Requantization) -> None:
-    """Refuse an arithmetic that is not built."""
-    for what, given, built in (
+    """Check that hardware supports a requantization."""
+    for name, value, built in (
         ("rounding", how.rounding, "half_up"),
         ("overflow", how.overflow, "saturate"),
         ("multiplier", how.multiplier, 1),
     ):
-        if given != built:
-            raise UnitError(layer, f"hardware builds the {what} {built!r} only, not {given!r}")
+        if value != built:
+            raise UnitError(layer, f"hardware builds the {name} {built!r} only, not {value!r}")
     channels = layer.output_shape.channels
     if np.shape(how.shifts) != (channels,):
         raise UnitError(
@@ -202,7 +204,7 @@ def _require_built(layer: FixedLayer, how: Requantization) -> None:
 
 
 def _addends(layer: FixedLayer) -> list[int]:
-    """What is added to each channel's accumulator: its bias and half of what is shifted out."""
+    """The constant added to each channel's accumulator: its bias, and half an LSB of the result."""
     channels = layer.output_shape.channels
     bias = [0] * channels if layer.bias is None else [int(value) for value in layer.bias]
     if layer.requantization is None:
@@ -223,7 +225,7 @@ def _shifted_shape(total: Shape, shifts: list[int]) -> Shape:
 
 
 def _clamp(value: Value, low: int | None, high: int | None) -> Value:
-    """`value`, brought up to `low` and down to `high` where its shape can pass them."""
+    """`value` clamped to `low` and `high`, with comparisons only where its shape exceeds them."""
     least, greatest = shape_range(value.shape())
     result = value
     if high is not None and greatest > high:

@@ -16,7 +16,7 @@ from systolith.golden.network.graph import Pooling
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.streams.module_boundary import FlatModule
-from systolith.hw.verilog.garbage import uncollected
+from systolith.hw.verilog.garbage_collection import garbage_collection_paused
 from systolith.hw.verilog.names import plain_names
 from systolith.hw.verilog.yosys import Yosys, started_yosys, yosys_version
 
@@ -84,13 +84,13 @@ def part_rtlil(accelerator: Accelerator) -> Iterator[tuple[str, str]]:
     """The name and the RTLIL of the top module, and of each part with the modules inside it."""
     top = accelerator.name
     keep = {top, *accelerator.parts, *accelerator.stream_signals()}
-    yield top, _rtlil(top, accelerator.hollow(), keep)
+    yield top, _rtlil(top, accelerator.with_black_boxes(), keep)
     for name, part in accelerator.parts.items():
         yield name, _rtlil(name, FlatModule(part), keep)
 
 
 def _rtlil(name: str, component: wiring.Component, keep: Collection[str]) -> str:
-    with uncollected():
+    with garbage_collection_paused():
         return plain_names(rtlil.convert(component, name=name, emit_src=False), keep)
 
 

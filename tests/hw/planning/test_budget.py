@@ -27,7 +27,7 @@ from systolith.hw.errors import PlanError, UnitError
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
-from systolith.hw.planning.prediction import least_interval, predict
+from systolith.hw.planning.prediction import min_interval, predict
 from tests.hw.small_networks import EVERY_KIND, quantized
 
 TINY = Network(
@@ -94,7 +94,7 @@ def test_one_place_less_makes_the_slowest_unit_wait(name: str, preset: str) -> N
     plan, report = planned(name, PRESETS[preset])
     interval = report.predicted.interval_cycles
     fixed = of_shipped(name).fixed
-    assert interval == least_interval(fixed, plan)
+    assert interval == min_interval(fixed, plan)
     smaller = list(one_less(fixed, plan))
     assert ("S4", "depth") in dict(smaller)
     for key, less in smaller:
@@ -130,7 +130,7 @@ def every_plan(fixed: FixedNetwork) -> Iterator[tuple[int, int]]:
             multipliers = Accelerator(fixed, plan).multipliers
         except UnitError:
             continue
-        yield multipliers, least_interval(fixed, plan)
+        yield multipliers, min_interval(fixed, plan)
 
 
 def test_no_plan_is_better() -> None:

@@ -21,7 +21,7 @@ from systolith.golden.network.graph import Dense as DenseLayer
 from systolith.golden.network.graph import Input, MaxPooling, Network
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Folding
-from systolith.hw.planning.prediction import Prediction, least_interval, predict, timeline
+from systolith.hw.planning.prediction import Prediction, min_interval, predict, timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering, run_until_taken
 from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.convolution import Convolution
@@ -99,7 +99,7 @@ def test_images_that_come_as_they_are_taken_keep_the_pace(modelled_seed: int) ->
     accelerator = Accelerator(fixed, case.plan)
     prediction = predict(accelerator)
     interval = prediction.interval_cycles
-    assert interval >= least_interval(fixed, case.plan)
+    assert interval >= min_interval(fixed, case.plan)
     passing = timeline(accelerator)
     passing.run(5 * IMAGES)
     intervals = np.diff(passing.taken("m_axis")[:, 0])
@@ -208,7 +208,7 @@ def test_more_images_under_way_than_the_accelerator_has_flags_for_are_slower() -
     fixed = quantized(network).fixed
     plan = {name: Folding() for name in names}
     accelerator = Accelerator(fixed, plan)
-    pace = least_interval(fixed, plan)
+    pace = min_interval(fixed, plan)
     assert pace == 2
     assert predict(accelerator).latency_cycles > FRAMES_IN_FLIGHT * pace
     assert timeline(accelerator, pace).lag(pace)

@@ -55,11 +55,11 @@ SPARSE = [
 ]
 
 
-@pytest.mark.parametrize("lanes_unit", [False, True])
+@pytest.mark.parametrize("max_lanes", [False, True])
 @pytest.mark.parametrize("schedule", [*DENSE, *SPARSE])
-def test_every_sum_goes_to_its_output(schedule: Schedule, lanes_unit: bool) -> None:
+def test_every_sum_goes_to_its_output(schedule: Schedule, max_lanes: bool) -> None:
     """Column `c` brings `2**step` in the cycle of its step: a sum tells its steps."""
-    lanes = schedule.lanes_unit if lanes_unit else 1
+    lanes = schedule.max_lanes if max_lanes else 1
     windows, bits = 4, len(schedule.steps) + 2
     kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
     windows_a_frame = 2 if schedule.order == "inputs" else 1
@@ -110,7 +110,7 @@ def test_one_bank_less_makes_the_array_wait() -> None:
         rows, columns = rng.randint(1, elements), rng.randint(1, outputs)
         order: Order = rng.choice(get_args(Order))
         schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns, order)
-        unit = schedule.lanes_unit
+        unit = schedule.max_lanes
         lanes = rng.choice([lanes for lanes in range(1, unit + 1) if unit % lanes == 0])
         latency = rng.randint(3, 40)
         banks = banks_needed(schedule, lanes, latency)

@@ -220,8 +220,8 @@ def test_weights_of_another_shape_are_refused() -> None:
 
 
 def test_lanes_unit() -> None:
-    assert Schedule(ArrayWork.dense(5, 12), 5, 8).lanes_unit == 4
-    assert Schedule(ArrayWork.connected(((0,), (1,), (0, 1)), 2, 4), 4, 2).lanes_unit == 3
+    assert Schedule(ArrayWork.dense(5, 12), 5, 8).max_lanes == 4
+    assert Schedule(ArrayWork.connected(((0,), (1,), (0, 1)), 2, 4), 4, 2).max_lanes == 3
 
 
 @settings(max_examples=20)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def garbage_collection_paused() -> Iterator[None]:
     """No search for garbage until the context is left.
 
     Amaranth keeps nearly all that it makes until it is done: searching it takes a third of its
