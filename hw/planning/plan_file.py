@@ -8,7 +8,7 @@
     [layers.F6]
     order = "outputs"
 
-Keys that are left out, and layers that are, have the values of a `hw.folding.Folding`.
+Missing keys, and the keys of missing layers, have the defaults of `hw.folding.Folding`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ _KEYS = tuple(field.name for field in fields(Folding))
 
 
 def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
-    """The plan in a TOML file.
+    """Read a plan from a TOML file.
 
-    Whether the units can be built like that is seen when they are (`hw.accelerator.Accelerator`).
+    `hw.accelerator.Accelerator` checks whether units can be built with these foldings.
 
     Raises
     ------
     FileFormatError
         There is no such file.
     PlanError
-        It is not TOML, or names a layer or a key that does not exist, or a size or an order that
-        cannot be.
+        It is not TOML, or has an unknown layer or key, or a size or an order that is not allowed.
     """
     content = npz.read_bytes(path, _MAX_BYTES)
     try:
@@ -53,7 +52,7 @@ def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
 
 
 def plan_to_toml(plan: Plan) -> str:
-    """The text of a plan file, complete: `load_plan` gives the same plan."""
+    """The text of a plan file with all keys; `load_plan` returns the same plan from it."""
     return "\n".join(
         "\n".join(
             [f"[layers.{name}]"]
@@ -69,7 +68,7 @@ def plan_to_toml(plan: Plan) -> str:
 
 
 def smallest_plan(network: Network) -> Plan:
-    """One processing element and one lane for every layer."""
+    """The plan with one processing element and one lane for every layer."""
     return {layer.name: Folding() for layer in network.layers[1:]}
 
 

@@ -123,8 +123,8 @@ class Chunker(Component):
         rows, lanes, bits = self.rows, self.input_lanes, self.value_bits
         chunks = self.chunks
         tail = self.elements - (chunks - 1) * rows
-        # A beat is collected only when it is needed. So few numbers of collected values occur when
-        # a chunk is offered, and its multiplexer selects between these.
+        # A beat is collected only when it is needed, so that the number of collected values when a
+        # chunk is offered is one of a few: its multiplexer selects between these.
         needed = self._needed()
         found = sorted({-(-n // lanes) * lanes - i * rows for i, n in enumerate(needed)})
 

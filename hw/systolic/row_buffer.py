@@ -271,7 +271,7 @@ class RowBuffer(Component):
         return read, band_read, column_top
 
     def _add_memories(self, m: Module, at: _Pointers, write: Value, read: Value) -> list[Value]:
-        """Add a memory for each row of the ring; returns what they read."""
+        """Add a memory for each row of the ring; returns the data of their read ports."""
         rows = []
         for bank in range(self.buffer_rows):
             # At least two words: a memory needs an address.

@@ -86,8 +86,8 @@ class WindowFeeder(Component):
     Raises
     ------
     ValueError
-        No chunks, chunks of different lengths, an element that is not in the window, or what
-        `RowBuffer` refuses.
+        No chunks, chunks of different lengths, an element that is not in the window, or an
+        error of `RowBuffer`.
     """
 
     def __init__(

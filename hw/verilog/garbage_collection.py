@@ -1,4 +1,4 @@
-"""Work that makes many objects and hardly any garbage."""
+"""Garbage collection, switched off where many objects are created and few of them die."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def garbage_collection_paused() -> Iterator[None]:
-    """No search for garbage until the context is left.
+    """No garbage collection inside this context.
 
-    Amaranth keeps nearly all that it makes until it is done: searching it takes a third of its
-    time.
+    Amaranth frees almost none of its objects until it is done, so that searching them for garbage
+    takes a third of its time.
     """
     was_enabled = gc.isenabled()
     gc.disable()

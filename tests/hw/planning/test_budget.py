@@ -170,8 +170,8 @@ def test_what_cannot_be_reached_is_refused_with_the_least_that_can() -> None:
     [
         ({}, "not none"),
         ({"max_multipliers": 1, "target_cycles": 2}, "not {'max_multipliers': 1, "),
-        ({"max_multipliers": 0}, "max_multipliers must be a whole number from 1 on, not 0"),
-        ({"target_cycles": 2.5}, "target_cycles must be a whole number from 1 on, not 2.5"),
+        ({"max_multipliers": 0}, "max_multipliers must be a whole number of at least 1, not 0"),
+        ({"target_cycles": 2.5}, "target_cycles must be a whole number of at least 1, not 2.5"),
         ({"target_cycles": 1, "minimize": "area"}, "minimize must be .*, not 'area'"),
     ],
 )

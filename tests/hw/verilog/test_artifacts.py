@@ -115,8 +115,8 @@ def test_another_network_takes_the_place_of_the_first(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("plan.toml", "mine", "plan.toml: is there already and was not made by generate"),
-        ("one-layer.v", "mine", "one-layer.v: is there already"),
+        ("plan.toml", "mine", "plan.toml: exists and was not written by generate"),
+        ("one-layer.v", "mine", "one-layer.v: exists"),
         ("manifest.json", '{"schema": "mine/1"}', "manifest.json: not a manifest: .* choose"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, network: QuantizedNetwo
         ("one-layer.npz", None, "one-layer.npz: "),
         ("one-layer.npz", b"PK", "one-layer.npz: "),
         ("one-layer.v", None, "one-layer.v: "),
-        ("one-layer.v", b"\xff", "one-layer.v: not a text"),
+        ("one-layer.v", b"\xff", "one-layer.v: is not UTF-8 text"),
     ],
 )
 def test_a_damaged_folder_is_refused(
