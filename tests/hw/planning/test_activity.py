@@ -7,7 +7,7 @@ from systolith.hw.folding import Folding
 from systolith.hw.planning.activity import activity
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
-# Steps of an array: windows, chunks, folds; beats of a layer without one.
+# The steps of an array: windows, chunks, folds. The beats of a layer without an array.
 CYCLES = {
     # 11 x 10 pixels with their border, kernel 3 x 2 over 2 maps: 9 x 9 windows of 12 elements.
     "C1": 9 * 9 * 3 * 2,

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Plans reach what the issue of the planner found possible, and what no other plan beats."""
+"""Plans of shipped networks reach known figures; no other plan of a small network is better."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_presets(
         assert report.predicted.latency_cycles <= (2_250 if relu else 2_300)
 
 
-def test_multipliers_are_hardly_ever_idle() -> None:
+def test_multipliers_are_seldom_idle() -> None:
     macs = {"lenet5": 326_520, "lenet5-relu": 416_520}
     for name, goal, least in (
         ("lenet5-relu", Goal(max_multipliers=106), 0.95),
@@ -90,7 +90,7 @@ def test_multipliers_are_hardly_ever_idle() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])
-def test_one_place_less_makes_the_slowest_unit_wait(name: str, preset: str) -> None:
+def test_any_smaller_buffer_stalls_the_slowest_unit(name: str, preset: str) -> None:
     plan, report = planned(name, PRESETS[preset])
     interval = report.predicted.interval_cycles
     fixed = of_shipped(name).fixed
@@ -116,7 +116,7 @@ def one_less(fixed: FixedNetwork, plan: Plan) -> Iterator[tuple[tuple[str, str],
 
 
 def every_plan(fixed: FixedNetwork) -> Iterator[tuple[int, int]]:
-    """The multipliers and the slowest unit's cycles of every plan that can be built."""
+    """The multipliers and the slowest unit's cycles of every plan that hardware supports."""
     sizes: list[list[Folding]] = []
     for layer in fixed.layers:
         most = layer.input_shape.size if isinstance(layer.layer, Dense) else 4
@@ -150,7 +150,7 @@ def test_no_plan_is_better() -> None:
         assert report.predicted.interval_cycles <= target
 
 
-def test_what_cannot_be_reached_is_refused_with_the_least_that_can() -> None:
+def test_a_goal_out_of_reach_is_refused_with_the_smallest_possible() -> None:
     fixed = quantized(EVERY_KIND).fixed
     least_multipliers = 5
     with pytest.raises(PlanError, match=r"'every-kind': max_multipliers must be at least 5, .* 4$"):
@@ -175,12 +175,12 @@ def test_what_cannot_be_reached_is_refused_with_the_least_that_can() -> None:
         ({"target_cycles": 1, "minimize": "area"}, "minimize must be .*, not 'area'"),
     ],
 )
-def test_a_goal_that_is_none(arguments: dict[str, object], message: str) -> None:
+def test_a_wrong_goal_is_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         Goal(**arguments)  # type: ignore[arg-type]
 
 
-def test_less_latency_within_the_same_multipliers() -> None:
+def test_smaller_latency_within_the_same_multipliers() -> None:
     goal = Goal(max_multipliers=28)
     _, plain = planned("lenet5-relu", goal)
     network = of_shipped("lenet5-relu")

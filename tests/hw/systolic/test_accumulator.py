@@ -58,7 +58,7 @@ SPARSE = [
 @pytest.mark.parametrize("max_lanes", [False, True])
 @pytest.mark.parametrize("schedule", [*DENSE, *SPARSE])
 def test_every_sum_goes_to_its_output(schedule: Schedule, max_lanes: bool) -> None:
-    """Column `c` brings `2**step` in the cycle of its step: a sum tells its steps."""
+    """Column `c` has the sum `2**step` in the cycle of its step: a total identifies its steps."""
     lanes = schedule.max_lanes if max_lanes else 1
     windows, bits = 4, len(schedule.steps) + 2
     kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
@@ -102,8 +102,8 @@ def test_banks_needed() -> None:
     assert banks_needed(Schedule(ArrayWork.dense(400, 4), 4, 4), 4, 10) == 2
 
 
-def test_one_bank_less_makes_the_array_wait() -> None:
-    """By going through many windows: the pace with so many banks, and with one less."""
+def test_one_bank_less_stalls_the_array() -> None:
+    """The interval of many windows, with the banks that are needed and with one less."""
     rng = random.Random(2)
     for _ in range(60):
         elements, outputs = rng.randint(1, 14), rng.randint(1, 20)
@@ -120,11 +120,11 @@ def test_one_bank_less_makes_the_array_wait() -> None:
 
 
 def measured_interval(schedule: Schedule, lanes: int, latency: int, banks: int) -> float:
-    """Cycles a window, when the consumer is always ready."""
+    """Cycles a window, the sink always ready."""
     chunks = len(schedule.chunks)
     groups = [outputs // lanes for outputs in schedule.groups]
     steps = len(schedule.steps) // len(groups)
-    # From a group's first step to its last chunk, and to the column for which the drain waits.
+    # From a group's first step to its last chunk, and then to the column that the drain waits for.
     complete = steps - steps // (chunks if len(groups) == 1 else steps)
     complete += latency + schedule.columns - schedule.columns // lanes
     begun, freed = -steps, [0] * banks
