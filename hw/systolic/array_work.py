@@ -101,7 +101,7 @@ class ArrayWork:
         )
 
     def max_lanes(self, columns: Any) -> Any:
-        """The most lanes of the output stream; any number of lanes must divide it."""
+        """The most lanes of the output stream; a smaller number must divide it."""
         return self.outputs + 0 * columns if self.sparse else np.gcd(columns, self.outputs)
 
 

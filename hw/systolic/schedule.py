@@ -168,7 +168,7 @@ class Schedule:
 
     @property
     def max_lanes(self) -> int:
-        """The most lanes of the output stream; any number of lanes must divide it."""
+        """The most lanes of the output stream; a smaller number must divide it."""
         return int(self.work.max_lanes(self.columns))
 
     @cached_property

@@ -184,7 +184,7 @@ class WindowReducer(Component):
 
     @property
     def _partial_words(self) -> int:
-        """Words of the memory of partial results; at least two, as Amaranth addresses need a bit.
+        """Words of the memory of partial results; at least two, as a memory needs an address.
 
         Columns left over at the right border have words too, which nobody reads.
         """
