@@ -42,7 +42,8 @@ def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
     FileFormatError
         There is no such file.
     PlanError
-        It is not TOML, or has an unknown layer or key, or a size or an order that is not allowed.
+        It is not TOML, or names a layer or a key that does not exist, or a size or an order that
+        cannot be.
     """
     content = npz.read_bytes(path, _MAX_BYTES)
     try:

@@ -73,7 +73,7 @@ def test_a_wrong_key_is_refused_by_its_path(tmp_path: Path, text: str, message: 
         load(tmp_path, text)
 
 
-def test_a_binary_or_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(PlanError, match=r"plan\.toml: "):

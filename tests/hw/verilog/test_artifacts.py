@@ -113,8 +113,8 @@ def test_another_network_replaces_the_first(copy: Path, network: QuantizedNetwor
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("plan.toml", "mine", "plan.toml: exists and was not written by generate"),
-        ("one-layer.v", "mine", "one-layer.v: exists"),
+        ("plan.toml", "mine", "plan.toml: is there already and was not made by generate"),
+        ("one-layer.v", "mine", "one-layer.v: is there already"),
         ("manifest.json", '{"schema": "mine/1"}', "manifest.json: not a manifest: .* choose"),
     ],
 )
