@@ -1,4 +1,4 @@
-"""Quantized networks as streaming accelerators: plans, units, Verilog."""
+"""Quantized networks as streaming accelerators: plans, hardware units, Verilog."""
 
 from __future__ import annotations
 

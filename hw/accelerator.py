@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The units of a network, joined to a streaming accelerator with AXI4-Stream ports."""
+"""The top level: the units of a network, connected, with AXI4-Stream ports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from systolith.hw.units.frame import FrameChecker
 from systolith.hw.units.registry import Unit, build_unit
 
 SCORE_POSITION = 32
-"""The place of the winning score in `m_axis_tdata`."""
+"""The lowest bit of the winning score in `m_axis_tdata`."""
 
 AXIS_PORTS: tuple[tuple[str, Literal["input", "output"], int], ...] = (
     ("aclk", "input", 1),
@@ -39,18 +39,18 @@ AXIS_PORTS: tuple[tuple[str, Literal["input", "output"], int], ...] = (
 
 
 STREAM_SIGNALS = ("data", "valid", "ready", "last")
-"""What follows a layer's name in the names of the signals of the stream behind it."""
+"""The signals of a layer's output stream; in the top module they are named `<layer>_<signal>`."""
 
 
 class AcceleratorCycles(NamedTuple):
-    """The streams of an accelerator's cycle model, which become known when their sinks run.
+    """The streams of an accelerator's cycle model; `run_until_taken` fills in their cycles.
 
     Parameters
     ----------
     streams
-        "s_axis", those behind the input and each layer by the layers' names, "m_axis".
+        "s_axis", the streams behind the input and each layer by the layers' names, "m_axis".
     inner
-        Those inside each layer's unit, by name.
+        The streams inside each layer's unit, by the layers' names.
     """
 
     streams: dict[str, StreamCycles]
@@ -58,19 +58,20 @@ class AcceleratorCycles(NamedTuple):
 
 
 class AcceleratorError(ValueError):
-    """A network that cannot be an accelerator as it is."""
+    """A network or a plan that no accelerator can be made of; the message names both."""
 
 
 class Accelerator(wiring.Component):
-    """Pixels in, classes out; all layers work at the same time, on different parts and images.
+    """A streaming accelerator of a whole network: pixels in, classes out.
 
-    Behind each layer, the top module has the signals `<layer>_data`, `<layer>_valid`,
-    `<layer>_ready` and `<layer>_last`.
+    All layers work at the same time, on different parts of an image and on different images. Behind
+    each layer, the top module has the signals `<layer>_data`, `<layer>_valid`, `<layer>_ready` and
+    `<layer>_last`.
 
     Parameters
     ----------
     fixed
-        The network in integers.
+        The quantized network as integers.
     plan
         The folding of every layer after the input.
 
@@ -81,22 +82,22 @@ class Accelerator(wiring.Component):
     s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
         Pixels of 8 bits: row by row, channels ascending, `tlast` with an image's final one.
     m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
-        One beat an image: the class in bits 7 to 0, the winning score sign-extended in 63 to 32;
-        `tuser` says that the image had a wrong length (`hw.units.frame.FrameChecker`).
+        One beat an image: the class in bits 7 to 0, the winning score sign-extended in bits 63 to
+        32; `tuser` is 1 if the image had a wrong length (`hw.units.frame.FrameChecker`).
 
     Attributes
     ----------
     units
         The unit of every layer after the input, by name.
     parts
-        What the accelerator is joined of, the units among them, by the names of their modules.
+        All submodules, the units among them, by the names of their modules.
 
     Raises
     ------
     AcceleratorError
-        The plan leaves a layer out, or a name cannot be a module's.
+        The plan has no folding for a layer, or a name cannot be that of a module.
     UnitError
-        A layer, a folding or an arithmetic that is not built.
+        A layer, a folding or arithmetic that hardware does not support.
     """
 
     def __init__(self, fixed: FixedNetwork, plan: Plan) -> None:
@@ -122,16 +123,16 @@ class Accelerator(wiring.Component):
 
     @property
     def multipliers(self) -> int:
-        """Physical multipliers."""
+        """The number of physical multipliers."""
         return sum(unit.multipliers for unit in self.units.values())
 
     def cycles(self, interval: int = 0) -> AcceleratorCycles:
-        """The cycle model of all parts (`streams.cycles`), the sink always ready.
+        """Start the cycle model of all parts (`streams.cycles`), the sink always ready.
 
         Parameters
         ----------
         interval
-            Cycles from the first pixel of an image to that of the next; 0: as they are taken.
+            Cycles between the first pixels of two images. 0: the source is always ready.
         """
         names = [self.fixed.network.input.name, *self.units]
         streams = {name: StreamCycles() for name in ("s_axis", *names, "m_axis")}
@@ -153,11 +154,11 @@ class Accelerator(wiring.Component):
         names = [self.fixed.network.input.name, *self.units]
         return [f"{name}_{signal}" for name in names for signal in STREAM_SIGNALS]
 
-    def hollow(self) -> Accelerator:
-        """The same, with nothing but an instance of a module of its name in place of each part."""
-        hollow = Accelerator(self.fixed, self.plan)
-        hollow.parts = {name: ModuleInstance(part, name) for name, part in self.parts.items()}
-        return hollow
+    def with_black_boxes(self) -> Accelerator:
+        """A copy in which each part is a black box: an instance of the module with its name."""
+        top = Accelerator(self.fixed, self.plan)
+        top.parts = {name: ModuleInstance(part, name) for name, part in self.parts.items()}
+        return top
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -195,7 +196,7 @@ class Accelerator(wiring.Component):
         return m
 
     def _free_name(self, name: str) -> str:
-        """`name`, changed until no layer has it."""
+        """`name`, with underscores added until no layer has it."""
         while name in self.units:
             name += "_"
         return name
@@ -207,7 +208,7 @@ def module_name(fixed: FixedNetwork) -> str:
     Raises
     ------
     AcceleratorError
-        The network's name cannot be that of a module, or a layer has it, too.
+        The network's name cannot be that of a module, or a layer has the same name.
     """
     name = fixed.name.replace("-", "_")
     if not name.isidentifier():
@@ -226,7 +227,7 @@ def _folding(fixed: FixedNetwork, plan: Mapping[str, Folding], layer: str) -> Fo
 
 
 def _connect_named(m: Module, name: str, source: Any, sink: Any) -> None:
-    """Connect two streams of beats through signals that are called after a layer."""
+    """Connect two streams of beats through signals that are named after a layer."""
     data = Signal(len(source.payload.data), name=f"{name}_data")
     last = Signal(name=f"{name}_last")
     valid = Signal(name=f"{name}_valid")

@@ -1,4 +1,4 @@
-"""The errors of units that cannot be built and of plans that cannot be."""
+"""The errors of units and plans that hardware does not support."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from systolith.golden.fixed.integers import FixedLayer
 
 
 class UnitError(ValueError):
-    """A layer that is not built as asked: names the layer, what was given, what is allowed."""
+    """A layer that cannot be built; the message has the layer, the value and what is allowed."""
 
     def __init__(self, layer: FixedLayer, message: str) -> None:
         super().__init__(f"{layer.layer.type_name} {layer.name!r}: {message}")
 
 
 class PlanError(ValueError):
-    """A plan that cannot be: names what was given and what is allowed."""
+    """A plan that cannot be made or read; the message has the value and what is allowed."""

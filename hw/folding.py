@@ -1,4 +1,4 @@
-"""How a layer is laid onto multipliers: the one thing that `hw` adds to a layer of `golden`."""
+"""The folding of a layer onto multipliers: the one thing that `hw` adds to a layer of `golden`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Order = Literal["inputs", "outputs"]
-"""Which of its loops an array of a layer that takes its whole input goes through first."""
+"""The loop order of a layer that takes its whole input (`Folding.order`)."""
 
 
 @dataclass(frozen=True)
 class Folding:
-    """The size of a unit.
+    """The size of the unit of a layer. A `Plan` has one for each layer.
 
     Parameters
     ----------
     rows
-        Processing elements along the reduction (inputs taken at a time).
+        Processing elements along the reduction: inputs of a step.
     columns
-        Processing elements along the outputs. Layers without a systolic array have 1 x 1.
+        Processing elements along the outputs: outputs of a step. Layers without a systolic array
+        have 1 row and 1 column.
     lanes
         Values in each beat of the unit's output stream; divides its output channels.
     depth
-        Beats that the FIFO at the unit's output holds.
+        The depth in beats of the FIFO at the unit's output.
     order
-        "inputs": each chunk of inputs serves all outputs before the next, and all outputs are
-        finished with the last one. "outputs": the inputs are kept, and go by once for every
-        `columns` outputs, which leave when they are finished; for layers that take their whole
-        input.
+        "inputs": each chunk of inputs is multiplied for all outputs before the next chunk, and the
+        last chunk finishes all outputs. "outputs": the inputs are stored and pass the array once
+        for each fold of `columns` outputs, which leave when they are finished; for layers that take
+        their whole input.
     lines
-        Rows of its input that a convolution stores, at least its kernel's; without a number, as
-        many as frames need to overlap (`WindowGeometry.rows_to_overlap`).
+        Rows of its input that the line buffer of a convolution stores, at least the kernel's. By
+        default as many as frames need to overlap (`WindowGeometry.rows_to_overlap`).
     """
 
     rows: int = 1

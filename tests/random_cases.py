@@ -255,7 +255,7 @@ def _random_array(rng: np.random.Generator, layer: FixedLayer, depth: int) -> Fo
             # With a connection table, chunks go map by map.
             continue
         if windows * len(schedule.steps) <= MOST_CYCLES:
-            return Folding(rows, columns, _random_divisor(rng, schedule.lanes_unit), depth, order)
+            return Folding(rows, columns, _random_divisor(rng, schedule.max_lanes), depth, order)
 
 
 def _random_lines(

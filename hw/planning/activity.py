@@ -1,4 +1,4 @@
-"""Which unit works when, and for which image, by the cycle model."""
+"""When each unit is busy, and with which image, by the cycle model."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from systolith.hw.streams.cycles import run_until_taken
 
 @dataclass(frozen=True)
 class Activity:
-    """Some images that pass an accelerator from cycle 0 on, as they are taken.
+    """The activity of an accelerator's units for some images, the source always ready.
+
+    The picture of a plan's timeline is drawn from it.
 
     Parameters
     ----------
     results
         The cycle of each image's result.
     busy
-        For each layer after the input and each image, how many cycles of every span of
-        `span_cycles` its unit works: `(images, spans)`. A unit with an array works when it issues a
+        For each layer after the input, the number of cycles in which its unit is busy with each
+        image in each span of time: `(images, spans)`. A unit with an array is busy when it issues a
         step, any other when it takes a beat.
     span_cycles
-        Cycles of a span, the first of which begins with cycle 0.
+        Cycles of a span. The first span begins with cycle 0.
     """
 
     results: tuple[int, ...]
@@ -34,7 +36,17 @@ class Activity:
 
 
 def activity(accelerator: Accelerator, images: int, spans: int) -> Activity:
-    """Let images pass, and look at about so many spans of time until the last result."""
+    """Simulate some images with the cycle model, from cycle 0 to the last result.
+
+    Parameters
+    ----------
+    accelerator
+        The accelerator.
+    images
+        The number of images.
+    spans
+        About the number of spans that the time is divided into.
+    """
     streams, inner = accelerator.cycles()
     run_until_taken(streams["m_axis"], images)
     results = streams["m_axis"].taken[:images]
@@ -43,9 +55,12 @@ def activity(accelerator: Accelerator, images: int, spans: int) -> Activity:
     busy = {}
     for before, name in pairwise(names):
         pieces, pieces_an_image = accelerator.units[name].busy(streams[before], inner[name])
-        edges = np.zeros((images, -(-(results[-1] + 1) // span) * span + 1), np.int64)
+        end = -(-(results[-1] + 1) // span) * span
+        edges = np.zeros((images, end + 1), np.int64)
         for number, (first, cycles) in enumerate(pieces[: images * pieces_an_image]):
-            edges[number // pieces_an_image, [first, first + cycles]] += 1, -1
+            # Work on rows that pooling drops may end after the last result.
+            edges[number // pieces_an_image, min(first, end)] += 1
+            edges[number // pieces_an_image, min(first + cycles, end)] -= 1
         worked = edges.cumsum(axis=1)[:, :-1]
         busy[name] = worked.reshape(images, -1, span).sum(axis=2)
     return Activity(tuple(results), busy, span)

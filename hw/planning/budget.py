@@ -1,4 +1,4 @@
-"""Plans under a budget: the least cycles for so many multipliers, or the reverse."""
+"""The planner: the fewest cycles within a budget of multipliers, or the reverse."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from typing import Literal, get_args
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding, Plan
-from systolith.hw.planning.buffers import with_least_buffers
+from systolith.hw.planning.buffers import with_smallest_buffers
 from systolith.hw.planning.search import Limits, Search
 from systolith.hw.streams.cycles import NEVER, StreamCycles, always_ready, offering, run_until_taken
 from systolith.hw.units.dense import WholeInputUnit
 from systolith.hw.units.registry import build_unit, unit_type
 
 Aim = Literal["interval", "latency"]
-"""What a plan makes the least of."""
+"""The cycles that a plan minimizes."""
 
-_PREFIXES = 3
+_BEAM_WIDTH = 3
+"""The number of partial plans that the search for a small latency keeps."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a plan is to reach. Exactly one limit is given.
+    """The goal of a plan: exactly one limit, and what to minimize within it.
 
     Parameters
     ----------
     max_multipliers
-        So many multipliers at most; the fewest cycles from an image to the next.
+        The most multipliers; the plan has the shortest initiation interval with them.
     target_cycles
-        So many cycles from an image to the next at most; the fewest multipliers.
+        The longest initiation interval, in cycles; the plan has the fewest multipliers for it.
     minimize
-        "interval"; or "latency": within the same multipliers, the least cycles from the first pixel
-        of an image to its result, however many there are from an image to the next.
+        "interval"; or "latency": within the same multipliers, the fewest cycles from the first
+        pixel of an image to its result, whatever the initiation interval.
 
     Raises
     ------
     PlanError
-        No limit, both, one below 1, or an unknown aim.
+        No limit, both limits, a limit below 1, or an unknown `minimize`.
     """
 
     max_multipliers: int | None = None
@@ -53,11 +54,11 @@ class Goal:
         given = {name: limit for name, limit in limits.items() if limit is not None}
         if len(given) != 1:
             raise PlanError(
-                f"a plan has one limit, of {' or '.join(limits)}, not {given or 'none'}"
+                f"a plan has exactly one limit, {' or '.join(limits)}, not {given or 'none'}"
             )
         for name, limit in given.items():
             if type(limit) is not int or limit < 1:
-                raise PlanError(f"{name} must be a whole number from 1 on, not {limit!r}")
+                raise PlanError(f"{name} must be a whole number of at least 1, not {limit!r}")
         if self.minimize not in get_args(Aim):
             allowed = " or ".join(map(repr, get_args(Aim)))
             raise PlanError(f"minimize must be {allowed}, not {self.minimize!r}")
@@ -70,41 +71,42 @@ PRESETS: Mapping[str, Goal] = MappingProxyType(
         "large": Goal(target_cycles=820),
     }
 )
-"""Budgets with names: the multipliers of an ECP5-25F; those of the LeNet-5 accelerator of HoJun
-Jeong (FPGA-based Efficient LeNet-5 Accelerator); an image every 820 cycles."""
+"""Goals with names: the multipliers of an ECP5-25F; those of the LeNet-5 accelerator of HoJun Jeong
+(FPGA-based Efficient LeNet-5 Accelerator); an image every 820 cycles."""
 
 DEFAULT_PRESET = "medium"
-"""The preset of a plan that nobody asked for."""
+"""The preset that applies where no goal is given."""
 
 
 def make_plan(fixed: FixedNetwork, goal: Goal) -> Plan:
-    """The best plan for a goal.
+    """Make the best plan for a goal.
 
-    Of plans that reach it equally, one with the fewest multipliers, then with the least latency
-    that was found, buffers not counted; its buffers are the least (`hw.planning.buffers`).
+    Of equally good plans, it is one with the fewest multipliers, then with the smallest latency
+    that the search finds, with ideal buffers. Its buffers are the smallest that suffice
+    (`hw.planning.buffers`).
 
     Raises
     ------
     PlanError
-        The goal cannot be reached: names the least that can be.
+        The goal cannot be reached; the message has the smallest value that can.
     UnitError
-        A layer that is not built.
+        A layer that hardware does not support.
     """
     search = Search(fixed)
     limits = _limits(search, goal)
     if goal.minimize == "latency":
         budget = goal.max_multipliers or int(_multipliers(search, limits))
         limits = _limits_for_latency(search, limits, budget)
-    return with_least_buffers(fixed, _fastest(search, limits).plan)
+    return with_smallest_buffers(fixed, _fastest(search, limits).plan)
 
 
 def _multipliers(search: Search, limits: Limits) -> float:
-    """The fewest that the units need."""
-    return search.least(limits)[0][1]
+    """The fewest multipliers with which all units keep their limits."""
+    return search.min_multipliers(limits)[0][1]
 
 
 def _limits(search: Search, goal: Goal) -> Limits:
-    """The least limit for all units alike that the goal allows."""
+    """The smallest limit, the same for all units, that the goal allows."""
     layers = len(search.fixed.layers)
 
     def needed(cycles: int) -> float:
@@ -113,9 +115,9 @@ def _limits(search: Search, goal: Goal) -> Limits:
     name = f"network {search.fixed.name!r}"
     if goal.target_cycles is not None:
         if needed(goal.target_cycles) == inf or goal.target_cycles < search.cycles[0]:
-            least = next(cycles for cycles in search.cycles if needed(cycles) < inf)
+            shortest = next(cycles for cycles in search.cycles if needed(cycles) < inf)
             raise PlanError(
-                f"{name}: target_cycles must be at least {least}, as many as an image needs, "
+                f"{name}: target_cycles must be at least {shortest}, the shortest possible, "
                 f"not {goal.target_cycles}"
             )
         return [goal.target_cycles] * layers
@@ -125,30 +127,30 @@ def _limits(search: Search, goal: Goal) -> Limits:
     if fits == len(search.cycles):
         raise PlanError(
             f"{name}: max_multipliers must be at least {needed(search.cycles[-1]):.0f}, "
-            f"as many as its units need, not {budget}"
+            f"the fewest for its units, not {budget}"
         )
     return [search.cycles[fits]] * layers
 
 
 @dataclass(frozen=True, eq=False)
 class _Prefix:
-    """The plan of a network's first layers, and when the first image's beats leave them."""
+    """The plan of a network's first layers, and the cycles in which the first image leaves them."""
 
     plan: dict[str, Folding]
     multipliers: int
     lanes: int
-    departures: list[int]
+    output_cycles: list[int]
 
     @property
     def rank(self) -> tuple[int, int, int]:
-        """The lower, the better: departure of the last beat, of the mean; lanes, for memory."""
-        mean = sum(self.departures) // len(self.departures)
-        return self.departures[-1], mean, sum(folding.lanes for folding in self.plan.values())
+        """Lower is better: the cycles of the last output beat and of the mean one; lanes."""
+        mean = sum(self.output_cycles) // len(self.output_cycles)
+        return self.output_cycles[-1], mean, sum(folding.lanes for folding in self.plan.values())
 
     def extended(self, layer: FixedLayer, folding: Folding, multipliers: int) -> _Prefix:
-        """With one more layer."""
+        """Append a layer to the plan; simulates its unit for the first image."""
         i, o = StreamCycles(), StreamCycles()
-        offering(i, self.departures, NEVER)
+        offering(i, self.output_cycles, NEVER)
         always_ready(o)
         build_unit(layer, folding, self.lanes).cycles(i, o)
         beats = layer.output_shape.size // folding.lanes
@@ -161,39 +163,40 @@ class _Prefix:
         )
 
 
-def _fastest(search: Search, limits: Limits, kept: int = _PREFIXES) -> _Prefix:
-    """Of the plans with the fewest multipliers for some limits, one with little latency.
+def _fastest(search: Search, limits: Limits, beam_width: int = _BEAM_WIDTH) -> _Prefix:
+    """Of the plans with the fewest multipliers for some limits, one with a small latency.
 
-    Layer by layer, from the best beginnings on, of which so many are `kept`.
+    It is a beam search, layer by layer, which keeps the `beam_width` best partial plans.
     """
-    least = search.least(limits)
-    budget = least[0][1]
+    fewest = search.min_multipliers(limits)
+    budget = fewest[0][1]
     pixels = search.fixed.network.input.image_shape.size
     prefixes = [_Prefix({}, 0, 1, list(range(1, pixels + 1)))]
     for position, layer in enumerate(search.fixed.layers):
         whole_input = issubclass(unit_type(layer), WholeInputUnit)
         best: dict[int, _Prefix] = {}
         for prefix in prefixes:
-            spare = int(budget) - prefix.multipliers
+            remaining = int(budget) - prefix.multipliers
             for folding, multipliers in search.foldings(
-                position, prefix.lanes, limits[position], least[position + 1], spare
+                position, prefix.lanes, limits[position], fewest[position + 1], remaining
             ):
                 orders = [folding, replace(folding, order="outputs")] if whole_input else [folding]
                 for ordered in orders:
                     found = prefix.extended(layer, ordered, multipliers)
                     if found.lanes not in best or found.rank < best[found.lanes].rank:
                         best[found.lanes] = found
-        prefixes = sorted(best.values(), key=lambda prefix: prefix.rank)[:kept]
+        prefixes = sorted(best.values(), key=lambda prefix: prefix.rank)[:beam_width]
     return prefixes[0]
 
 
 def _limits_for_latency(search: Search, limits: Limits, budget: int) -> Limits:
-    """Limits that fit a budget and give less latency, as far as that was found.
+    """Limits within a budget of multipliers that give a smaller latency.
 
-    A layer at a time gets half or twice its share of the time, and all share what is left.
+    It is a local search: one layer at a time gets half or twice its share of the cycles, and the
+    limits are scaled to the budget again.
     """
     shares = [1.0] * len(limits)
-    best = _fastest(search, limits, kept=1).departures[-1]
+    best = _fastest(search, limits, beam_width=1).output_cycles[-1]
     improved = True
     while improved:
         improved = False
@@ -202,14 +205,14 @@ def _limits_for_latency(search: Search, limits: Limits, budget: int) -> Limits:
                 tried = [*shares]
                 tried[position] *= factor
                 fitting = _fit(search, tried, budget)
-                latency = _fastest(search, fitting, kept=1).departures[-1]
+                latency = _fastest(search, fitting, beam_width=1).output_cycles[-1]
                 if latency < best:
                     best, shares, limits, improved = latency, tried, fitting, True
     return limits
 
 
 def _fit(search: Search, shares: list[float], budget: int) -> Limits:
-    """The least limits in proportion to some shares that a budget allows."""
+    """The smallest limits in proportion to `shares` that a budget allows."""
 
     def limits(scale: int) -> Limits:
         return [int(scale * share) for share in shares]

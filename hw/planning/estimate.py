@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What a plan costs and how fast it is, before anything is built, as data."""
+"""The report of a plan: its cost and its cycles, as data, before anything is generated."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class PlannedLayer(msgspec.Struct, frozen=True):
     multipliers
         Physical multipliers.
     cycles
-        From an image to the next, as fast as the unit alone could take them.
+        The initiation interval of the unit alone.
     latency_cycles
-        From the first beat that it takes of the first image to the first one that it offers.
+        From the first input beat of the first image, taken, to its first output beat, offered.
     """
 
     name: str
@@ -51,22 +51,22 @@ class PlannedLayer(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """What a plan costs and how fast it is.
+    """The cost and the cycles of a plan as a whole; a report and a manifest begin with it.
 
     Parameters
     ----------
     schema
-        The document's.
+        The name and the version of the document's schema.
     network, quantized_sha256
-        The network, and its quantized file in hex.
+        The name of the network, and the SHA-256 of its quantized file in hex.
     multipliers
         Physical multipliers.
     macs
         Multiply-accumulates of an image: convolutions, dense and radial basis layers.
     mac_efficiency
-        `macs` over what the multipliers could do from an image to the next.
+        `macs` over the multiplications that all multipliers could do in an initiation interval.
     predicted
-        The cycles of the whole.
+        The cycles of the whole accelerator.
     """
 
     schema: str
@@ -79,7 +79,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class PlanReport(Planned, frozen=True):
-    """What a plan costs and how fast it is (`Planned`); `layers`: every layer after the input."""
+    """The cost and the cycles of a plan, as a whole (`Planned`) and for each layer's unit."""
 
     layers: tuple[PlannedLayer, ...]
 
@@ -89,11 +89,11 @@ class PlanReport(Planned, frozen=True):
 
 
 def bottleneck(interval: int, layers: Sequence[PlannedLayer]) -> str:
-    """Which layer holds the others back and by how much, in words."""
+    """The layer that limits the initiation interval, and by how much, in words."""
     slowest, *others = sorted(layers, key=lambda layer: -layer.cycles)
     if slowest.cycles < interval:
         return (
-            f"no unit needs {interval:,} cycles an image, they wait for each other or for pixels; "
+            f"no unit needs {interval:,} cycles an image: units wait for each other or for pixels; "
             f"the slowest is {slowest.name} with {slowest.cycles:,}"
         )
     text = f"{slowest.name} holds the others back: {slowest.cycles:,} cycles an image"
@@ -104,18 +104,18 @@ def bottleneck(interval: int, layers: Sequence[PlannedLayer]) -> str:
 
 
 def report_plan(quantized: QuantizedNetwork, plan: Plan) -> PlanReport:
-    """What a plan costs and how fast it is, by the cycle model.
+    """Report the cost and the cycles of a plan, by the cycle model.
 
     Raises
     ------
     UnitError, AcceleratorError
-        Something in the network or the plan is not built.
+        Hardware does not support the network or the plan.
     """
     return report_accelerator(quantized, Accelerator(quantized.fixed, plan))
 
 
 def report_accelerator(quantized: QuantizedNetwork, accelerator: Accelerator) -> PlanReport:
-    """What an accelerator costs and how fast it is, by the cycle model."""
+    """Report the cost and the cycles of an accelerator, by the cycle model."""
     prediction = predict(accelerator)
     macs = sum(
         layer.macs(source) for layer, source, _ in quantized.fixed.network.computing_layers()
@@ -144,5 +144,5 @@ def report_accelerator(quantized: QuantizedNetwork, accelerator: Accelerator) ->
 
 
 def unit_name(layer: FixedLayer) -> str:
-    """What the type of a layer's unit is called in files."""
+    """The name of the type of a layer's unit in files."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", unit_type(layer).__name__).lower()

@@ -8,7 +8,7 @@
     [layers.F6]
     order = "outputs"
 
-Keys that are left out, and layers that are, have the values of a `hw.folding.Folding`.
+Missing keys, and the keys of missing layers, have the defaults of `hw.folding.Folding`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _KEYS = tuple(field.name for field in fields(Folding))
 
 
 def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
-    """The plan in a TOML file.
+    """Read a plan from a TOML file.
 
-    Whether the units can be built like that is seen when they are (`hw.accelerator.Accelerator`).
+    `hw.accelerator.Accelerator` checks whether units can be built with these foldings.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def load_plan(path: str | os.PathLike[str], network: Network) -> Plan:
 
 
 def plan_to_toml(plan: Plan) -> str:
-    """The text of a plan file, complete: `load_plan` gives the same plan."""
+    """The text of a plan file with all keys; `load_plan` returns the same plan from it."""
     return "\n".join(
         "\n".join(
             [f"[layers.{name}]"]
@@ -67,7 +67,7 @@ def plan_to_toml(plan: Plan) -> str:
 
 
 def smallest_plan(network: Network) -> Plan:
-    """One processing element and one lane for every layer."""
+    """The plan with one processing element and one lane for every layer."""
     return {layer.name: Folding() for layer in network.layers[1:]}
 
 

@@ -1,4 +1,4 @@
-"""What the cycle model says of an accelerator, before it is built."""
+"""Predicts the initiation interval and the latency of an accelerator, by the cycle model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.registry import Unit, unit_type
 
 PREDICTED_IMAGES = 10
-"""Images after which the interval is told of what does not keep the pace of its slowest part."""
+"""The image whose interval is predicted if images do not keep the pace of the slowest part."""
 
 
 @dataclass(frozen=True)
 class LayerPrediction:
-    """A layer's cycles.
+    """The cycles of a layer's unit.
 
     Parameters
     ----------
     cycles
-        From an image to the next, as fast as the layer's unit alone could take them.
+        The initiation interval of the unit alone.
     latency_cycles
-        From the first beat taken of the first image to the first one offered.
+        From the first input beat of the first image, taken, to its first output beat, offered.
     """
 
     cycles: int
@@ -37,15 +37,15 @@ class LayerPrediction:
 
 @dataclass(frozen=True)
 class Prediction:
-    """An accelerator's cycles, source and sink always ready.
+    """The cycles of an accelerator, source and sink always ready.
 
     Parameters
     ----------
     interval_cycles
-        From a result to the next, once that is steady; if that is not seen, between the last two of
-        the first `PREDICTED_IMAGES`.
+        The initiation interval: from a result to the next, in the steady state. If no steady state
+        was found, between the last two results of the first `PREDICTED_IMAGES`.
     latency_cycles
-        From the first pixel taken of the first image to its result offered.
+        From the first pixel of the first image, taken, to its result, offered.
     layers
         Every layer after the input, by name.
     """
@@ -56,14 +56,14 @@ class Prediction:
 
 
 def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
-    """The streams of an accelerator: "s_axis", those behind the layers by their names, "m_axis".
+    """The timeline of an accelerator: "s_axis", the streams behind all layers, "m_axis".
 
     Parameters
     ----------
     accelerator
-        What images pass.
+        The accelerator.
     interval
-        Cycles from the first pixel of an image to that of the next; 0: as they are taken.
+        Cycles between the first pixels of two images. 0: the source is always ready.
     """
     fixed = accelerator.fixed
     pixels = fixed.network.input.image_shape.size
@@ -74,8 +74,9 @@ def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
 
 
 def unit_cycles(fixed: FixedNetwork, plan: Plan) -> dict[str, int]:
-    """For each layer, the cycles from an image to the next by its unit alone, if no buffer of it
-    is too small: it is never faster.
+    """The initiation interval of each layer's unit alone, by its closed form.
+
+    It is a lower bound: buffers that are too small make a unit slower.
     """
     cycles = {}
     lanes = 1
@@ -87,36 +88,37 @@ def unit_cycles(fixed: FixedNetwork, plan: Plan) -> dict[str, int]:
     return cycles
 
 
-def least_interval(fixed: FixedNetwork, plan: Plan) -> int:
-    """The cycles of the slowest unit, or an image's pixels: no image takes less."""
+def min_interval(fixed: FixedNetwork, plan: Plan) -> int:
+    """The shortest possible initiation interval: that of the slowest unit, or of the pixels."""
     return max(fixed.network.input.image_shape.size, *unit_cycles(fixed, plan).values())
 
 
 def predict(accelerator: Accelerator) -> Prediction:
-    """The cycles of an accelerator.
+    """Predict the cycles of an accelerator, source and sink always ready.
 
-    If images that come at the slowest unit's pace pass in step with it, they do so as well when
-    they come as they are taken: nothing comes later then, and the slowest unit gets no faster.
+    Images are first sent at the slowest unit's initiation interval. If they keep it, a source that
+    is always ready reaches the same interval: nothing arrives later then, and the slowest unit is
+    not faster.
     """
     fixed, plan = accelerator.fixed, accelerator.plan
-    least = unit_cycles(fixed, plan)
-    slowest = least_interval(fixed, plan)
-    passing, interval = _in_a_row(partial(timeline, accelerator), "m_axis", slowest)
+    alone = unit_cycles(fixed, plan)
+    slowest = min_interval(fixed, plan)
+    images, interval = _steady_interval(partial(timeline, accelerator), "m_axis", slowest)
 
     def latency(source: str, sink: str) -> int:
-        return int(passing.offered(sink)[0, 0] - passing.taken(source)[0, 0])
+        return int(images.offered(sink)[0, 0] - images.taken(source)[0, 0])
 
     layers = {}
     for before, name in pairwise([fixed.network.input.name, *accelerator.units]):
-        beats = {stream: passing.beats[stream] for stream in (before, name)}
-        alone = partial(_timeline_alone, accelerator.units[name], beats)
-        _, cycles = _in_a_row(alone, name, least[name])
+        beats = {stream: images.beats[stream] for stream in (before, name)}
+        make = partial(_timeline_alone, accelerator.units[name], beats)
+        _, cycles = _steady_interval(make, name, alone[name])
         layers[name] = LayerPrediction(cycles, latency(before, name))
     return Prediction(interval, latency("s_axis", "m_axis"), layers)
 
 
 def _timeline_alone(unit: Unit, beats: Mapping[str, int], interval: int) -> Timeline:
-    """The streams of a unit alone, the first and the last of those whose beats are given."""
+    """The timeline of a unit alone: its input and its output, the two streams of `beats`."""
     streams = {name: StreamCycles() for name in beats}
     i, o = streams.values()
     offering(i, [0] * next(iter(beats.values())), interval)
@@ -125,15 +127,24 @@ def _timeline_alone(unit: Unit, beats: Mapping[str, int], interval: int) -> Time
     return Timeline(streams, beats)
 
 
-def _in_a_row(make: Callable[[int], Timeline], stream: str, least: int) -> tuple[Timeline, int]:
-    """A timeline of images in a row, and the cycles from one to the next at a stream.
+def _steady_interval(
+    make: Callable[[int], Timeline], stream: str, shortest: int
+) -> tuple[Timeline, int]:
+    """A timeline with images, and the initiation interval at a stream.
 
-    `make` starts a timeline at an interval of its images; none shorter than `least` can be kept.
+    Parameters
+    ----------
+    make
+        Starts a timeline with an interval between images.
+    stream
+        The name of the stream.
+    shortest
+        The shortest interval that is possible.
     """
-    passing = make(least)
-    if not passing.lag(least):
-        return passing, least
-    passing = make(0)
-    passing.run(PREDICTED_IMAGES)
-    before, last = passing.taken(stream)[-2:, -1].tolist()
-    return passing, last - before
+    images = make(shortest)
+    if not images.lag(shortest):
+        return images, shortest
+    images = make(0)
+    images.run(PREDICTED_IMAGES)
+    before, last = images.taken(stream)[-2:, -1].tolist()
+    return images, last - before

@@ -1,8 +1,8 @@
-"""The search for sizes: the fewest multipliers for a limit of cycles, over all units together.
+"""The search for sizes: the fewest multipliers within a limit of cycles, over all units together.
 
-Units depend on each other through the lanes of the streams between them. So the least that the
-layers from one on need is known for each number of lanes before it, from the last layer to the
-first.
+The lanes of the streams between units couple their sizes. So this is a dynamic program from the
+last layer to the first: the fewest multipliers of a layer and all behind it, for each number of
+lanes of its input.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.folding import Folding
 from systolith.hw.planning.sizes import Options, unit_options
 
-Least = list[dict[int, float]]
-"""For each layer, by the lanes of its input: the fewest multipliers of it and all behind it; then,
-behind the last layer, 0 for any lanes."""
+MinMultipliers = list[dict[int, float]]
+"""For each layer, by the lanes of its input: the fewest multipliers of it and all layers behind it.
+A last entry, for the output of the network, has 0 for any lanes."""
 
 Limits = list[int]
-"""For each layer, the cycles from an image to the next that its unit may take."""
+"""For each layer, the longest initiation interval that its unit may have."""
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """The options of every layer of a network."""
+    """The options of every layer of a network, and the fewest multipliers for them."""
 
     fixed: FixedNetwork
 
     @cached_property
     def options(self) -> list[dict[int, Options]]:
-        """For each layer, by the lanes of its input."""
+        """The options of each layer, by the lanes of its input."""
         reached: list[dict[int, Options]] = []
         lanes = [1]
         for layer in self.fixed.layers:
@@ -46,18 +46,18 @@ class Search:
 
     @cached_property
     def cycles(self) -> list[int]:
-        """All numbers of cycles that a unit may take, ascending; no image takes less than these."""
+        """All initiation intervals that the units could have, ascending."""
         pixels = self.fixed.network.input.image_shape.size
         every = [options.cycles for by_lanes in self.options for options in by_lanes.values()]
         return [int(cycles) for cycles in np.unique(np.maximum(np.concatenate(every), pixels))]
 
-    def least(self, limits: Limits) -> Least:
-        """The fewest multipliers with which no unit takes more cycles than its limit."""
+    def min_multipliers(self, limits: Limits) -> MinMultipliers:
+        """The fewest multipliers with which each unit keeps its limit; infinite if none does."""
         lanes = {int(n) for options in self.options[-1].values() for n in options.size.lanes}
-        least: Least = [dict.fromkeys(lanes, 0.0)]
+        fewest: MinMultipliers = [dict.fromkeys(lanes, 0.0)]
         for by_lanes, limit in zip(reversed(self.options), reversed(limits), strict=True):
-            behind = _table(least[0])
-            least.insert(
+            behind = _table(fewest[0])
+            fewest.insert(
                 0,
                 {
                     lanes: float(
@@ -70,23 +70,36 @@ class Search:
                     for lanes, options in by_lanes.items()
                 },
             )
-        return least
+        return fewest
 
     def foldings(
         self, position: int, input_lanes: int, limit: int, behind: dict[int, float], budget: int
     ) -> Iterator[tuple[Folding, int]]:
-        """Foldings of a layer, with their multipliers, that leave enough for the layers behind it.
+        """Foldings of a layer that keep its limit, each with its multipliers.
 
-        Of those that differ in their lanes alone, the first and the last.
+        Of foldings that differ in their lanes only, it yields those with the fewest and the most.
+
+        Parameters
+        ----------
+        position
+            The number of the layer.
+        input_lanes
+            The lanes of its input.
+        limit
+            The longest initiation interval.
+        behind
+            The fewest multipliers of the layers behind it, by the lanes of its output.
+        budget
+            The multipliers that this layer and all layers behind it may have.
         """
         options = self.options[position][input_lanes]
         needed = options.multipliers + _table(behind)[options.size.lanes]
         places = np.flatnonzero((options.cycles <= limit) & (needed <= budget))
-        alike: dict[tuple[int, int], list[int]] = {}
+        by_size: dict[tuple[int, int], list[int]] = {}
         for place in map(int, places):
             size = int(options.size.rows[place]), int(options.size.columns[place])
-            alike.setdefault(size, []).append(place)
-        for (rows, columns), same in alike.items():
+            by_size.setdefault(size, []).append(place)
+        for (rows, columns), same in by_size.items():
             for place in sorted({same[0], same[-1]}):
                 folding = Folding(rows, columns, int(options.size.lanes[place]), depth=1)
                 yield folding, int(options.multipliers[place])

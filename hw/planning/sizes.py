@@ -1,4 +1,4 @@
-"""The sizes of units that a plan chooses from."""
+"""The sizes of units that a planner chooses from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from systolith.hw.units.registry import unit_type
 
 
 class Options(NamedTuple):
-    """What a layer could be built as: arrays of equal length."""
+    """The sizes that a layer's unit could have, with their cost: arrays of equal length."""
 
     size: ArraySize
     multipliers: Counts
@@ -21,10 +21,10 @@ class Options(NamedTuple):
 
 
 def unit_options(layer: FixedLayer, input_lanes: int) -> Options:
-    """Every size that is worth building behind a stream of so many lanes.
+    """Every reasonable size of a layer's unit behind a stream of `input_lanes`.
 
-    Of an array, the fewest rows for each number of chunks, and the fewest columns for each number
-    of folds; columns that divide the outputs, too, as they allow more lanes.
+    An array has the fewest rows for its number of chunks. It has the fewest columns for its number
+    of folds, or columns that divide the outputs, as these allow more lanes.
     """
     work = array_work(as_dense(layer) or layer)
     size = _pooling_sizes(input_lanes) if work is None else _array_sizes(work)
@@ -41,11 +41,11 @@ def _pooling_sizes(input_lanes: int) -> ArraySize:
 def _array_sizes(work: ArrayWork) -> ArraySize:
     rows = sorted({size for block in work.blocks for size in _fewest(len(block.elements))})
     columns = {size for block in work.blocks for size in _fewest(len(block.outputs))}
-    columns.update(size for size in _divisors(work.outputs) if size <= work.most_columns)
+    columns.update(size for size in _divisors(work.outputs) if size <= work.max_columns)
     sizes = [
         (column, lanes)
         for column in sorted(columns)
-        for lanes in _divisors(int(work.lanes_unit(column)))
+        for lanes in _divisors(int(work.max_lanes(column)))
     ]
     return ArraySize(
         np.repeat(rows, len(sizes)),
@@ -55,10 +55,10 @@ def _array_sizes(work: ArrayWork) -> ArraySize:
 
 
 def _fewest(items: int) -> set[int]:
-    """For each number of slices that items can be cut into, the smallest slice."""
+    """For each number of slices that `items` can be cut into, the smallest size of a slice."""
     return {-(-items // slices) for slices in range(1, items + 1)}
 
 
 def _divisors(number: int) -> list[int]:
-    """Its divisors, ascending."""
+    """The divisors of a number, ascending."""
     return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

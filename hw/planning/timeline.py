@@ -1,4 +1,4 @@
-"""When images pass the streams of an accelerator, by the cycle model."""
+"""The cycles in which images pass the streams of an accelerator, by the cycle model."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ _MOST_IMAGES = 64
 
 
 class Timeline:
-    """Images that pass one after the other through streams that processes connect.
+    """Runs a cycle model image by image, and finds whether images keep an initiation interval.
+
+    Prediction and the sizing of buffers use it.
 
     Parameters
     ----------
     streams
-        By name, in order, two at least, the last of them with a sink that takes every beat.
+        The streams by name, from source to sink, at least two. The last one has a sink.
     beats
-        Beats of an image in each.
+        For each stream, the beats of an image.
 
     Attributes
     ----------
     beats
-        As given.
+        As for the parameter.
     images
-        How many have passed.
+        The number of images that have passed.
     """
 
     def __init__(self, streams: Mapping[str, StreamCycles], beats: Mapping[str, int]) -> None:
@@ -40,48 +42,49 @@ class Timeline:
         self.images = 0
 
     def run(self, images: int) -> None:
-        """Let images pass until so many are through."""
+        """Run until `images` images have passed."""
         self.images = max(self.images, images)
         run_until_taken(self._streams[self._end], self.images * self.beats[self._end])
 
     def lag(self, interval: int) -> int:
-        """Let images pass that come at an interval, until it is seen whether they keep it.
+        """Run images until it is known whether they keep an initiation interval.
 
-        They do if one after the other passes every stream as the one before it, `interval` cycles
-        later, for as many as are under way at a time: what an image meets is then what the one
-        before it met. They do not once several left a stream later than that, each by no less than
-        the one before it.
+        The source must send them at that interval. They keep it if each image passes every stream
+        exactly `interval` cycles after the image before, for as many images in a row as are in
+        flight at a time: each image then meets the same state as the one before. They do not keep
+        it once two images in a row leave a stream later than that, the second by no less than the
+        first.
 
         Returns
         -------
         int
-            The cycles that an image falls behind; 0 if they keep the interval.
+            The cycles that an image falls behind; 0 if images keep the interval.
         """
-        alike = 0
+        in_step = 0
         for images in range(1, _MOST_IMAGES + 1):
             self.run(images)
             late = max(self._late(name, interval) for name in self._streams)
             if late > 0:
                 return late
-            alike = alike + 1 if images > 1 and self._passed_alike(interval) else 0
+            in_step = in_step + 1 if images > 1 and self._in_step(interval) else 0
             start = self._streams[self._start].taken[(images - 1) * self.beats[self._start]]
-            under_way = -(-(self._streams[self._end].taken[-1] - start) // interval)
-            if alike and alike >= under_way:
+            in_flight = -(-(self._streams[self._end].taken[-1] - start) // interval)
+            if in_step and in_step >= in_flight:
                 return 0
         return 1
 
     def _late(self, name: str, interval: int) -> int:
-        """The cycles by which the last image fell behind in a stream, if it keeps falling behind.
+        """The cycles by which the last image fell behind in a stream; 0 if this may be transient.
 
-        That is if the image before it fell behind as well, and by no more.
+        It is not if the image before fell behind as well, by no more.
         """
         beats = self.beats[name]
         ends = self._streams[name].taken[beats - 1 :: beats][-3:]
         lags = [after - before - interval for before, after in pairwise(ends)]
         return lags[1] if len(lags) == 2 and lags[1] >= lags[0] > 0 else 0
 
-    def _passed_alike(self, interval: int) -> bool:
-        """Whether the last image passed every stream so many cycles after the one before."""
+    def _in_step(self, interval: int) -> bool:
+        """Whether the last image passed every stream `interval` cycles after the one before."""
         end = self.images
         for name, stream in self._streams.items():
             beats = self.beats[name]
@@ -92,11 +95,11 @@ class Timeline:
         return True
 
     def taken(self, name: str) -> Cycles:
-        """When the beats of a stream are taken: `(images, beats)`."""
+        """The cycles in which the beats of a stream are taken: `(images, beats)`."""
         return self._frames(self._streams[name].taken, name)
 
     def offered(self, name: str) -> Cycles:
-        """When the beats of a stream are first offered: `(images, beats)`."""
+        """The cycles in which the beats of a stream are first offered: `(images, beats)`."""
         return self._frames(self._streams[name].offered(), name)
 
     def _frames(self, cycles: list[int], name: str) -> Cycles:

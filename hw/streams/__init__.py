@@ -1,1 +1,1 @@
-"""What passes between components: streams, pipelines, buffers, and their cycle model."""
+"""Streams between components: beats, pipelines, buffers, and the cycle model."""

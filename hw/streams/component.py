@@ -1,4 +1,4 @@
-"""Components that are often only looked at, and seldom built."""
+"""Components that the planner creates by the hundred and never elaborates."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from amaranth.lib import wiring
 
 
 class Component(wiring.Component):
-    """A `wiring.Component` whose ports are made when one is first asked for.
+    """A `wiring.Component` that creates its ports on first access.
 
-    A planner makes hundreds of units for their cycles alone; to make their ports takes longer than
-    to compute those.
+    The planner creates hundreds of units for their cycle models alone, and creating the ports takes
+    longer than running these.
 
     Parameters
     ----------

@@ -1,13 +1,14 @@
-"""The cycle model's parts: when the beats of a stream can be offered, and when they are taken.
+"""The cycle model: when each beat of each stream is offered and taken, without a simulation.
 
-Every component of a unit has a method `cycles`: a process that maps the cycles at which its input's
-beats can be offered to those at which it takes them, and to those at which its output's beats can
-be offered, by the recurrences of its hardware. Nothing in it is measured. What the processes need
-of each other they wait for, so that a stream that is held up holds up what feeds it.
+The planner predicts cycles and sizes buffers with it. Every component has a method `cycles`, which
+starts a process. It computes the cycles in which the input's beats are taken, and those in which
+the output's beats can be offered, by the recurrences of the hardware; nothing in it is measured.
+Backpressure is part of the model: a process waits for the cycles of its sink where the hardware
+stalls.
 
 A process is a generator. When it needs a cycle that is not yet known, it yields the process that
-will know it, which then runs. Cycles count from 0; the cycle of a transfer is that in which both
-`valid` and `ready` are high.
+computes it, which then runs. Cycles count from 0. The cycle of a transfer is the one in which
+`valid` and `ready` are both high.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from itertools import count, pairwise
 from typing import Protocol, TypeVar
 
 Process = Iterator["Process"]
-"""Yields the process that is to run before it."""
+"""Yields the process that has to run next."""
 
 
 NEVER = 1 << 60
-"""A cycle that does not come."""
+"""A cycle later than any other."""
 
 
 class StreamCycles:
-    """The cycles of the beats of a stream, in order.
+    """The cycles of the beats of a stream, in order: what the cycle model computes.
 
     Attributes
     ----------
     available
-        For each beat, the first cycle in which it could be offered if all before it were taken.
-        Appended by the source.
+        For each beat, the first cycle in which it can be offered if all beats before it are taken.
+        The source appends to it.
     taken
-        The cycle in which it is taken. Appended by the sink.
+        For each beat, the cycle in which it is taken. The sink appends to it.
     source, sink
         The processes at both ends.
     """
@@ -49,7 +50,7 @@ class StreamCycles:
         self.taken: list[int] = []
 
     def offered(self) -> list[int]:
-        """For each beat that was taken, the first cycle in which it was offered."""
+        """For each beat in `taken`, the first cycle in which it is offered."""
         before = [-1, *self.taken]
         return [max(a, b + 1) for a, b in zip(self.available, before, strict=False)][
             : len(self.taken)
@@ -57,14 +58,14 @@ class StreamCycles:
 
 
 Busy = tuple[list[tuple[int, int]], int]
-"""Spans of work in order, each by its first cycle and its cycles; how many belong to an image."""
+"""The spans in which a unit is busy, as (first cycle, cycles), and the number of spans an image."""
 
 
 class Timed(Protocol):
     """A component with a cycle model."""
 
     def cycles(self, i: StreamCycles, o: StreamCycles) -> None:
-        """Start its processes between its input stream and its output stream."""
+        """Start its process between its input stream and its output stream."""
 
 
 Component = TypeVar("Component")
@@ -73,7 +74,7 @@ Component = TypeVar("Component")
 def recurrence(
     process: Callable[[Component, StreamCycles, StreamCycles], Process],
 ) -> Callable[[Component, StreamCycles, StreamCycles], None]:
-    """Make of a component's process, a generator method, the method that starts it."""
+    """Decorate the generator method of a component's process: the result starts the process."""
 
     @wraps(process)
     def cycles(self: Component, i: StreamCycles, o: StreamCycles) -> None:
@@ -83,7 +84,7 @@ def recurrence(
 
 
 def chain(i: StreamCycles, o: StreamCycles, *components: Timed) -> list[StreamCycles]:
-    """Start components one behind the other; the streams between them."""
+    """Start the processes of a chain of components; returns the streams between them."""
     between = [StreamCycles() for _ in components[1:]]
     for component, (source, sink) in zip(components, pairwise([i, *between, o]), strict=True):
         component.cycles(source, sink)
@@ -91,7 +92,7 @@ def chain(i: StreamCycles, o: StreamCycles, *components: Timed) -> list[StreamCy
 
 
 def join(sources: Sequence[StreamCycles], o: StreamCycles) -> None:
-    """Start a process that makes one beat of a beat of each source, all taken together."""
+    """Start a process that joins a beat of each source to one beat; all are taken together."""
 
     def process() -> Process:
         while True:
@@ -108,9 +109,18 @@ def join(sources: Sequence[StreamCycles], o: StreamCycles) -> None:
 
 
 def offering(o: StreamCycles, first: list[int], interval: int, beats: int | None = None) -> None:
-    """Start a source: the cycles at which its first beats come.
+    """Start a source of beats.
 
-    The last `beats` of them, an image, by default all, then come again each `interval` cycles.
+    Parameters
+    ----------
+    o
+        The stream that it feeds.
+    first
+        The cycles in which its first beats are available.
+    interval
+        Cycles between images. The last image of `first` repeats at this interval.
+    beats
+        Beats of that image; by default all of `first`.
     """
 
     def process() -> Process:
@@ -125,7 +135,7 @@ def offering(o: StreamCycles, first: list[int], interval: int, beats: int | None
 
 
 def always_ready(i: StreamCycles) -> None:
-    """Start a sink that takes every beat as it comes."""
+    """Start a sink that is always ready."""
 
     def process() -> Process:
         last = -1
@@ -140,7 +150,7 @@ def always_ready(i: StreamCycles) -> None:
 
 
 def run_until_taken(stream: StreamCycles, beats: int) -> None:
-    """Let the processes run until so many beats of a stream are taken."""
+    """Run the processes until `beats` beats of a stream are taken."""
     process = stream.sink
     while len(stream.taken) < beats:
         process = next(process)

@@ -1,4 +1,4 @@
-"""From fixed-point formats to the shapes of Amaranth."""
+"""Shapes of fixed-point formats, and values packed into words."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def shape_range(shape: Shape) -> tuple[int, int]:
 
 
 def pack(values: Iterable[int], shape: Shape) -> int:
-    """Values side by side in one word, the first in its lowest bits."""
+    """Values packed into one word, the first in its lowest bits."""
     mask = (1 << shape.width) - 1
     return sum((int(value) & mask) << (at * shape.width) for at, value in enumerate(values))
 
 
 def element(word: Value, index: int, shape: Shape) -> Value:
-    """Value `index` of those that stand side by side in `word`, signed as `shape` says."""
+    """Value `index` of those packed in `word`, signed if `shape` is."""
     value = word[index * shape.width : (index + 1) * shape.width]
     return value.as_signed() if shape.signed else value.as_unsigned()
 
 
-def chosen(word: Value, index: Value, width: int) -> Value:
-    """Part `index` of the parts of `width` bits that stand side by side in `word`.
+def select_word(word: Value, index: Value, width: int) -> Value:
+    """Part `index` of `word` in parts of `width` bits, by a multiplexer.
 
-    `Value.word_select` would multiply the index to find the place.
+    `Value.word_select` would multiply the index by the width.
     """
     parts = Array(word[start : start + width] for start in range(0, len(word), width))
     return parts[index] if len(parts) > 1 else word

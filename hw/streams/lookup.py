@@ -1,4 +1,4 @@
-"""Small tables from a counter to a constant, as a person would write them: exceptions, default."""
+"""Small lookup tables in logic: the most frequent value is the default of a switch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from amaranth.hdl import Module, Signal, Value
 
 
 def look_up(m: Module, values: Sequence[int], index: Value, name: str) -> Signal:
-    """A signal, driven in `m`, that is `values[index]` (none of them negative).
+    """A signal, driven in `m`, that is `values[index]`; no value is negative.
 
-    The most frequent value is the default, so that regular tables become small logic.
+    The switch has a case for each value but the most frequent, so that regular tables need little
+    logic.
     """
     result = Signal(range(max(values) + 1), name=name)
     usual = Counter(values).most_common(1)[0][0]

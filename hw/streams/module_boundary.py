@@ -1,4 +1,4 @@
-"""Components as Verilog modules with flat ports of plain names."""
+"""Components as Verilog modules with flat ports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 @dataclass(frozen=True)
 class Port:
-    """A port, and the part of a component's interface that it stands for."""
+    """A flat port, and the value of a component's interface that it carries."""
 
     name: str
     value: Value
@@ -21,7 +21,7 @@ class Port:
 
 
 def flat_ports(component: wiring.Component) -> Iterator[Port]:
-    """A component's ports, the fields of structured ones each by itself.
+    """The flat ports of a component: one for each field of a structured port.
 
     A stream `i` of beats becomes `i_data`, `i_last`, `i_valid` and `i_ready`.
     """
@@ -35,14 +35,14 @@ def flat_ports(component: wiring.Component) -> Iterator[Port]:
             yield Port("_".join(map(str, path)), Value.cast(value), is_input)
 
 
-def forget_names(component: wiring.Component) -> None:
-    """Take the names of a component's ports, so that what is connected to them gives its own."""
+def clear_names(component: wiring.Component) -> None:
+    """Clear the names of a component's ports, so that nets are named after their other ends."""
     for _, _, value in component.signature.flatten(component):
         Value.cast(value).name = ""
 
 
 class FlatModule(wiring.Component):
-    """A component behind flat ports, without a level of hierarchy of its own."""
+    """A component with flat ports, without an additional level of hierarchy."""
 
     def __init__(self, component: wiring.Component) -> None:
         self.component = component
@@ -52,7 +52,7 @@ class FlatModule(wiring.Component):
                 for port in flat_ports(component)
             }
         )
-        forget_names(component)
+        clear_names(component)
 
     def elaborate(self, platform: Any) -> Module:
         m: Module = self.component.elaborate(platform)
@@ -63,12 +63,15 @@ class FlatModule(wiring.Component):
 
 
 class ModuleInstance(wiring.Component):
-    """A place for a `FlatModule` that is made elsewhere: the same interface, nothing inside."""
+    """A black box: an instance of a `FlatModule` whose Verilog is generated separately.
+
+    It has the same interface as the component.
+    """
 
     def __init__(self, component: wiring.Component, module: str) -> None:
         self.module = module
         super().__init__(component.signature)
-        forget_names(self)
+        clear_names(self)
 
     def elaborate(self, platform: Any) -> Instance:
         ports: dict[str, Value] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}

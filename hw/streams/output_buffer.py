@@ -1,4 +1,4 @@
-"""The FIFO at the end of a pipeline that never stops."""
+"""The FIFO behind a pipeline that never stalls."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 
-def places_needed(reserved: Sequence[int], left: Sequence[int]) -> int:
-    """The least depth of an `OutputBuffer` that holds up no reservation.
+def fifo_depth_needed(reserved: Sequence[int], taken: Sequence[int]) -> int:
+    """The smallest depth of an `OutputBuffer` with which no reservation stalls.
 
     Parameters
     ----------
-    reserved, left
-        For each payload, the cycle of its reservation, and that in which it is taken.
+    reserved, taken
+        For each payload, the cycle of its reservation, and the cycle in which it is taken.
     """
-    count = len(left)
-    # A place is free in the cycle after its payload was taken.
-    free = np.searchsorted(left, reserved[:count], side="left")
+    count = len(taken)
+    # An entry is free in the cycle after its payload was taken.
+    free = np.searchsorted(taken, reserved[:count], side="left")
     return int((np.arange(1, count + 1) - free).max())
 
 
 class OutputBuffer(wiring.Component):
-    """A FIFO in which places are reserved before the payloads arrive.
+    """A FIFO whose entries are reserved before the payloads arrive (credit-based flow control).
 
-    A pipeline of fixed latency takes an input only while `available`, and raises `reserve` in that
-    cycle; when the result comes out it is written, without asking. So nothing has to be frozen, and
-    `available`, a function of registers alone, can be the pipeline's `ready`.
+    It stands behind a pipeline of fixed latency, which need not stall then. The pipeline takes an
+    input only while `available`, and raises `reserve` in that cycle; its result is written without
+    a handshake. `available` depends on registers only, so it can be the pipeline's `ready`.
 
-    A payload is offered in the cycle after its `write`. A payload a cycle is sustained when
+    Latency: a payload is offered in the cycle after its `write`. Throughput: a payload a cycle, if
     `depth` is at least the cycles from `reserve` to `write`, plus 2.
 
     Parameters
@@ -41,16 +41,16 @@ class OutputBuffer(wiring.Component):
     shape
         The shape of a payload.
     depth
-        Payloads that it holds, those still to come included; at least 2.
+        The number of entries, at least 2.
 
     Members
     -------
     available
-        Whether a place is free.
+        Whether an entry is free.
     reserve
-        A payload will come. Only while `available`.
+        Reserve an entry for a payload. Only while `available`.
     write_valid, write
-        The payload comes. Never before, nor more often than, its reservation.
+        Write a payload, into an entry reserved before.
     o
         The payloads in order.
     """

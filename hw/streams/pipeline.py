@@ -1,4 +1,4 @@
-"""Pipelines that never stall, joined and given the handshakes of a stream."""
+"""Pipelines that never stall, chained and given the handshakes of streams."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from amaranth.lib.wiring import In, Out
 from systolith.hw.streams.beats import Beat, beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
-from systolith.hw.streams.output_buffer import OutputBuffer, places_needed
+from systolith.hw.streams.output_buffer import OutputBuffer, fifo_depth_needed
 
 
 class Pipeline(Protocol):
-    """A component that takes a beat whenever `i_valid`, and gives its result `latency` later."""
+    """A component that takes a beat in each cycle with `i_valid`; `o` follows `latency` later."""
 
     latency: int
     input_beat: Beat
@@ -28,16 +28,17 @@ class Pipeline(Protocol):
 
 
 class BufferedPipeline(Component):
-    """A stream through pipelines of fixed latency into an `OutputBuffer`.
+    """Pipelines of fixed latency between an input stream and an `OutputBuffer`.
 
-    A beat a cycle, whatever `depth` is. Latency: the pipelines', and 1 cycle.
+    Units use it to requantize. It takes a beat a cycle, whatever `depth` is. Latency: that of the
+    pipelines, and 1 cycle.
 
     Parameters
     ----------
     pipelines
-        What the beats pass, one after another, and what each is called.
+        The pipelines in order, by the names of their modules.
     depth
-        Beats that the FIFO holds, those that keep the pipelines moving not counted.
+        The depth of the FIFO in beats, without those that keep the pipelines moving.
 
     Members
     -------
@@ -50,48 +51,49 @@ class BufferedPipeline(Component):
             raise ValueError(f"pipeline: depth must be at least 1, not {depth}")
         first, *_ = pipelines.values()
         *_, last = pipelines.values()
-        taken, given = first.input_beat, last.output_beat
+        input_beat = first.input_beat
         self.pipelines = pipelines
-        self.output_beat = given
+        self.output_beat = last.output_beat
         self.latency = sum(pipeline.latency for pipeline in pipelines.values())
-        self.places = depth + self.latency + 1
+        self.fifo_depth = depth + self.latency + 1
         super().__init__(
             {
-                "i": In(beat_stream(taken.value_shape, taken.lanes)),
-                "o": Out(beat_stream(given.value_shape, given.lanes)),
+                "i": In(beat_stream(input_beat.value_shape, input_beat.lanes)),
+                "o": Out(beat_stream(self.output_beat.value_shape, self.output_beat.lanes)),
             }
         )
 
     @recurrence
     def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
         """The cycle model (`streams.cycles`)."""
-        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        i_available, i_taken = i.available, i.taken
+        o_available, o_taken = o.available, o.taken
         latency = self.latency + 1
-        # Counts up to the first beat that has to wait for a place.
-        reserved = -self.places
+        # Counts up to the first beat that has to wait for a free entry of the FIFO.
+        reserved = -self.fifo_depth
         last = -1
         while True:
-            while len(available) == len(taken):
+            while len(i_available) == len(i_taken):
                 yield i.source
-            for cycle in available[len(taken) :]:
+            for cycle in i_available[len(i_taken) :]:
                 last = cycle if cycle > last else last + 1
                 if reserved >= 0:
-                    while len(left) <= reserved:
+                    while len(o_taken) <= reserved:
                         yield o.sink
-                    if left[reserved] >= last:
-                        last = left[reserved] + 1
+                    if o_taken[reserved] >= last:
+                        last = o_taken[reserved] + 1
                 reserved += 1
-                taken.append(last)
-                given.append(last + latency)
+                i_taken.append(last)
+                o_available.append(last + latency)
 
     def depth_needed(self, o: StreamCycles) -> int:
-        """The least `depth` with which beats that passed so would not have been held up."""
+        """The smallest `depth` with which these transfers would not have stalled."""
         reserved = [cycle - self.latency - 1 for cycle in o.available]
-        return max(1, places_needed(reserved, o.taken) - self.latency - 1)
+        return max(1, fifo_depth_needed(reserved, o.taken) - self.latency - 1)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = OutputBuffer(self.output_beat, self.places)
+        m.submodules.buffer = buffer = OutputBuffer(self.output_beat, self.fifo_depth)
         valid, payload = self.i.valid & self.i.ready, self.i.payload
         m.d.comb += [self.i.ready.eq(buffer.available), buffer.reserve.eq(valid)]
         for name, pipeline in self.pipelines.items():

@@ -1,4 +1,4 @@
-"""Accumulators: where the sums of an array's steps become the sums of whole windows."""
+"""The accumulators of an array: they add the sums of the steps up to the sums of whole windows."""
 
 from __future__ import annotations
 
@@ -18,23 +18,32 @@ from systolith.hw.systolic.schedule import Schedule
 
 
 def banks_needed(schedule: Schedule, lanes: int, latency: int) -> int:
-    """Groups to have room for so that the array never waits for a consumer that is always ready.
+    """The smallest number of banks with which the array never stalls, the sink always ready.
 
-    The least such number, unless the drain is the slower: then the least at which that never waits.
-    `latency` is the number of cycles from the issue of a step to its sum in column 0.
+    If the drain is slower than the array, it is the smallest number with which the drain never
+    waits.
+
+    Parameters
+    ----------
+    schedule
+        The steps of a window.
+    lanes
+        Sums a beat.
+    latency
+        Cycles from the issue of a step to its sum in column 0.
     """
     beats = [outputs // lanes for outputs in schedule.groups]
     steps = schedule.group_steps
     finished = steps - schedule.folds[-1] + latency + cycles_to_finished(schedule, lanes)
-    # Array and drain keep this pace, but for the last group, which may have fewer beats than steps:
-    # for what it needs more, all groups but the first may have to begin earlier.
+    # All groups but the last, which may have fewer beats than steps, keep this pace of array and
+    # drain. For the time that the last one needs more, all but the first may have to begin earlier.
     pace = max(steps, beats[0])
     interval = max(schedule.step_count, sum(beats))
-    spare = interval - schedule.step_count
-    begun = [min(group * pace, group * steps + spare) for group in range(len(beats))]
-    # The bank is taken with the first step, and free in the cycle after the last beat was read.
+    slack = interval - schedule.step_count
+    begun = [min(group * pace, group * steps + slack) for group in range(len(beats))]
+    # A group occupies its bank from its first step to the read of its last beat.
     freed = [group * pace + finished + 1 + beats[group] for group in range(len(beats))]
-    # At the beginning of each group: those of its frame and all before that are not yet free.
+    # When each group begins: the occupied banks, of its frame and of all frames before.
     return max(
         sum(-(-(free - begin) // interval) for free in freed) - (len(beats) - 1 - group)
         for group, begin in enumerate(begun)
@@ -42,47 +51,47 @@ def banks_needed(schedule: Schedule, lanes: int, latency: int) -> int:
 
 
 def cycles_to_finished(schedule: Schedule, lanes: int) -> int:
-    """From a group's last chunk in column 0 (its first fold) to the drain's `finished`."""
+    """Cycles from the first fold of a group's last chunk in column 0 to the drain's `finished`."""
     if schedule.sparse:
         return schedule.folds[-1] - 1 + schedule.columns
     return _first_drainable(schedule, lanes)
 
 
 def _first_drainable(schedule: Schedule, lanes: int) -> int:
-    """The column that, once its first sum is final, lets the drain follow the wavefront.
+    """The column whose first final sum lets the drain start.
 
-    The wavefront finishes a column a cycle, the drain passes over `lanes` of them in that time, and
-    must not come to the last group of columns before they are finished.
+    The wavefront finishes a column a cycle, and the drain reads `lanes` columns a cycle. It must
+    not read the last columns before they are finished.
     """
     return schedule.columns - schedule.columns // lanes
 
 
 class Accumulator(wiring.Component):
-    """A small memory of sums that grows one of them by a partial sum every cycle.
+    """A small memory of sums; adds a partial sum to one of them every cycle.
 
-    A sum can be read in the cycle after its last `psum`.
+    Latency: a sum can be read in the cycle after its last `psum`.
 
     Parameters
     ----------
     psum
         The shape of a partial sum.
     sum_shape
-        The shape of a sum. What it does not hold is lost from its top.
+        The shape of a sum. Higher bits are dropped.
     depth
-        Sums that are kept.
+        The number of sums.
 
     Members
     -------
     enable
-        There is a partial sum in this cycle.
+        Add `psum` in this cycle.
     first
-        The sum starts with it.
+        The sum starts with `psum`, whatever it was before.
     address
-        Which sum it belongs to.
+        The sum that `psum` is added to.
     psum
         The partial sum.
     read_address, value
-        The sum that is looked at in this cycle.
+        The sum that is read, and its value in the same cycle.
     """
 
     def __init__(self, psum: Shape, sum_shape: Shape, depth: int) -> None:
@@ -117,7 +126,7 @@ class Accumulator(wiring.Component):
 
 
 class _Accumulators(wiring.Component):
-    """The accumulators of an array, and their drain.
+    """The accumulators of an array, and their drain: what the two kinds have in common.
 
     Parameters
     ----------
@@ -128,17 +137,17 @@ class _Accumulators(wiring.Component):
     bits
         Bits of an accumulator.
     lanes
-        Sums a beat; divides `schedule.lanes_unit`.
+        Sums a beat; divides `schedule.max_lanes`.
     banks
-        Groups (`Schedule.groups`) that there is room for.
+        The number of groups (`Schedule.groups`) that can be stored.
     windows
         Windows a frame; 1 if the outputs of a window are finished in several groups.
 
     Members
     -------
     valid
-        The sum of a step is in column 0. It comes to column `c` `c` cycles later. The first step
-        after reset is the first of a window, and all follow in order.
+        The sum of a step is in column 0; that of column `c` follows `c` cycles later. The first
+        step after reset is the first of a window, and all steps follow in order.
     psum_0, psum_1, ...
         The sums of the columns.
     released
@@ -185,9 +194,9 @@ class _Accumulators(wiring.Component):
 class ColumnAccumulators(_Accumulators):
     """One accumulator a column, with a sum for each fold of a group: for dense connections.
 
-    The control of a step goes from column to column with the wavefront. A group's first beat is
-    read `_first_drainable + 1` cycles after the `valid` of the first step of its last chunk, or
-    when the drain is through with the group before.
+    The control signals of a step travel from column to column with the wavefront. The first beat of
+    a group is read `_first_drainable + 1` cycles after the `valid` of the first step of its last
+    chunk, or after the last beat of the group before.
     """
 
     def elaborate(self, platform: Any) -> Module:
@@ -240,10 +249,10 @@ class ColumnAccumulators(_Accumulators):
 
 
 class RoutedAccumulators(_Accumulators):
-    """One accumulator an output: for a connection table.
+    """One accumulator an output: for layers with a connection table.
 
-    The columns' sums of a step are brought together; then each accumulator takes that of the column
-    which the step gives it, if any.
+    The sums of a step are gathered from all columns. Then each accumulator selects the sum of the
+    column that computes its output in this step, if there is one.
     """
 
     def elaborate(self, platform: Any) -> Module:
@@ -295,7 +304,7 @@ class RoutedAccumulators(_Accumulators):
         return m
 
     def _routes(self) -> tuple[data.StructLayout, list[dict[str, dict[str, int]]]]:
-        """For each step and output, whether a column serves it, and which of those that ever do."""
+        """For each step and output: whether a column computes it, and which of its columns."""
         schedule = self.schedule
         layout = data.StructLayout(
             {

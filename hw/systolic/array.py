@@ -18,14 +18,14 @@ from systolith.hw.systolic.processing_element import LATENCY, Operation, add_pro
 
 @dataclass(frozen=True)
 class ArrayShapes:
-    """The shapes of the values in an array.
+    """The shapes of the values in an array; `fitting` makes the narrowest exact ones.
 
     Parameters
     ----------
     x, weight
-        An input; a weight (or centre).
+        The shape of an input, and of a weight (or centre).
     psums
-        The partial sums that leave each row.
+        For each row, the shape of the partial sums that leave it.
     """
 
     x: Shape
@@ -64,11 +64,12 @@ def array_latency(rows: int, operation: Operation) -> int:
 
 
 class SystolicArray(wiring.Component):
-    """An array of `rows` x `columns` processing elements, in which nothing ever stalls.
+    """An array of `rows` x `columns` processing elements: a step a cycle, without stalls.
 
-    The inputs of a step are given at once; row `r` is delayed by `r` cycles here. The weights of
-    diagonal `d` are given `d` cycles later. The sum of column `c` comes out `latency + c` cycles
-    later.
+    A `SystolicCore` feeds it. The inputs of a step enter together; the array delays row `r` by `r`
+    cycles. The weights of diagonal `d` must follow `d` cycles later.
+
+    Latency: the sum of column `c` is at its output `latency + c` cycles after the inputs.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class SystolicArray(wiring.Component):
     shapes
         The shapes of the values.
     operation, input_shift
-        What a processing element does.
+        As for `ProcessingElement`.
 
     Members
     -------

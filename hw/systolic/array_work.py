@@ -1,4 +1,4 @@
-"""What a layer lays onto an array, and the steps that arrays of any size need for it."""
+"""The multiplications of a layer, and the number of steps that an array of any size needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Counts = NDArray[np.int64]
 
 
 class ArraySize(NamedTuple):
-    """What a `hw.folding.Folding` says of a unit's pace; all but the order may be arrays."""
+    """The part of a `hw.folding.Folding` that sets a unit's cycles.
+
+    The planner passes arrays in place of numbers, to evaluate many sizes at once.
+    """
 
     rows: Any
     columns: Any
@@ -27,7 +30,7 @@ class ArraySize(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Reduction elements of a window that each feed the same outputs."""
+    """Reduction elements of a window that all feed the same outputs."""
 
     elements: range
     outputs: Sequence[int]
@@ -35,18 +38,20 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class ArrayWork:
-    """The multiplications of one window.
+    """The multiplications of one window of a layer: which element feeds which output.
 
-    Reduction elements are numbered as the window streams: input map, kernel row, kernel column for
-    a convolution; row, column, channel for a layer that takes its whole input.
+    A `Schedule` orders them for one array; the planner only counts their steps, for many arrays.
+
+    Reduction elements are numbered in stream order: input map, kernel row, kernel column for a
+    convolution; row, column, channel for a layer that takes its whole input.
 
     Parameters
     ----------
     blocks
-        Neither chunks nor folds reach from one block into another. There is one, or with a
-        connection table one for each map that feeds an output.
+        One block; with a connection table, one for each input map that feeds an output. No chunk
+        and no fold has parts of two blocks.
     elements, outputs
-        Of a window.
+        The numbers of reduction elements and of outputs of a window.
     """
 
     blocks: tuple[Block, ...]
@@ -60,7 +65,7 @@ class ArrayWork:
 
     @classmethod
     def connected(cls, sources: Sequence[Sequence[int]], maps: int, kernel_size: int) -> ArrayWork:
-        """A convolution of `maps` input maps whose output `o` is fed by the maps `sources[o]`."""
+        """A convolution of `maps` input maps in which the maps `sources[o]` feed output `o`."""
         outputs = len(sources)
         fed = [[o for o in range(outputs) if m in sources[o]] for m in range(maps)]
         if all(len(outputs_of_map) == outputs for outputs_of_map in fed):
@@ -74,34 +79,34 @@ class ArrayWork:
 
     @property
     def sparse(self) -> bool:
-        """Whether a connection table decides which output a column works for."""
+        """Whether a connection table decides which output each column computes."""
         return self.blocks[0].elements != range(self.elements)
 
     @property
-    def most_rows(self) -> int:
-        """As many as could ever all be used."""
+    def max_rows(self) -> int:
+        """The most rows of an array that can all be busy in one step."""
         return max(len(block.elements) for block in self.blocks)
 
     @property
-    def most_columns(self) -> int:
-        """As many as could ever all be used."""
+    def max_columns(self) -> int:
+        """The most columns of an array that can all be busy in one step."""
         return max(len(block.outputs) for block in self.blocks)
 
     def steps(self, rows: Any, columns: Any) -> Any:
-        """The steps of a window on arrays of these sizes, whole numbers or arrays of them."""
+        """The number of steps of a window; `rows` and `columns` may be arrays."""
         sizes = Counter((len(block.elements), len(block.outputs)) for block in self.blocks)
         return sum(
             times * -(-elements // rows) * -(-outputs // columns)
             for (elements, outputs), times in sizes.items()
         )
 
-    def lanes_unit(self, columns: Any) -> Any:
-        """What the lanes of the output stream must divide."""
+    def max_lanes(self, columns: Any) -> Any:
+        """The most lanes of the output stream; a smaller number must divide it."""
         return self.outputs + 0 * columns if self.sparse else np.gcd(columns, self.outputs)
 
 
 def array_work(layer: FixedLayer) -> ArrayWork | None:
-    """The work of a convolution, dense or radial basis layer; None of any other."""
+    """The work of a convolution, dense or radial basis layer; None for any other layer."""
     if isinstance(layer.layer, graph.Convolution):
         kernel_size = layer.layer.kernel[0] * layer.layer.kernel[1]
         sources = layer.layer.sources(layer.input_shape)

@@ -1,4 +1,4 @@
-"""The chunks of the frames in work, kept to be given several times."""
+"""A buffer for the chunks of frames, which sends each frame several times."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
 
 
 class ChunkStore(Component):
-    """Gives the chunks of every frame several times, in order, and takes the next frame meanwhile.
+    """Stores the chunks of each frame and sends them `passes` times, in order.
 
-    A ring memory with room for two frames. The first pass over a frame follows the writer; in the
-    last pass a chunk that is read makes room, one by one.
+    A layer that takes its whole input needs it in the order "outputs", in which all chunks pass the
+    array once for each fold. The next frame is stored meanwhile.
 
-    A chunk taken in cycle `t` is read in cycle `t + 1` at the earliest. A chunk read in cycle `t`
-    is offered in cycle `t + 1`; the next one can be read in the cycle in which it is taken. A full
-    ring is ready again in the cycle after a chunk was read for the last time. A chunk a cycle on
-    both sides, as long as there is room, and something to give.
+    It is a ring memory with room for two frames. The first pass over a frame reads chunks as they
+    are written; the last pass frees each chunk as it reads it.
+
+    Cycles: a chunk taken in cycle `t` is read in cycle `t + 1` at the earliest. A chunk read in
+    cycle `t` is offered in cycle `t + 1`; the next chunk can be read in the cycle in which that one
+    is taken. A full ring is ready again in the cycle after a chunk was read for the last time. Both
+    sides transfer a chunk a cycle unless the ring is full or empty.
 
     Parameters
     ----------
@@ -31,19 +34,19 @@ class ChunkStore(Component):
     chunks
         Chunks a frame.
     passes
-        How often a frame is given; more than once.
+        How often each frame is sent; at least twice.
 
     Members
     -------
     i : In(stream)
-        Frame after frame, its chunks.
+        The chunks of each frame, once.
     o : Out(stream)
-        Frame after frame, `passes` times its chunks.
+        The chunks of each frame, `passes` times.
 
     Raises
     ------
     ValueError
-        No chunks, or a single pass, for which nothing need be stored.
+        No chunks, or fewer than two passes.
     """
 
     def __init__(self, chunk_bits: int, *, chunks: int, passes: int) -> None:
@@ -73,7 +76,7 @@ class ChunkStore(Component):
                     yield i.source
                 cycle = max(i.available[written], i.taken[-1] + 1 if written else 0)
                 if written >= room:
-                    # Its place is free once the chunk two frames before was read for the last time.
+                    # Its word is free once the chunk two frames before was read in its last pass.
                     frame, chunk = divmod(written - room, self.chunks)
                     read = ((frame + 1) * self.passes - 1) * self.chunks + chunk
                     while len(o.taken) < read:
@@ -94,14 +97,14 @@ class ChunkStore(Component):
         read_address = Signal(range(room))
         chunk = Signal(range(self.chunks))
         number = Signal(range(self.passes))
-        # Chunks still to be read, now or in a later pass.
+        # Chunks that are not yet freed.
         stored = Signal(range(room + 1))
 
         write = Signal()
         read = Signal()
         at_end = chunk == self.chunks - 1
         in_last_pass = number == self.passes - 1
-        # After its first pass, all of a frame is stored.
+        # After the first pass, the whole frame is stored.
         available = (number != 0) | (stored > chunk)
         m.d.comb += [
             self.i.ready.eq(stored != room),

@@ -1,4 +1,4 @@
-"""From a stream of values to the chunks of a layer that takes its whole input."""
+"""Cuts the input stream of a layer that takes its whole input into chunks for the array."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
 
 
 def chunker_cycles(elements: int, rows: Any, input_lanes: int, hold: Any = 1) -> Any:
-    """Cycles from a frame to the next, the source always ready; `rows` and `hold` may be arrays.
+    """The initiation interval of a chunker in cycles, the source always ready.
 
-    For each chunk those in which its own beats are collected, or those for which the chunk before
-    is held, if these are more.
+    Each chunk takes the cycles in which its own beats are collected, or the cycles for which the
+    chunk before is held, if these are more. `rows` and `hold` may be arrays.
     """
     whole_chunks = -(-elements // rows) - 1
     beats = -(-whole_chunks * rows // input_lanes)
-    # All but the last chunk have `fewest` beats of their own, or one more.
+    # All chunks but the last have `fewest` beats of their own, or one more.
     fewest = rows // input_lanes
-    more = beats - whole_chunks * fewest
+    longer = beats - whole_chunks * fewest
     return (
-        (whole_chunks - more) * np.maximum(fewest, hold)
-        + more * np.maximum(fewest + 1, hold)
+        (whole_chunks - longer) * np.maximum(fewest, hold)
+        + longer * np.maximum(fewest + 1, hold)
         + np.maximum(elements // input_lanes - beats, hold)
     )
 
 
 class Chunker(Component):
-    """Cuts every frame into chunks of `rows` values, as they come.
+    """Cuts each frame into chunks of `rows` values, in stream order.
 
-    The values of a frame's last chunk are followed by zeros. While a chunk is offered, the next is
-    collected; the first is offered 3 cycles after its last beat was taken.
+    Dense and radial basis units have it at their input. Zeros fill up the last chunk of a frame.
+    The next chunk is collected while one is offered.
 
-    If the source is always ready, and each chunk taken so many cycles after it was offered, a frame
-    takes `chunker_cycles`.
+    Latency: the first chunk is offered 3 cycles after its last beat was taken. Initiation interval:
+    `chunker_cycles`, if the source is always ready and each chunk is held for the same time.
 
     Parameters
     ----------
@@ -58,14 +58,14 @@ class Chunker(Component):
     Members
     -------
     i : In(beat_stream(value_shape, input_lanes))
-        Frames, whose `last` is not looked at.
+        Frames. `last` is ignored.
     o : Out(stream)
         Chunks, row 0 in the lowest bits.
 
     Raises
     ------
     ValueError
-        Frames that are not made of whole beats, or chunks larger than a frame.
+        Input lanes that do not divide a frame, or chunks larger than a frame.
     """
 
     def __init__(self, value_shape: Shape, *, elements: int, rows: int, input_lanes: int) -> None:
@@ -90,43 +90,45 @@ class Chunker(Component):
         return -(-self.elements // self.rows)
 
     def _needed(self) -> list[int]:
-        """For each chunk, how many values of the frame it needs."""
+        """For each chunk, the number of values of the frame up to its end."""
         return [*range(self.rows, self.elements, self.rows), self.elements]
 
     @recurrence
     def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
         """The cycle model (`streams.cycles`)."""
-        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        i_available, i_taken = i.available, i.taken
+        o_available, o_taken = o.available, o.taken
         beats = [-(-needed // self.input_lanes) for needed in self._needed()]
-        # For each chunk, the beats that are collected when the one before it is offered.
+        # For each chunk, the beats that are collected after the chunk before is offered.
         own = [end - start for start, end in pairwise([0, *beats])]
         last = collected = earlier = offer = -1
         for beat_count in cycle(own):
             # The chunk before is offered once the one before that was taken.
-            if len(given) > 1:
-                while len(left) < len(given) - 1:
+            if len(o_available) > 1:
+                while len(o_taken) < len(o_available) - 1:
                     yield o.sink
-                offer = max(offer, left[len(given) - 2])
+                offer = max(offer, o_taken[len(o_available) - 2])
             for _ in range(beat_count):
-                while len(available) == len(taken):
+                while len(i_available) == len(i_taken):
                     yield i.source
-                # Two beats wait: the one before the last must have been collected.
-                last = max(last + 1, available[len(taken)], earlier + 1)
-                taken.append(last)
+                # The skid buffer holds two beats: the one before the last must be collected.
+                last = max(last + 1, i_available[len(i_taken)], earlier + 1)
+                i_taken.append(last)
                 earlier, collected = collected, max(last + 1, collected + 1, offer)
             offer = max(collected, offer) + 1
-            given.append(offer + 1)
+            o_available.append(offer + 1)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         rows, lanes, bits = self.rows, self.input_lanes, self.value_bits
         chunks = self.chunks
         tail = self.elements - (chunks - 1) * rows
-        # A beat is collected only when it is needed, so each chunk knows what it finds collected.
+        # A beat is collected only when it is needed, so that the number of collected values when a
+        # chunk is offered is one of a few: its multiplexer selects between these.
         needed = self._needed()
         found = sorted({-(-n // lanes) * lanes - i * rows for i, n in enumerate(needed)})
 
-        # Two beats, so that `i.ready` need not look at `o.ready`.
+        # A skid buffer of two beats: `i.ready` does not depend on `o.ready`.
         m.submodules.beats = beats = SyncFIFO(width=lanes * bits, depth=2)
         m.d.comb += [
             beats.w_data.eq(self.i.payload.data),
@@ -134,7 +136,7 @@ class Chunker(Component):
             self.i.ready.eq(beats.w_rdy),
         ]
 
-        # The newest value is the highest.
+        # The newest value is in the highest bits.
         collected = Signal(found[-1] * bits, reset_less=True)
         held = Signal(range(found[-1] + 1))
         chunk = Signal(range(chunks))

@@ -1,9 +1,9 @@
-"""The systolic core: an array, its weights and its accumulators, working through a schedule."""
+"""The systolic core: an array, its weights and its accumulators, which run a schedule."""
 
 from __future__ import annotations
 
 from itertools import accumulate, count, cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
@@ -28,23 +28,47 @@ from systolith.hw.systolic.schedule import Schedule, reduction_weights
 from systolith.hw.systolic.weight_memory import WeightMemory, read_latency
 
 
-class SystolicCore(Component):
-    """Chunks of windows in, accumulators out, without their bias.
+class _Group(NamedTuple):
+    """A group of outputs in the cycle model (`Schedule.groups`).
 
-    A step is issued in each cycle with a chunk, and none ever stalls after that: a group of outputs
-    (`Schedule.groups`: a window, or a fold of it) is only begun when there is a bank of
-    accumulators for it. There are so many that the array never waits for a consumer that is always
-    ready, unless the drain is the slower: windows follow each other every
+    Parameters
+    ----------
+    folds
+        The steps of each of its chunks.
+    ends
+        For each chunk, the last of its steps, counted from the group's first step.
+    beats
+        Beats of its accumulators.
+    """
+
+    folds: tuple[int, ...]
+    ends: list[int]
+    beats: int
+
+
+class SystolicCore(Component):
+    """Multiplies chunks of windows by the weights of a layer; sends the accumulators of windows.
+
+    Convolution, dense and radial basis units have it between the source of their chunks and their
+    requantizer, which adds the bias. It holds the array, the weights and the accumulators.
+
+    Once a step is issued, it never stalls. Backpressure acts on issue alone: a group of outputs
+    (`Schedule.groups`: a window, or a fold of it) starts only when a bank of accumulators is free
+    for it. There are enough banks that the array never stalls with a sink that is always ready,
+    unless the drain is slower than the array. The initiation interval of windows is
     `max(steps, outputs / lanes)` cycles.
 
-    A step is issued in the first cycle after the step before in which its chunk is offered and, for
-    the first step of a group, a bank is free; a chunk is taken with its last step. With dense
-    connections, of a group whose last chunk has its first step issued in cycle `t`, the first beat
-    is read from the accumulators in cycle `t + latency + columns - columns / lanes + 1`, or in the
-    cycle after the last beat of the group before, whichever is later; `latency` is that of weights
-    and array together. A beat is offered in the cycle after it was read, and the next one can be
-    read in the cycle in which it is taken. A bank is taken with its group's first step, and free
-    for another in the cycle after the group's last beat was read.
+    Cycles:
+
+    - A step is issued in the first cycle after the step before in which its chunk is offered and,
+      for the first step of a group, a bank is free. A chunk is taken with its last step.
+    - With dense connections, let the first step of a group's last chunk be issued in cycle `t`.
+      The group's first beat is read from the accumulators in cycle
+      `t + latency + columns - columns / lanes + 1`, or in the cycle after the last beat of the
+      group before, whichever is later. `latency` is that of weights and array together.
+    - A beat is offered in the cycle after it was read. The next beat can be read in the cycle in
+      which that one is taken.
+    - A group occupies its bank from its first step to the cycle in which its last beat is read.
 
     Parameters
     ----------
@@ -53,14 +77,14 @@ class SystolicCore(Component):
     schedule
         Its steps.
     lanes
-        Accumulators a beat; divides `schedule.lanes_unit`.
+        Accumulators a beat; divides `schedule.max_lanes`.
 
     Members
     -------
     i : In(stream)
-        For every window, the chunks of the schedule's steps in order, row 0 in the lowest bits: in
-        the order "inputs" each once, taken with the last of its folds; in the order "outputs" all
-        of them for each fold, one taken a step.
+        For every window, the chunks of the schedule's steps in order, row 0 in the lowest bits. In
+        the order "inputs" each chunk comes once, and is taken with the last of its folds; in the
+        order "outputs" all chunks come once for each fold, and one is taken a step.
     o : Out(beat_stream(signed(layer.accumulator_bits), lanes))
         Accumulators, wrapped to their width; `last` with the final beat of a frame.
 
@@ -76,10 +100,10 @@ class SystolicCore(Component):
     """
 
     def __init__(self, layer: FixedLayer, schedule: Schedule, lanes: int) -> None:
-        if lanes < 1 or schedule.lanes_unit % lanes:
+        if lanes < 1 or schedule.max_lanes % lanes:
             what = "outputs" if schedule.sparse else "columns and outputs"
             raise UnitError(
-                layer, f"lanes must divide {schedule.lanes_unit} (as its {what} do), not {lanes}"
+                layer, f"lanes must divide {schedule.max_lanes} (as its {what} do), not {lanes}"
             )
         self.layer = layer
         self.schedule = schedule
@@ -100,53 +124,70 @@ class SystolicCore(Component):
             }
         )
 
-    @recurrence
-    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
-        """The cycle model (`streams.cycles`)."""
-        available, taken, given, left = i.available, i.taken, o.available, o.taken
+    def _groups(self) -> list[_Group]:
+        """The groups of a window, for the cycle model."""
         schedule = self.schedule
         chunks = len(schedule.folds) // len(schedule.groups)
-        to_finished = self.latency + cycles_to_finished(schedule, self.lanes)
         groups = []
         for number, outputs in enumerate(schedule.groups):
             folds = schedule.folds[number * chunks : (number + 1) * chunks]
-            groups.append((folds, [end - 1 for end in accumulate(folds)], outputs // self.lanes))
+            ends = [end - 1 for end in accumulate(folds)]
+            groups.append(_Group(folds, ends, outputs // self.lanes))
+        return groups
+
+    @recurrence
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
+        """The cycle model (`streams.cycles`)."""
+        i_available, i_taken, o_taken = i.available, i.taken, o.taken
+        to_finished = self.latency + cycles_to_finished(self.schedule, self.lanes)
         # For each group, when it was finished, and the number of its last beat.
         finished: list[int] = []
         last_beats: list[int] = []
         step = last_beat = -1
-        for freed, (folds, ends, beats) in zip(count(-self.banks), cycle(groups), strict=False):
+        # `freed` is the group whose bank the next one takes; below 0, a bank not used before.
+        for freed, (folds, ends, beats) in zip(
+            count(-self.banks), cycle(self._groups()), strict=False
+        ):
             if freed >= 0:
-                # A bank is free once its last sum was read: when the beat before it was taken.
+                # Its last beat was read when the beat before that was taken.
                 before = last_beats[freed]
-                while len(left) < before:
+                while len(o_taken) < before:
                     yield o.sink
-                step = max(step, finished[freed] + 1, left[before - 1] if before else 0)
-            while len(available) == len(taken):
+                step = max(step, finished[freed] + 1, o_taken[before - 1] if before else 0)
+            while len(i_available) == len(i_taken):
                 yield i.source
-            start = available[len(taken)]
+            start = i_available[len(i_taken)]
             if start <= step:
                 start = step + 1
-            last_chunk = len(taken) + chunks - 1
-            if last_chunk < len(available) and available[last_chunk] <= start:
-                # Nothing is waited for, as all chunks are there.
-                taken += [start + end for end in ends]
+            last_chunk = len(i_taken) + len(folds) - 1
+            if last_chunk < len(i_available) and i_available[last_chunk] <= start:
+                # All chunks have arrived: no step waits for one.
+                i_taken += [start + end for end in ends]
             else:
                 for steps in folds:
-                    while len(available) == len(taken):
+                    while len(i_available) == len(i_taken):
                         yield i.source
-                    start = max(step + 1, available[len(taken)])
+                    start = max(step + 1, i_available[len(i_taken)])
                     step = start + steps - 1
-                    taken.append(step)
-            step = taken[-1]
+                    i_taken.append(step)
+            step = i_taken[-1]
             last_beat += beats
             last_beats.append(last_beat)
             finished.append(step - folds[-1] + 1 + to_finished)
-            given += [finished[-1] + 2] * beats
+            o.available += [finished[-1] + 2] * beats
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        layer, schedule, banks = self.layer, self.schedule, self.banks
+        memory, array, accumulators = self._add_parts(m)
+        issue = self._issue_steps(m, memory.step, accumulators.released)
+        self._delay_inputs(m, issue, memory.latency, array, accumulators)
+        return m
+
+    def _add_parts(
+        self, m: Module
+    ) -> tuple[WeightMemory, SystolicArray, ColumnAccumulators | RoutedAccumulators]:
+        """The weights, the array and the accumulators: weights go to the array, its sums on."""
+        layer, schedule = self.layer, self.schedule
         weights = schedule.weights(reduction_weights(layer))
         shapes = ArrayShapes.fitting(weights, layer.input_format, self.operation, layer.input_shift)
         m.submodules.weights = memory = WeightMemory(weights, shapes.weight.width)
@@ -159,7 +200,7 @@ class SystolicCore(Component):
             shapes.psums[-1],
             layer.accumulator_bits,
             lanes=self.lanes,
-            banks=banks,
+            banks=self.banks,
             windows=self.windows,
         )
         wiring.connect(m, accumulators.o, wiring.flipped(self.o))
@@ -169,36 +210,31 @@ class SystolicCore(Component):
         for column in range(schedule.columns):
             name = f"psum_{column}"
             m.d.comb += getattr(accumulators, name).eq(getattr(array, name))
+        return memory, array, accumulators
 
+    def _issue_steps(self, m: Module, memory_step: Value, released: Value) -> Signal:
+        """Count steps and free banks, and take chunks; whether a step is issued in this cycle."""
+        schedule = self.schedule
         step = Signal(range(schedule.step_count))
         group_step = step
         if len(schedule.groups) > 1:
             group_step = Signal(range(schedule.group_steps))
         begins_group = group_step == 0
-        free = Signal(range(banks + 1), init=banks)
+        free = Signal(range(self.banks + 1), init=self.banks)
         may_issue = Signal()
         issue = Signal()
         m.d.comb += [
             may_issue.eq(~begins_group | (free != 0)),
             issue.eq(self.i.valid & may_issue),
             self.i.ready.eq(may_issue & self._last_fold(m, step, issue)),
-            memory.step.eq(step),
+            memory_step.eq(step),
         ]
         with m.If(issue):
             counting.count(m, step, schedule.step_count)
             if group_step is not step:
                 counting.count(m, group_step, schedule.group_steps)
-        m.d.sync += free.eq(free - (issue & begins_group) + accumulators.released)
-
-        inputs: Value = self.i.payload
-        for stage in range(memory.latency):
-            waiting = Signal(len(inputs), name=f"x_after_{stage + 1}", reset_less=True)
-            m.d.sync += waiting.eq(inputs)
-            inputs = waiting
-        wavefront = Signal(self.latency)
-        m.d.sync += wavefront.eq(Cat(issue, wavefront))
-        m.d.comb += [array.x.eq(inputs), accumulators.valid.eq(wavefront[-1])]
-        return m
+        m.d.sync += free.eq(free - (issue & begins_group) + released)
+        return issue
 
     def _last_fold(self, m: Module, step: Signal, issue: Signal) -> Value:
         """Whether the step is the last of its chunk."""
@@ -213,3 +249,21 @@ class SystolicCore(Component):
             end += steps
             ends |= 1 << (end - 1)
         return Const(ends, end).bit_select(step, 1)
+
+    def _delay_inputs(
+        self,
+        m: Module,
+        issue: Value,
+        weight_latency: int,
+        array: SystolicArray,
+        accumulators: ColumnAccumulators | RoutedAccumulators,
+    ) -> None:
+        """Delay inputs until their weights are read, and `issue` until their sum is in column 0."""
+        inputs: Value = self.i.payload
+        for stage in range(weight_latency):
+            waiting = Signal(len(inputs), name=f"x_after_{stage + 1}", reset_less=True)
+            m.d.sync += waiting.eq(inputs)
+            inputs = waiting
+        wavefront = Signal(self.latency)
+        m.d.sync += wavefront.eq(Cat(issue, wavefront))
+        m.d.comb += [array.x.eq(inputs), accumulators.valid.eq(wavefront[-1])]

@@ -1,4 +1,4 @@
-"""From finished sums, wherever they stand, to a stream of beats."""
+"""The drain: it reads finished sums out of the accumulators and sends them as a stream."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from systolith.hw.streams.counting import count
 
 
 class Drain(wiring.Component):
-    """Reads the sums of each finished group, in order of their channels, and frees its bank.
+    """Reads the sums of each finished group, channels ascending, and frees its bank.
 
-    A group is what is finished together: the outputs of a window, or some of them. `sources`
-    memories are looked at in parallel, `lanes` of them a beat; slot after slot, until a group has
-    given its beats. A beat a cycle; the first is read in the cycle after `finished`, or after the
-    last one of the group before, and offered in the cycle after that.
+    A group is the outputs that are finished together: those of a window, or some of them. Each of
+    `sources` memories holds `slots` sums of a group; the drain reads `lanes` memories a beat, slot
+    by slot.
+
+    Cycles: the first beat of a group is read in the cycle after `finished`, or after the last beat
+    of the group before; then a beat a cycle. A beat is offered in the cycle after it was read.
 
     Parameters
     ----------
     sources, slots, banks
-        Memories; sums of a group in each; groups that each has room for.
+        The number of memories, of sums of a group in each, and of groups in each.
     sum_shape
         The shape of a sum.
     lanes
@@ -39,11 +41,11 @@ class Drain(wiring.Component):
     Members
     -------
     finished
-        One more group can be read from the next cycle on, a beat a cycle.
+        One more group can be read from the next cycle on.
     slot, bank
-        What to look at.
+        The address that is read in all memories.
     value_0, value_1, ...
-        The sums that stand there, in the same cycle.
+        The sums at that address, in the same cycle.
     released
         The oldest group's last beat is read: its bank is free from the next cycle on.
     o

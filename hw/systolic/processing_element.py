@@ -1,4 +1,4 @@
-"""The processing element (PE): one multiplier, and registers towards its neighbours."""
+"""The processing element (PE): one multiplier, and the registers towards its neighbours."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ is one), the product and the sum."""
 class ProcessingElement(wiring.Component):
     """Adds `x * weight`, or `((x << input_shift) - weight)**2`, to the partial sum from above.
 
-    `x_out` is `x` of the cycle before. `psum_out` is `psum_in` of the cycle before, plus the
-    product of the `x` and `weight` of `LATENCY[operation]` cycles before.
+    A `SystolicArray` consists of these; this one has ports of its own, for tests and proofs.
+
+    Latency: `x_out` is `x` of the cycle before. `psum_out` is `psum_in` of the cycle before, plus
+    the product of the `x` and `weight` of `LATENCY[operation]` cycles before.
 
     Parameters
     ----------
     x, weight, psum_in, psum_out
-        Shapes. Bits that `psum_out` does not hold are lost.
+        Shapes. Bits above those of `psum_out` are dropped.
     operation
         "multiply" or "squared_difference".
     input_shift
@@ -84,21 +86,21 @@ def add_processing_element(
     input_shift: int = 0,
     prefix: str = "",
 ) -> tuple[Signal, Signal]:
-    """Add what a `ProcessingElement` does to a module, without a level of hierarchy.
+    """Add the logic of a `ProcessingElement` to a module, without a level of hierarchy.
 
-    A module of its own for each of an array's thousands of elements would cost more than what is in
-    it.
+    Arrays have hundreds of elements; a module for each would take longer to elaborate than its
+    logic.
 
     Parameters
     ----------
     m
         The module.
     x, weight, psum_in
-        What comes in.
+        The inputs.
     psum_out, operation, input_shift
         As for `ProcessingElement`.
     prefix
-        What the names of the registers begin with.
+        The prefix of the registers' names.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def add_processing_element(
         distance = (x << input_shift) - weight
         difference = register("difference", distance, distance.shape())
         result = difference * difference
-    # Bits above those of psum_out would be lost in the sum anyway.
+    # The sum drops bits above those of psum_out.
     width = min(result.shape().width, psum_out.width)
     product = register("product", result, Shape(width, result.shape().signed))
     return register("x", x, x.shape()), register("psum", psum_in + product, psum_out)

@@ -1,8 +1,9 @@
-"""The rows of a feature map that windows still need, read out column by column."""
+"""The line buffer: rows of a feature map that windows still need, read column by column."""
 
 from __future__ import annotations
 
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, unsigned
@@ -17,19 +18,46 @@ from systolith.hw.streams.lookup import look_up
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
 
+class _Pointers(NamedTuple):
+    """The registers that say where the ring of rows is written and read.
+
+    Parameters
+    ----------
+    write_bank, write_column, write_beat
+        The row, the pixel and the part of a pixel where the next beat goes.
+    read_band, read_column
+        The band and the column that are read next.
+    top_bank
+        The row of the ring with the topmost row of that band, which may lie above the map.
+    rows_stored
+        The number of complete rows stored, from the oldest one that the band needs.
+    """
+
+    write_bank: Signal
+    write_column: Signal
+    write_beat: Signal
+    read_band: Signal
+    read_column: Signal
+    top_bank: Signal
+    rows_stored: Signal
+
+
 class RowBuffer(Component):
-    """Stores a stream of beats and gives each band's columns of `kernel rows` pixels.
+    """A line buffer: stores the rows of a streamed feature map that windows still need.
 
-    A ring of memories, one a row, each with a word for every pixel of the row. Rows run on from
-    frame to frame, without a gap. A column is given as soon as the band's rows (those inside the
-    map) have it; once given, its pixels of the rows that no later band needs may be overwritten,
-    pixel by pixel. Rows of a column that lie outside the map hold any value.
+    A `WindowFeeder` reads each band of rows from it, column by column, a column being as high as
+    the kernel.
 
-    The first column of a band is given only when the columns that the band before may borrow
-    (`WindowGeometry.lent_columns`) are stored as well.
+    It is a ring of memories, one a row, with a word for every pixel. Rows of the next frame follow
+    those of this frame without a gap. A column is offered as soon as all rows of its band that lie
+    inside the map are stored up to it; the other rows of the column hold any value. Once a column
+    is read, its pixels in rows that no later band needs may be overwritten.
 
-    Latency: a column may be offered 2 cycles after its last beat was taken. A beat and a column
-    every cycle, as long as the ring has room.
+    The first column of a band is offered only when the columns that the band before takes in place
+    of its right padding (`WindowGeometry.overlap_columns`) are stored as well.
+
+    Latency: a column is offered 2 cycles after its last beat was taken, at the earliest. It takes a
+    beat and offers a column every cycle, as long as the ring has room.
 
     Parameters
     ----------
@@ -45,7 +73,7 @@ class RowBuffer(Component):
     Members
     -------
     i : In(beat_stream(value_shape, input_lanes))
-        The map. `last` is not looked at.
+        The map. `last` is ignored.
     o : Out(stream)
         Columns: row `r` of the band, channel `c` at value `r * channels + c` from the lowest bits.
 
@@ -87,12 +115,13 @@ class RowBuffer(Component):
     @recurrence
     def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
         """The cycle model (`streams.cycles`)."""
-        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        i_available, i_taken = i.available, i.taken
+        o_available, o_taken = o.available, o.taken
         geometry, beats, rows = self.geometry, self.beats_per_pixel, self.buffer_rows
         height, width = geometry.source.height, geometry.source.width
-        ahead = geometry.lent_columns - 1
+        last_overlap = geometry.overlap_columns - 1
         written = [[-1] * width for _ in range(rows)]
-        # For each row of the ring, the first of the columns with which its pixels become free.
+        # For each row of the ring, the first of the columns whose reads free its pixels.
         freeing: list[int | None] = [None] * rows
         write_row = write_column = 0
         write = -1
@@ -100,40 +129,43 @@ class RowBuffer(Component):
             for band in range(geometry.bands):
                 first = frame * height + geometry.first_row(band)
                 row = first + geometry.rows_needed(band) - 1
-                band_start = len(given)
+                band_start = len(o_available)
                 for place in range(width):
-                    needed = max(place, ahead)
+                    needed = max(place, last_overlap)
                     while write_row < row or (write_row == row and write_column <= needed):
                         bank = write_row % rows
                         column = freeing[bank]
                         if column is not None:
-                            # It is read when it is there and the column before it was taken.
+                            # It is read once it is stored and the column before it was taken.
                             column += write_column
-                            while len(left) < column:
+                            while len(o_taken) < column:
                                 yield o.sink
-                            read = given[column] - 1
-                            write = max(write, read, left[column - 1] if column else 0)
+                            read = o_available[column] - 1
+                            write = max(write, read, o_taken[column - 1] if column else 0)
                         for _ in range(beats):
-                            while len(available) == len(taken):
+                            while len(i_available) == len(i_taken):
                                 yield i.source
-                            write = max(write + 1, available[len(taken)])
-                            taken.append(write)
+                            write = max(write + 1, i_available[len(i_taken)])
+                            i_taken.append(write)
                         written[bank][write_column] = write
                         write_column += 1
                         if write_column == width:
                             write_column = 0
                             write_row += 1
-                    given.append(written[row % rows][needed] + 2)
+                    o_available.append(written[row % rows][needed] + 2)
                 for number in range(first, first + geometry.rows_released(band)):
                     freeing[number % rows] = band_start
 
     def rows_needed(self, i: StreamCycles, o: StreamCycles) -> int:
-        """The least `buffer_rows` with which beats that passed so would not have been held up."""
+        """The smallest `buffer_rows` with which these transfers would not have stalled.
+
+        `i` and `o` are the streams after the cycle model ran.
+        """
         geometry = self.geometry
         width, beats = geometry.source.width, self.beats_per_pixel
         rows, bands = len(i.taken) // (width * beats), len(o.taken) // width
         written = np.array(i.taken[: rows * width * beats]).reshape(rows, width, beats)[:, :, 0]
-        # A pixel is free once it was read, which it is when the column before it was taken.
+        # A pixel is free once it is read: when the column before was taken, or later.
         read = np.maximum(
             np.array(o.available[: bands * width]) - 1, [0, *o.taken][: bands * width]
         )
@@ -151,86 +183,113 @@ class RowBuffer(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        width = geometry.source.width
-        kernel_rows = geometry.kernel[0]
-
-        write_bank = Signal(range(self.buffer_rows))
-        write_column = Signal(range(width))
-        write_beat = Signal(range(self.beats_per_pixel))
-        read_band = Signal(range(geometry.bands))
-        read_column = Signal(range(width))
-        # The ring's row that is the topmost of the band that is read; maybe above the map.
-        top_bank = Signal(range(self.buffer_rows), init=-geometry.padding[0] % self.buffer_rows)
-        # Whole rows stored, from the oldest that the band needs on.
-        rows_stored = Signal(range(self.buffer_rows + 1))
-
+        at = self._pointers()
         needed = look_up(
-            m, [geometry.rows_needed(b) for b in range(geometry.bands)], read_band, "rows_needed"
+            m, [geometry.rows_needed(b) for b in range(geometry.bands)], at.read_band, "rows_needed"
         )
         released = look_up(
             m,
             [geometry.rows_released(b) for b in range(geometry.bands)],
-            read_band,
+            at.read_band,
             "rows_released",
         )
+        write, row_written = self._take_beats(m, at, released)
+        read, band_read, column_top = self._read_columns(m, at, needed)
+        m.d.sync += at.rows_stored.eq(at.rows_stored + row_written - Mux(band_read, released, 0))
 
-        # A row in use may be overwritten behind the reader, if the band that is read is its last.
-        behind_reader = (released != 0) & (write_column < read_column)
-        m.d.comb += self.i.ready.eq((rows_stored != self.buffer_rows) | behind_reader)
+        rows = self._add_memories(m, at, write, read)
+        with m.Switch(column_top):
+            for top in range(self.buffer_rows):
+                with m.Case(top):
+                    column = [
+                        rows[(top + row) % self.buffer_rows] for row in range(geometry.kernel[0])
+                    ]
+                    m.d.comb += self.o.payload.eq(Cat(column))
+        return m
+
+    def _pointers(self) -> _Pointers:
+        geometry = self.geometry
+        write_bank = Signal(range(self.buffer_rows))
+        write_column = Signal(range(geometry.source.width))
+        write_beat = Signal(range(self.beats_per_pixel))
+        read_band = Signal(range(geometry.bands))
+        read_column = Signal(range(geometry.source.width))
+        top_bank = Signal(range(self.buffer_rows), init=-geometry.padding[0] % self.buffer_rows)
+        rows_stored = Signal(range(self.buffer_rows + 1))
+        return _Pointers(
+            write_bank, write_column, write_beat, read_band, read_column, top_bank, rows_stored
+        )
+
+    def _take_beats(self, m: Module, at: _Pointers, released: Value) -> tuple[Value, Signal]:
+        """Take beats while there is room; whether one is written, and whether it ends a row."""
+        last_column = self.geometry.source.width - 1
+        # Behind the reader, a row may be overwritten if no later band needs it.
+        behind_reader = (released != 0) & (at.write_column < at.read_column)
+        m.d.comb += self.i.ready.eq((at.rows_stored != self.buffer_rows) | behind_reader)
         write = self.i.valid & self.i.ready
         row_written = Signal()
         m.d.comb += row_written.eq(
-            write & (write_beat == self.beats_per_pixel - 1) & (write_column == width - 1)
+            write & (at.write_beat == self.beats_per_pixel - 1) & (at.write_column == last_column)
         )
         with m.If(write):
-            counting.count(m, write_beat, self.beats_per_pixel)
-            with m.If(write_beat == self.beats_per_pixel - 1):
-                counting.count(m, write_column, width)
+            counting.count(m, at.write_beat, self.beats_per_pixel)
+            with m.If(at.write_beat == self.beats_per_pixel - 1):
+                counting.count(m, at.write_column, last_column + 1)
             with m.If(row_written):
-                counting.count(m, write_bank, self.buffer_rows)
+                counting.count(m, at.write_bank, self.buffer_rows)
+        return write, row_written
 
-        ahead_of_reader = (write_column > read_column) & (write_column >= geometry.lent_columns)
-        stored = (rows_stored >= needed) | ((rows_stored + 1 == needed) & ahead_of_reader)
+    def _read_columns(
+        self, m: Module, at: _Pointers, needed: Value
+    ) -> tuple[Signal, Signal, Signal]:
+        """Read columns once they are stored.
+
+        Returns whether one is read, whether it ends a band, and the topmost row of the column that
+        was read before.
+        """
+        geometry = self.geometry
+        last_column = geometry.source.width - 1
+        overlap_stored = at.write_column >= geometry.overlap_columns
+        ahead_of_reader = (at.write_column > at.read_column) & overlap_stored
+        stored = (at.rows_stored >= needed) | ((at.rows_stored + 1 == needed) & ahead_of_reader)
         read = Signal()
         m.d.comb += read.eq(stored & (~self.o.valid | self.o.ready))
         band_read = Signal()
-        m.d.comb += band_read.eq(read & (read_column == width - 1))
-        column_top = Signal.like(top_bank)
+        m.d.comb += band_read.eq(read & (at.read_column == last_column))
+        column_top = Signal.like(at.top_bank)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(read):
-            m.d.sync += [self.o.valid.eq(1), column_top.eq(top_bank)]
-            counting.count(m, read_column, width)
+            m.d.sync += [self.o.valid.eq(1), column_top.eq(at.top_bank)]
+            counting.count(m, at.read_column, last_column + 1)
         with m.If(band_read):
-            counting.count(m, read_band, geometry.bands)
+            counting.count(m, at.read_band, geometry.bands)
             # The next frame's top row follows the last row of this frame's map.
             frame_step = (geometry.kernel[0] - 2 * geometry.padding[0]) % self.buffer_rows
-            step = Mux(read_band == geometry.bands - 1, frame_step, 1)
-            m.d.sync += top_bank.eq(self._wrapped(top_bank + step))
-        m.d.sync += rows_stored.eq(rows_stored + row_written - Mux(band_read, released, 0))
+            step = Mux(at.read_band == geometry.bands - 1, frame_step, 1)
+            m.d.sync += at.top_bank.eq(self._wrapped(at.top_bank + step))
+        return read, band_read, column_top
 
+    def _add_memories(self, m: Module, at: _Pointers, write: Value, read: Value) -> list[Value]:
+        """Add a memory for each row of the ring; returns the data of their read ports."""
         rows = []
         for bank in range(self.buffer_rows):
-            # A word more than needed for maps one pixel wide: no memory without an address.
-            row = memory.Memory(shape=unsigned(self.pixel_bits), depth=max(width, 2), init=[])
+            # At least two words: a memory needs an address.
+            depth = max(self.geometry.source.width, 2)
+            row = memory.Memory(shape=unsigned(self.pixel_bits), depth=depth, init=[])
             m.submodules[f"row{bank}"] = row
             write_port = row.write_port(granularity=self.pixel_bits // self.beats_per_pixel)
             read_port = row.read_port()
             m.d.comb += [
-                write_port.addr.eq(write_column),
+                write_port.addr.eq(at.write_column),
                 write_port.data.eq(self.i.payload.data.replicate(self.beats_per_pixel)),
-                write_port.en.eq(Mux(write & (write_bank == bank), 1 << write_beat, 0)),
-                read_port.addr.eq(read_column),
+                write_port.en.eq(Mux(write & (at.write_bank == bank), 1 << at.write_beat, 0)),
+                read_port.addr.eq(at.read_column),
                 read_port.en.eq(read),
             ]
             rows.append(read_port.data)
-        with m.Switch(column_top):
-            for top in range(self.buffer_rows):
-                with m.Case(top):
-                    column = [rows[(top + r) % self.buffer_rows] for r in range(kernel_rows)]
-                    m.d.comb += self.o.payload.eq(Cat(column))
-        return m
+        return rows
 
     def _wrapped(self, bank: Value) -> Value:
-        """A row number below twice the ring's, brought into the ring."""
+        """A row number below twice the number of rows, modulo that number."""
         return Mux(bank >= self.buffer_rows, bank - self.buffer_rows, bank)

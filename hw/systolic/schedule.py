@@ -1,11 +1,11 @@
-"""The order in which a layer's multiplications are laid onto an array of rows x columns.
+"""The schedule of a layer on an array: which inputs and outputs each step multiplies.
 
 A window of inputs is cut into chunks of `rows` reduction elements, its outputs into folds of
-`columns`. In a step a chunk is in the array, and every column works for one output. In the order
-"inputs" the array holds each chunk for as many steps as it has folds; in the order "outputs" it
-goes through all chunks for each fold, so that a fold's outputs are finished together. Reduction
-elements are numbered as the window streams: input map, kernel row, kernel column for a convolution;
-row, column, channel for a layer that takes its whole input.
+`columns`. In each step the array holds one chunk, and each column computes one output. In the order
+"inputs" the array holds each chunk for all its folds. In the order "outputs" all chunks pass the
+array for each fold, so that the outputs of a fold are finished together. Reduction elements are
+numbered in stream order: input map, kernel row, kernel column for a convolution; row, column,
+channel for a layer that takes its whole input.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from systolith.hw.folding import Folding, Order
 from systolith.hw.systolic.array_work import ArrayWork, array_work
 
 Chunk = tuple[int | None, ...]
-"""The reduction element in each row, or None: no element, its input is presented as 0."""
+"""The reduction element in each row, or None where there is none and the input is 0."""
 
 
 class Step(NamedTuple):
-    """What the array does in one cycle: a chunk, and the output that each column works for."""
+    """What the array multiplies in one cycle: a chunk, and the output of each column."""
 
     chunk: int
     outputs: tuple[int | None, ...]
@@ -40,20 +40,23 @@ class Step(NamedTuple):
 class Schedule:
     """The steps of one window on an array.
 
+    The core, its weight memory and its accumulators are built from it; `layer_schedule` makes it
+    for a layer and its folding.
+
     Parameters
     ----------
     work
-        What is to be done.
+        The multiplications of a window.
     rows, columns
-        The array's.
+        The size of the array.
     order
-        "inputs": for each chunk in order, its folds. "outputs": for each fold, all chunks; with a
-        single chunk or a single fold that is the same, and `order` becomes "inputs".
+        "inputs": for each chunk in order, its folds. "outputs": for each fold, all chunks. With a
+        single chunk or a single fold both are the same, and `order` becomes "inputs".
 
     Raises
     ------
     ValueError
-        `rows` or `columns` that could never all be used.
+        More rows or columns than can all be busy in a step, or fewer than 1.
     """
 
     work: ArrayWork
@@ -66,7 +69,7 @@ class Schedule:
         _require(
             "rows",
             self.rows,
-            self.work.most_rows,
+            self.work.max_rows,
             "elements of the kernel, as chunks go map by map"
             if sparse
             else "reduction elements of a window",
@@ -74,7 +77,7 @@ class Schedule:
         _require(
             "columns",
             self.columns,
-            self.work.most_columns,
+            self.work.max_columns,
             "most outputs that one map feeds" if sparse else "outputs",
         )
         if self.order == "outputs" and 1 in (len(self._chunk_folds), self._chunk_folds[0]):
@@ -82,9 +85,9 @@ class Schedule:
 
     @property
     def sparse(self) -> bool:
-        """Whether a connection table decides which output a column works for.
+        """Whether a connection table decides which output each column computes.
 
-        If not, column `c` works for output `f * columns + c` in fold `f` of every chunk.
+        If not, column `c` computes output `f * columns + c` in fold `f` of every chunk.
         """
         return self.work.sparse
 
@@ -100,19 +103,19 @@ class Schedule:
 
     @cached_property
     def chunks(self) -> tuple[Chunk, ...]:
-        """The reduction elements in the rows, chunk by chunk."""
+        """The reduction elements of each chunk."""
         return tuple(
             chunk for block in self.work.blocks for chunk in _slices(block.elements, self.rows)
         )
 
     @cached_property
     def step_count(self) -> int:
-        """The steps of a window."""
+        """The number of steps of a window."""
         return int(self.work.steps(self.rows, self.columns))
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
-        """The fold order."""
+        """The steps, in order."""
         chunks = range(len(self.chunks))
         if not self.sparse:
             folds = tuple(_slices(range(self.outputs), self.columns))
@@ -136,7 +139,7 @@ class Schedule:
 
     @cached_property
     def _chunk_folds(self) -> tuple[int, ...]:
-        """The folds of each chunk."""
+        """The number of folds of each chunk."""
         return tuple(
             -(-len(block.outputs) // self.columns)
             for block in self.work.blocks
@@ -145,14 +148,14 @@ class Schedule:
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
-        """The steps for which each chunk is held, whenever it is in the array."""
+        """The number of steps for which the array holds each chunk, in the order of the chunks."""
         if self.order == "outputs":
             return (1,) * self.step_count
         return self._chunk_folds
 
     @cached_property
     def groups(self) -> tuple[int, ...]:
-        """How many outputs are finished together, in order: all, or those of each fold."""
+        """The numbers of outputs that are finished together: of all outputs, or of each fold."""
         if self.order == "inputs":
             return (self.outputs,)
         folds = self._chunk_folds[0]
@@ -160,17 +163,17 @@ class Schedule:
 
     @property
     def group_steps(self) -> int:
-        """The steps of each group."""
+        """The number of steps of each group."""
         return self.step_count // len(self.groups)
 
     @property
-    def lanes_unit(self) -> int:
-        """What the lanes of the output stream must divide."""
-        return int(self.work.lanes_unit(self.columns))
+    def max_lanes(self) -> int:
+        """The most lanes of the output stream; a smaller number must divide it."""
+        return int(self.work.max_lanes(self.columns))
 
     @cached_property
     def serving_columns(self) -> tuple[tuple[int, ...], ...]:
-        """For each output, the columns that ever work for it, ascending."""
+        """For each output, the columns that compute it in any step, ascending."""
         serving: list[set[int]] = [set() for _ in range(self.outputs)]
         for step in self.steps:
             for column, output in enumerate(step.outputs):
@@ -179,18 +182,21 @@ class Schedule:
         return tuple(tuple(sorted(columns)) for columns in serving)
 
     def weights(self, weights: Integers) -> Integers:
-        """Weights `(elements, outputs)` in fold order, `(steps, rows, columns)`; 0 for None."""
+        """Weights `(elements, outputs)` in the order of the steps: `(steps, rows, columns)`.
+
+        They are 0 where a step has no element or no output.
+        """
         if weights.shape != (self.elements, self.outputs):
             raise ValueError(
                 f"schedule: weights must be of shape {(self.elements, self.outputs)}, "
                 f"not {weights.shape}"
             )
-        # The border of zeros is what index -1 (None) finds.
+        # Index -1 (None) selects the border of zeros.
         bordered = np.pad(weights, ((0, 1), (0, 1)))
         elements = _indices(self.chunks)[[step.chunk for step in self.steps]]
         outputs = _indices([step.outputs for step in self.steps])
-        laid: Integers = bordered[elements[:, :, None], outputs[:, None, :]]
-        return laid
+        ordered: Integers = bordered[elements[:, :, None], outputs[:, None, :]]
+        return ordered
 
 
 def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
@@ -199,8 +205,8 @@ def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
     Raises
     ------
     UnitError
-        Another type of layer, a folding with rows or columns that could never all be used, or the
-        order "outputs" for a layer that does not take its whole input.
+        Another type of layer, more rows or columns than can all be busy in a step, or the order
+        "outputs" for a layer that does not take its whole input.
     """
     work = array_work(layer)
     if work is None:
@@ -220,7 +226,7 @@ def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
 
 
 def reduction_weights(layer: FixedLayer) -> Integers:
-    """The layer's weights as `(reduction elements, outputs)`, elements numbered as in a window."""
+    """The layer's weights as `(reduction elements, outputs)`, elements in stream order."""
     if layer.weights is None:
         raise UnitError(layer, "has no weights")
     if isinstance(layer.layer, graph.Convolution):
@@ -231,10 +237,10 @@ def reduction_weights(layer: FixedLayer) -> Integers:
 
 
 def as_dense(layer: FixedLayer) -> FixedLayer | None:
-    """The layer as one that takes its whole input, if it is one.
+    """The layer as a dense layer, if it is equivalent to one; otherwise None.
 
-    A convolution whose kernel covers its input, with no padding and every connection, is a dense
-    layer: the view has the same name, formats and integers, the weights in stream order.
+    A convolution is if its kernel covers its whole input, with every connection and no padding.
+    The result has the same name, formats and integers, with the weights in stream order.
     """
     conv = layer.layer
     if isinstance(conv, graph.Dense):
@@ -250,9 +256,9 @@ def as_dense(layer: FixedLayer) -> FixedLayer | None:
     return replace(layer, layer=view, weights=layer.weights.reshape(-1, conv.out_channels))
 
 
-def _require(what: str, given: int, limit: int, why: str) -> None:
-    if not 1 <= given <= limit:
-        raise ValueError(f"{what} must be from 1 to {limit} ({why}), not {given}")
+def _require(name: str, value: int, limit: int, reason: str) -> None:
+    if not 1 <= value <= limit:
+        raise ValueError(f"{name} must be from 1 to {limit} ({reason}), not {value}")
 
 
 def _slices(items: range, size: int) -> Iterator[tuple[int | None, ...]]:
@@ -268,10 +274,11 @@ def _indices(rows: Sequence[tuple[int | None, ...]]) -> NDArray[np.int64]:
 def _assign_columns(
     fed: Sequence[Sequence[int]], outputs: int, columns: int
 ) -> Iterator[list[list[int]]]:
-    """For each map, the outputs of each column, so that an output keeps to few columns.
+    """For each map, the outputs of each column, such that few columns compute each output.
 
-    Greedy, map by map: as many outputs as possible (a matching) stay in a column that served them
-    before; the others open the column that they share with the fewest rivals.
+    Every column that an output uses costs an input of its multiplexer. The assignment is greedy,
+    map by map: as many outputs as possible (a matching) stay in a column that computed them before;
+    each other output gets the column with the fewest outputs that it competes with.
     """
     feeds = np.array([[o in to_place for o in range(outputs)] for to_place in map(set, fed)], int)
     serves = np.zeros((outputs, columns), int)
@@ -279,7 +286,7 @@ def _assign_columns(
         capacity = -(-len(to_place) // columns)
         by_column: list[list[int]] = [[] for _ in range(columns)]
         waiting = [o for o in to_place if not _place(o, serves, by_column, capacity, set())]
-        # For each pair of outputs, the maps still to come that feed both: they need two columns.
+        # For each pair of outputs, the remaining maps that feed both: these need two columns.
         rivals = feeds[m:].T @ feeds[m:]
         for o in waiting:
             free = [column for column in range(columns) if len(by_column[column]) < capacity]
@@ -296,7 +303,7 @@ def _place(
     capacity: int,
     tried: set[int],
 ) -> bool:
-    """Put an output into a column that knows it, moving others where that helps."""
+    """Assign an output to a column that computed it before; move others if that makes room."""
     for column in map(int, np.flatnonzero(serves[output])):
         if column in tried:
             continue

@@ -1,4 +1,4 @@
-"""The weights of an array, in fold order, each where and when its processing element needs it."""
+"""The weight memories of an array: each diagonal is read as the wavefront reaches it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from systolith.golden.fixed.integers import Integers
-from systolith.hw.streams.formats import chosen, pack
+from systolith.hw.streams.formats import pack, select_word
 from systolith.hw.systolic.array import diagonal
 
 FEW_STEPS = 64
-"""Up to here each diagonal has a small memory of its own."""
+"""Up to this number of steps, each diagonal has a small memory of its own."""
 
 SHARING_DIAGONALS = 16
-"""Beyond, so many diagonals share a memory: it is long, and memories that are long are few."""
+"""The number of diagonals that share a memory if there are more steps: few deep memories."""
 
 MAX_WORDS = 1024
-"""Words of a memory; beyond, a word holds the weights of several steps."""
+"""The most words of a memory; with more steps, a word holds the weights of several steps."""
 
 
 def read_latency(steps: int) -> int:
-    """Cycles from a step to the weights of its first diagonal."""
+    """Cycles from `step` to the weights of its first diagonal."""
     return 1 if steps <= FEW_STEPS else 2
 
 
 class WeightMemory(wiring.Component):
-    """Memories that follow the wavefront: diagonal `d` of a step comes `latency + d` cycles after.
+    """Reads the weights of each step for a `SystolicArray`, diagonal by diagonal.
 
-    The step travels from memory to memory through registers. A single step needs no memory.
+    A `SystolicCore` drives `step` as it issues steps. The weights of diagonal `d` follow
+    `latency + d` cycles later, when the wavefront reaches that diagonal. The step travels from
+    memory to memory through registers. A single step needs no memory: its weights are constants.
 
     Parameters
     ----------
     weights
-        Integers `(steps, rows, columns)`.
+        Integers `(steps, rows, columns)`, in the order of the steps.
     width
         Bits of a weight.
 
@@ -73,7 +75,7 @@ class WeightMemory(wiring.Component):
         step: Value = self.step
         for start in range(0, len(outputs), self.shared):
             group = range(start, min(start + self.shared, len(outputs)))
-            # Inside a group, the weights wait for the wavefront.
+            # Inside a group, registers delay the weights.
             weights = self._read(m, step, group)
             for number in group:
                 width = len(outputs[number])
@@ -82,7 +84,7 @@ class WeightMemory(wiring.Component):
                     later = Signal(len(weights) - width, name=f"later_{number}", reset_less=True)
                     m.d.sync += later.eq(weights[width:])
                     weights = later
-            # From group to group, the step does.
+            # From group to group, registers delay the step.
             if group.stop < len(outputs) and self.steps > 1:
                 for number in group:
                     passed = Signal.like(self.step, name=f"step_{number + 1}", reset_less=True)
@@ -108,7 +110,7 @@ class WeightMemory(wiring.Component):
         fetched = Signal(bits, name=f"fetched_{group.start}", reset_less=True)
         m.d.sync += [
             place.eq(step[:place_bits]),
-            fetched.eq(chosen(port.data, place, bits)),
+            fetched.eq(select_word(port.data, place, bits)),
         ]
         return fetched
 

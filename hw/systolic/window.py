@@ -1,9 +1,10 @@
 # amaranth: UnusedElaboratable=no
-"""From a streamed feature map to the chunks of its windows, in the order of a schedule."""
+"""Windows of a convolution, cut out of a streamed feature map: line buffer and shift registers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import stream
@@ -18,21 +19,45 @@ from systolith.hw.systolic.schedule import Chunk
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
 
+class _Shifts(NamedTuple):
+    """The control of the shift registers, and the place of the window that is being shifted in.
+
+    Parameters
+    ----------
+    shift
+        A column enters the shadow registers in this cycle.
+    transfer
+        The window in the shadow registers is complete and moves to the window registers.
+    band, column
+        The window's place: its row of windows, and its number in that row.
+    """
+
+    shift: Signal
+    transfer: Signal
+    band: Signal
+    column: Signal
+
+
 class WindowFeeder(Component):
-    """Gives every window of a map, row by row, chunk by chunk, frame after frame.
+    """Cuts a streamed feature map into windows, and sends each window as a sequence of chunks.
 
-    Columns from a `RowBuffer` are shifted into `shadow` registers. A complete window moves to
-    `window` registers in one cycle, while its elements outside the map become the padding value;
-    while it is held there for its chunks, the next one is shifted together behind it.
+    A convolution has it in front of its `SystolicCore`. Windows leave row by row, and frames follow
+    each other without a gap.
 
-    No columns of padding are shifted in: what lies right of the map is the next band's columns
-    (or the next frame's), or, so that no window waits for a frame that may never come, whatever
-    the row buffer holds. All of that is masked.
+    A `RowBuffer` delivers columns as high as the kernel, which are shifted into shadow registers.
+    Once a window is complete, it moves to the window registers in one cycle, and elements outside
+    the map become the padding value. The window registers hold a window until all its chunks are
+    taken; the next window is shifted in meanwhile.
+
+    Padding takes no shifts of its own. In place of the padding to the right of the map, the first
+    columns of the next band (or frame) are shifted in. If these have not arrived, a dummy shift
+    takes whatever the row buffer holds, so that no window waits for a frame that may never come.
+    The padding value replaces all of it.
 
     Cycles a frame, each window held for `hold` cycles: the larger of the input's beats and
     `bands * ((columns - 1) * hold + max(hold, kernel columns - 2 * padding + dummy_shifts))`,
     which is `bands * columns * hold` if `hold` is at least the kernel's columns. With fewer rows
-    than by default, a frame that follows may have to wait for its first ones.
+    than by default, the first rows of the next frame may have to wait.
 
     Parameters
     ----------
@@ -54,15 +79,15 @@ class WindowFeeder(Component):
     Members
     -------
     i : In(beat_stream(value_shape, input_lanes))
-        The map. `last` is not looked at.
+        The map. `last` is ignored.
     o : Out(stream)
         Chunks, row 0 in the lowest bits.
 
     Raises
     ------
     ValueError
-        No chunks, chunks of different lengths, an element that a window does not have, or what
-        `RowBuffer` refuses.
+        No chunks, chunks of different lengths, an element that is not in the window, or an
+        error of `RowBuffer`.
     """
 
     def __init__(
@@ -104,7 +129,7 @@ class WindowFeeder(Component):
         )
 
     def cycles(self, i: StreamCycles, o: StreamCycles) -> StreamCycles:
-        """The cycle model (`streams.cycles`); the row buffer's stream."""
+        """Start the cycle model (`streams.cycles`); returns the row buffer's stream of columns."""
         columns = StreamCycles()
         self.row_buffer.cycles(i, columns)
         self._shift_cycles(columns, o)
@@ -114,63 +139,86 @@ class WindowFeeder(Component):
     def _shift_cycles(self, columns: StreamCycles, o: StreamCycles) -> Process:
         width, pad = self.geometry.source.width, self.geometry.padding[1]
         chunks = len(self.chunks)
-        # A band's first window needs so many shifts; each other window one more.
+        # Shifts before a band's first window is complete; each other window takes one more.
         first = self.geometry.kernel[1] - pad
-        given, left = o.available, o.taken
-        # When something right of the map was shifted in: the next band's column, if it was there.
-        lent: list[int] = []
+        o_available, o_taken = o.available, o.taken
+        # The cycles of the shifts to the right of the map, which take the next band's columns.
+        slots: list[int] = []
         window = column = 0
         transfer = -1
         while True:
-            spare, lent = lent, []
+            free_slots, slots = slots, []
             shift = -1
-            # The shifts of a window have room from the transfer of the one before it on.
-            rooms = [transfer] * first
+            # The shifts of a window may begin with the transfer of the window before.
+            earliest = [transfer] * first
             for number in range(width + pad):
                 if number < width:
                     while len(columns.available) == column:
                         yield columns.source
-                    offered = columns.available[column]
+                    available = columns.available[column]
                     column += 1
-                    while spare and spare[0] < offered:
-                        del spare[0]
-                    shift = spare.pop(0) if spare else max(offered, shift + 1, rooms[number])
+                    while free_slots and free_slots[0] < available:
+                        del free_slots[0]
+                    if free_slots:
+                        shift = free_slots.pop(0)
+                    else:
+                        shift = max(available, shift + 1, earliest[number])
                     columns.taken.append(shift)
                 else:
-                    shift = max(shift + 1, rooms[number])
+                    shift = max(shift + 1, earliest[number])
                     if number >= width + self.geometry.dummy_shifts:
-                        lent.append(shift)
+                        slots.append(shift)
                 if number >= first - 1:
                     transfer = shift + 1
                     if window:
-                        while len(left) < window * chunks:
+                        while len(o_taken) < window * chunks:
                             yield o.sink
-                        transfer = max(transfer, left[window * chunks - 1])
-                    given += [transfer + 1] * chunks
-                    rooms.append(transfer)
+                        transfer = max(transfer, o_taken[window * chunks - 1])
+                    o_available += [transfer + 1] * chunks
+                    earliest.append(transfer)
                     window += 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.row_buffer = buffer = self.row_buffer
-        connect(m, flipped(self.i), buffer.i)
-
-        geometry = self.geometry
-        kernel_columns = geometry.kernel[1]
-        width = geometry.source.width
-        pad = geometry.padding[1]
-
-        # The window that is shifted together: its place among the windows of the frame.
-        band = Signal(range(geometry.bands))
-        column = Signal(range(geometry.columns))
-        missing = Signal(range(kernel_columns + 1), init=kernel_columns - pad)
-        # Shifts since the band's first column, and how many of the columns were the next band's.
-        shifted = Signal(range(width + pad + 1))
-        borrowed = Signal(range(geometry.lent_columns + 1))
+        m.submodules.row_buffer = self.row_buffer
+        connect(m, flipped(self.i), self.row_buffer.i)
 
         chunk = Signal(range(len(self.chunks)))
         window_done = Signal()
         m.d.comb += window_done.eq(self.o.ready & (chunk == len(self.chunks) - 1))
+        shifts = self._control_shifts(m, window_done)
+        with m.If(self.o.valid & self.o.ready):
+            count(m, chunk, len(self.chunks))
+        with m.If(shifts.transfer):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(window_done):
+            m.d.sync += self.o.valid.eq(0)
+
+        window = self._add_registers(m, shifts)
+        bits = self.value_shape.width
+        with m.Switch(chunk):
+            for number, elements in enumerate(self.chunks):
+                with m.Case(number):
+                    values = [Const(0, bits) if e is None else window[e] for e in elements]
+                    m.d.comb += self.o.payload.eq(Cat(values))
+        return m
+
+    def _control_shifts(self, m: Module, window_done: Value) -> _Shifts:
+        """Count shifts, windows and bands, and take columns from the row buffer."""
+        geometry = self.geometry
+        kernel_columns = geometry.kernel[1]
+        width = geometry.source.width
+        pad = geometry.padding[1]
+        columns = self.row_buffer.o
+
+        band = Signal(range(geometry.bands))
+        column = Signal(range(geometry.columns))
+        # Shifts until the window in the shadow registers is complete.
+        missing = Signal(range(kernel_columns + 1), init=kernel_columns - pad)
+        # Shifts since the band's first column, and columns of the next band among them.
+        shifted = Signal(range(width + pad + 1))
+        borrowed = Signal(range(geometry.overlap_columns + 1))
+
         transfer = Signal()
         m.d.comb += transfer.eq((missing == 0) & (~self.o.valid | window_done))
         band_done = Signal()
@@ -179,13 +227,13 @@ class WindowFeeder(Component):
         right_of_map = Signal()
         m.d.comb += right_of_map.eq((shifted >= width) & ~band_done)
         must_be_dummy = right_of_map & (shifted < width + geometry.dummy_shifts)
-        # Never between two columns that are borrowed: they are offered in consecutive cycles.
-        may_be_dummy = right_of_map & ~buffer.o.valid
-        room = (missing != 0) | transfer
-        m.d.comb += buffer.o.ready.eq(room & ~must_be_dummy)
-        column_taken = buffer.o.valid & buffer.o.ready
+        # Never between two columns of the next band: those are offered in consecutive cycles.
+        may_be_dummy = right_of_map & ~columns.valid
+        may_shift = (missing != 0) | transfer
+        m.d.comb += columns.ready.eq(may_shift & ~must_be_dummy)
+        column_taken = columns.valid & columns.ready
         shift = Signal()
-        m.d.comb += shift.eq(room & (buffer.o.valid | must_be_dummy | may_be_dummy))
+        m.d.comb += shift.eq(may_shift & (columns.valid | must_be_dummy | may_be_dummy))
 
         with m.If(band_done):
             m.d.sync += [
@@ -200,60 +248,30 @@ class WindowFeeder(Component):
                 m.d.sync += borrowed.eq(borrowed + 1)
         with m.If(transfer):
             count(m, column, geometry.columns)
+        return _Shifts(shift, transfer, band, column)
 
-        with m.If(self.o.valid & self.o.ready):
-            count(m, chunk, len(self.chunks))
-        with m.If(transfer):
-            m.d.sync += self.o.valid.eq(1)
-        with m.Elif(window_done):
-            m.d.sync += self.o.valid.eq(0)
-
-        window = self._registers(m, buffer.o.payload, shift, transfer, band, column)
-        bits = self.value_shape.width
-        with m.Switch(chunk):
-            for number, elements in enumerate(self.chunks):
-                with m.Case(number):
-                    values = [Const(0, bits) if e is None else window[e] for e in elements]
-                    m.d.comb += self.o.payload.eq(Cat(values))
-        return m
-
-    def _registers(
-        self,
-        m: Module,
-        new_column: Value,
-        shift: Value,
-        transfer: Value,
-        band: Value,
-        column: Value,
-    ) -> list[Value]:
-        """The shadow and window registers; returns the window's elements, numbered as in chunks."""
-        geometry = self.geometry
-        kernel_rows, kernel_columns = geometry.kernel
-        channels = geometry.source.channels
+    def _add_registers(self, m: Module, shifts: _Shifts) -> list[Value]:
+        """Add the shadow and window registers; returns a window's elements in their order."""
+        kernel_rows, kernel_columns = self.geometry.kernel
+        channels = self.geometry.source.channels
         bits = self.value_shape.width
         pixel = self.row_buffer.pixel_bits
-        border = Cat(Const(self.padding_value, self.value_shape)[:] for _ in range(channels))
-        row_inside = [
-            _inside(m, band, i - geometry.padding[0], geometry.source.height, f"row{i}_inside")
-            for i in range(kernel_rows)
-        ]
-        column_inside = [
-            _inside(m, column, j - geometry.padding[1], geometry.source.width, f"column{j}_inside")
-            for j in range(kernel_columns)
-        ]
+        padding = Cat(Const(self.padding_value, self.value_shape)[:] for _ in range(channels))
+        row_inside, column_inside = self._mask(m, shifts)
 
         rows = []
         for i in range(kernel_rows):
-            # Data is only looked at once it was loaded: it needs no reset.
+            # Data is only used after it was loaded: it needs no reset.
             shadow = Signal(kernel_columns * pixel, name=f"shadow_row{i}", reset_less=True)
             window = Signal(kernel_columns * pixel, name=f"window_row{i}", reset_less=True)
-            with m.If(shift):
-                m.d.sync += shadow.eq(Cat(shadow[pixel:], new_column.word_select(i, pixel)))
-            with m.If(transfer):
+            with m.If(shifts.shift):
+                new = self.row_buffer.o.payload.word_select(i, pixel)
+                m.d.sync += shadow.eq(Cat(shadow[pixel:], new))
+            with m.If(shifts.transfer):
                 for j in range(kernel_columns):
                     inside = row_inside[i] & column_inside[j]
                     m.d.sync += window.word_select(j, pixel).eq(
-                        Mux(inside, shadow.word_select(j, pixel), border)
+                        Mux(inside, shadow.word_select(j, pixel), padding)
                     )
             rows.append(window)
         return [
@@ -263,9 +281,23 @@ class WindowFeeder(Component):
             for j in range(kernel_columns)
         ]
 
+    def _mask(self, m: Module, shifts: _Shifts) -> tuple[list[Signal], list[Signal]]:
+        """Which rows and which columns of the window that is shifted in lie inside the map."""
+        height, width, _ = self.geometry.source
+        kernel_rows, kernel_columns = self.geometry.kernel
+        above, left = self.geometry.padding
+        rows = [
+            _inside(m, shifts.band, i - above, height, f"row{i}_inside") for i in range(kernel_rows)
+        ]
+        columns = [
+            _inside(m, shifts.column, j - left, width, f"column{j}_inside")
+            for j in range(kernel_columns)
+        ]
+        return rows, columns
+
 
 def _inside(m: Module, position: Value, offset: int, size: int, name: str) -> Signal:
-    """Whether `position + offset` lies from 0 to `size - 1`."""
+    """A signal that is 1 where `position + offset` is from 0 to `size - 1`."""
     inside = Signal(name=name)
     m.d.comb += inside.eq((position >= -offset) & (position < size - offset))
     return inside

@@ -1,7 +1,7 @@
-"""Where the windows of a convolution lie on a feature map that is streamed row by row.
+"""The windows of a convolution on a feature map that is streamed row by row, as plain numbers.
 
-Pure numbers, shared by the feeder's components, their tests and the cycle model. A `band` is the
-set of rows that the windows of one output row see; bands are counted as output rows.
+The line buffer, the window feeder, their cycle models and tests all use it. A `band` is the set of
+input rows that the windows of one output row cover; bands are numbered as output rows.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from systolith.golden.network.graph import Shape
 
 @dataclass(frozen=True)
 class WindowGeometry:
-    """The windows of a `kernel` over a map of shape `source`, `padding` made around it.
+    """The windows of a `kernel` over a map of shape `source` with `padding` around it.
 
     Parameters
     ----------
     source
-        The map as it is streamed: (height, width, channels).
+        The shape of the streamed map: (height, width, channels).
     kernel
         (rows, columns) of a window.
     padding
@@ -52,54 +52,54 @@ class WindowGeometry:
 
     @property
     def bands(self) -> int:
-        """Rows of windows."""
+        """The number of rows of windows."""
         return self.source.height + 2 * self.padding[0] - self.kernel[0] + 1
 
     @property
     def columns(self) -> int:
-        """Windows in a band."""
+        """The number of windows in a band."""
         return self.source.width + 2 * self.padding[1] - self.kernel[1] + 1
 
     def first_row(self, band: int) -> int:
-        """The first row of the map that a band sees."""
+        """The first row of the map that a band covers."""
         return max(band - self.padding[0], 0)
 
     def rows_needed(self, band: int) -> int:
-        """Rows of the map that a band sees."""
+        """The number of rows of the map that a band covers."""
         end = min(band - self.padding[0] + self.kernel[0], self.source.height)
         return end - self.first_row(band)
 
     def rows_released(self, band: int) -> int:
-        """Rows of the map that no band after this one sees."""
+        """The number of rows of the map that no later band covers."""
         following = self.source.height if band == self.bands - 1 else self.first_row(band + 1)
         return following - self.first_row(band)
 
     @property
     def rows_to_overlap(self) -> int:
-        """Rows to store so that a frame's last band and the next frame's first do not wait.
+        """The number of stored rows with which frames overlap without a stall.
 
-        While the last band is read, what the first one needs fits behind it.
+        The rows that the next frame's first band needs fit in while the last band is read.
         """
         both_ends = self.rows_needed(self.bands - 1) + self.rows_needed(0)
         return max(self.kernel[0] + 1, both_ends - 1)
 
     @property
     def dummy_shifts(self) -> int:
-        """Columns of padding that must pass between two bands.
+        """The number of shifts between two bands that load no column of the map.
 
-        The right padding of a band overlaps with the first columns and the left padding of the
-        next, so that usually none are left. Padding wider than the kernel's overlap needs some,
-        and so does a map too narrow to lend that many columns.
+        The right padding of a band overlaps with the left padding and the first columns of the
+        next band, so that usually no such shift is needed. Padding that is wider than the kernel's
+        overlap needs some, and so does a map that is not wider than its padding.
         """
         overlap = 2 * self.padding[1] - (self.kernel[1] - 1)
         return max(overlap, self.padding[1] - (self.source.width - 1), 0)
 
     @property
     def row_change(self) -> int:
-        """Cycles from a band's last window to the next band's first, at least."""
-        return self.kernel[1] - self.padding[1] - self.lent_columns
+        """The fewest cycles from a band's last window to the first window of the next band."""
+        return self.kernel[1] - self.padding[1] - self.overlap_columns
 
     @property
-    def lent_columns(self) -> int:
-        """Columns of the next band that stand in for a band's right padding, at most."""
+    def overlap_columns(self) -> int:
+        """The most columns of the next band that are shifted in place of a band's right padding."""
         return self.padding[1] - self.dummy_shifts

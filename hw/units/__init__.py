@@ -1,1 +1,1 @@
-"""One unit a layer type, and what stands at the two ends of an accelerator."""
+"""The units: a module for each layer type, and the two ends of an accelerator."""

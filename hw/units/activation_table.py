@@ -1,4 +1,4 @@
-"""A squashing function as a table."""
+"""The lookup table of an activation function."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from systolith.hw.streams.formats import chosen, pack
+from systolith.hw.streams.formats import pack, select_word
 
 ENTRIES_A_WORD = 4
 MAX_WORDS = 1024
-"""A memory's start values become one line of Verilog a word: wide words make short files."""
+"""The most words of a table. Verilog initializes a word a line: wide words make short files."""
 
 
 class ActivationTable(wiring.Component):
-    """Looks up `lanes` indices a cycle, in one memory with a read port a lane.
+    """Looks up the entries of `lanes` indices a cycle, in one memory with a read port a lane.
 
-    Latency: 1 cycle.
+    `RequantizePipeline` has it for activations that a table computes (tanh, sigmoid). Latency: 1
+    cycle.
 
     Parameters
     ----------
@@ -36,13 +37,13 @@ class ActivationTable(wiring.Component):
     index
         The indices, lane 0 in the lowest bits.
     data
-        The entries of the indices that stood there in the cycle before.
+        The entries of the indices of the cycle before.
     """
 
     def __init__(self, entries: Sequence[int], shape: Shape, lanes: int) -> None:
         if len(entries) < 2 or len(entries) & (len(entries) - 1):
             raise ValueError(f"a table has a power of two of entries, not {len(entries)}")
-        # At least two words: no memory without an address.
+        # At least two words: a memory needs an address.
         self.packed = max(min(ENTRIES_A_WORD, len(entries) // 2), len(entries) // MAX_WORDS)
         self.words = [
             pack(entries[start : start + self.packed], shape)
@@ -66,5 +67,5 @@ class ActivationTable(wiring.Component):
             port = table.read_port()
             m.d.comb += port.addr.eq(index[low_bits:])
             m.d.sync += place.eq(index[:low_bits])
-            m.d.comb += self.data.word_select(lane, width).eq(chosen(port.data, place, width))
+            m.d.comb += self.data.word_select(lane, width).eq(select_word(port.data, place, width))
         return m

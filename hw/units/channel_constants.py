@@ -1,4 +1,4 @@
-"""Constants that go with the channels of a stream: biases, coefficients, choices."""
+"""Constants of the channels of a stream: biases, coefficients, choices of a shift."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from systolith.hw.streams.formats import pack
 
 
 class ChannelConstants(wiring.Component):
-    """One constant a channel, `lanes` of them at a time, in step with a stream of beats.
+    """Reads the constants of each beat's channels, `lanes` at a time, as beats pass.
 
-    Latency: the constants of a beat stand in `data` in the cycle after its `taken`, until the next.
-    They come from a memory, unless all beats have the same ones.
+    Requantizing and sub-sampling use it for biases, shifts and coefficients. The constants come
+    from a memory, unless they are the same for all beats.
+
+    Latency: the constants of a beat are in `data` from the cycle after its `taken` to the next
+    `taken`.
 
     Parameters
     ----------
@@ -32,7 +35,7 @@ class ChannelConstants(wiring.Component):
     Members
     -------
     taken
-        A beat passes. The first one after reset has the first `lanes` channels.
+        A beat passes in this cycle. The first one after reset has the first `lanes` channels.
     data
         The constants of the last beat that passed, its first channel in the lowest bits.
     """

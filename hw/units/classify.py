@@ -1,4 +1,4 @@
-"""The class of a frame: which of its scores wins."""
+"""The classifier: it finds the winning score of each frame."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from systolith.hw.streams.formats import value_shape
 from systolith.hw.streams.output_buffer import OutputBuffer
 
 MAX_CLASSES = 256
-"""As many as an index of 8 bits tells apart."""
+"""The most classes: an index has 8 bits."""
 
 MAX_SCORE_BITS = 32
-"""As many as the place of the score holds, as a signed number."""
+"""The most bits of a score, as a signed number."""
 
 
 CLASSIFICATION = data.StructLayout({"index": 8, "score": MAX_SCORE_BITS})
-"""The place of the winning score in stream order, and the score, sign-extended."""
+"""The index of the winning score in stream order, and the score, sign-extended."""
 
 
-RESULTS_HELD = 4
-"""Places for results that were not yet taken."""
+RESULT_FIFO_DEPTH = 4
+"""The depth of the FIFO of results."""
 
 
 class Classifier(wiring.Component):
     """Finds the largest or the smallest score of each frame; on a tie the lowest index wins.
 
-    A beat a cycle. Latency: 3 cycles from a frame's last beat to its result.
+    It is the last part of an accelerator. It takes a beat a cycle. Latency: 3 cycles from a frame's
+    last beat to its result.
 
     Parameters
     ----------
     layer
-        The layer that gives the scores; its type says which wins.
+        The layer that computes the scores; its type decides which wins.
     lanes
         Scores a beat.
 
@@ -80,7 +81,7 @@ class Classifier(wiring.Component):
     def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
         """The cycle model (`streams.cycles`)."""
         last = -1
-        for frame in count(-RESULTS_HELD):
+        for frame in count(-RESULT_FIFO_DEPTH):
             for _ in range(self.beats):
                 while len(i.available) == len(i.taken):
                     yield i.source
@@ -94,14 +95,14 @@ class Classifier(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = OutputBuffer(CLASSIFICATION, RESULTS_HELD)
+        m.submodules.buffer = buffer = OutputBuffer(CLASSIFICATION, RESULT_FIFO_DEPTH)
         taken = self.i.valid & self.i.ready
         m.d.comb += [
             self.i.ready.eq(buffer.available),
             buffer.reserve.eq(taken & self.i.payload.last),
         ]
 
-        # Cycle 1: the best score of the beat, and where in the frame it stands.
+        # Cycle 1: the best score of the beat, and its index in the frame.
         lanes = self.beat.lanes
         candidates = [
             (self.beat.lane(self.i.payload, lane), Value.cast(lane)) for lane in range(lanes)
@@ -124,7 +125,7 @@ class Classifier(wiring.Component):
             index.eq(beat_start + candidates[0][1]),
         ]
 
-        # Cycle 2: against the best of the frame so far.
+        # Cycle 2: compare with the best score of the frame so far.
         first = Signal(init=1)
         best_score = Signal.like(score)
         best_index = Signal.like(index)
@@ -136,7 +137,7 @@ class Classifier(wiring.Component):
                 best_index.eq(Mux(first, index, new_index)),
             ]
 
-        # Cycle 3: the frame's best stands.
+        # Cycle 3: after the last beat, write the result.
         finished = Signal()
         m.d.sync += finished.eq(valid & last)
         m.d.comb += [

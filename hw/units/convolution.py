@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The convolution unit: windows of the map, a systolic core, requantization."""
+"""The convolution unit: a window feeder, a systolic core and a requantizer."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ from systolith.hw.units.requantize import Requantizer
 
 
 class Convolution(Component):
-    """A convolution, with or without a connection table.
+    """The unit of a convolution, with or without a connection table.
 
-    Cycles a frame, both sides always ready: the largest of the input's beats, the output's beats,
-    and `bands * ((columns - 1) * steps + max(steps, row change))`, with `steps` of the schedule and
-    the row change of `WindowFeeder`; that is `bands * columns * steps` if `steps` is at least the
-    kernel's columns. Frames overlap.
+    A convolution that covers its whole input, with every connection, is built as `dense.Dense`.
 
-    Parameters, members, attributes and errors as for every unit: `registry.build_unit`. Lanes
+    Initiation interval in cycles, source and sink always ready: the largest of the input's beats,
+    the output's beats, and `bands * ((columns - 1) * steps + max(steps, row change))`, with the
+    steps of a window from the schedule and the row change from `WindowGeometry`. The last is
+    `bands * columns * steps` if `steps` is at least the kernel's columns. Frames overlap.
+
+    Parameters, members, attributes and errors are those of every unit: `registry.build_unit`. Lanes
     divide the output maps, and without a connection table the folding's columns, too.
     """
 
@@ -72,11 +74,12 @@ class Convolution(Component):
 
     @staticmethod
     def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
-        """Cycles from a frame to the next, source and sink always ready.
+        """The initiation interval in cycles, source and sink always ready.
 
-        The largest of the input's beats, the output's, and `bands * ((columns - 1) * steps +
-        max(steps, row change))`. There may be more, never less, if the unit stores fewer rows than
-        by default, or if a window has more beats than steps, but fewer than the row change.
+        It is the largest of the input's beats, the output's beats, and `bands * ((columns - 1) *
+        steps + max(steps, row change))`. It may be longer, never shorter, if the unit stores fewer
+        rows than by default, or if a window has more beats than steps, but fewer than the row
+        change.
         """
         conv = layer.layer
         assert isinstance(conv, graph.Convolution)
@@ -91,23 +94,23 @@ class Convolution(Component):
         return np.maximum(geometry.bands * band, beats)
 
     def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
-        """The cycle model (`streams.cycles`); the last two streams are the core's."""
+        """Start the cycle model (`streams.cycles`); the last two streams are the core's."""
         windows = StreamCycles()
         columns = self.feeder.cycles(i, windows)
         return [columns, windows, *chain(windows, o, self.core, self.requantizer)]
 
     def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
-        """When the steps of each chunk are issued (`hw.units.registry.Unit`)."""
+        """The spans of cycles in which the steps of each chunk are issued (`registry.Unit`)."""
         folds = self.core.schedule.folds
         chunks = [(end - n + 1, n) for end, n in zip(inner[-2].taken, cycle(folds), strict=False)]
         return chunks, self.core.windows * len(folds)
 
     def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
-        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        """The smallest `folding.depth` with which these transfers would not have stalled."""
         return self.requantizer.depth_needed(o)
 
     def lines_needed(self, i: StreamCycles, inner: list[StreamCycles]) -> int:
-        """The least `folding.lines` with which beats that passed so would not have been held up."""
+        """The smallest `folding.lines` with which these transfers would not have stalled."""
         return self.feeder.row_buffer.rows_needed(i, inner[0])
 
     def elaborate(self, platform: object) -> Module:

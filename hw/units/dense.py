@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Layers that take their whole input: the dense unit, and what it shares with the radial basis."""
+"""The dense unit, and its base, which is that of the radial basis unit as well."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from systolith.hw.units.requantize import Requantizer
 
 
 class WholeInputUnit(Component):
-    """A chunker, a systolic core and a requantizer; in the order "outputs" a store before the core.
+    """The unit of a layer that takes its whole input: a chunker, a core and a requantizer.
 
-    Cycles a frame, both sides always ready: the largest of the chunker's (the input's beats, or
-    more; see there), `ceil(inputs / rows) * ceil(outputs / columns)` and the output's beats. Frames
-    overlap.
+    In the order "outputs" a `ChunkStore` between chunker and core repeats the chunks for each fold.
+
+    Initiation interval in cycles, source and sink always ready: the largest of `chunker_cycles`,
+    `ceil(inputs / rows) * ceil(outputs / columns)` and the output's beats. Frames overlap.
 
     Parameters
     ----------
@@ -96,10 +97,10 @@ class WholeInputUnit(Component):
 
     @staticmethod
     def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
-        """Cycles from a frame to the next, source and sink always ready.
+        """The initiation interval in cycles, source and sink always ready.
 
-        The largest of the chunker's, the steps and the output's beats. In the order "inputs" each
-        chunk is held for its folds.
+        It is the largest of the chunker's, the steps and the output's beats. In the order "inputs"
+        the array holds each chunk for all its folds.
         """
         work = array_work(as_dense(layer) or layer)
         assert work is not None
@@ -109,18 +110,18 @@ class WholeInputUnit(Component):
         return np.maximum(computing, chunks)
 
     def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
-        """The cycle model (`streams.cycles`); the last two streams are the core's."""
+        """Start the cycle model (`streams.cycles`); the last two streams are the core's."""
         stores = [] if self.store is None else [self.store]
         return chain(i, o, self.chunker, *stores, self.core, self.requantizer)
 
     def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
-        """When the steps of each chunk are issued (`hw.units.registry.Unit`)."""
+        """The spans of cycles in which the steps of each chunk are issued (`registry.Unit`)."""
         folds = self.core.schedule.folds
         chunks = [(end - n + 1, n) for end, n in zip(inner[-2].taken, cycle(folds), strict=False)]
         return chunks, len(folds)
 
     def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
-        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        """The smallest `folding.depth` with which these transfers would not have stalled."""
         return self.requantizer.depth_needed(o)
 
     def elaborate(self, platform: Any) -> Module:
@@ -141,7 +142,10 @@ class WholeInputUnit(Component):
 
 
 class Dense(WholeInputUnit):
-    """A dense layer, or a convolution that is one (`as_dense`). See `WholeInputUnit`."""
+    """The unit of a dense layer, or of a convolution that is equivalent to one (`as_dense`).
+
+    Parameters, members and errors as for `WholeInputUnit`.
+    """
 
     def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
         dense = as_dense(layer)

@@ -1,4 +1,4 @@
-"""Frames of the length that the network takes, whatever comes in."""
+"""The frame checker: it corrects the length of frames, and flags those it corrected."""
 
 from __future__ import annotations
 
@@ -19,32 +19,35 @@ PIXEL = unsigned(8)
 """The shape of a raw pixel."""
 
 FRAMES_IN_FLIGHT = 16
-"""Frames between this and the result, at most: more have to wait at their final pixel."""
+"""The most frames between the checker and their result; a further one stalls at its last pixel."""
 
 
-PIXELS_HELD = 4
-"""Places for pixels that were not yet taken."""
+PIXEL_FIFO_DEPTH = 4
+"""The depth of the FIFO of pixels."""
 
 
 class FrameChecker(wiring.Component):
-    """Makes every frame as long as it must be, and says which had to be made so.
+    """Makes every frame as long as the network's input, and flags frames of a wrong length.
 
-    A frame that ends too early is filled up with the background; what comes between its last pixel
-    and its end is dropped. The next frame is right again. A pixel a cycle. Latency: 1 cycle.
+    It is the first part of an accelerator, and keeps errors at its input from spreading to later
+    frames. A frame that is too short is filled up with the background; the surplus pixels of a
+    frame that is too long are dropped.
+
+    It takes a pixel a cycle. Latency: 1 cycle.
 
     Parameters
     ----------
     layer
-        The network's input: its image's shape, and the background.
+        The network's input, with the shape of its images and their background.
 
     Members
     -------
     i : In(beat_stream(PIXEL, 1))
-        What comes in: row by row, pixel by pixel, channels ascending.
+        Frames of any length: row by row, pixel by pixel, channels ascending.
     o : Out(beat_stream(PIXEL, 1))
         Frames of the right length.
     wrong_length : Out(stream.Signature(1))
-        For each frame, not later than its final beat: whether its length was wrong.
+        For each frame, whether its length was wrong; offered with its last beat, or before.
     """
 
     def __init__(self, layer: Input) -> None:
@@ -71,10 +74,10 @@ class FrameChecker(wiring.Component):
                 while len(available) == beat:
                     yield i.source
                 last = max(last + 1, available[beat])
-                if beat >= PIXELS_HELD:
-                    while len(o.taken) <= beat - PIXELS_HELD:
+                if beat >= PIXEL_FIFO_DEPTH:
+                    while len(o.taken) <= beat - PIXEL_FIFO_DEPTH:
                         yield o.sink
-                    last = max(last, o.taken[beat - PIXELS_HELD] + 1)
+                    last = max(last, o.taken[beat - PIXEL_FIFO_DEPTH] + 1)
                 if left == 1 and frame >= 0:
                     while len(wrong_length.taken) <= frame:
                         yield wrong_length.sink
@@ -85,7 +88,7 @@ class FrameChecker(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.pixels = pixels = OutputBuffer(Beat(PIXEL, 1), PIXELS_HELD)
+        m.submodules.pixels = pixels = OutputBuffer(Beat(PIXEL, 1), PIXEL_FIFO_DEPTH)
         m.submodules.flags = flags = OutputBuffer(1, FRAMES_IN_FLIGHT)
         wiring.connect(m, pixels.o, wiring.flipped(self.o))
         wiring.connect(m, flags.o, wiring.flipped(self.wrong_length))

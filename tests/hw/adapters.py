@@ -1,4 +1,4 @@
-"""Lets the helpers of `streams`, which know beats, drive streams of chunks."""
+"""An adapter for streams of chunks, so that `stream_driver` can drive them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from systolith.hw.streams.beats import beat_stream
 
 
 class ChunksAsBeats(wiring.Component):
-    """A component whose streams without `last` are streams of beats of one value, `last` never."""
+    """Wraps a component: its streams without `last` become beats of one value, `last` always 0."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 
 def run_bench(unit: Any, bench: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    """Run `bench` to its end; `unit` need not have a register."""
+    """Run `bench` to its end. `unit` may be without registers."""
     top = Module()
     top.domains.sync = ClockDomain("sync")
     top.submodules.unit = unit

@@ -1,4 +1,4 @@
-"""Fixed layers for the tests of units: random integers, exact accumulator ranges."""
+"""Fixed-point layers for tests of units: random integers, exact accumulator ranges."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def array_layer(
 ) -> FixedLayer:
     """A layer with random weights, without bias and requantization.
 
-    Its accumulators are as wide as the worst inputs need, and not a bit wider.
+    Its accumulators are exactly as wide as the worst inputs need.
     """
     shape = layer.array_shapes(source)["weights"]
     integers = random_integers(rng, weights, shape, extreme)
@@ -56,7 +56,7 @@ def array_layer(
 
 
 def accumulator_range(layer: FixedLayer) -> tuple[int, int]:
-    """The least and greatest sum, in any order of summation."""
+    """The smallest and the largest partial sum, in any order of summation."""
     assert layer.weights is not None
     flat = layer.weights.reshape(-1, layer.weights.shape[-1])
     ends = np.array([layer.input_format.min_raw, layer.input_format.max_raw]).reshape(2, 1, 1)

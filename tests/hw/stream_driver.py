@@ -1,4 +1,4 @@
-"""Drives a unit's streams in Amaranth's simulator, and holds them to the transfer rules."""
+"""Drives a unit's streams in Amaranth's simulator, and checks the transfer rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amaranth.hdl import ClockDomain, Module, Shape
 from amaranth.sim import Simulator
 
 MAX_IDLE_CYCLES = 5_000
-"""A stream that stands still for longer hangs."""
+"""A stream without a transfer for longer than this hangs."""
 
 Pauses = Callable[[int], bool]
 """Whether a side pauses in a cycle."""
@@ -33,13 +33,13 @@ def randomly(seed: int, probability: float = 0.5) -> Pauses:
 
 
 def pack(values: Sequence[int], shape: Shape) -> int:
-    """Values side by side, the first in the lowest bits."""
+    """Values packed into one word, the first in the lowest bits."""
     mask = (1 << shape.width) - 1
     return sum((int(value) & mask) << (index * shape.width) for index, value in enumerate(values))
 
 
 def unpack(word: int, shape: Shape, lanes: int) -> list[int]:
-    """The values that `pack` put side by side."""
+    """The values that `pack` packed."""
     values = []
     for _ in range(lanes):
         value = word & ((1 << shape.width) - 1)
@@ -64,14 +64,24 @@ def beats(frames: Iterable[Iterable[int]], shape: Shape, lanes: int) -> list[tup
 
 @dataclass
 class Run:
-    """What a unit gave: its beats, and the cycles in which beats went in and came out."""
+    """The transfers of a unit.
+
+    Parameters
+    ----------
+    beats
+        The output beats, as `(data, last)`.
+    taken
+        The cycles in which input beats were taken.
+    produced
+        The cycles in which output beats were transferred.
+    """
 
     beats: list[tuple[int, int]] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
-    given: list[int] = field(default_factory=list)
+    produced: list[int] = field(default_factory=list)
 
     def frames(self, shape: Shape, lanes: int) -> list[list[int]]:
-        """The values, cut where `last` was; a frame without `last` at the end is cut off too."""
+        """The values of each frame, split after each `last`; the final frame may lack it."""
         result: list[list[int]] = [[]]
         for data, last in self.beats:
             result[-1] += unpack(data, shape, lanes)
@@ -92,8 +102,8 @@ def run(
 ) -> Run:
     """Feed a unit's `i` with beats and take `outputs` beats from its `o`.
 
-    Then waits `linger` cycles, in which nothing more may come. With `reset_after`, that many beats
-    are fed first, then the unit is reset in the middle of whatever it does, then all goes as said.
+    In the `linger` cycles that follow, no further beat may be offered. With `reset_after`, the unit
+    first gets that many beats and is then reset in mid-frame.
     """
     result = Run()
 
@@ -131,12 +141,12 @@ async def _transfer(
     idle: Pauses,
     backpressure: Pauses,
 ) -> None:
-    """Transfer until all `inputs` are taken and `outputs` beats have come (None: do not wait)."""
+    """Transfer until all `inputs` are taken and `outputs` beats received (None: do not wait)."""
     cycle = quiet = fed = 0
     offering = False
     held: tuple[int, int] | None = None
     while fed < len(inputs) or (outputs is not None and len(result.beats) < outputs):
-        # Once offered, a beat stays until it is taken.
+        # An offered beat stays until it is taken.
         valid_before = ctx.get(unit.o.valid)
         offering = fed < len(inputs) and (offering or not idle(cycle))
         ctx.set(unit.i.valid, offering)
@@ -155,20 +165,20 @@ async def _transfer(
         if ctx.get(unit.o.valid):
             offered = (ctx.get(unit.o.payload.data), ctx.get(unit.o.payload.last))
         assert held is None or offered == held, f"an offered beat {held} became {offered}"
-        took = offering and ctx.get(unit.i.ready)
-        gave = ready and offered is not None
-        if gave:
+        consumed = offering and ctx.get(unit.i.ready)
+        produced = ready and offered is not None
+        if produced:
             assert outputs is None or len(result.beats) < outputs, "more beats than expected"
             assert offered is not None
             result.beats.append(offered)
-            result.given.append(cycle)
-        held = None if gave else offered
-        if took:
+            result.produced.append(cycle)
+        held = None if produced else offered
+        if consumed:
             fed += 1
             offering = False
             result.taken.append(cycle)
-        quiet = 0 if took or gave else quiet + 1
-        assert quiet < MAX_IDLE_CYCLES, f"stands still after {fed} beats in"
+        quiet = 0 if consumed or produced else quiet + 1
+        assert quiet < MAX_IDLE_CYCLES, f"hangs after {fed} input beats"
         await ctx.tick()
         cycle += 1
     ctx.set(unit.i.valid, 0)

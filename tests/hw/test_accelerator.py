@@ -139,11 +139,11 @@ def test_a_wrong_length_is_flagged_in_its_own_result() -> None:
     assert [r[2] for r in results] == [0, 1, 0, 1, 0]
 
 
-def test_flags_stay_with_their_frames_whatever_the_classes() -> None:
+def test_flags_stay_with_their_frames() -> None:
     fixed = quantized(ONE_LAYER).fixed
     images = random_images(ONE_LAYER, 100)
     classes = [index for index, _ in expected(fixed, images)]
-    # Every class follows every class: a flag that is left behind by one shows in a later result.
+    # Every class follows every class: a flag that stays behind shows in a later result.
     units = sorted(set(classes))
     assert len(units) > 2 and {index % 2 for index in units} == {0, 1}
     order = [index for first in units for second in units for index in (first, second)]
@@ -166,7 +166,7 @@ def test_reset_in_mid_frame_leaves_it_as_new(after: int) -> None:
     assert not any(r[2] for r in results)
 
 
-def test_a_result_that_waits_is_not_valid_during_reset() -> None:
+def test_a_waiting_result_is_not_valid_during_reset() -> None:
     dut = Accelerator(quantized(ONE_LAYER).fixed, smallest_plan(ONE_LAYER))
 
     async def bench(ctx: Any) -> None:
@@ -202,14 +202,14 @@ def test_multipliers_are_those_of_the_units() -> None:
     assert accelerator.multipliers == 34
 
 
-def test_ports_are_flat_and_as_wide_as_they_say() -> None:
+def test_ports_are_flat_and_have_their_widths() -> None:
     accelerator = Accelerator(quantized(ONE_LAYER).fixed, smallest_plan(ONE_LAYER))
     assert {name: len(getattr(accelerator, name)) for name, _, _ in AXIS_PORTS} == {
         name: width for name, _, width in AXIS_PORTS
     }
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_refusals() -> None:
     fixed = quantized(ONE_LAYER).fixed
     with pytest.raises(AcceleratorError, match="'one-layer': the plan has no folding for 'scores'"):
         Accelerator(fixed, {})

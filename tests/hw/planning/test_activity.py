@@ -1,11 +1,13 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
+from systolith.golden.network.graph import Convolution, Input, MaxPooling, Network
 from systolith.hw.accelerator import Accelerator
+from systolith.hw.folding import Folding
 from systolith.hw.planning.activity import activity
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
-# Steps of an array: windows, chunks, folds; beats of a layer without one.
+# The steps of an array: windows, chunks, folds. The beats of a layer without an array.
 CYCLES = {
     # 11 x 10 pixels with their border, kernel 3 x 2 over 2 maps: 9 x 9 windows of 12 elements.
     "C1": 9 * 9 * 3 * 2,
@@ -21,7 +23,7 @@ CYCLES = {
 }
 
 
-def test_every_unit_works_as_long_as_its_work_is() -> None:
+def test_units_are_busy_for_the_cycles_of_their_work() -> None:
     images = 3
     accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)
     seen = activity(accelerator, images, spans=50)
@@ -32,3 +34,21 @@ def test_every_unit_works_as_long_as_its_work_is() -> None:
         assert (busy.sum(axis=0) <= seen.span_cycles).all()
     assert len(seen.results) == images
     assert seen.results[-1] < seen.span_cycles * len(next(iter(seen.busy.values()))[0])
+
+
+def test_work_after_the_last_result_is_left_out() -> None:
+    """A result does not wait for the rows that pooling drops, which are taken later."""
+    network = Network(
+        "dropped-rows",
+        (
+            Input(name="input", height=12, width=2, background=30),
+            Convolution(name="C1", inputs=("input",), kernel=(1, 1), out_channels=1),
+            MaxPooling(name="S2", inputs=("C1",), window=(7, 2)),
+        ),
+    )
+    plan = {"C1": Folding(), "S2": Folding()}
+    seen = activity(Accelerator(quantized(network).fixed, plan), images=2, spans=1000)
+    assert seen.span_cycles == 1
+    assert seen.busy["S2"].shape == (2, seen.results[-1] + 1)
+    first, second = seen.busy["S2"].sum(axis=1)
+    assert first == 12 * 2 > second

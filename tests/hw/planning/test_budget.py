@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Plans reach what the issue of the planner found possible, and what no other plan beats."""
+"""Plans of shipped networks reach known figures; no other plan of a small network is better."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from systolith.hw.errors import PlanError, UnitError
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
-from systolith.hw.planning.prediction import least_interval, predict
+from systolith.hw.planning.prediction import min_interval, predict
 from tests.hw.small_networks import EVERY_KIND, quantized
 
 TINY = Network(
@@ -76,7 +76,7 @@ def test_presets(
         assert report.predicted.latency_cycles <= (2_250 if relu else 2_300)
 
 
-def test_multipliers_are_hardly_ever_idle() -> None:
+def test_multipliers_are_seldom_idle() -> None:
     macs = {"lenet5": 326_520, "lenet5-relu": 416_520}
     for name, goal, least in (
         ("lenet5-relu", Goal(max_multipliers=106), 0.95),
@@ -90,11 +90,11 @@ def test_multipliers_are_hardly_ever_idle() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("name", ["lenet5", "lenet5-relu"])
-def test_one_place_less_makes_the_slowest_unit_wait(name: str, preset: str) -> None:
+def test_any_smaller_buffer_stalls_the_slowest_unit(name: str, preset: str) -> None:
     plan, report = planned(name, PRESETS[preset])
     interval = report.predicted.interval_cycles
     fixed = of_shipped(name).fixed
-    assert interval == least_interval(fixed, plan)
+    assert interval == min_interval(fixed, plan)
     smaller = list(one_less(fixed, plan))
     assert ("S4", "depth") in dict(smaller)
     for key, less in smaller:
@@ -116,7 +116,7 @@ def one_less(fixed: FixedNetwork, plan: Plan) -> Iterator[tuple[tuple[str, str],
 
 
 def every_plan(fixed: FixedNetwork) -> Iterator[tuple[int, int]]:
-    """The multipliers and the slowest unit's cycles of every plan that can be built."""
+    """The multipliers and the slowest unit's cycles of every plan that hardware supports."""
     sizes: list[list[Folding]] = []
     for layer in fixed.layers:
         most = layer.input_shape.size if isinstance(layer.layer, Dense) else 4
@@ -130,7 +130,7 @@ def every_plan(fixed: FixedNetwork) -> Iterator[tuple[int, int]]:
             multipliers = Accelerator(fixed, plan).multipliers
         except UnitError:
             continue
-        yield multipliers, least_interval(fixed, plan)
+        yield multipliers, min_interval(fixed, plan)
 
 
 def test_no_plan_is_better() -> None:
@@ -150,7 +150,7 @@ def test_no_plan_is_better() -> None:
         assert report.predicted.interval_cycles <= target
 
 
-def test_what_cannot_be_reached_is_refused_with_the_least_that_can() -> None:
+def test_a_goal_out_of_reach_is_refused_with_the_smallest_possible() -> None:
     fixed = quantized(EVERY_KIND).fixed
     least_multipliers = 5
     with pytest.raises(PlanError, match=r"'every-kind': max_multipliers must be at least 5, .* 4$"):
@@ -170,17 +170,17 @@ def test_what_cannot_be_reached_is_refused_with_the_least_that_can() -> None:
     [
         ({}, "not none"),
         ({"max_multipliers": 1, "target_cycles": 2}, "not {'max_multipliers': 1, "),
-        ({"max_multipliers": 0}, "max_multipliers must be a whole number from 1 on, not 0"),
-        ({"target_cycles": 2.5}, "target_cycles must be a whole number from 1 on, not 2.5"),
+        ({"max_multipliers": 0}, "max_multipliers must be a whole number of at least 1, not 0"),
+        ({"target_cycles": 2.5}, "target_cycles must be a whole number of at least 1, not 2.5"),
         ({"target_cycles": 1, "minimize": "area"}, "minimize must be .*, not 'area'"),
     ],
 )
-def test_a_goal_that_is_none(arguments: dict[str, object], message: str) -> None:
+def test_a_wrong_goal_is_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         Goal(**arguments)  # type: ignore[arg-type]
 
 
-def test_less_latency_within_the_same_multipliers() -> None:
+def test_smaller_latency_within_the_same_multipliers() -> None:
     goal = Goal(max_multipliers=28)
     _, plain = planned("lenet5-relu", goal)
     network = of_shipped("lenet5-relu")

@@ -21,7 +21,7 @@ def load(tmp_path: Path, text: str) -> object:
     return load_plan(path, LENET5)
 
 
-def test_what_is_left_out_is_smallest(tmp_path: Path) -> None:
+def test_missing_keys_have_the_defaults(tmp_path: Path) -> None:
     plan = load(
         tmp_path,
         "[layers.C1]\nrows = 5\ncolumns = 2\n[layers.F6]\nlanes = 2\ndepth = 9\n"
@@ -38,7 +38,7 @@ def test_what_is_left_out_is_smallest(tmp_path: Path) -> None:
     assert load(tmp_path, "") == smallest_plan(LENET5)
 
 
-def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(plan_to_toml(EVERY_KIND_PLAN), "utf-8")
     assert load_plan(path, EVERY_KIND) == EVERY_KIND_PLAN
@@ -67,7 +67,7 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
         ("[layer.C1]\nrows = 2", "layer is unknown: a plan has layers.NAME alone"),
     ],
 )
-def test_what_cannot_be_is_refused_by_path(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_key_is_refused_by_its_path(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(PlanError, match=f"plan.toml: {message}"):
         load(tmp_path, text)
 

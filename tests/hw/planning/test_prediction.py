@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""What the cycle model says of random networks and units, against simulations and longer runs.
+"""The cycle model of random networks and units, against simulations and longer runs.
 
-A failure is seen again with `pytest tests/hw/test_prediction.py --network-seed SEED
---network-count 1`, SEED being the number in the test's name.
+To repeat a failure: `pytest tests/hw/planning/test_prediction.py --network-seed SEED
+--network-count 1`, where SEED is the number in the test's name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from systolith.golden.network.graph import Dense as DenseLayer
 from systolith.golden.network.graph import Input, MaxPooling, Network
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Folding
-from systolith.hw.planning.prediction import Prediction, least_interval, predict, timeline
+from systolith.hw.planning.prediction import Prediction, min_interval, predict, timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering, run_until_taken
 from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.convolution import Convolution
@@ -54,7 +54,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, range(first, first + (count or few)))
 
 
-def test_a_network_passes_images_as_its_model_says(simulated_seed: int, tmp_path: Path) -> None:
+def test_the_model_predicts_every_stream_of_a_network(simulated_seed: int, tmp_path: Path) -> None:
     need("verilator")
     case = random_case(simulated_seed, IMAGES)
     fixed = case.quantized.fixed
@@ -82,24 +82,24 @@ def test_a_network_passes_images_as_its_model_says(simulated_seed: int, tmp_path
     assert {name: layer.latency_cycles for name, layer in prediction.layers.items()} == {
         name: timing.latency_cycles for name, timing in measured.layers.items()
     }
-    # A layer before the slowest keeps its own pace until what lies between them is full.
+    # A layer before the slowest keeps its own interval until the buffers between them are full.
     for name, timing in measured.layers.items():
         expected = np.diff(passing.taken(name)[:, -1])[MEASURED_IMAGES - 2]
         assert timing.interval_cycles == expected, name
 
 
 def _becomes_steady(prediction: Prediction) -> bool:
-    """Not if more images could be under way than there are places for flags."""
+    """False if more images could be in flight than the FIFO of flags can hold."""
     return prediction.latency_cycles < FRAMES_IN_FLIGHT * prediction.interval_cycles
 
 
-def test_images_that_come_as_they_are_taken_keep_the_pace(modelled_seed: int) -> None:
+def test_a_source_that_is_always_ready_reaches_the_interval(modelled_seed: int) -> None:
     case = random_case(modelled_seed, 1)
     fixed = case.quantized.fixed
     accelerator = Accelerator(fixed, case.plan)
     prediction = predict(accelerator)
     interval = prediction.interval_cycles
-    assert interval >= least_interval(fixed, case.plan)
+    assert interval >= min_interval(fixed, case.plan)
     passing = timeline(accelerator)
     passing.run(5 * IMAGES)
     intervals = np.diff(passing.taken("m_axis")[:, 0])
@@ -109,7 +109,7 @@ def test_images_that_come_as_they_are_taken_keep_the_pace(modelled_seed: int) ->
 
 
 def alone(layer: FixedLayer, folding: Folding, input_lanes: int) -> int:
-    """The interval of a unit that has passed many images, by its cycle model."""
+    """The initiation interval of a unit after many images, by its cycle model."""
     i, o = StreamCycles(), StreamCycles()
     offering(i, [0] * (layer.input_shape.size // input_lanes), 0)
     build_unit(layer, folding, input_lanes).cycles(i, o)
@@ -137,21 +137,21 @@ def closed_form(layer: FixedLayer, folding: Folding, input_lanes: int) -> int:
 
 
 @pytest.mark.parametrize("kind", UNITS)
-def test_the_closed_form_is_what_the_model_says(kind: type[graph.Layer], unit_seed: int) -> None:
+def test_the_closed_form_agrees_with_the_model(kind: type[graph.Layer], unit_seed: int) -> None:
     layer, folding, lanes = random_unit(kind, unit_seed)
     whole_input = issubclass(unit_type(layer), WholeInputUnit)
     for order in ("inputs", "outputs") if whole_input else ("inputs",):
-        given = replace(folding, order=order)
-        ample = replace(given, depth=layer.output_shape.size, lines=None)
+        ordered = replace(folding, order=order)
+        ample = replace(ordered, depth=layer.output_shape.size, lines=None)
         found = alone(layer, ample, lanes)
         assert closed_form(layer, ample, lanes) <= found
         if not _gaps_absorbed(layer, ample, lanes):
             assert closed_form(layer, ample, lanes) == found
-        assert found <= alone(layer, given, lanes)
+        assert found <= alone(layer, ordered, lanes)
 
 
 def _gaps_absorbed(layer: FixedLayer, folding: Folding, input_lanes: int) -> bool:
-    """Whether banks of accumulators may hide the gaps between rows of windows, or some of them."""
+    """Whether banks of accumulators may hide gaps between rows of windows."""
     unit = build_unit(layer, folding, input_lanes)
     if not isinstance(unit, Convolution):
         return False
@@ -169,17 +169,17 @@ def test_closed_forms_take_arrays_of_sizes() -> None:
     ]
 
 
-def test_a_chunk_held_for_longer_than_the_next_is_collected_costs_cycles() -> None:
+def test_a_chunk_that_is_held_for_longer_than_the_next_is_collected_costs_cycles() -> None:
     layer = quantized(ONE_LAYER).fixed["scores"]
     held = Folding(rows=5, columns=2)
-    # Of 6 values, 5 make a chunk that is held for 2 folds, and 1 makes another.
+    # The first chunk has 5 of 6 values and is held for 2 folds, the second one has 1.
     assert (closed_form(layer, held, 1), alone(layer, held, 1)) == (5 + 2, 5 + 2)
-    kept = replace(held, order="outputs")
-    assert (closed_form(layer, kept, 1), alone(layer, kept, 1)) == (6, 6)
+    stored = replace(held, order="outputs")
+    assert (closed_form(layer, stored, 1), alone(layer, stored, 1)) == (6, 6)
 
 
 def test_a_result_waits_for_the_last_pixel_of_its_image() -> None:
-    """The classes of the first row alone are known long before; their flag is not."""
+    """The scores of the first row are known early; the flag of the image is not."""
     network = Network(
         "first-row",
         (
@@ -193,7 +193,7 @@ def test_a_result_waits_for_the_last_pixel_of_its_image() -> None:
     assert prediction.layers["S1"].latency_cycles == 20 - 1 + 2
 
 
-def test_more_images_under_way_than_the_accelerator_has_flags_for_are_slower() -> None:
+def test_more_images_in_flight_than_flags_are_slower() -> None:
     names = [f"C{number}" for number in range(12)]
     network = Network(
         "deep",
@@ -208,7 +208,7 @@ def test_more_images_under_way_than_the_accelerator_has_flags_for_are_slower() -
     fixed = quantized(network).fixed
     plan = {name: Folding() for name in names}
     accelerator = Accelerator(fixed, plan)
-    pace = least_interval(fixed, plan)
+    pace = min_interval(fixed, plan)
     assert pace == 2
     assert predict(accelerator).latency_cycles > FRAMES_IN_FLIGHT * pace
     assert timeline(accelerator, pace).lag(pace)

@@ -1,4 +1,4 @@
-"""Images on streams of known cycles: which keep a pace, and when that is known."""
+"""Images on streams with known cycles: which keep an interval, and when that is known."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from systolith.hw.streams.cycles import Process, StreamCycles, always_ready, off
 
 
 class Slow:
-    """Takes a beat after the other, each after some cycles; the last of them for ever.
+    """Takes each beat some cycles after the one before; the last number of cycles repeats.
 
-    A beat is offered `latency` cycles after it was taken, and at most `places` are under way.
+    A beat is offered `latency` cycles after it was taken, and at most `places` are in flight.
     """
 
     def __init__(self, cycles: list[int], latency: int = 1, places: int = 1000) -> None:
@@ -45,7 +45,7 @@ def passing(unit: Slow, interval: int, arrivals: list[int]) -> Timeline:
     return Timeline({"i": i, "o": o}, {"i": len(arrivals), "o": len(arrivals)})
 
 
-def test_cycles_are_told_image_by_image() -> None:
+def test_cycles_are_returned_by_image() -> None:
     found = passing(Slow([1], latency=4), 10, [0, 0, 5])
     found.run(2)
     assert found.taken("i").tolist() == [[0, 1, 5], [10, 11, 15]]
@@ -63,7 +63,7 @@ def test_a_beat_is_offered_once_the_one_before_it_was_taken() -> None:
 
 
 @pytest.mark.parametrize(("cycles", "lag"), [([1], 0), ([5], 0), ([6], 2), ([9], 8)])
-def test_images_keep_the_pace_of_the_slowest(cycles: list[int], lag: int) -> None:
+def test_images_keep_the_interval_or_fall_behind(cycles: list[int], lag: int) -> None:
     assert passing(Slow(cycles), 10, [0, 0]).lag(10) == lag
 
 
@@ -74,6 +74,6 @@ def test_images_may_be_late_at_first() -> None:
 
 
 @pytest.mark.parametrize("places", range(1, 9))
-def test_as_many_images_pass_alike_as_are_under_way(places: int) -> None:
-    """Images of one beat every 10 cycles, which stay for 55: places for 6 of them are needed."""
+def test_images_in_flight_must_all_keep_the_interval(places: int) -> None:
+    """Images of one beat every 10 cycles, each for 55 cycles: places for 6 of them are needed."""
     assert (passing(Slow([1], latency=55, places=places), 10, [0]).lag(10) == 0) == (places >= 6)

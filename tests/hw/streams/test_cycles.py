@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The cycle model of every unit against the unit in a simulator: every handshake of every beat.
 
-A failure is seen again with `pytest tests/hw/test_cycles.py --network-seed SEED`, SEED being the
-number in the test's name; `--network-count` says how many units of each kind there are.
+To repeat a failure: `pytest tests/hw/streams/test_cycles.py --network-seed SEED`, where SEED is the
+number in the test's name. `--network-count` is the number of units of each kind.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.parametrize("kind", UNITS)
-def test_a_unit_is_as_its_model_says_at_any_pace(kind: type[graph.Layer], seed: int) -> None:
-    hold_against_model(*random_unit(kind, seed), seed)
+def test_a_unit_agrees_with_its_model_at_any_pace(kind: type[graph.Layer], seed: int) -> None:
+    compare_with_model(*random_unit(kind, seed), seed)
 
 
-def test_rows_of_a_single_pixel_are_overwritten_once_they_were_read(seed: int) -> None:
+def test_rows_of_a_single_pixel_are_overwritten_after_their_last_read(seed: int) -> None:
     seeds = np.random.default_rng(seed)
     while True:
         layer, folding, lanes = random_unit(graph.Convolution, int(seeds.integers(1 << 30)))
         kernel = layer.layer.kernel if isinstance(layer.layer, graph.Convolution) else (1, 1)
         if layer.input_shape.width == 1 and layer.input_shape.height > kernel[0]:
             break
-    hold_against_model(layer, replace(folding, lines=kernel[0]), lanes, seed)
+    compare_with_model(layer, replace(folding, lines=kernel[0]), lanes, seed)
 
 
-def hold_against_model(layer: FixedLayer, folding: Folding, lanes: int, seed: int) -> None:
+def compare_with_model(layer: FixedLayer, folding: Folding, lanes: int, seed: int) -> None:
     need("icarus")
     unit = build_unit(layer, folding, lanes)
     frames = random_frames(layer, seed)

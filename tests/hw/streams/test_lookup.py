@@ -1,4 +1,4 @@
-"""Small tables against the lists that they are made of."""
+"""Lookup tables against their lists of values."""
 
 from __future__ import annotations
 

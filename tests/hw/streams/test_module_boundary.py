@@ -13,7 +13,7 @@ from systolith.hw.streams.module_boundary import FlatModule, ModuleInstance, fla
 
 
 class Passing(wiring.Component):
-    """A stream that goes through, and one that says nothing."""
+    """A stream that passes through, and an output stream that is never valid."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -61,5 +61,5 @@ def test_a_module_and_its_instance_have_the_same_ports() -> None:
     assert connected == names
 
 
-def test_a_module_has_no_level_of_its_own() -> None:
+def test_a_module_adds_no_level_of_hierarchy() -> None:
     assert rtlil.convert(FlatModule(Passing()), name="passing").count("module \\") == 1

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A pipeline of delays between reservation and write must never lose, double or hold up a beat."""
+"""A pipeline of delays between reservation and write never loses, doubles or stalls a beat."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ class Delayed(wiring.Component):
 
 @pytest.mark.parametrize(("latency", "depth"), [(0, 2), (1, 3), (3, 5), (3, 9)])
 def test_sustains_a_beat_a_cycle_from_latency_plus_two_on(latency: int, depth: int) -> None:
-    given = beats([range(60)], VALUE, 1)
-    result = run(Delayed(latency, depth), given, len(given))
-    assert result.beats == given
+    inputs = beats([range(60)], VALUE, 1)
+    result = run(Delayed(latency, depth), inputs, len(inputs))
+    assert result.beats == inputs
     assert result.taken == list(range(60))
-    assert result.given == [cycle + latency + 1 for cycle in range(60)]
+    assert result.produced == [cycle + latency + 1 for cycle in range(60)]
 
 
 @pytest.mark.parametrize("depth", [2, 3, 5])
 @pytest.mark.parametrize("idle", [never, cyclic(3), randomly(1, 0.6)])
 @pytest.mark.parametrize("backpressure", [never, cyclic(2), randomly(2, 0.7)])
 def test_no_stall_loses_a_beat(depth: int, idle: Pauses, backpressure: Pauses) -> None:
-    given = beats([range(40), range(100, 140)], VALUE, 1)
-    result = run(Delayed(2, depth), given, len(given), idle=idle, backpressure=backpressure)
-    assert result.beats == given
+    inputs = beats([range(40), range(100, 140)], VALUE, 1)
+    result = run(Delayed(2, depth), inputs, len(inputs), idle=idle, backpressure=backpressure)
+    assert result.beats == inputs
 
 
 def test_reset_empties_it() -> None:
-    given = beats([range(20)], VALUE, 1)
-    result = run(Delayed(2, 4), given, len(given), reset_after=3)
-    assert result.beats == given
+    inputs = beats([range(20)], VALUE, 1)
+    result = run(Delayed(2, 4), inputs, len(inputs), reset_after=3)
+    assert result.beats == inputs
 
 
 def test_refuses_a_depth_below_two() -> None:

@@ -55,11 +55,11 @@ SPARSE = [
 ]
 
 
-@pytest.mark.parametrize("lanes_unit", [False, True])
+@pytest.mark.parametrize("max_lanes", [False, True])
 @pytest.mark.parametrize("schedule", [*DENSE, *SPARSE])
-def test_every_sum_goes_to_its_output(schedule: Schedule, lanes_unit: bool) -> None:
-    """Column `c` brings `2**step` in the cycle of its step: a sum tells its steps."""
-    lanes = schedule.lanes_unit if lanes_unit else 1
+def test_every_sum_goes_to_its_output(schedule: Schedule, max_lanes: bool) -> None:
+    """Column `c` has the sum `2**step` in the cycle of its step: a total identifies its steps."""
+    lanes = schedule.max_lanes if max_lanes else 1
     windows, bits = 4, len(schedule.steps) + 2
     kind = RoutedAccumulators if schedule.sparse else ColumnAccumulators
     windows_a_frame = 2 if schedule.order == "inputs" else 1
@@ -102,15 +102,15 @@ def test_banks_needed() -> None:
     assert banks_needed(Schedule(ArrayWork.dense(400, 4), 4, 4), 4, 10) == 2
 
 
-def test_one_bank_less_makes_the_array_wait() -> None:
-    """By going through many windows: the pace with so many banks, and with one less."""
+def test_one_bank_less_stalls_the_array() -> None:
+    """The interval of many windows, with the banks that are needed and with one less."""
     rng = random.Random(2)
     for _ in range(60):
         elements, outputs = rng.randint(1, 14), rng.randint(1, 20)
         rows, columns = rng.randint(1, elements), rng.randint(1, outputs)
         order: Order = rng.choice(get_args(Order))
         schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns, order)
-        unit = schedule.lanes_unit
+        unit = schedule.max_lanes
         lanes = rng.choice([lanes for lanes in range(1, unit + 1) if unit % lanes == 0])
         latency = rng.randint(3, 40)
         banks = banks_needed(schedule, lanes, latency)
@@ -120,11 +120,11 @@ def test_one_bank_less_makes_the_array_wait() -> None:
 
 
 def measured_interval(schedule: Schedule, lanes: int, latency: int, banks: int) -> float:
-    """Cycles a window, when the consumer is always ready."""
+    """Cycles a window, the sink always ready."""
     chunks = len(schedule.chunks)
     groups = [outputs // lanes for outputs in schedule.groups]
     steps = len(schedule.steps) // len(groups)
-    # From a group's first step to its last chunk, and to the column for which the drain waits.
+    # From a group's first step to its last chunk, and then to the column that the drain waits for.
     complete = steps - steps // (chunks if len(groups) == 1 else steps)
     complete += latency + schedule.columns - schedule.columns // lanes
     begun, freed = -steps, [0] * banks

@@ -13,7 +13,7 @@ SHAPE = unsigned(9)
 
 
 def simulate(elements: int, rows: int, lanes: int, frames: int = 4, **how: Any) -> Run:
-    """Chunks of frames whose values count from 1, so that no value is a zero of padding."""
+    """Run frames through a chunker and check its chunks; no value is 0, as padding is."""
     chunker = Chunker(SHAPE, elements=elements, rows=rows, input_lanes=lanes)
     values = [range(1 + f * elements, 1 + (f + 1) * elements) for f in range(frames)]
     chunks = -(-elements // rows)
@@ -49,7 +49,7 @@ SIZES = [
 def test_chunks(elements: int, rows: int, lanes: int) -> None:
     result = simulate(elements, rows, lanes)
     first_beats = -(-rows // lanes)
-    assert result.given[0] == result.taken[first_beats - 1] + 3
+    assert result.produced[0] == result.taken[first_beats - 1] + 3
 
 
 @pytest.mark.parametrize(("elements", "rows", "lanes"), SIZES)
@@ -58,7 +58,7 @@ def test_never_idle(elements: int, rows: int, lanes: int) -> None:
     result = simulate(elements, rows, lanes, frames)
     if lanes >= rows:
         # A chunk a cycle.
-        assert {b - a for a, b in pairwise(result.given)} <= {1}
+        assert {b - a for a, b in pairwise(result.produced)} <= {1}
     else:
         # A beat a cycle, and a cycle more where the last one ends two chunks.
         two_at_once = (elements - 1) // rows * rows > elements - lanes
@@ -68,10 +68,10 @@ def test_never_idle(elements: int, rows: int, lanes: int) -> None:
 
 @pytest.mark.parametrize(("rows", "lanes"), [(6, 2), (4, 4), (5, 1), (6, 3)])
 def test_collects_while_a_chunk_is_held(rows: int, lanes: int) -> None:
-    # Taken exactly as fast as chunks can be collected: neither side waits.
+    # Chunks are taken exactly as fast as they are collected: neither side stalls.
     hold = rows // lanes
     result = simulate(60, rows, lanes, backpressure=cyclic(hold, phase=1))
-    assert {b - a for a, b in pairwise(result.given)} == {hold}
+    assert {b - a for a, b in pairwise(result.produced)} == {hold}
 
 
 @pytest.mark.parametrize("idle", [never, cyclic(3), randomly(1)])

@@ -63,7 +63,7 @@ def convolution(
 
 
 def random_windows(layer: FixedLayer, elements: int, frames: int, extreme: bool) -> Integers:
-    """Windows of frame after frame, `(windows, elements)`."""
+    """The windows of some frames, `(windows, elements)`."""
     windows = frames * layer.output_shape.height * layer.output_shape.width
     rng = np.random.default_rng(4)
     return random_integers(rng, layer.input_format, (windows, elements), extreme)
@@ -172,7 +172,7 @@ def test_long_memories(
 def test_formats_at_their_ends(inputs: QFormat, weights: QFormat) -> None:
     layer = dense(6, 4, inputs=inputs, weights=weights, extreme=True)
     check(layer, 3, 2, 2, frames=8, extreme=True)
-    # All at the same ends: the widest partial sums and accumulators, of either sign.
+    # All values at the same end: the widest partial sums and accumulators of either sign.
     inputs_ends, weights_ends = (inputs.min_raw, inputs.max_raw), (weights.min_raw, weights.max_raw)
     for weight in weights_ends:
         layer = replace(layer, weights=np.full((6, 4), weight))
@@ -283,7 +283,7 @@ def test_reset_in_mid_frame(sparse: bool, reset_after: int) -> None:
         (dense(7, 6), 3, 2, 1, 9),
         (dense(4, 9), 4, 1, 1, 9),
         (dense(4, 8), 2, 8, 4, 2),  # the drain keeps up exactly
-        (dense(4, 8), 1, 8, 1, 8),  # the drain is the slower
+        (dense(4, 8), 1, 8, 1, 8),  # the drain is slower than the array
         (dense(9, 2), 1, 2, 1, 9),
         (convolution((2, 2), 3, TABLES[1]), 4, 4, 5, 3),
         (convolution((2, 2), 3, TABLES[1]), 4, 2, 1, 5),
@@ -300,7 +300,7 @@ def test_windows_follow_each_other_without_a_gap(
     beats = schedule.outputs // lanes
     assert cycles == max(len(schedule.steps), beats)
     begun = result.taken[:: len(schedule.chunks)]
-    ended = result.given[beats - 1 :: beats]
+    ended = result.produced[beats - 1 :: beats]
     if cycles == len(schedule.steps):
         # The array is never idle.
         assert [b - a for a, b in pairwise(begun)] == [cycles] * 23
@@ -314,8 +314,8 @@ def test_windows_follow_each_other_without_a_gap(
         (dense(7, 6), 3, 2, 1, 9),
         (dense(8, 10), 2, 4, 2, 12),  # a last group of one beat
         (dense(6, 5), 2, 4, 1, 6),  # full groups have more beats than steps, the last has fewer
-        (dense(50, 5), 25, 4, 1, 5),  # the drain is the slower, but not for the last group
-        (dense(6, 12), 3, 4, 1, 12),  # the drain is the slower
+        (dense(50, 5), 25, 4, 1, 5),  # the drain is slower, but not for the last group
+        (dense(6, 12), 3, 4, 1, 12),  # the drain is slower than the array
         (dense(80, 8), 40, 4, 4, 4),  # many groups in flight
     ],
 )
@@ -330,8 +330,8 @@ def test_groups_follow_each_other_without_a_gap(
     result = simulate(
         layer, schedule, random_windows(layer, schedule.elements, frames, False), lanes
     )
-    ended = result.given[beats - 1 :: beats]
-    # Until all banks are in use, frames that the drain holds back come sooner or later.
+    ended = result.produced[beats - 1 :: beats]
+    # If the drain is slower, the interval varies until all banks are in use.
     assert [b - a for a, b in pairwise(ended[20:])] == [cycles] * 19
     if cycles == len(schedule.steps):
         # The array is never idle.
@@ -344,14 +344,14 @@ def test_groups_leave_when_they_are_finished() -> None:
     schedule = layer_schedule(layer, Folding(3, 3, order="outputs"))
     result = simulate(layer, schedule, random_windows(layer, 12, 1, False), 1)
     first_beats = [result.taken[last_chunk] + 1 + 2 + 2 + 2 for last_chunk in (3, 7, 11)]
-    assert result.given[0::3] == first_beats
-    assert result.given[1::3] == [first + 1 for first in first_beats]
-    assert result.given[2::3] == [first + 2 for first in first_beats[:2]]
+    assert result.produced[0::3] == first_beats
+    assert result.produced[1::3] == [first + 1 for first in first_beats]
+    assert result.produced[2::3] == [first + 2 for first in first_beats[:2]]
     layer = dense(12, 9)
     schedule = layer_schedule(layer, Folding(3, 3, order="outputs"))
     result = simulate(layer, schedule, random_windows(layer, 12, 1, False), 3)
     # A beat of 3 columns waits for the third.
-    assert result.given == [result.taken[last] + 1 + 2 + 2 + 2 + 2 for last in (3, 7, 11)]
+    assert result.produced == [result.taken[last] + 1 + 2 + 2 + 2 + 2 for last in (3, 7, 11)]
 
 
 def test_frames_overlap() -> None:
@@ -359,7 +359,7 @@ def test_frames_overlap() -> None:
     schedule = layer_schedule(layer, Folding(30, 1))
     result = simulate(layer, schedule, random_windows(layer, 30, 40, False), 1)
     # 30 frames begin before the first ends.
-    assert result.given[0] > result.taken[30]
+    assert result.produced[0] > result.taken[30]
 
 
 def test_latency() -> None:
@@ -368,9 +368,9 @@ def test_latency() -> None:
     schedule = layer_schedule(layer, Folding(4, 3))
     windows = random_windows(layer, 4, 1, False)
     result = simulate(layer, schedule, windows, 1)
-    assert result.given == [result.taken[0] + 1 + 3 + 2 + 2 + beat for beat in range(3)]
+    assert result.produced == [result.taken[0] + 1 + 3 + 2 + 2 + beat for beat in range(3)]
     result = simulate(layer, schedule, windows, 3)
-    assert result.given == [result.taken[0] + 1 + 3 + 2 + 2 + 2]
+    assert result.produced == [result.taken[0] + 1 + 3 + 2 + 2 + 2]
 
 
 @pytest.mark.parametrize(

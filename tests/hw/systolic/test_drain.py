@@ -49,7 +49,7 @@ def test_reads_in_order_and_frees(
     )
     values: list[int] = []
     lasts: list[int] = []
-    # What stands in a bank: the number of its group.
+    # The number of the group in each bank.
     memory = [-1] * banks
     state = {"written": 0, "freed": 0}
 

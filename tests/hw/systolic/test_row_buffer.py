@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The row buffer: its columns, and when it takes beats."""
+"""The line buffer: its columns, and when it takes beats."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MAPS = np.random.default_rng(1).integers(0, 64, (3, *GEOMETRY.source))
 def buffer(columns: int, *, backpressure: Pauses = never, frames: int = 3) -> Run:
     """Run a buffer of 4 rows over some maps."""
     unit = RowBuffer(GEOMETRY, input_lanes=1, value_shape=VALUE, buffer_rows=4)
-    given = beats((image.ravel() for image in MAPS[:frames]), VALUE, 1)
-    return run(ChunksAsBeats(unit), given, columns, backpressure=backpressure)
+    inputs = beats((image.ravel() for image in MAPS[:frames]), VALUE, 1)
+    return run(ChunksAsBeats(unit), inputs, columns, backpressure=backpressure)
 
 
 @pytest.mark.parametrize("backpressure", [never, randomly(1, 0.7)])
@@ -44,7 +44,7 @@ def test_latency() -> None:
     """A column is offered 2 cycles after its last beat was taken."""
     result = buffer(COLUMNS, frames=1)
     # Band 0 needs row 1; its column 1 (10 values a row, 2 a pixel) is complete with value 13.
-    assert result.given[1] == result.taken[13] + 2
+    assert result.produced[1] == result.taken[13] + 2
 
 
 def test_a_full_ring_takes_nothing_more() -> None:
@@ -59,7 +59,7 @@ def test_a_full_ring_takes_nothing_more() -> None:
 
 
 @pytest.mark.parametrize("number", range(9))
-def test_the_rows_needed_hold_nothing_up_and_one_less_does(number: int) -> None:
+def test_the_rows_needed_cause_no_stall_and_one_less_does(number: int) -> None:
     frames, ample = 4, 12
     pixels = GEOMETRY.source.size * frames
     pace = random_paces(number, pixels, COLUMNS * frames)[number]
@@ -78,5 +78,5 @@ def test_the_rows_needed_hold_nothing_up_and_one_less_does(number: int) -> None:
     freely, needed = passing(ample)
     assert passing(needed) == (freely, needed)
     if needed > 3:
-        held_up, _ = passing(needed - 1)
-        assert held_up != freely
+        stalled, _ = passing(needed - 1)
+        assert stalled != freely

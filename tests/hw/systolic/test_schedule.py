@@ -144,9 +144,9 @@ def test_weights_in_fold_order(elements: int, outputs: int, data: st.DataObject)
     order: Order = data.draw(st.sampled_from(get_args(Order)))
     schedule = Schedule(ArrayWork.dense(elements, outputs), rows, columns, order)
     weights = np.arange(1, elements * outputs + 1).reshape(elements, outputs)
-    laid = schedule.weights(weights)
-    assert laid.shape == (len(schedule.steps), rows, columns)
-    for step, matrix in zip(schedule.steps, laid, strict=True):
+    ordered = schedule.weights(weights)
+    assert ordered.shape == (len(schedule.steps), rows, columns)
+    for step, matrix in zip(schedule.steps, ordered, strict=True):
         for row, column in np.ndindex(rows, columns):
             element, output = schedule.chunks[step.chunk][row], step.outputs[column]
             missing = element is None or output is None
@@ -219,9 +219,9 @@ def test_weights_of_another_shape_are_refused() -> None:
         Schedule(ArrayWork.dense(4, 2), 2, 2).weights(np.zeros((2, 4), int))
 
 
-def test_lanes_unit() -> None:
-    assert Schedule(ArrayWork.dense(5, 12), 5, 8).lanes_unit == 4
-    assert Schedule(ArrayWork.connected(((0,), (1,), (0, 1)), 2, 4), 4, 2).lanes_unit == 3
+def test_max_lanes() -> None:
+    assert Schedule(ArrayWork.dense(5, 12), 5, 8).max_lanes == 4
+    assert Schedule(ArrayWork.connected(((0,), (1,), (0, 1)), 2, 4), 4, 2).max_lanes == 3
 
 
 @settings(max_examples=20)

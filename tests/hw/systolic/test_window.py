@@ -55,14 +55,14 @@ def one_chunk(geometry: WindowGeometry) -> list[Chunk]:
 
 
 def pieces(geometry: WindowGeometry, rows: int) -> list[Chunk]:
-    """The elements of a window in order, `rows` at a time, with nothing in the places left."""
+    """The elements of a window in order, `rows` at a time, the last chunk filled up with None."""
     elements: list[int | None] = list(one_chunk(geometry)[0])
     elements += [None] * (-len(elements) % rows)
     return [tuple(elements[start : start + rows]) for start in range(0, len(elements), rows)]
 
 
 def random_frames(geometry: WindowGeometry, count: int, seed: int = 1) -> Frames:
-    """Frames of any values of the shape."""
+    """Random frames of the geometry's map."""
     generator = np.random.default_rng(seed)
     return generator.integers(-16, 16, size=(count, *geometry.source))
 
@@ -187,21 +187,21 @@ def test_lanes_and_buffer_rows(lanes: int, buffer_rows: int) -> None:
 
 
 def windows_in(geometry: WindowGeometry, pixels: int) -> int:
-    """Windows of a frame that must come, in order, once its first `pixels` pixels are there."""
+    """The number of windows that must be sent once the first `pixels` pixels were taken."""
     height, width, _ = geometry.source
     windows = list(itertools.product(range(geometry.bands), range(geometry.columns)))
     for count, (band, column) in enumerate(windows):
         row = min(band - geometry.padding[0] + geometry.kernel[0] - 1, height - 1)
         right = min(column - geometry.padding[1] + geometry.kernel[1] - 1, width - 1)
-        # A band begins when the columns are there that the band before may borrow.
-        if pixels <= row * width + max(right, geometry.lent_columns - 1):
+        # A band begins when the columns are stored that the band before takes as its padding.
+        if pixels <= row * width + max(right, geometry.overlap_columns - 1):
             return count
     return len(windows)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_no_window_waits_for_pixels_that_it_does_not_have(geometry: WindowGeometry) -> None:
-    """One frame and a part of the next: what can come, comes."""
+def test_no_window_waits_for_pixels_that_it_does_not_cover(geometry: WindowGeometry) -> None:
+    """After one frame and a part of the next, all windows of the taken pixels are sent."""
     pixels = geometry.source.height * geometry.source.width
     channels = geometry.source.channels
     maps = random_frames(geometry, 2)
@@ -237,7 +237,7 @@ def test_padding_values(padding_value: int) -> None:
 
 def frame_intervals(result: Run, chunks_per_frame: int) -> list[int]:
     """Cycles from a frame's last chunk to the next frame's."""
-    ends = result.given[chunks_per_frame - 1 :: chunks_per_frame]
+    ends = result.produced[chunks_per_frame - 1 :: chunks_per_frame]
     return [int(cycles) for cycles in np.diff(ends)]
 
 
@@ -246,9 +246,9 @@ def test_same_padding_takes_a_cycle_a_pixel() -> None:
     geometry = WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2))
     result = feed(geometry, frames=2)
     assert frame_intervals(result, 784) == [784]
-    assert np.diff(result.given).max() == 1
+    assert np.diff(result.produced).max() == 1
     # The first window has its last pixel in row 2, column 2.
-    assert result.given[0] - result.taken[2 * 28 + 2] == 5
+    assert result.produced[0] - result.taken[2 * 28 + 2] == 5
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_same_padding_takes_a_cycle_a_pixel() -> None:
 def test_cycles_of_a_frame(
     kernel: tuple[int, int], padding: tuple[int, int], hold: int, lanes: int
 ) -> None:
-    """The formula of the docstring, or the input's beats."""
+    """The formula in the feeder's docstring, or the input's beats."""
     geometry = WindowGeometry(Shape(8, 9, 2), kernel, padding)
     result = feed(geometry, frames=4, hold=hold, lanes=lanes)
     row_change = max(hold, kernel[1] - 2 * padding[1] + geometry.dummy_shifts)

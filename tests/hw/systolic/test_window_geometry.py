@@ -1,4 +1,4 @@
-"""The numbers of the feeder, against what an array of row and column numbers shows."""
+"""The numbers of the window feeder, against windows over arrays of row and column numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from systolith.golden.network.graph import Shape
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
 
-def rows_seen(geometry: WindowGeometry, band: int) -> set[int]:
-    """The rows of the map that a band's windows see."""
+def rows_covered(geometry: WindowGeometry, band: int) -> set[int]:
+    """The rows of the map that a band's windows cover."""
     pad = geometry.padding[0]
     rows = np.pad(np.arange(geometry.source.height), pad, constant_values=-1)
     return set(rows[band : band + geometry.kernel[0]].tolist()) - {-1}
@@ -28,7 +28,7 @@ CASES = [
 
 @pytest.mark.parametrize("geometry", CASES, ids=str)
 def test_rows(geometry: WindowGeometry) -> None:
-    seen = [rows_seen(geometry, band) for band in range(geometry.bands)]
+    seen = [rows_covered(geometry, band) for band in range(geometry.bands)]
     for band, rows in enumerate(seen):
         later: set[int] = set().union(*seen[band + 1 :])
         first = min(rows)
@@ -43,10 +43,10 @@ def test_rows(geometry: WindowGeometry) -> None:
 def test_columns() -> None:
     assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).columns == 28
     assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).dummy_shifts == 0
-    assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).lent_columns == 2
-    # Padding of 2 + 2 columns, of which a kernel of 3 can hold 2 in one window.
+    assert WindowGeometry(Shape(28, 28, 1), (5, 5), (2, 2)).overlap_columns == 2
+    # Padding of 2 + 2 columns; a window of 3 columns overlaps 2 of these.
     assert WindowGeometry(Shape(9, 9, 1), (3, 3), (2, 2)).dummy_shifts == 2
-    # A map of one column lends none.
+    # A map of one column has none that could stand in for padding.
     assert WindowGeometry(Shape(9, 1, 1), (3, 3), (1, 1)).dummy_shifts == 1
 
 

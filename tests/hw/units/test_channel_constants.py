@@ -31,7 +31,7 @@ def test_constants_go_with_the_beats(values: list[int], lanes: int) -> None:
             await ctx.tick()
 
     top = Module()
-    top.domains.sync = ClockDomain("sync")  # which constants that are all the same do not need
+    top.domains.sync = ClockDomain("sync")  # equal constants have no register
     top.submodules.unit = unit
     simulator = Simulator(top)
     simulator.add_clock(1e-8)

@@ -40,12 +40,12 @@ def classify(
 ) -> list[tuple[int, int]]:
     """The results, as unsigned (index, score)."""
     unit = Classifier(layer, lanes)
-    given = beats(frames, value_shape(layer.output_format), lanes)
+    inputs = beats(frames, value_shape(layer.output_format), lanes)
     results: list[tuple[int, int]] = []
 
     async def feed(ctx: Any, count: int) -> None:
         cycle = 0
-        for data, last in given[:count]:
+        for data, last in inputs[:count]:
             while idle(cycle):
                 await ctx.tick()
                 cycle += 1
@@ -66,7 +66,7 @@ def classify(
             await ctx.tick()
             ctx.set(domain.rst, 0)
             results.clear()
-        await feed(ctx, len(given))
+        await feed(ctx, len(inputs))
 
     async def sink(ctx: Any) -> None:
         cycle = 0
@@ -141,11 +141,11 @@ def test_reset_in_mid_frame_forgets_the_best() -> None:
     layer = make_layer(Dense, 4, QFormat(8, 0))
     frames = np.array([[127, 127, 1, 1], [-5, -9, -7, -128]])[::-1].copy()
     frames = np.vstack([[[127, 0, 0, 0]], frames])
-    # The reset comes after the great score of the first frame.
+    # The reset follows the large score of the first frame.
     assert classify(layer, frames, 1, reset_after=2) == expected(layer, frames)
 
 
-def test_what_has_no_place_in_the_result_is_refused() -> None:
+def test_too_many_or_too_wide_scores_are_refused() -> None:
     with pytest.raises(UnitError, match="dense 'output': a class is one of at most 256 scores"):
         Classifier(make_layer(Dense, 257, QFormat(8, 0)), 1)
     for fmt in (QFormat(33, 0), QFormat(32, 0, signed=False)):

@@ -111,10 +111,10 @@ def convolve(
     unit = convolution.Convolution(layer, case.folding, case.input_lanes)
     rng = np.random.default_rng(7)
     maps = random_integers(rng, case.inputs, (frames, *case.source), case.extreme)
-    given = beats((frame.ravel() for frame in maps), value_shape(case.inputs), case.input_lanes)
+    inputs = beats((frame.ravel() for frame in maps), value_shape(case.inputs), case.input_lanes)
     result = run(
         unit,
-        given,
+        inputs,
         frames * layer.output_shape.size // case.folding.lanes,
         idle=idle,
         backpressure=backpressure,
@@ -171,7 +171,7 @@ def test_reset_in_mid_frame(case: Case) -> None:
 
 @pytest.mark.parametrize("name", ["same", "relu", "raw_sums", "wide_padding", "sparse"])
 def test_cycles_of_a_frame(name: str) -> None:
-    """What the unit's docstring says, frame after frame."""
+    """The formula in the unit's docstring."""
     case = CASES[name]
     layer = case.layer()
     steps = len(layer_schedule(layer, case.folding).steps)
@@ -182,7 +182,7 @@ def test_cycles_of_a_frame(name: str) -> None:
     row_change = max(steps, case.kernel[1] - 2 * case.padding[1] + dummies)
     computing = out.height * ((out.width - 1) * steps + row_change)
     cycles = max(layer.input_shape.size // case.input_lanes, computing, beats_out)
-    intervals = np.diff(result.given[beats_out - 1 :: beats_out])
+    intervals = np.diff(result.produced[beats_out - 1 :: beats_out])
     assert intervals.tolist()[1:] == [cycles, cycles]
 
 

@@ -80,9 +80,9 @@ def check(layer: FixedLayer, folding: Folding, lanes: int = 1, frames: int = 3, 
     maps = random_integers(np.random.default_rng(2), layer.input_format, shape, extreme)
     unit = DenseUnit(layer, folding, lanes)
     assert unit.multipliers == folding.rows * folding.columns
-    given = beats((frame.ravel() for frame in maps), value_shape(layer.input_format), lanes)
+    inputs = beats((frame.ravel() for frame in maps), value_shape(layer.input_format), lanes)
     outputs = frames * layer.output_shape.channels // folding.lanes
-    result = run(unit, given, outputs, **how)
+    result = run(unit, inputs, outputs, **how)
     got = result.frames(value_shape(layer.output_format), folding.lanes)
     assert got == expected(layer, maps)
     return result
@@ -135,22 +135,22 @@ def test_inputs_are_stored_only_if_they_are_needed_again(
 @pytest.mark.parametrize(
     ("layer", "folding", "lanes", "cycles"),
     [
-        (fixed((1, 1, 12), 8), Folding(4, 2, 2), 4, 12),  # the array sets the pace
+        (fixed((1, 1, 12), 8), Folding(4, 2, 2), 4, 12),  # the array limits
         (fixed((1, 1, 12), 8), Folding(6, 8, 4), 6, 2),
         (fixed((1, 1, 12), 8), Folding(12, 8, 8), 12, 1),  # a frame a cycle
-        (fixed((1, 1, 12), 8), Folding(12, 8, 8), 3, 4),  # the input does
-        (fixed((1, 1, 12), 8), Folding(12, 8, 1), 12, 8),  # the output does
+        (fixed((1, 1, 12), 8), Folding(12, 8, 8), 3, 4),  # the input limits
+        (fixed((1, 1, 12), 8), Folding(12, 8, 1), 12, 8),  # the output limits
         (fixed((1, 1, 12), 8), Folding(4, 2, 2, order="outputs"), 4, 12),
         (fixed((1, 1, 12), 8), Folding(4, 2, 2, order="outputs"), 1, 12),  # loads all the time
-        (fixed((1, 1, 12), 8), Folding(4, 4, 4, order="outputs"), 1, 12),  # the input does
+        (fixed((1, 1, 12), 8), Folding(4, 4, 4, order="outputs"), 1, 12),  # the input limits
         (fixed((1, 1, 12), 10), Folding(4, 4, 2, order="outputs"), 12, 9),
-        (fixed((1, 1, 12), 8), Folding(6, 4, 1, order="outputs"), 12, 8),  # the output does
+        (fixed((1, 1, 12), 8), Folding(6, 4, 1, order="outputs"), 12, 8),  # the output limits
     ],
 )
 def test_cycles_of_a_frame(layer: FixedLayer, folding: Folding, lanes: int, cycles: int) -> None:
     result = check(layer, folding, lanes, frames=12, idle=never)
     out = layer.output_shape.size // folding.lanes
-    intervals = np.diff(result.given[out - 1 :: out])
+    intervals = np.diff(result.produced[out - 1 :: out])
     assert intervals.tolist() == [cycles] * 11
 
 
@@ -159,7 +159,7 @@ def test_groups_leave_when_they_are_finished() -> None:
     # Chunker 3, store 2, weights 1, 4 rows, product and sum, 2 columns, accumulator, drain,
     # requantizer 3 and its buffer; a group has 3 steps.
     first = result.taken[2] + 3 + 2 + 1 + 3 + 2 + 1 + 2 + 3 + 1
-    assert result.given == [first, first + 3, first + 6, first + 9]
+    assert result.produced == [first, first + 3, first + 6, first + 9]
 
 
 def test_refusals() -> None:

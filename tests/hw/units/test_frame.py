@@ -1,4 +1,4 @@
-"""The frame checker against a model in a few lines of Python, with ends in all places."""
+"""The frame checker against a short model in Python, for frames of any length."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZE = 12
 
 
 class Flagged(wiring.Component):
-    """Frames out of a checker, the final beat with the frame's flag above the pixel."""
+    """The frames of a checker; the last beat has the frame's flag in the bit above the pixel."""
 
     def __init__(self, layer: Input) -> None:
         self.checker = FrameChecker(layer)
@@ -54,8 +54,8 @@ def pixels(lengths: list[int]) -> list[tuple[int, int]]:
 def expected(lengths: list[int], size: int) -> tuple[list[list[int]], list[bool]]:
     frames = []
     for frame, length in enumerate(lengths):
-        given = [(17 * frame + place) % 256 for place in range(length)][:size]
-        frames.append(given + [BACKGROUND] * (size - len(given)))
+        received = [(17 * frame + place) % 256 for place in range(length)][:size]
+        frames.append(received + [BACKGROUND] * (size - len(received)))
     return frames, [length != size for length in lengths]
 
 
@@ -83,7 +83,7 @@ def check(
 
 
 @pytest.mark.parametrize("wrong", [1, SIZE - 1, SIZE + 1, 3 * SIZE])
-def test_a_wrong_length_is_mended_and_flagged_and_the_next_frame_is_right(wrong: int) -> None:
+def test_a_wrong_length_is_corrected_and_flagged(wrong: int) -> None:
     check([SIZE, wrong, SIZE, wrong, wrong, SIZE])
 
 
@@ -108,7 +108,7 @@ def test_reset_in_mid_frame_leaves_it_as_new(after: int) -> None:
     check([SIZE, 2 * SIZE, 4, SIZE], reset_after=after)
 
 
-def test_a_frame_waits_when_too_many_are_on_the_way() -> None:
+def test_a_frame_waits_when_too_many_are_in_flight() -> None:
     check(
         [1] * (2 * FRAMES_IN_FLIGHT), Input(name="input", height=1, width=1), backpressure=cyclic(9)
     )

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The pooling family against NumPy: cut into windows, reduce, requantize."""
+"""The pooling units against NumPy: split into windows, reduce, requantize."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def check(
 ) -> None:
     unit_type = MaxPooling if isinstance(layer.layer, MaxLayer) else AveragePooling
     unit = unit_type(layer, Folding(lanes=lanes), input_lanes)
-    given = random_frames(layer, frames)
-    inputs = beats(given.reshape(frames, -1), value_shape(layer.input_format), input_lanes)
+    maps = random_frames(layer, frames)
+    inputs = beats(maps.reshape(frames, -1), value_shape(layer.input_format), input_lanes)
     result = run(
         unit,
         inputs,
@@ -96,7 +96,7 @@ def check(
         reset_after=reset_after,
     )
     shape = value_shape(layer.output_format)
-    assert result.frames(shape, lanes) == expected(given, layer)
+    assert result.frames(shape, lanes) == expected(maps, layer)
 
 
 @pytest.mark.parametrize("kind", [MaxLayer, AverageLayer])
@@ -173,13 +173,13 @@ def test_takes_a_beat_a_cycle_while_the_fifo_has_room(
     layer = make_layer(AverageLayer, source, window)
     row_of_results = layer.output_shape.width * source.channels // input_lanes
     unit = AveragePooling(layer, Folding(lanes=lanes, depth=row_of_results), input_lanes)
-    given = random_frames(layer, 2)
-    inputs = beats(given.reshape(2, -1), value_shape(RAW), input_lanes)
+    maps = random_frames(layer, 2)
+    inputs = beats(maps.reshape(2, -1), value_shape(RAW), input_lanes)
     result = run(unit, inputs, 2 * layer.output_shape.size // lanes)
     assert result.taken == list(range(len(inputs)))
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_refusals() -> None:
     layer = make_layer(MaxLayer, Shape(4, 4, 6), (2, 2))
     for input_lanes, lanes, message in (
         (4, 1, "input lanes must divide the 6 channels, not 4"),
@@ -194,8 +194,8 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("depth", "waits"), [(9, False), (8, True)])
-def test_the_fifo_holds_the_backlog_of_a_row_if_it_is_that_deep(depth: int, waits: bool) -> None:
-    """Of a row, 28 beats of results come in 54 cycles, of which one leaves every 3 cycles."""
+def test_a_deep_fifo_holds_the_backlog_of_a_row(depth: int, waits: bool) -> None:
+    """A row has 28 beats of results in 54 cycles, and one of them leaves every 3 cycles."""
     layer = make_layer(AverageLayer, Shape(4, 28, 6), (2, 2))
     unit = AveragePooling(layer, Folding(lanes=1, depth=depth), 3)
     inputs = beats(random_frames(layer, 1).reshape(1, -1), value_shape(RAW), 3)

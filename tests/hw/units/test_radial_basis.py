@@ -39,8 +39,8 @@ def check(layer: FixedLayer, folding: Folding, lanes: int, extreme: bool, **how:
     distances = (inputs << layer.input_shift)[:, :, None] - layer.weights
     unit = RadialBasisUnit(layer, folding, lanes)
     assert unit.multipliers == folding.rows * folding.columns
-    given = beats(inputs.tolist(), value_shape(layer.input_format), lanes)
-    result = run(unit, given, 3 * layer.output_shape.channels // folding.lanes, **how)
+    sent = beats(inputs.tolist(), value_shape(layer.input_format), lanes)
+    result = run(unit, sent, 3 * layer.output_shape.channels // folding.lanes, **how)
     got = result.frames(value_shape(layer.output_format), folding.lanes)
     assert got == (distances**2).sum(axis=1).tolist()
 

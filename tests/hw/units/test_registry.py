@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Which unit a layer becomes."""
+"""The registry selects the unit of each layer."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_kinds(layer: FixedLayer, kind: type) -> None:
 
 
 class Mystery(graph.Layer):
-    """A type of layer that hardware does not know."""
+    """A type of layer without a unit."""
 
     type_name = "mystery"
 

@@ -61,7 +61,7 @@ def make_layer(
 
 
 def expected(layer: FixedLayer, frames: Integers) -> Integers:
-    """What the layer makes of accumulators `(frames, values)` without their bias."""
+    """The layer's values for accumulators `(frames, values)` without their bias."""
     assert layer.bias is not None
     values = frames.reshape(len(frames), -1, layer.output_shape.channels) + layer.bias
     if layer.layer.activation.kind == "relu":
@@ -72,7 +72,7 @@ def expected(layer: FixedLayer, frames: Integers) -> Integers:
 
 
 def accumulators(layer: FixedLayer, frames: int, seed: int = 0) -> Integers:
-    """Random accumulators, with the extremes and what lies around zero among them."""
+    """Random accumulators, with the extremes and values around zero among them."""
     rng = np.random.default_rng(seed)
     half = 1 << max(*map(int, layer.requantization.shifts), 1) if layer.requantization else 0
     low, high = layer.accumulator_range
@@ -93,9 +93,9 @@ def check(
     backpressure: Pauses = never,
     reset_after: int | None = None,
 ) -> None:
-    given = accumulators(layer, 4)
+    sums = accumulators(layer, 4)
     unit = Requantizer(layer, lanes, depth)
-    inputs = beats(given, signed(layer.accumulator_bits), lanes)
+    inputs = beats(sums, signed(layer.accumulator_bits), lanes)
     shape = value_shape(layer.output_format)
     result = run(
         unit,
@@ -105,7 +105,7 @@ def check(
         backpressure=backpressure,
         reset_after=reset_after,
     )
-    assert result.frames(shape, lanes) == expected(layer, given).tolist()
+    assert result.frames(shape, lanes) == expected(layer, sums).tolist()
 
 
 @pytest.mark.parametrize("shifts", [[0], [1], [5], [-3], [20], [4, 5, 4], [0, 6, -2, 3]], ids=str)
@@ -142,12 +142,12 @@ def test_without_a_requantization_the_bias_is_added(bits: int, activation: str) 
 def test_a_layer_without_bias() -> None:
     layer = make_layer(4, shifts=[2])
     plain = replace(layer, bias=None)
-    given = accumulators(layer, 2)
+    sums = accumulators(layer, 2)
     unit = Requantizer(plain, 4, 1)
-    inputs = beats(given, signed(layer.accumulator_bits), 4)
+    inputs = beats(sums, signed(layer.accumulator_bits), 4)
     result = run(unit, inputs, len(inputs))
     assert plain.requantization is not None
-    want, _ = requantize(given.reshape(2, -1, 4), plain.requantization)
+    want, _ = requantize(sums.reshape(2, -1, 4), plain.requantization)
     assert result.frames(value_shape(plain.output_format), 4) == want.reshape(2, -1).tolist()
 
 
@@ -173,13 +173,13 @@ def test_reset_in_mid_frame_leaves_it_as_new(after: int) -> None:
 @pytest.mark.parametrize("table", [None, np.arange(64)])
 def test_a_beat_a_cycle(depth: int, table: Integers | None) -> None:
     layer = make_layer(6, shifts=[4], table=table, output_format=QFormat(6, 0, signed=False))
-    given = accumulators(layer, 6)
+    sums = accumulators(layer, 6)
     unit = Requantizer(layer, 1, depth)
-    inputs = beats(given, signed(layer.accumulator_bits), 1)
+    inputs = beats(sums, signed(layer.accumulator_bits), 1)
     result = run(unit, inputs, len(inputs))
     assert result.taken == list(range(len(inputs)))
     latency = (3 if table is None else 4) + 1
-    assert result.given == [cycle + latency for cycle in range(len(inputs))]
+    assert result.produced == [cycle + latency for cycle in range(len(inputs))]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -202,7 +202,7 @@ def test_random_layers(seed: int) -> None:
     check(layer, lanes, idle=randomly(seed, 0.2), backpressure=randomly(seed + 1, 0.3))
 
 
-def test_what_is_not_built_is_refused() -> None:
+def test_refusals() -> None:
     layer = make_layer(4, shifts=[1])
     assert layer.requantization is not None
     for what, how in (

@@ -62,11 +62,11 @@ def check(
     reset_after: int | None = None,
     depth: int = 4,
 ) -> list[int]:
-    """Returns the cycles in which beats were taken."""
+    """Run a unit and compare every value; returns the cycles in which beats were taken."""
     unit = Subsampling(layer, Folding(lanes=lanes, depth=depth), input_lanes)
     assert unit.multipliers == lanes
-    given = random_frames(layer, 3)
-    inputs = beats(given.reshape(3, -1), value_shape(layer.input_format), input_lanes)
+    maps = random_frames(layer, 3)
+    inputs = beats(maps.reshape(3, -1), value_shape(layer.input_format), input_lanes)
     result = run(
         unit,
         inputs,
@@ -78,7 +78,7 @@ def check(
     assert layer.requantization is not None
     assert layer.weights is not None
     assert layer.bias is not None
-    sums = windows(given, layer).sum(axis=-1)
+    sums = windows(maps, layer).sum(axis=-1)
     want, _ = requantize(sums * layer.weights + layer.bias, layer.requantization)
     shape = value_shape(layer.output_format)
     assert result.frames(shape, lanes) == want.reshape(3, -1).tolist()
@@ -113,7 +113,7 @@ def test_reset_in_mid_frame_leaves_it_as_new(after: int) -> None:
 
 @pytest.mark.parametrize(("depth", "waits"), [(9, False), (8, True)])
 def test_takes_a_beat_a_cycle_while_the_fifo_has_room(depth: int, waits: bool) -> None:
-    """Of a row, 28 beats of results come in 54 cycles, of which one leaves every 3 cycles."""
+    """A row has 28 beats of results in 54 cycles, and one of them leaves every 3 cycles."""
     taken = check(make_layer(Shape(6, 28, 6)), 3, 1, depth=depth)
     assert (taken != list(range(len(taken)))) == waits
 

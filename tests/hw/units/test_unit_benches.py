@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Every unit alone in a simulator, under every pattern of stalls, with random parameters.
 
-A failure is seen again with `pytest tests/hw/test_unit_benches.py --network-seed SEED`, SEED being
+To repeat a failure: `pytest tests/hw/units/test_unit_benches.py --network-seed SEED`, where SEED is
 the number at the head of the run.
 """
 
@@ -56,7 +56,7 @@ def test_unit(kind: type[graph.Layer], simulator: Simulator, seed: int) -> None:
 
 
 def random_unit(kind: type[graph.Layer], seed: int) -> tuple[FixedLayer, Folding, int]:
-    """A layer of a random network, its folding and its input lanes; neither large nor slow."""
+    """A small layer of a random network, its folding and its input lanes."""
     rng = np.random.default_rng(seed)
     while True:
         case = random_case(int(rng.integers(1 << 30)))
@@ -68,7 +68,7 @@ def random_unit(kind: type[graph.Layer], seed: int) -> tuple[FixedLayer, Folding
             folding = case.plan[layer.name]
             cycles = of_graph.macs(source) // (folding.rows * folding.columns)
             cycles += layer.input_shape.size // lanes + layer.output_shape.size // folding.lanes
-            # A frame of one beat has no middle in which to reset.
+            # A frame of one beat cannot be reset in its middle.
             several_beats = layer.input_shape.size > lanes
             if isinstance(of_graph, kind) and several_beats and cycles <= MOST_CYCLES:
                 return layer, folding, lanes

@@ -58,7 +58,7 @@ def test_the_folder_has_everything(folder: Path, network: QuantizedNetwork) -> N
     assert found.verilog == (folder / "one-layer.v").read_text("utf-8")
 
 
-def test_the_manifest_says_what_it_is(folder: Path, network: QuantizedNetwork) -> None:
+def test_the_manifest_describes_the_hardware(folder: Path, network: QuantizedNetwork) -> None:
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     assert next(iter(manifest)) == "schema"
     assert manifest["schema"] == SCHEMA
@@ -93,7 +93,7 @@ def test_the_manifest_says_what_it_is(folder: Path, network: QuantizedNetwork) -
     assert set(layer["formats"]) == {"input", "weights", "output"}
 
 
-def test_generating_again_gives_the_same_bytes_and_drops_what_was_said_before(
+def test_generating_again_gives_the_same_bytes_and_removes_old_results(
     copy: Path, network: QuantizedNetwork
 ) -> None:
     before = contents(copy)
@@ -103,9 +103,7 @@ def test_generating_again_gives_the_same_bytes_and_drops_what_was_said_before(
     assert contents(copy) == before | {"notes.txt": b"mine"}
 
 
-def test_another_network_takes_the_place_of_the_first(
-    copy: Path, network: QuantizedNetwork
-) -> None:
+def test_another_network_replaces_the_first(copy: Path, network: QuantizedNetwork) -> None:
     other = quantized(replace(ONE_LAYER, name="other"))
     generate(other, copy)
     assert names(copy) == {"other.v", "other.vlt", "other.npz", "plan.toml", "manifest.json"}
@@ -120,7 +118,7 @@ def test_another_network_takes_the_place_of_the_first(
         ("manifest.json", '{"schema": "mine/1"}', "manifest.json: schema must be .* choose"),
     ],
 )
-def test_files_of_others_are_not_touched(
+def test_other_files_are_not_overwritten(
     tmp_path: Path, network: QuantizedNetwork, name: str, text: str, message: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -129,7 +127,7 @@ def test_files_of_others_are_not_touched(
     assert contents(tmp_path) == {name: text.encode()}
 
 
-def test_nothing_is_written_when_something_goes_wrong(
+def test_nothing_is_written_after_an_error(
     copy: Path, network: QuantizedNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = contents(copy)
@@ -144,7 +142,7 @@ def test_nothing_is_written_when_something_goes_wrong(
 
 
 def fail(accelerator: object) -> None:
-    raise YosysError("Yosys is not well")
+    raise YosysError("Yosys failed")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, network: QuantizedNetwork) -> None:
@@ -165,7 +163,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, network: QuantizedNetwo
         ("one-layer.npz", None, "one-layer.npz: "),
         ("one-layer.npz", b"PK", "one-layer.npz: "),
         ("one-layer.v", None, "one-layer.v: "),
-        ("one-layer.v", b"\xff", "one-layer.v: not a text"),
+        ("one-layer.v", b"\xff", "one-layer.v: is not UTF-8 text"),
     ],
 )
 def test_a_damaged_folder_is_refused(
@@ -178,7 +176,7 @@ def test_a_damaged_folder_is_refused(
         load(copy)
 
 
-def test_a_network_that_is_not_the_manifests_is_refused(copy: Path) -> None:
+def test_a_network_other_than_the_manifests_is_refused(copy: Path) -> None:
     quantized(ONE_LAYER, seed=1).save(copy / "one-layer.npz")
     with pytest.raises(FileFormatError, match=r"one-layer\.npz: is not the network of manifest"):
         load(copy)
@@ -194,9 +192,7 @@ def test_a_network_that_is_not_the_manifests_is_refused(copy: Path) -> None:
         ('"rows": 2', '"rows": 0', "not systolith.manifest/1: .*rows must be at least 1"),
     ],
 )
-def test_a_manifest_that_cannot_be_is_refused(
-    copy: Path, before: str, after: str, message: str
-) -> None:
+def test_a_wrong_manifest_is_refused(copy: Path, before: str, after: str, message: str) -> None:
     text = (copy / "manifest.json").read_text("utf-8")
     (copy / "manifest.json").write_text(text.replace(before, after), "utf-8")
     with pytest.raises(FileFormatError, match=message):
@@ -210,7 +206,7 @@ def test_a_manifest_may_have_more_keys(copy: Path) -> None:
     assert load_manifest(copy).multipliers == 4
 
 
-def test_taps_show_the_streams_of_the_text_as_it_is(folder: Path) -> None:
+def test_taps_show_the_streams_of_the_unchanged_text(folder: Path) -> None:
     found = load(folder)
     tapped = tapped_verilog(found.verilog, found.manifest, "input")
     assert tapped.top == "one_layer_tapped"

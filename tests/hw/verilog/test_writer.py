@@ -34,7 +34,7 @@ def modules() -> dict[str, str]:
     return accelerator_modules(Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN))
 
 
-def test_a_module_for_each_unit_called_after_its_layer(modules: dict[str, str]) -> None:
+def test_a_module_for_each_unit_named_after_its_layer(modules: dict[str, str]) -> None:
     assert list(modules) == [
         *("every_kind", "frame_checker", "C1", "S2", "C3", "S4", "S5", "F6", "output"),
         "classifier",
@@ -98,7 +98,7 @@ def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_multipliers_of_random_networks_are_counted_honestly(seed: int) -> None:
+def test_multipliers_of_random_networks_are_all_counted(seed: int) -> None:
     case = random_case(seed)
     accelerator = Accelerator(case.quantized.fixed, case.plan)
     modules = accelerator_modules(accelerator)
@@ -121,7 +121,7 @@ def lint(folder: Path, *files: str) -> str:
 
 
 def multiplications(accelerator: Accelerator) -> int:
-    """As Yosys counts them once there is one module, before it optimizes anything."""
+    """The multiplications that Yosys counts in the flattened design, before any optimization."""
     text = "\n".join(text for _, text in part_rtlil(accelerator))
     cells = run_yosys(
         f"read_rtlil <<rtlil\n{text}\nrtlil\nhierarchy -top {accelerator.name}\n"
@@ -132,7 +132,7 @@ def multiplications(accelerator: Accelerator) -> int:
 
 
 @pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu"])
-def test_the_networks_that_ship(name: str, tmp_path: Path) -> None:
+def test_shipped_networks(name: str, tmp_path: Path) -> None:
     q = quantize(load_network(name), validation_digits().images[:50])
     plan = hw.make_plan(q.fixed, hw.PRESETS[hw.DEFAULT_PRESET])
     manifest = hw.generate(q, tmp_path / "out")
@@ -143,9 +143,7 @@ def test_the_networks_that_ship(name: str, tmp_path: Path) -> None:
     assert "%Warning" not in lint(tmp_path / "out", f"{name}.vlt", f"{name}.v")
 
 
-def test_lint_of_every_kind_of_layer_with_waivers_that_are_all_needed(
-    modules: dict[str, str], tmp_path: Path
-) -> None:
+def test_lint_is_clean_and_every_waiver_is_needed(modules: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "every.v").write_text("".join(modules.values()), "utf-8")
     waivers = (ROOT / "hw" / "verilog" / "lint.vlt").read_text("utf-8").splitlines()
     (tmp_path / "every.vlt").write_text("\n".join([*waivers, ""]), "utf-8")
@@ -157,6 +155,6 @@ def test_lint_of_every_kind_of_layer_with_waivers_that_are_all_needed(
             assert "%Warning" in lint(tmp_path, "fewer.vlt", "every.v"), line
 
 
-def test_an_error_of_yosys_is_told() -> None:
+def test_an_error_of_yosys_is_raised() -> None:
     with pytest.raises(YosysError, match=r"ended with status 1: ERROR: .*no_such"):
         run_yosys("no_such_command\n")
