@@ -26,7 +26,7 @@ from systolith.scripts.commands.train import train
 
 
 class Status(IntEnum):
-    """What the process ends with."""
+    """The exit statuses of the program."""
 
     DONE = 0
     CHECK_FAILED = 1

@@ -1,4 +1,4 @@
-"""Files and folders to write: checked before any work is done for them, and named if that fails."""
+"""Checks of files and folders to write before any work is done, and errors that name them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def require_file(path: Path) -> None:
-    """Refuse a file that could not be written.
+    """Refuse a file that cannot be written.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def require_file(path: Path) -> None:
 
 
 def require_folder(path: Path) -> None:
-    """Refuse a folder that could neither be written nor made.
+    """Refuse a folder that can neither be written nor made.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def require_folder(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Let an error of the system name `path`, and not some temporary file beside it."""
+    """Make a system error name `path`, and not a temporary file beside it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Reading TOML."""
+"""Reading TOML files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises
     ------
     FileFormatError
-        If the file is missing, or is not TOML.
+        The file is missing, or is not TOML.
     """
     try:
         return tomllib.loads(read_bytes(path, _MAX_BYTES).decode())

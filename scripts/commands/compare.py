@@ -1,4 +1,4 @@
-"""`systolith compare`: accuracy reports side by side."""
+"""`systolith compare`: shows accuracy reports side by side."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ def compare(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Reports side by side: accuracy, gains and losses image by image, and every layer.
+    """Compare reports: accuracy, gains and losses image by image, and every layer.
 
-    Gains are images that a report gets right and the first report does not,
-    losses the other way round. Chance is how likely so uneven gains and losses
-    are if both networks are as good (McNemar's exact test): it is told, and
-    decides nothing. A report less accurate than the first is a regression.
+    Gains are images that a report gets right and the first report does not;
+    losses are the opposite. Chance is the probability of gains and losses at
+    least as uneven if both networks are equally good (McNemar's exact test);
+    it is printed and decides nothing. A report less accurate than the first is
+    a regression.
 
     [bold]Examples[/bold]
 
@@ -93,7 +94,7 @@ def compare(
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """The paths without the folders that all of them are in."""
+    """The paths without the folders that they have in common."""
     if len(set(paths)) < 2:
         return [path.name for path in paths]
     common = os.path.commonpath([path.absolute().parent for path in paths])
@@ -101,7 +102,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def compared(comparison: Comparison) -> dict[str, Any]:
-    """What `compare --json` prints."""
+    """The document that `compare --json` prints."""
     return {
         "schema": SCHEMA,
         "reports": [

@@ -29,8 +29,8 @@ def export(
 ) -> None:
     r"""Write a quantized network as an ONNX model of integer operators.
 
-    ONNX Runtime, or another engine, computes the same integers from it: the
-    model takes raw pixels and gives the class, the scores and the raw values
+    ONNX Runtime, or another engine, computes the same integers with it: the
+    model takes raw pixels and returns the class, the scores and the raw values
     of every layer, under the layer's name.
 
     Needs the package onnx: python -m pip install "systolith\[onnx]".

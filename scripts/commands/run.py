@@ -1,4 +1,4 @@
-"""`systolith run`: the whole path, a short list of steps that each leave one file."""
+"""`systolith run`: the whole flow, a short list of steps that each write one file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.commands.quantize import calibration_images
+from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.commands.simulate import fail_unless_exact, print_report
 from systolith.scripts.console import console, print_line
 from systolith.scripts.options import folder_to_write, whole_number
@@ -39,16 +39,16 @@ def run(
     out: Annotated[
         Path,
         typer.Option(
-            parser=folder_to_write, metavar="DIR", help="Where a folder for each network goes."
+            parser=folder_to_write, metavar="DIR", help="The folder, with one for each network."
         ),
     ] = Path("systolith-out"),
 ) -> None:
-    """A network from trained weights to Verilog that is simulated bit by bit.
+    """Take a network from trained weights to Verilog that is simulated bit by bit.
 
     Quantizes to 8 bits, evaluates the float and the fixed-point network on the
     10,000 test digits, generates the accelerator, simulates it, and compares
-    every value of every layer; report.html shows it all. Ends with 1 unless
-    all are equal.
+    every value of every layer; report.html shows all of it. Ends with 1 unless
+    all values are equal.
 
     [bold]Examples[/bold]
 
@@ -71,7 +71,7 @@ def run(
 
 @dataclass
 class Flow:
-    """The way of one network, and what its steps hand on."""
+    """The flow of one network, and the results that its steps pass on."""
 
     name: str
     images: int
@@ -88,7 +88,7 @@ class Flow:
         return self.folder / "rtl"
 
     def run(self) -> None:
-        """Go all the way, and print what was found."""
+        """Take every step, and print the results."""
         self.folder.mkdir(parents=True, exist_ok=True)
         console().print(f"[bold]{self.name}[/bold]")
         for step in STEPS:
@@ -100,7 +100,7 @@ class Flow:
         self._print_results()
 
     def quantize(self, _: Report) -> tuple[Path, str]:
-        """Floats to integers."""
+        """Quantize the network to integers."""
         from systolith import golden
 
         self.trained = golden.load_network(self.name)
@@ -114,11 +114,11 @@ class Flow:
         )
 
     def evaluate_float(self, shown: Report) -> tuple[Path, str]:
-        """The accuracy of the float network."""
+        """Measure the accuracy of the float network."""
         return self._evaluate(self.trained, "float.json", shown)
 
     def evaluate_fixed(self, shown: Report) -> tuple[Path, str]:
-        """The accuracy of the fixed-point network."""
+        """Measure the accuracy of the fixed-point network."""
         path, finding = self._evaluate(self.quantized, "fixed.json", shown)
         return path, f"{finding}, {self.accuracy.agreement_with_float:.2%} as in float"
 
@@ -134,7 +134,7 @@ class Flow:
         return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} digits right"
 
     def generate(self, _: Report) -> tuple[Path, str]:
-        """Verilog."""
+        """Generate the Verilog."""
         from systolith import hw
 
         with writing(self.hardware):
@@ -143,7 +143,7 @@ class Flow:
         return path, f"{self.manifest.multipliers} multipliers"
 
     def simulate(self, shown: Report) -> tuple[Path, str]:
-        """The hardware against the fixed-point model."""
+        """Compare the hardware with the fixed-point model."""
         from systolith import sim
 
         self.simulation = sim.simulate(self.hardware, images=self.images, progress=shown)
@@ -153,7 +153,7 @@ class Flow:
         )
 
     def report(self, _: Report) -> tuple[Path, str]:
-        """The page to look at."""
+        """Write the page with figures."""
         from systolith.golden import test_digits
         from systolith.golden.files.whole_files import write_whole
         from systolith.scripts.pages.evaluation_page import evaluation_page
@@ -166,7 +166,7 @@ class Flow:
         path = self.folder / "report.html"
         with writing(path):
             write_whole(path, page.encode())
-        return path, "figures, values by layer, an image's way through the layers"
+        return path, "figures, values of every layer, one image through the layers"
 
     def _print_results(self) -> None:
         from systolith.golden import test_digits
@@ -203,7 +203,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Step:
-    """A step: it takes a flow further, and returns the file that it left and what it found."""
+    """A step of a flow: returns the file that it wrote, and a finding in words."""
 
     name: str
     take: Callable[[Flow, Report], tuple[Path, str]]

@@ -1,4 +1,4 @@
-"""`systolith simulate`: the generated hardware against the fixed-point model."""
+"""`systolith simulate`: compares the generated hardware with the fixed-point model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _images(given: str | int) -> int | None:
 def simulate(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="What generate wrote.", show_default=False),
+        typer.Argument(metavar="DIR", help="The folder that generate wrote.", show_default=False),
     ],
     data: DataOption = None,
     images: Annotated[
@@ -34,14 +34,14 @@ def simulate(
         typer.Option(
             parser=one_of("--simulator", "verilator", "icarus"),
             metavar="verilator|icarus",
-            help="Icarus is some thousand times slower.",
+            help="Icarus is about a thousand times slower.",
         ),
     ] = "verilator",
     layer: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Simulate this layer's unit alone; the fixed-point model's values go in.",
+            help="Simulate this layer's unit alone, on the fixed-point model's values.",
             show_default="the whole network",
         ),
     ] = None,
@@ -50,7 +50,7 @@ def simulate(
         typer.Option(
             parser=whole_number("--stalls", 0),
             metavar="SEED",
-            help="Random pauses of source and sink, from this seed.",
+            help="The seed of random stalls at source and sink.",
             show_default="none",
         ),
     ] = None,
@@ -58,8 +58,8 @@ def simulate(
         bool,
         typer.Option(
             "--waves",
-            help="Write DIR/waves.vcd, of the image with the first wrong value, or the first "
-            "image, and DIR/waves.gtkw, which shows it by layer.",
+            help="Write DIR/waves.vcd, the waveform of the image with the first wrong value, or of "
+            "the first image, and DIR/waves.gtkw, which shows it by layer.",
         ),
     ] = False,
     inject_fault: Annotated[
@@ -74,10 +74,10 @@ def simulate(
 ) -> None:
     """Simulate the hardware and compare every value of every layer.
 
-    Reads nothing but DIR and the images, and writes DIR/simulation.json, unless
-    it is of a layer alone or of a fault that was put in. Ends
-    with 1 if any value of any layer is not that of the fixed-point model, if a
-    rule of streams was broken, or if a result is missing.
+    Reads only DIR and the images. Writes DIR/simulation.json, except with
+    --layer and --inject-fault. Ends with 1 if any value of any layer differs
+    from the fixed-point model, if a stream rule was broken, or if a result is
+    missing.
 
     [bold]Examples[/bold]
 
@@ -111,7 +111,7 @@ def simulate(
 
 
 def print_report(report: SimulationReport) -> None:
-    """A table of layers with values compared and mismatches, and the cycles of an image."""
+    """Print the values and mismatches of every layer, and the cycles of an image."""
     what = report.network if report.layer is None else f"{report.layer} of {report.network}"
     print_table(
         f"{what} on {report.simulator}, images: {report.images:,}",
@@ -121,7 +121,9 @@ def print_report(report: SimulationReport) -> None:
     if report.fault is not None:
         print_line("fault", report.fault)
     if report.accuracy is not None:
-        print_line("right", f"{report.correct:,} of {report.images:,} ({report.accuracy:.2%})")
+        print_line(
+            "accuracy", f"{report.correct:,} of {report.images:,} right ({report.accuracy:.2%})"
+        )
     if report.interval_cycles is not None:
         what = "result" if report.layer is None else "frame"
         print_line("interval", f"{report.interval_cycles:,} cycles from one {what} to the next")
@@ -137,7 +139,7 @@ def print_report(report: SimulationReport) -> None:
 
 
 def fail_unless_exact(report: SimulationReport) -> None:
-    """End with 1, and a line on standard error, unless the report is bit-exact."""
+    """Print the first failure and end with 1, unless the report is bit-exact."""
     if not report.bit_exact:
         first, *more = report.failures
         others = f" (and {len(more)} more)" if more else ""

