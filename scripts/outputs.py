@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from systolith.golden.files.whole_files import is_special
+
 
 def require_file(path: Path) -> None:
     """Refuse a file that cannot be written.
@@ -15,11 +17,16 @@ def require_file(path: Path) -> None:
     Raises
     ------
     OSError
-        If it is a folder, or its folder is missing or cannot be written.
+        It is a folder, or a device that cannot be written, or its folder is missing or cannot be
+        written.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "cannot be written: it is a folder", str(path))
-    _require_writable(path.parent, path)
+    if is_special(path):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "cannot be written: not permitted", str(path))
+    else:
+        _require_writable(Path(os.path.realpath(path)).parent, path)
 
 
 def require_folder(path: Path) -> None:
@@ -28,7 +35,7 @@ def require_folder(path: Path) -> None:
     Raises
     ------
     OSError
-        If it, or the nearest folder above it that exists, is a file or cannot be written.
+        It, or the nearest folder above it that exists, is a file or cannot be written.
     """
     nearest = path
     while not nearest.exists() and nearest != nearest.parent:
