@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.console import print_json, print_markdown, to_json
+from systolith.scripts.console import print_error, print_json, print_markdown, to_json
 from systolith.scripts.options import JsonOption, file_to_write, fraction
 from systolith.scripts.outputs import writing
 
@@ -80,15 +80,14 @@ def compare(
         with writing(out):
             write_whole(out, text.encode())
     if json:
-        print_json(compared(comparison))
+        print_json(to_json(compared(comparison)))
     else:
         print_markdown(comparison.to_markdown())
     if fail_on_drop is not None and (dropped := comparison.dropped(fail_on_drop)):
         for row in dropped:
-            typer.echo(
+            print_error(
                 f"{row.name}: accuracy {row.report.accuracy:.4f} is {-row.difference:.4f} below "
-                f"that of {comparison.rows[0].name}; allowed are {fail_on_drop:g}",
-                err=True,
+                f"that of {comparison.rows[0].name}; allowed is {fail_on_drop:g}"
             )
         raise typer.Exit(1)
 

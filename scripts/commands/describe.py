@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from systolith.scripts.console import print_json, print_table
+from systolith.scripts.console import print_json, print_table, to_json
 from systolith.scripts.options import JsonOption, NetworkArgument
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def describe(network: NetworkArgument, json: JsonOption = False) -> None:
     graph = loaded.parent.network if isinstance(loaded, golden.QuantizedNetwork) else loaded.network
     description = described(graph)
     if json:
-        print_json(description)
+        print_json(to_json(description))
         return
     rows = [
         (

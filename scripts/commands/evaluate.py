@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from systolith.scripts.calibration_split import split
-from systolith.scripts.console import print_markdown
+from systolith.scripts.console import print_json, print_markdown
 from systolith.scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
 from systolith.scripts.outputs import writing
-from systolith.scripts.progress import progress
+from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
     from systolith.golden import AccuracyReport, QuantizedNetwork
@@ -52,10 +52,10 @@ def evaluate(
     advice: Annotated[
         bool,
         typer.Option(
-            "--advice/--no-advice",
-            help="Try other widths on the validation digits: half a minute for a LeNet-5.",
+            "--advice",
+            help="Advise on widths: try others on validation digits, half a minute for a LeNet-5.",
         ),
-    ] = True,
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Measure the accuracy of a network and, if it is quantized, the exactness of every layer.
@@ -64,14 +64,15 @@ def evaluate(
     network; saturated counts the values that left their format's range. The
     format s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
-    Advice is measured: the network is quantized with other widths, everywhere
-    and layer by layer, and scored on validation digits, never on test digits.
+    Advice on widths is measured: the network is quantized with other widths,
+    everywhere and layer by layer, and scored on validation digits, never on
+    test digits.
 
     [bold]Examples[/bold]
 
     systolith evaluate lenet5
-    systolith evaluate lenet5.npz --images 1000 --no-advice
-    systolith evaluate lenet5.npz --out fixed.json
+    systolith evaluate lenet5.npz --images 1000
+    systolith evaluate lenet5.npz --advice --out fixed.json
     systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
     """
     from systolith import golden
@@ -89,25 +90,27 @@ def evaluate(
         hardware = hardware_entry(rtl, quantized)
     with progress("evaluate") as shown:
         report = golden.evaluate(loaded, dataset, images, shown)
-    if quantized is not None and advice:
-        report = replace(report, trials=_trials(quantized))
-    report = replace(report, hardware=hardware)
-    if out is not None:
-        if out.suffix == ".html":
-            from systolith.scripts.pages.evaluation_page import evaluation_page
+        if quantized is not None and advice:
+            shown.announce("trying widths")
+            report = replace(report, trials=_trials(quantized, shown))
+        report = replace(report, hardware=hardware)
+        if out is not None:
+            if out.suffix == ".html":
+                from systolith.scripts.pages.evaluation_page import evaluation_page
 
-            text = evaluation_page(report, loaded, dataset, rtl)
-        else:
-            text = to_markdown(report) if out.suffix == ".md" else report.to_json()
-        with writing(out):
-            write_whole(out, text.encode())
+                shown.announce("drawing the page" if rtl is None else "simulating an image")
+                text = evaluation_page(report, loaded, dataset, rtl)
+            else:
+                text = to_markdown(report) if out.suffix == ".md" else report.to_json()
+            with writing(out):
+                write_whole(out, text.encode())
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         print_markdown(to_markdown(report))
 
 
-def _trials(quantized: QuantizedNetwork) -> Trials | None:
+def _trials(quantized: QuantizedNetwork, shown: Progress) -> Trials | None:
     """Other widths, scored on the validation digits on which formats were not chosen.
 
     None if the network takes images of another shape.
@@ -119,8 +122,7 @@ def _trials(quantized: QuantizedNetwork) -> Trials | None:
     if quantized.fixed.network.input.image_shape != digits.images.shape[1:]:
         return None
     calibration, others = split(digits)
-    with progress("try other widths") as shown:
-        return try_widths(quantized, calibration.images, others, shown)
+    return try_widths(quantized, calibration.images, others, shown)
 
 
 def to_markdown(report: AccuracyReport) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from systolith.scripts.console import print_text
 from systolith.scripts.options import file_to_write
 from systolith.scripts.outputs import writing
 
@@ -51,4 +52,4 @@ def export(
     content = golden.export_onnx(network)
     with writing(out):
         write_whole(out, content)
-    typer.echo(f"{out}: {network.name}, {len(network.fixed.layers)} layers, {len(content):,} bytes")
+    print_text(f"{out}: {network.name}, {len(network.fixed.layers)} layers, {len(content):,} bytes")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from systolith.scripts.commands.plan import print_plan
-from systolith.scripts.console import print_line
+from systolith.scripts.console import print_line, print_text
 from systolith.scripts.options import folder_to_write
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
@@ -67,4 +67,4 @@ def generate(
         manifest = hw.generate(network, out, folding)
     print_plan(manifest)
     print_line("memory", f"{manifest.memory_bits:,} bits")
-    typer.echo(f"{out / manifest.files.verilog}")
+    print_text(str(out / manifest.files.verilog))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.console import print_line, print_table
+from systolith.scripts.console import print_json, print_line, print_table
 from systolith.scripts.options import JsonOption, file_to_write, positive_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
@@ -93,7 +93,7 @@ def plan(
         with writing(timeline):
             write_whole(timeline, draw_timeline(network, folding, report))
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         print_plan(report, mhz)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from systolith.scripts.calibration_split import calibration_images
+from systolith.scripts.console import print_text
 from systolith.scripts.options import NetworkArgument, file_to_write, whole_number
 from systolith.scripts.outputs import writing
 
@@ -99,7 +100,7 @@ def quantize(
     quantized = golden.quantize(trained, calibration_images(), settings)
     with writing(out):
         quantized.save(out)
-    typer.echo(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")
+    print_text(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")
 
 
 def read_settings(config: Path | None, options: dict[str, Any]) -> Settings:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.console import print_line, print_table
+from systolith.scripts.console import print_error, print_json, print_line, print_table
 from systolith.scripts.options import DataOption, JsonOption, one_of, whole_number
 from systolith.scripts.progress import progress
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from systolith.sim.simulators.installed import Simulator
 
 
-def _images(given: str | int) -> int | None:
-    return None if given == "all" else whole_number("--images", 1, or_else="all")(given)
+_DEFAULT_IMAGES = 100
+
+
+def _images(given: str | int) -> str | int:
+    return given if given == "all" else whole_number("--images", 1, or_else="all")(given)
 
 
 def simulate(
@@ -27,8 +30,14 @@ def simulate(
     ],
     data: DataOption = None,
     images: Annotated[
-        int | None, typer.Option(parser=_images, metavar="N|all", help="The first N images.")
-    ] = 100,
+        Any,
+        typer.Option(
+            parser=_images,
+            metavar="N|all",
+            help="The first N images.",
+            show_default=f"{_DEFAULT_IMAGES}, or all if there are fewer",
+        ),
+    ] = None,
     simulator: Annotated[
         str,
         typer.Option(
@@ -88,23 +97,27 @@ def simulate(
     systolith simulate lenet5-rtl --layer C3
     """
     from systolith import sim
-    from systolith.golden import load_dataset
+    from systolith.golden import load_dataset, test_digits
 
     chosen: Simulator = "icarus" if simulator == "icarus" else "verilator"
+    dataset = test_digits() if data is None else load_dataset(data)
+    if images is None:
+        images = min(_DEFAULT_IMAGES, len(dataset))
     with progress("simulate") as shown:
         report = sim.simulate(
             folder,
-            images,
-            None if data is None else load_dataset(data),
+            None if images == "all" else images,
+            dataset,
             simulator=chosen,
             layer=layer,
             stalls=stalls,
             waves=waves,
             inject_fault=inject_fault,
             progress=shown,
+            announce=shown.announce,
         )
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         print_report(report)
     fail_unless_exact(report)
@@ -143,5 +156,5 @@ def fail_unless_exact(report: SimulationReport) -> None:
     if not report.bit_exact:
         first, *more = report.failures
         others = f" (and {len(more)} more)" if more else ""
-        typer.echo(f"systolith: {first}{others}", err=True)
+        print_error(f"{first}{others}")
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from systolith.scripts.calibration_split import split
-from systolith.scripts.console import print_line, print_markdown
+from systolith.scripts.console import print_error, print_json, print_line, print_markdown
 from systolith.scripts.options import JsonOption, folder_to_write, one_of, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import PRESETS
@@ -193,7 +192,7 @@ def sweep(
         test=golden.test_digits() if test_data is None else golden.load_dataset(test_data),
     )
     with _workers(dask, jobs) as workers, progress("sweep") as shown:
-        report = sweep(request, out, workers, shown, _warn)
+        report = sweep(request, out, workers, shown, print_error)
     for name, content in (
         ("sweep.json", report.to_json()),
         ("sweep.md", report.to_markdown().encode()),
@@ -202,7 +201,7 @@ def sweep(
         with writing(out / name):
             write_whole(out / name, content)
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         _print(report, out)
 
@@ -240,11 +239,7 @@ def _workers(dask: str | None, jobs: int | None) -> AbstractContextManager[Worke
     return local_workers(jobs or processors()) if dask is None else dask_workers(dask)
 
 
-def _warn(line: str) -> None:
-    print(f"systolith: {line}", file=sys.stderr, flush=True)
-
-
 def _print(report: SweepReport, out: Path) -> None:
     print_markdown(report.to_markdown())
     for name in ("sweep.json", "sweep.md", "pareto.svg"):
-        print_line(name, str(out / name))
+        print_line(name, out / name)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from systolith.scripts.console import print_text
 from systolith.scripts.options import file_to_write, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import progress
@@ -74,4 +75,4 @@ def train(
         )
     with writing(out):
         trained.save(out)
-    typer.echo(f"{out}: {trained.name}, sha256 {trained.sha256}")
+    print_text(f"{out}: {trained.name}, sha256 {trained.sha256}")

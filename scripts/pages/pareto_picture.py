@@ -9,7 +9,9 @@ from math import inf
 from typing import Any
 
 import altair as alt
+import msgspec
 
+from systolith.golden.files.printable import printable
 from systolith.scripts.sweeping.outcome import Design, SweepReport
 
 _PANELS = (
@@ -26,9 +28,22 @@ _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down
 
 def draw_pareto(report: SweepReport) -> bytes:
     """An SVG with every design in three panels; those of the Pareto front are filled."""
+    # Control characters are not allowed in SVG, and end the renderer with the whole process.
+    safe = msgspec.convert(_printable(msgspec.to_builtins(report)), SweepReport)
     text = io.StringIO()
-    _chart(report).save(text, format="svg")
+    _chart(safe).save(text, format="svg")
     return text.getvalue().encode()
+
+
+def _printable(value: Any) -> Any:
+    """A JSON value with printable texts."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _printable(each) for key, each in value.items()}
+    return value
 
 
 def _chart(report: SweepReport) -> alt.HConcatChart:

@@ -36,6 +36,8 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(verilog) in out
     commands = [line for line in out.splitlines() if "  # " in line]
     assert len(commands) == 3
+    assert sum("--bias-correction" in command for command in commands) == 1
+    assert out.split()[-1] == "systolith-out/lenet5/report.html"
 
     assert (here / verilog).exists()
     simulation = json.loads((folder / "rtl" / "simulation.json").read_text())
