@@ -22,14 +22,20 @@ from rich.markdown import Markdown, MarkdownElement, TableElement
 from rich.table import Table
 from rich.text import Text
 
-from systolith.golden.files.printable import printable
-
 _PLAIN_SIZE = 120, 25
 """Columns and lines where standard output is not a terminal and `COLUMNS` is not set."""
 
 _NAME_WIDTH = 16
 _NARROW = 60
 """Terminals with fewer columns than this get names and texts on lines of their own."""
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what is not printable (`golden.files.printable`)."""
+    # Imported here because `--help` should need neither NumPy nor time.
+    from systolith.golden.files.printable import printable
+
+    return printable(text)
 
 
 def console() -> Console:

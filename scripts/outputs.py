@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from systolith.golden.files.whole_files import is_special
-
 
 def require_file(path: Path) -> None:
     """Refuse a file that cannot be written.
@@ -20,6 +18,8 @@ def require_file(path: Path) -> None:
         It is a folder, or a device that cannot be written, or its folder is missing or cannot be
         written.
     """
+    from systolith.golden.files.whole_files import is_special
+
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "cannot be written: it is a folder", str(path))
     if is_special(path):
