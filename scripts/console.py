@@ -1,44 +1,95 @@
-"""Tables and JSON on standard output."""
+"""Standard output and standard error: every text, table and JSON document that a command prints.
+
+Text may come from files of others. Characters that a terminal would obey are printed as escapes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
 
 from rich import box
-from rich.console import Console
-from rich.markdown import Markdown
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.markdown import Markdown, MarkdownElement, TableElement
 from rich.table import Table
+from rich.text import Text
 
-_PLAIN_WIDTH = 120
-"""Columns where standard output is no terminal, so that no table is cut."""
+_PLAIN_SIZE = 120, 25
+"""Columns and lines where standard output is not a terminal and `COLUMNS` is not set."""
+
+_NAME_WIDTH = 16
+_NARROW = 60
+"""Terminals with fewer columns than this get names and texts on lines of their own."""
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what is not printable (`golden.files.printable`)."""
+    # Imported here because `--help` should need neither NumPy nor time.
+    from systolith.golden.files.printable import printable
+
+    return printable(text)
 
 
 def console() -> Console:
     """The console on standard output."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+    columns, lines = shutil.get_terminal_size(_PLAIN_SIZE)
+    return Console(highlight=False, width=columns, height=lines)
 
 
-def print_json(value: Any) -> None:
-    """One JSON document."""
-    print(to_json(value), end="")
+def print_json(document: str | bytes) -> None:
+    """Print a JSON document. Characters that are not printable become JSON escapes."""
+    text = document if isinstance(document, str) else document.decode()
+    sys.stdout.write("\n".join(map(_escaped, text.split("\n"))))
+
+
+def _escaped(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
 
 
 def to_json(value: Any) -> str:
-    """The text of a JSON document; a number that is no number is an error, not `NaN`."""
+    """The text of a JSON document; NaN and infinities are errors."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def print_line(name: str, text: str) -> None:
-    """A line of a list: what it is about, and what there is to say."""
-    console().print(f"  {name:<16} {text}", markup=False, soft_wrap=True)
+def print_text(text: str, style: str = "") -> None:
+    """Print a line of text. It is not wrapped, so that commands and paths can be copied."""
+    console().print(Text(printable(text), style), soft_wrap=True)
+
+
+def print_line(name: str, text: str | Path) -> None:
+    """Print a line of a list: a name, and text about it, which is wrapped between words."""
+    shown = console()
+    narrow = shown.width < _NARROW
+    indent = 4 if narrow else 2 + _NAME_WIDTH + 1
+    words = printable(str(text))
+    lines = [words] if isinstance(text, Path) else _wrapped(words, shown.width - indent)
+    head = f"  {printable(name):<{_NAME_WIDTH}} "
+    if narrow:
+        print_text(head.rstrip())
+        head = " " * indent
+    print_text(head + lines[0])
+    for line in lines[1:]:
+        print_text(" " * indent + line)
+
+
+def print_error(text: str) -> None:
+    """Print one line on standard error."""
+    print(f"systolith: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
 def print_markdown(text: str) -> None:
-    """Markdown, its tables drawn."""
-    console().print(Markdown(text))
+    """Render Markdown; its tables fit the terminal like those of `print_table`."""
+    console().print(_Markdown("\n".join(map(printable, text.split("\n")))))
 
 
 def print_table(
@@ -48,15 +99,121 @@ def print_table(
     left: int = 1,
     footer: Sequence[str] | None = None,
 ) -> None:
-    """A table whose first `left` columns are words, and whose others are right-aligned figures."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_footer=footer is not None)
-    for position, column in enumerate(columns):
-        table.add_column(
-            column,
-            justify="left" if position < left else "right",
-            footer=footer[position] if footer is not None else "",
-            no_wrap=True,
+    """Print a table whose first `left` columns are words and whose other columns are figures."""
+    shown = console()
+    shown.print(Text(printable(title), "italic", overflow="fold"))
+    shown.print(_FittedTable(columns, rows, left, footer))
+
+
+@dataclass(frozen=True)
+class _FittedTable:
+    """A table that is never cut, however narrow the terminal is.
+
+    It is printed whole if it fits. Otherwise its columns are divided among as few tables as
+    possible, each of which begins with the words of the row. If even these do not fit, every row
+    becomes a list.
+
+    Parameters
+    ----------
+    columns, rows
+        Headings, and the cells of each row.
+    left
+        The number of columns of words: they say what a row is about.
+    footer
+        The cells of a last row, such as totals, or None.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int
+    footer: Sequence[str] | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        keys = list(range(max(1, self.left)))
+        others = list(range(len(keys), len(self.columns)))
+        for tables in self._layouts(keys, others):
+            widths = (_natural_width(console, options, each) for each in tables)
+            if max(widths) <= options.max_width:
+                yield from tables
+                return
+        yield from self._lists(keys, others)
+
+    def _layouts(self, keys: list[int], others: list[int]) -> Iterator[list[RenderableType]]:
+        """The ways to divide the columns, from one table to one for each column."""
+        yield [self._table([*keys, *others], wrap=False)]
+        for count in range(1, len(others) + 1):
+            ends = [len(others) * part // count for part in range(count + 1)]
+            yield [
+                self._table([*keys, *others[start:end]], wrap=True) for start, end in pairwise(ends)
+            ]
+
+    def _table(self, places: Sequence[int], wrap: bool) -> Table:
+        footer = self.footer or [""] * len(self.columns)
+        table = Table(
+            box=box.SIMPLE,
+            pad_edge=False,
+            collapse_padding=True,
+            show_footer=any(footer[place] for place in places if place >= self.left),
         )
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
+        for place in places:
+            heading = printable(self.columns[place])
+            table.add_column(
+                Text("\n".join(_wrapped(heading, self._width(place))) if wrap else heading),
+                Text(printable(footer[place])),
+                justify="left" if place < self.left else "right",
+                vertical="bottom",
+                no_wrap=True,
+            )
+        for row in self.rows:
+            table.add_row(*(Text(printable(row[place])) for place in places))
+        return table
+
+    def _width(self, place: int) -> int:
+        """The width of a column without its heading."""
+        return max((cell_len(printable(row[place])) for row in self._all_rows()), default=0)
+
+    def _all_rows(self) -> list[Sequence[str]]:
+        return [*self.rows, *([self.footer] if self.footer else [])]
+
+    def _lists(self, keys: list[int], others: list[int]) -> list[RenderableType]:
+        """The headings of the words, then a paragraph for each row, its figures with headings."""
+        lines = ["  ".join(self.columns[place] for place in keys)]
+        for row in self._all_rows():
+            lines.append("  ".join(row[place] for place in keys if row[place]))
+            lines += [f"  {self.columns[place]}: {row[place]}" for place in others if row[place]]
+        return [Text(printable(line), overflow="fold") for line in lines]
+
+
+class _MarkdownTable(TableElement):
+    """A table of a Markdown text."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        headings = self.header.row.cells if self.header and self.header.row else []
+        right = [cell.justify == "right" for cell in headings]
+        yield _FittedTable(
+            [cell.content.plain for cell in headings],
+            [[cell.content.plain for cell in row.cells] for row in self.body.rows]
+            if self.body
+            else [],
+            right.index(True) if True in right else len(right),
+        )
+
+
+class _Markdown(Markdown):
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "table_open": _MarkdownTable,
+    }
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of whole words; a word that is longer than a line is not broken."""
+    lines = textwrap.wrap(
+        text, max(1, width), break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+    return lines or [""]
+
+
+def _natural_width(console: Console, options: ConsoleOptions, table: RenderableType) -> int:
+    """The columns that a table takes if nothing in it is cut."""
+    return console.measure(table, options=options.update(width=1_000_000)).maximum

@@ -10,10 +10,10 @@ _SHADES = " .:-=+*#%@"
 
 
 def draw(image: NDArray[np.uint8], colour: bool) -> Text:
-    """An image of shape `(height, width)`, two rows of pixels to a line of text.
+    """An image of shape `(height, width)`: one line of text shows two rows of pixels.
 
-    With colour each character is a half block, its upper half one pixel and its lower half the
-    next; without, it is the shade of their mean.
+    With colour, each character is a half block whose halves show two pixels. Without colour, it is
+    a character as dark as their mean.
     """
     height, width = image.shape
     rows = np.zeros((height + height % 2, width), np.uint8)

@@ -23,10 +23,12 @@ from systolith.scripts.commands.run import run
 from systolith.scripts.commands.simulate import simulate
 from systolith.scripts.commands.sweep import sweep
 from systolith.scripts.commands.train import train
+from systolith.scripts.console import print_error, print_text
+from systolith.scripts.standard_streams import closed_pipes_are_quiet
 
 
 class Status(IntEnum):
-    """What the process ends with."""
+    """The exit statuses of the program."""
 
     DONE = 0
     CHECK_FAILED = 1
@@ -79,7 +81,7 @@ def systolith(
     something, 130: interrupted.
     """
     if version:
-        typer.echo(f"systolith {metadata.version('systolith')}")
+        print_text(f"systolith {metadata.version('systolith')}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -88,12 +90,19 @@ def systolith(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the process's own) and return its exit status.
 
-    An error is one line on standard error.
+    An error is one line on standard error. A closed pipe is no error: the work continues, and its
+    outcome decides the status.
     """
+    with closed_pipes_are_quiet():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     command = typer.main.get_command(app)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         status = command.main(arguments, prog_name="systolith", standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         return _fail(_usage(error), Status.BAD_INPUT)
     except OSError as error:
@@ -122,7 +131,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _fail(message: str, status: Status) -> Status:
-    print(f"systolith: {' '.join(message.split())}", file=sys.stderr)
+    print_error(message)
     return status
 
 

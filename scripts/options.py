@@ -1,4 +1,4 @@
-"""What several subcommands take; parsers whose errors name what was given and what is allowed."""
+"""Options that several commands share, and parsers whose errors say what is allowed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def whole_number(
 ) -> Callable[[str | int], int]:
     """A parser of whole numbers from `low` to `high`, both included.
 
-    `or_else` is a word that is allowed too, for the error: whoever allows it looks for it first.
+    `or_else` is a word that the option also allows, for the error message; the caller checks for it
+    before.
     """
     allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
     if or_else:
@@ -70,7 +71,7 @@ def fraction(option: str) -> Callable[[str | float], float]:
 
 
 def one_of(option: str, *allowed: str) -> Callable[[str], str]:
-    """A parser of words."""
+    """A parser of one of the allowed words."""
 
     def parse(given: str) -> str:
         if given not in allowed:
@@ -83,7 +84,7 @@ def one_of(option: str, *allowed: str) -> Callable[[str], str]:
 
 
 def file_to_write(option: str, *suffixes: str) -> Callable[[str | Path], Path]:
-    """A parser of a file to write: its suffix is one of `suffixes`, and it can be written."""
+    """A parser of a file to write, with one of the suffixes; checks that it can be written."""
 
     def parse(given: str | Path) -> Path:
         path = Path(given)
@@ -110,7 +111,7 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Images with labels: .npz, or IDX (the labels' file beside it).",
+        help="Images with labels: .npz, or IDX (with the file of labels beside it).",
         show_default="the 10,000 test digits",
     ),
 ]
@@ -131,7 +132,7 @@ JsonOption = Annotated[
 
 
 def folder_to_write(given: str | Path) -> Path:
-    """A parser of a folder to write, which need not exist yet."""
+    """A parser of a folder to write, which need not exist yet; checks that it can be written."""
     path = Path(given)
     require_folder(path)
     return path

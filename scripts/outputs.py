@@ -1,4 +1,4 @@
-"""Files and folders to write: checked before any work is done for them, and named if that fails."""
+"""Checks of files and folders to write before any work is done, and errors that name them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,32 @@ from pathlib import Path
 
 
 def require_file(path: Path) -> None:
-    """Refuse a file that could not be written.
+    """Refuse a file that cannot be written.
 
     Raises
     ------
     OSError
-        If it is a folder, or its folder is missing or cannot be written.
+        It is a folder, or a device that cannot be written, or its folder is missing or cannot be
+        written.
     """
+    from systolith.golden.files.whole_files import is_special
+
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "cannot be written: it is a folder", str(path))
-    _require_writable(path.parent, path)
+    if is_special(path):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "cannot be written: not permitted", str(path))
+    else:
+        _require_writable(Path(os.path.realpath(path)).parent, path)
 
 
 def require_folder(path: Path) -> None:
-    """Refuse a folder that could neither be written nor made.
+    """Refuse a folder that can neither be written nor made.
 
     Raises
     ------
     OSError
-        If it, or the nearest folder above it that exists, is a file or cannot be written.
+        It, or the nearest folder above it that exists, is a file or cannot be written.
     """
     nearest = path
     while not nearest.exists() and nearest != nearest.parent:
@@ -38,7 +45,7 @@ def require_folder(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Let an error of the system name `path`, and not some temporary file beside it."""
+    """Make a system error name `path`, and not a temporary file beside it."""
     try:
         yield
     except OSError as error:

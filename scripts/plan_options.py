@@ -1,4 +1,4 @@
-"""The options that say how a network is laid onto multipliers, shared by plan and generate."""
+"""The options of plan and generate that choose a plan: the folding of every layer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ MinimizeOption = Annotated[
         "--minimize",
         parser=one_of("--minimize", "interval", "latency"),
         metavar="interval|latency",
-        help="latency: within the same multipliers, the least cycles from first pixel to result.",
+        help="latency: with the same multipliers, the fewest cycles from first pixel to result.",
         show_default="interval",
     ),
 ]
@@ -75,7 +75,7 @@ def chosen_plan(
     target_cycles: int | None,
     minimize: str | None,
 ) -> Plan:
-    """The plan that the options ask for; without any, the preset that `hw` has for that."""
+    """The plan that the options ask for; without any option, that of the default preset."""
     from dataclasses import replace
 
     from systolith import hw

@@ -1,4 +1,4 @@
-"""What an accuracy report says of the hardware in a folder."""
+"""The hardware in a folder, as accuracy reports show it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
-    """Multipliers, cycles, and whether a simulation of it was bit-exact.
+    """The multipliers and cycles of the hardware, and whether its simulation was bit-exact.
 
     Raises
     ------
     ValueError
-        The folder holds no hardware, damaged files, or hardware of another network.
+        The folder has no hardware, damaged files, or the hardware of another network.
     """
     from systolith.hw.verilog.manifest import load_manifest
 
@@ -36,7 +36,7 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
 
 
 def _bit_exact(folder: Path, network: QuantizedNetwork) -> bool | None:
-    """What the last simulation in the folder found; None if there was none of this network."""
+    """The result of the last simulation in the folder; None without one of this network."""
     from systolith.sim.report import FILE_NAME, load_outcome
 
     if not (folder / FILE_NAME).exists():

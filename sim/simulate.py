@@ -51,6 +51,7 @@ def simulate(
     waves: bool = False,
     inject_fault: str | None = None,
     progress: Progress | None = None,
+    announce: Callable[[str], None] = lambda step: None,
 ) -> SimulationReport:
     """Simulate the hardware in a folder that `hw.generate` wrote; write `simulation.json` there.
 
@@ -80,6 +81,8 @@ def simulate(
         to see the check fail. What it finds is not written to the folder.
     progress
         Told now and then how far it is.
+    announce
+        Called before each long step with its name, such as `compiling`.
 
     Raises
     ------
@@ -111,6 +114,7 @@ def simulate(
     installed.require(simulator)
     fault = None
     if inject_fault is not None:
+        announce("generating hardware with a fault")
         fault = find_fault(fixed, inject_fault, part.images)
         built = _with_fault(built, fault)
 
@@ -123,12 +127,15 @@ def simulate(
     check = Check(fixed, part.images, names if layer is None else [layer], results=layer is None)
     stopwatch = Stopwatch(network)
     done = 0
+    announce("compiling")
     # The simulators keep all processors busy: threads that wait for each other would take theirs.
     with (
         threadpool_limits(1, "blas"),
         closing(_batches(network, frames, stalls, simulator)) as batches,
     ):
         for count in check.take(stopwatch.watch(batches)):
+            if not done:
+                announce("simulating")
             done += count
             if progress is not None:
                 progress(done, len(part))
@@ -136,9 +143,11 @@ def simulate(
     timeline = stopwatch.timeline if stalls is None else None
     enough = timeline is not None and timeline.images == MEASURED_IMAGES
     if simulator == "verilator" and not enough:
+        announce("measuring cycles")
         timeline, more = _measure(network, frames)
         violations += more
     if waves:
+        announce("compiling for the waveform")
         shown = write_waves(
             network, frames, stalls, check.layer_results(), check.came_out, Path(folder)
         )

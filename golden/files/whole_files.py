@@ -33,17 +33,21 @@ def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write `content` to `path`, through a temporary file in the same folder.
+    """Write `content` to `path` through a temporary file in the same folder.
 
-    However the writing is stopped, `path` then holds either what it held before or all of
-    `content`.
+    Whatever interrupts the writing, the file then has either its old content or all of `content`.
+    Of a link, the file that it points to is written. What is not a regular file, such as a device
+    or a pipe, is written to directly.
 
     Raises
     ------
     OSError
-        The folder is missing or cannot be written.
+        The folder is missing, or the file cannot be written.
     """
-    target = Path(path)
+    if is_special(path):
+        Path(path).write_bytes(content)
+        return
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -54,3 +58,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something at `path` that is not a regular file, such as a device."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -69,8 +69,8 @@ class Comparison:
     def to_markdown(self) -> str:
         """Three tables: accuracy, the networks and their cost, and the layers."""
         first = self.rows[0].report
-        about = f"{first.images:,} images of {first.dataset.name} ({first.dataset.split})"
-        text = f"{about}, compared with {cell(self.rows[0].name)}.\n\n"
+        about = f"{cell(first.dataset.name)} ({cell(first.dataset.split)})"
+        text = f"{first.images:,} images of {about}, compared with {cell(self.rows[0].name)}.\n\n"
         text += table(_ACCURACY_HEADINGS, [_accuracy_cells(row) for row in self.rows], left=1)
         text += "\n" + table(_KIND_HEADINGS, [_kind_cells(row) for row in self.rows], left=3)
         if self.layers:
@@ -84,7 +84,7 @@ class Comparison:
 
     def _layer_cells(self) -> list[list[str]]:
         return [
-            [layer.name, cell(row.name), *layer_cells(entry)]
+            [cell(layer.name), cell(row.name), *layer_cells(entry)]
             for layer in self.layers
             for row, entry in zip(self.rows, layer.entries, strict=True)
             if entry is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from systolith.golden.files.printable import printable
+
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
     """A table: its first `left` columns are words, aligned left, and the others are figures."""
@@ -12,7 +14,5 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> 
 
 
 def cell(text: str) -> str:
-    """Text with the characters escaped that Markdown would take as its own."""
-    return "".join(
-        f"\\{character}" if character in "\\|<>[]*_`" else character for character in text
-    ).replace("\n", " ")
+    """Text that is shown as it is, and cannot break out of its cell."""
+    return "".join(f"\\{each}" if each in "\\|<>[]*_`~&" else each for each in printable(text))

@@ -1,7 +1,7 @@
-"""`make bench-accuracy`: what every width costs, on all test digits, for the networks that ship.
+"""`make bench-accuracy`: the accuracy of the shipped networks at every width, on all test digits.
 
-How formats are chosen is itself chosen on the validation digits: one method for all networks and
-widths, the one that gets most of them right. Only then are the test digits looked at.
+The calibration method is chosen on the validation digits: one method for all networks and widths,
+the one with the most right classes. The test digits are used only after that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from systolith.golden.fixed import execution
 from systolith.golden.network.shipped import names
 from systolith.golden.reports.markdown import table
 from systolith.golden.reports.statistics import wilson_interval
-from systolith.scripts.commands.quantize import calibration_images
+from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.console import to_json
 
 SCHEMA = "systolith.accuracy-table/1"
@@ -38,7 +38,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         for calibration in ("minmax", "percentile", "entropy", "mse")
     }
 )
-"""What the method of the table is chosen from: settings by name."""
+"""The methods from which the one of the table is chosen: settings by name."""
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -48,7 +48,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "mse, rounding floor": {"rounding": "floor"},
     }
 )
-"""What is only measured beside them."""
+"""Further settings that are measured, but not chosen from."""
 
 TARGETS: Mapping[tuple[str, int], float] = MappingProxyType(
     {
@@ -58,20 +58,20 @@ TARGETS: Mapping[tuple[str, int], float] = MappingProxyType(
         ("lenet5", 4): 0.9840,
     }
 )
-"""The least accuracy on all test digits, by network and width."""
+"""The target: the lowest accuracy on all test digits, by network and width."""
 
 MOST_LOST: Mapping[tuple[str, int], float] = MappingProxyType(
     {("lenet5", 8): 0.0008, ("lenet5-relu", 8): 0.0008}
 )
-"""How much less than in float it may be, where that is the target."""
+"""The target as the largest loss of accuracy against float, by network and width."""
 
 TWO_STANDARD_ERRORS = 0.002
-"""A target that is missed by less may be met on other digits."""
+"""A target that is missed by less than this might be met on other digits."""
 
 
 @dataclass(frozen=True)
 class Validated:
-    """How many validation digits a method gets right."""
+    """The number of validation digits that a method gets right."""
 
     network: str
     method: str
@@ -110,7 +110,7 @@ class Line:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy on any such images lies, with a confidence of 95 %."""
+        """The 95 % confidence interval of the accuracy."""
         return wilson_interval(self.correct, self.images)
 
 
@@ -132,7 +132,7 @@ def validate(network: str, images: int | None) -> Iterator[Validated]:
 
 
 def chosen(validated: Sequence[Validated]) -> str:
-    """The method with most right in total; on a tie the first."""
+    """The method with the most right classes in total; on a tie the first."""
     return max(
         METHODS, key=lambda method: sum(each.correct for each in validated if each.method == method)
     )
@@ -159,7 +159,7 @@ def measure(network: str, method: str, images: int | None) -> Iterator[Line]:
 
 
 def targets(tested: Sequence[Line]) -> list[tuple[Line, float]]:
-    """The lines that have a target, and the least accuracy that reaches it."""
+    """The lines that have a target, and the lowest accuracy that reaches it."""
     real = {each.network: each.accuracy for each in tested if each.bits is None}
     pairs = []
     for each in tested:
@@ -177,17 +177,16 @@ def to_markdown(
     """A page that says what was measured and how; `real` are validation accuracies in float."""
     introduction = (
         "`make bench-accuracy`: `bits` are those of weights and of feature maps alike, on "
-        f"{tested[0].images:,} test digits, nothing trained again. Formats are chosen, and biases "
+        f"{tested[0].images:,} test digits, without retraining. Formats are chosen, and biases "
         f"corrected, on {len(calibration_images()):,} validation digits. The intervals are "
         "Wilson's."
     )
     how = (
-        f"On {validated[0].images:,} validation digits, before any test digit is looked at: one "
-        "method for all networks and widths, the one that gets most of them right in total, which "
-        f"few bits decide. It is `{chosen(validated)}`. One standard error is about 0.0014 at an "
-        f"accuracy of 0.99 and 0.0031 at 0.95. The last {len(VARIANTS)} lines were only measured, "
-        "not chosen from. "
-        "[quantization.md](quantization.md) tells of all of them."
+        f"On {validated[0].images:,} validation digits, before any test digit is used: one method "
+        "for all networks and widths, the one with the most right classes in total. The narrow "
+        f"widths decide. It is `{chosen(validated)}`. One standard error is about 0.0014 at an "
+        f"accuracy of 0.99 and 0.0031 at 0.95. The last {len(VARIANTS)} lines were measured, but "
+        "not chosen from. [quantization.md](quantization.md) describes all of them."
     )
     sections = [
         "# Accuracy",
@@ -238,7 +237,7 @@ def _validation(validated: Sequence[Validated]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print it, and write it where `--out` says; 1 if a target is clearly missed."""
+    """Measure, print and write the results; returns 1 if a target is clearly missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, help="digits of each kind (default: all)")
     parser.add_argument(

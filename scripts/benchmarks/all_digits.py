@@ -1,8 +1,8 @@
-"""`make bench-simulation`: every test digit through the RTL, every layer compared, and how fast.
+"""`make bench-simulation`: simulates every test digit, compares every layer, and measures speed.
 
-A first simulation builds, and is not timed. The whole command is then timed by the clock on the
-wall. The simulators' own pace is their clock cycles over their processor seconds, all layers
-watched, on one processor while the others have nothing to do.
+A first simulation compiles and is not timed. After that, the whole command is timed in wall time.
+The pace of the simulators is their clock cycles over their processor seconds, with all layers
+compared, on one processor while the others are idle.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ from systolith import golden, sim
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.network.shipped import names
 from systolith.golden.reports.markdown import table
-from systolith.scripts.benchmarks.growth import command_seconds, machine
-from systolith.scripts.commands.quantize import calibration_images
+from systolith.scripts.benchmarks.measuring import command_seconds, machine
+from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.console import to_json
 from systolith.scripts.plan_options import PRESETS
 
 SCHEMA = "systolith.bench_simulation/1"
 NETWORK = "lenet5"
 MOST_SECONDS = {"small": 240.0, "medium": 50.0, "large": 40.0}
-"""Seconds that all test digits may take, by preset."""
+"""The largest number of seconds that all test digits may take, by preset."""
 LEAST_CYCLES = {"medium": 500_000}
-"""Cycles that a processor must simulate in a second."""
+"""The smallest number of cycles that one processor must simulate in a second, by preset."""
 ROUNDS = 3
 PACE_DIGITS = 200
 PACES = 10
-"""Measurements of the pace in a round: short ones, as some then fall between other work."""
+"""Measurements of the pace in a round. They are short, so that some meet no other work."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of the digits.
+    """The result of simulating the digits on one accelerator.
 
     Parameters
     ----------
     network, preset
-        Which hardware.
+        The accelerator.
     interval_cycles
-        From one result to the next.
+        Cycles from one result to the next.
     digits, right
-        How many went through, and how many the hardware recognized.
+        The number of simulated digits, and of those whose class was right.
     values, mismatches
-        Compared, and wrong.
+        The number of compared values, and of wrong ones.
     bit_exact
-        Whether nothing was wrong.
+        Whether everything was right.
     seconds
-        Of the whole command, the least of the rounds.
+        The time of the whole command: the minimum over the rounds.
     cycles_per_second
-        Of a processor alone, the most of the rounds.
+        The pace of one processor: the maximum over the rounds.
     """
 
     network: str
@@ -74,14 +74,14 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether it is exact and fast enough."""
+        """Whether the accelerator is exact and its simulation fast enough."""
         in_time = self.seconds <= MOST_SECONDS[self.preset]
         in_pace = self.cycles_per_second >= LEAST_CYCLES.get(self.preset, 0)
         return self.bit_exact and in_time and in_pace
 
 
 def hardware() -> Iterator[tuple[str, str]]:
-    """Networks with presets: one at every preset, all at the largest."""
+    """The accelerators: one network with every preset, and all networks with the largest."""
     for preset in PRESETS:
         yield NETWORK, preset
     for network in names():
@@ -90,7 +90,7 @@ def hardware() -> Iterator[tuple[str, str]]:
 
 
 def measure(network: str, preset: str, folder: Path, digits: str, rounds: int) -> Result:
-    """Generate, build, and simulate the digits, so many times."""
+    """Generate, compile, and simulate the digits `rounds` times."""
     quantized, built = folder / f"{network}.npz", folder / f"{network}-{preset}"
     golden.quantize(golden.load_network(network), calibration_images()).save(quantized)
     command_seconds("generate", str(quantized), "--out", str(built), "--preset", preset)
@@ -117,9 +117,9 @@ def measure(network: str, preset: str, folder: Path, digits: str, rounds: int) -
 
 
 def pace(built: Path) -> float:
-    """Cycles of the simulators over their processor seconds; the fill of the pipeline not counted.
+    """The simulators' cycles over their processor seconds, without the fill of the pipeline.
 
-    What is compared is compared in this process, and is not in it.
+    Values are compared in this process, whose time does not count.
     """
     processors = os.sched_getaffinity(0)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -138,12 +138,12 @@ def to_markdown(results: Sequence[Result], rounds: int) -> str:
     """A page that says what was measured and how."""
     introduction = (
         "`make bench-simulation`: `systolith simulate DIR --images all` on Verilator, 8 bits, the "
-        "build in the cache, a process on each of the processors. Every value of every layer of "
-        "every test digit is held against the fixed-point model; the digits that are right are "
-        f"right in RTL. Seconds are those of the whole command, the least of {rounds} rounds. "
-        "Cycles a second are those of one processor while the others have nothing to do, every "
-        f"layer's stream watched, the most of {rounds * PACES} times {PACE_DIGITS} digits. Other "
-        "work on the same machine can double the one and halve the other."
+        "build cached, one process on each processor. Every value of every layer of every test "
+        "digit is compared with the fixed-point model; the right digits are right in RTL. Seconds "
+        f"are those of the whole command, the minimum of {rounds} rounds. Cycles a second are "
+        "those of one processor while the others are idle, with every layer's stream compared, "
+        f"the maximum of {rounds * PACES} runs of {PACE_DIGITS} digits. Other work on the same "
+        "machine can double the seconds and halve the cycles a second."
     )
     columns = (
         *("network", "preset", "interval", "digits", "right in RTL", "values compared"),
@@ -171,7 +171,7 @@ def to_markdown(results: Sequence[Result], rounds: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print it, and write it where `--out` says; 1 if anything is wrong or too slow."""
+    """Measure, print and write the results; returns 1 if anything is wrong or too slow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"(default: {ROUNDS})")
     parser.add_argument("--digits", default="all", help="the first N test digits (default: all)")

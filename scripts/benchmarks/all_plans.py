@@ -1,7 +1,7 @@
-"""`make bench-plans`: what every plan of the networks that ship costs, predicted and simulated.
+"""`make bench-plans`: the cost of every plan of the shipped networks, predicted and simulated.
 
-Planning and generating are timed in processor seconds, user and system, of the whole command and of
-what it starts; each plan is then simulated on test digits in a row, every layer compared.
+Planning and generating are timed in processor seconds, user and system, of the whole command and
+its processes. Each plan is then simulated on consecutive test digits, and every layer is compared.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from systolith import golden, hw, sim
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.network.shipped import names
 from systolith.golden.reports.markdown import table
-from systolith.scripts.benchmarks.growth import command_seconds, machine
-from systolith.scripts.commands.quantize import calibration_images
+from systolith.scripts.benchmarks.measuring import command_seconds, machine
+from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.console import to_json
 from systolith.scripts.plan_options import PRESETS
 
@@ -37,7 +37,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a plan.
+    """The result of a plan.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Result:
 
 
 def plans() -> Iterator[Plan]:
-    """The presets of every network; the largest for less latency, too; and 106 multipliers."""
+    """All presets of every network, the largest also for least latency, and 106 multipliers."""
     for network in names():
         for preset in PRESETS:
             yield Plan(network, ("--preset", preset))
@@ -111,8 +111,8 @@ def measure(plan: Plan, quantized: Path, folder: Path, digits: int) -> Result:
 def to_markdown(results: Sequence[Result], digits: int) -> str:
     """A page that says what was measured and how."""
     introduction = (
-        f"`make bench-plans`: every plan is generated, and simulated on {digits} test digits in "
-        "a row. Interval and latency are predicted, in clock cycles; the next column says whether "
+        f"`make bench-plans`: every plan is generated, and simulated on {digits} consecutive test "
+        "digits. Interval and latency are predicted, in clock cycles; the next column says whether "
         "the simulation measured the same, for the whole and for every layer, and the one after "
         "that whether every value of every layer was right. Seconds are user and system of the "
         "whole commands."
@@ -142,7 +142,7 @@ def to_markdown(results: Sequence[Result], digits: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print it, and write it where `--out` says; 1 if a plan is not what it says."""
+    """Measure, print and write the results; returns 1 if a prediction or a value is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--digits", type=int, default=DIGITS, help="test digits a plan")
     parser.add_argument(

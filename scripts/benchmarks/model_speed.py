@@ -1,9 +1,9 @@
-"""`make bench`: the fixed model's speed beside ONNX Runtime's int8 of the same network.
+"""`make bench`: the speed of the fixed model and of ONNX Runtime's int8 on the same network.
 
-Both run `lenet5-relu` at 8 bits on the test digits, in one thread each, by turns in one process,
-so that whatever else the machine does slows both. The fixed model starts from raw pixels; ONNX
-Runtime gets its images scaled, bordered and as floats, which is not timed, and takes them in
-batches of the size that suits it best.
+Both run `lenet5-relu` at 8 bits on the test digits, with one thread each, alternately in one
+process, so that other work on the machine slows both. The fixed model starts from raw pixels; ONNX
+Runtime gets scaled, bordered floats, whose preparation is not timed, in batches of its fastest
+size.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from systolith.golden.network.graph import Convolution, Dense, Layer, MaxPooling
 from systolith.golden.network.trained_network import Array, TrainedNetwork, load_network
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.settings import LayerSettings, Settings
+from systolith.scripts.benchmarks.measuring import processor
 from systolith.scripts.console import to_json
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _IR_VERSION = 9
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Images a second of both, round by round, and what they got right.
+    """The images a second of both in every round, and their accuracy.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ class Benchmark:
         return statistics.median(a / b for a, b in zip(self.fixed, self.onnxruntime, strict=True))
 
     def to_mapping(self) -> dict[str, Any]:
-        """What the JSON file holds."""
+        """The benchmark as the JSON file has it."""
         return {
             "schema": SCHEMA,
             "network": NETWORK,
@@ -105,9 +106,9 @@ class Benchmark:
         """A page that says what was measured and how."""
         method = (
             f"`make bench`: `{NETWORK}` at {BITS} bits on {self.images:,} test digits, one "
-            f"thread each, by turns, {len(self.fixed)} rounds. ONNX Runtime's network is quantized "
-            "from the same float weights on the same validation digits; it gets scaled and "
-            "bordered floats (preparing them is not timed), in batches of "
+            f"thread each, alternately, {len(self.fixed)} rounds. ONNX Runtime's network is "
+            "quantized from the same float weights on the same validation digits; it gets scaled "
+            "and bordered floats (preparing them is not timed), in batches of "
             f"{self.onnxruntime_batch}, its fastest. The fixed model gets raw pixels."
         )
         result = (
@@ -222,7 +223,7 @@ def onnx_model(trained: TrainedNetwork) -> onnx.ModelProto:
 def _operators(
     layer: Layer, source: Shape, trained: TrainedNetwork
 ) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Array]]:
-    """What ONNX calls a layer, and its constants."""
+    """The ONNX operators of a layer, and its constants."""
     arrays = dict(trained.arrays[layer.name])
     if layer.activation.kind not in ("none", "relu"):
         raise ValueError(
@@ -272,12 +273,12 @@ def int8_session(trained: TrainedNetwork, calibration: Array) -> onnxruntime.Inf
             batch = next(self._batches, None)
             return None if batch is None else {"images": batch}
 
-    # It advises on the root logger to prepare the model, which has been done.
+    # It advises on the root logger to prepare the model, although that was done.
     logging.disable(logging.WARNING)
     try:
         with tempfile.TemporaryDirectory() as folder:
             ready, quantized = f"{folder}/ready.onnx", f"{folder}/int8.onnx"
-            # Every shape is known: the symbolic pass, which wants SymPy, has nothing to add.
+            # All shapes are known, so the symbolic pass, which needs SymPy, has nothing to add.
             quant_pre_process(onnx_model(trained), ready, skip_symbolic_shape=True)
             quantization.quantize_static(ready, quantized, Reader())
             return _session(Path(quantized).read_bytes())
@@ -321,21 +322,11 @@ def _machine() -> dict[str, str]:
     }
 
 
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark, print it, and write it where `--out` says; 1 if it is too slow."""
+    """Run the benchmark, print and write the results; returns 1 if the model is too slow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="rounds to measure (default: 9)")
-    parser.add_argument("--images", type=int, help="the first so many digits (default: all)")
+    parser.add_argument("--images", type=int, help="the first N digits (default: all)")
     parser.add_argument(
         "--out", type=Path, action="append", default=[], help="FILE.json or FILE.md to write"
     )

@@ -1,8 +1,8 @@
-"""`make bench-sweep`: what a sweep costs in processor seconds, and an example of one.
+"""`make bench-sweep`: the cost of a sweep in processor seconds, and an example of a sweep.
 
-12 pairs of widths of one network are rated on 10,000 digits each. Seconds are user and system of
-the whole command and of all its processes: plans for three budgets, the float network, the Pareto
-front on the 10,000 test digits and the picture are in them.
+12 pairs of widths of one network are scored on 10,000 digits each. Times are user and system
+seconds of the whole command and all its processes, including the plans for three budgets, the float
+network, the Pareto front on the 10,000 test digits, and the picture.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from systolith import golden
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.reports.markdown import table
-from systolith.scripts.benchmarks.growth import command_seconds, machine
-from systolith.scripts.commands.quantize import CALIBRATION_IMAGES
+from systolith.scripts.benchmarks.measuring import command_seconds, machine
+from systolith.scripts.calibration_split import CALIBRATION_IMAGES
 from systolith.scripts.console import to_json
 from systolith.scripts.pages.pareto_picture import draw_pareto
 from systolith.scripts.sweeping.outcome import SweepReport
@@ -31,21 +31,21 @@ NETWORK = "lenet5-relu"
 EXAMPLE = ("lenet5", "lenet5-relu")
 DIGITS = 10_000
 MOST_SECONDS = 40.0
-"""Processor seconds that a sweep may take."""
+"""The largest number of processor seconds that a sweep may take."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a sweep took.
+    """The cost of a sweep.
 
     Parameters
     ----------
     network, points, digits
-        The network, its pairs of widths, and the digits that each was rated on.
+        The network, the number of its pairs of widths, and of the digits that score each pair.
     cpu_seconds
         Of the sweep.
     cpu_seconds_again
-        Of the same command, all results being there.
+        Of the same command again, when all results are cached.
     """
 
     network: str
@@ -56,7 +56,7 @@ class Result:
 
     def to_markdown(self) -> str:
         """A table."""
-        columns = ("network", "width pairs", "digits", "CPU s", "the same again, CPU s")
+        columns = ("network", "width pairs", "digits", "CPU s", "all cached, CPU s")
         row = (
             *(f"`{self.network}`", f"{self.points}", f"{self.digits:,}"),
             *(f"{self.cpu_seconds:.1f}", f"{self.cpu_seconds_again:.1f}"),
@@ -65,7 +65,7 @@ class Result:
 
 
 def measure(folder: Path, digits: int, rounds: int) -> Result:
-    """Sweep a network, then again; the least of the rounds counts."""
+    """Sweep a network twice; each time is the minimum over the rounds."""
     data = folder / "digits.npz"
     _save_digits(data, digits)
     seconds = []
@@ -79,24 +79,24 @@ def measure(folder: Path, digits: int, rounds: int) -> Result:
 
 
 def example(folder: Path) -> SweepReport:
-    """A sweep of two networks with nothing but defaults."""
+    """A sweep of two networks with default options."""
     command_seconds("sweep", *EXAMPLE, "--out", str(folder))
     return read_report(folder)
 
 
 def read_report(folder: Path) -> SweepReport:
-    """What a sweep left in its folder."""
+    """The report in the folder of a sweep."""
     return msgspec.json.decode((folder / "sweep.json").read_bytes(), type=SweepReport)
 
 
 def _save_digits(path: Path, count: int) -> None:
-    """The digits to choose formats on, and behind them so many, from the rest, over and over.
+    """Save the calibration digits, then `count` others, by repeating the other validation digits.
 
-    That many held-out digits there are not, and test digits rank nothing.
+    There are fewer validation digits than that, and test digits must not rank anything.
     """
     digits = golden.validation_digits()
-    rated = CALIBRATION_IMAGES + np.arange(count) % (len(digits) - CALIBRATION_IMAGES)
-    places = np.concatenate([np.arange(CALIBRATION_IMAGES), rated])
+    others = CALIBRATION_IMAGES + np.arange(count) % (len(digits) - CALIBRATION_IMAGES)
+    places = np.concatenate([np.arange(CALIBRATION_IMAGES), others])
     np.savez(path, images=digits.images[places], labels=digits.labels[places])
 
 
@@ -104,10 +104,10 @@ def to_markdown(result: Result, report: SweepReport, rounds: int) -> str:
     """A page that says what was measured and how, and shows the example."""
     introduction = (
         f"`make bench-sweep`: user and system seconds of a whole `systolith sweep` and of all its "
-        f"processes, the least of {rounds} rounds. It plans for three budgets, rates every pair "
-        f"of widths and the float network on {result.digits:,} digits, tells the Pareto front on "
-        "the test digits, and draws it. The digits are held-out ones, over and over: their "
-        "accuracy tells nothing, and is not shown."
+        f"processes, the minimum of {rounds} rounds. It plans for three budgets, scores every "
+        f"pair of widths and the float network on {result.digits:,} digits, scores the Pareto "
+        "front on the test digits, and draws it. The digits are repeated validation digits: their "
+        "accuracy means nothing and is not shown."
     )
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
     _, _, shown = report.to_markdown().partition("\n\n")
@@ -116,7 +116,7 @@ def to_markdown(result: Result, report: SweepReport, rounds: int) -> str:
         introduction,
         result.to_markdown(),
         f"Machine: {about}.",
-        "[sweeps.md](sweeps.md) tells how to sweep.",
+        "[sweeps.md](sweeps.md) explains sweeps.",
         "## An example",
         f"`systolith sweep {' '.join(EXAMPLE)} --out DIR`.",
         "![Every design by bits of weights, multipliers and cycles](pareto.svg)",
@@ -126,7 +126,7 @@ def to_markdown(result: Result, report: SweepReport, rounds: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print it, and write it where `--out` says; 1 if it takes too long."""
+    """Measure, print and write the results; returns 1 if the sweep takes too long."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="rounds to measure (default: 2)")
     parser.add_argument("--digits", type=int, default=DIGITS, help="digits a point")

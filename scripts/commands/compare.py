@@ -1,4 +1,4 @@
-"""`systolith compare`: accuracy reports side by side."""
+"""`systolith compare`: shows accuracy reports side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.console import print_json, print_markdown, to_json
+from systolith.scripts.console import print_error, print_json, print_markdown, to_json
 from systolith.scripts.options import JsonOption, file_to_write, fraction
 from systolith.scripts.outputs import writing
 
@@ -48,12 +48,13 @@ def compare(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Reports side by side: accuracy, gains and losses image by image, and every layer.
+    """Compare reports: accuracy, gains and losses image by image, and every layer.
 
-    Gains are images that a report gets right and the first report does not,
-    losses the other way round. Chance is how likely so uneven gains and losses
-    are if both networks are as good (McNemar's exact test): it is told, and
-    decides nothing. A report less accurate than the first is a regression.
+    Gains are images that a report gets right and the first report does not;
+    losses are the opposite. Chance is the probability of gains and losses at
+    least as uneven if both networks are equally good (McNemar's exact test);
+    it is printed and decides nothing. A report less accurate than the first is
+    a regression.
 
     [bold]Examples[/bold]
 
@@ -79,21 +80,20 @@ def compare(
         with writing(out):
             write_whole(out, text.encode())
     if json:
-        print_json(compared(comparison))
+        print_json(to_json(compared(comparison)))
     else:
         print_markdown(comparison.to_markdown())
     if fail_on_drop is not None and (dropped := comparison.dropped(fail_on_drop)):
         for row in dropped:
-            typer.echo(
+            print_error(
                 f"{row.name}: accuracy {row.report.accuracy:.4f} is {-row.difference:.4f} below "
-                f"that of {comparison.rows[0].name}; allowed are {fail_on_drop:g}",
-                err=True,
+                f"that of {comparison.rows[0].name}; allowed is {fail_on_drop:g}"
             )
         raise typer.Exit(1)
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """The paths without the folders that all of them are in."""
+    """The paths without the folders that they have in common."""
     if len(set(paths)) < 2:
         return [path.name for path in paths]
     common = os.path.commonpath([path.absolute().parent for path in paths])
@@ -101,7 +101,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def compared(comparison: Comparison) -> dict[str, Any]:
-    """What `compare --json` prints."""
+    """The document that `compare --json` prints."""
     return {
         "schema": SCHEMA,
         "reports": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from systolith.scripts.console import print_json, print_table
+from systolith.scripts.console import print_json, print_table, to_json
 from systolith.scripts.options import JsonOption, NetworkArgument
 
 if TYPE_CHECKING:
@@ -16,10 +16,11 @@ _COUNTS = ("parameters", "connections", "macs", "scalings")
 
 
 def describe(network: NetworkArgument, json: JsonOption = False) -> None:
-    """The layers of a network: shapes, parameters, connections, multiply-accumulates.
+    """Print the layers of a network: shapes, parameters, connections, MACs.
 
-    Counted from the graph, in the sense of the LeNet-5 paper. Scalings are the
-    multiplications by a sub-sampling layer's coefficient.
+    Everything is counted from the graph, as in the LeNet-5 paper. MACs are
+    multiply-accumulates; scalings are multiplications by the coefficient of a
+    sub-sampling layer.
 
     [bold]Examples[/bold]
 
@@ -32,7 +33,7 @@ def describe(network: NetworkArgument, json: JsonOption = False) -> None:
     graph = loaded.parent.network if isinstance(loaded, golden.QuantizedNetwork) else loaded.network
     description = described(graph)
     if json:
-        print_json(description)
+        print_json(to_json(description))
         return
     rows = [
         (
@@ -54,7 +55,7 @@ def describe(network: NetworkArgument, json: JsonOption = False) -> None:
 
 
 def described(network: Network) -> dict[str, Any]:
-    """What `describe --json` prints."""
+    """The document that `describe --json` prints."""
     shapes = network.shapes()
     layers = []
     for layer in network.layers:

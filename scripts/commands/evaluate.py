@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.commands.quantize import calibration_images
-from systolith.scripts.console import print_markdown
+from systolith.scripts.calibration_split import split
+from systolith.scripts.console import print_json, print_markdown
 from systolith.scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
 from systolith.scripts.outputs import writing
-from systolith.scripts.progress import progress
+from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
     from systolith.golden import AccuracyReport, QuantizedNetwork
@@ -44,34 +44,35 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Hardware that was generated from the network: its multipliers and cycles go "
-            "into the report, and an .html report simulates an image on it.",
+            help="The network's hardware: the report shows its multipliers and cycles, and an "
+            ".html report simulates an image on it.",
             show_default=False,
         ),
     ] = None,
     advice: Annotated[
         bool,
         typer.Option(
-            "--advice/--no-advice",
-            help="Try other widths on the validation digits: half a minute for a LeNet-5.",
+            "--advice",
+            help="Advise on widths: try others on validation digits, half a minute for a LeNet-5.",
         ),
-    ] = True,
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """How often a network is right; of a quantized one also how exact every layer is, and why.
+    """Measure the accuracy of a network and, if it is quantized, the exactness of every layer.
 
     SQNR is a layer's ratio of signal to quantization noise, against the float
     network; saturated counts the values that left their format's range. The
-    format s8.5 is signed, of 8 bits, 5 of them after the binary point.
+    format s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
-    Advice is measured: the network is quantized with other widths, everywhere
-    and layer by layer, and judged by validation digits, never by test digits.
+    Advice on widths is measured: the network is quantized with other widths,
+    everywhere and layer by layer, and scored on validation digits, never on
+    test digits.
 
     [bold]Examples[/bold]
 
     systolith evaluate lenet5
-    systolith evaluate lenet5.npz --images 1000 --no-advice
-    systolith evaluate lenet5.npz --out fixed.json
+    systolith evaluate lenet5.npz --images 1000
+    systolith evaluate lenet5.npz --advice --out fixed.json
     systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
     """
     from systolith import golden
@@ -89,28 +90,30 @@ def evaluate(
         hardware = hardware_entry(rtl, quantized)
     with progress("evaluate") as shown:
         report = golden.evaluate(loaded, dataset, images, shown)
-    if quantized is not None and advice:
-        report = replace(report, trials=_trials(quantized))
-    report = replace(report, hardware=hardware)
-    if out is not None:
-        if out.suffix == ".html":
-            from systolith.scripts.pages.evaluation_page import evaluation_page
+        if quantized is not None and advice:
+            shown.announce("trying widths")
+            report = replace(report, trials=_trials(quantized, shown))
+        report = replace(report, hardware=hardware)
+        if out is not None:
+            if out.suffix == ".html":
+                from systolith.scripts.pages.evaluation_page import evaluation_page
 
-            text = evaluation_page(report, loaded, dataset, rtl)
-        else:
-            text = to_markdown(report) if out.suffix == ".md" else report.to_json()
-        with writing(out):
-            write_whole(out, text.encode())
+                shown.announce("drawing the page" if rtl is None else "simulating an image")
+                text = evaluation_page(report, loaded, dataset, rtl)
+            else:
+                text = to_markdown(report) if out.suffix == ".md" else report.to_json()
+            with writing(out):
+                write_whole(out, text.encode())
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         print_markdown(to_markdown(report))
 
 
-def _trials(quantized: QuantizedNetwork) -> Trials | None:
-    """Other widths, tried on validation digits that formats were not chosen on.
+def _trials(quantized: QuantizedNetwork, shown: Progress) -> Trials | None:
+    """Other widths, scored on the validation digits on which formats were not chosen.
 
-    None for a network of other images.
+    None if the network takes images of another shape.
     """
     from systolith.golden import validation_digits
     from systolith.golden.quantization.trials import try_widths
@@ -118,16 +121,12 @@ def _trials(quantized: QuantizedNetwork) -> Trials | None:
     digits = validation_digits()
     if quantized.fixed.network.input.image_shape != digits.images.shape[1:]:
         return None
-    chosen_on = calibration_images()
-    others = replace(
-        digits, images=digits.images[len(chosen_on) :], labels=digits.labels[len(chosen_on) :]
-    )
-    with progress("try other widths") as shown:
-        return try_widths(quantized, chosen_on, others, shown)
+    calibration, others = split(digits)
+    return try_widths(quantized, calibration.images, others, shown)
 
 
 def to_markdown(report: AccuracyReport) -> str:
-    """The report as Markdown: its figures, and of a fixed network advice, widths and layers."""
+    """The report as Markdown: figures, advice, widths, layers and the confusion of classes."""
     from systolith.golden.reports.advice import advise
     from systolith.golden.reports.comparison import LAYER_HEADINGS, layer_cells
     from systolith.golden.reports.markdown import cell, table
@@ -160,7 +159,7 @@ def to_markdown(report: AccuracyReport) -> str:
 
 
 def _bits_table(trials: Trials) -> str:
-    """Accuracy against bits, the same everywhere."""
+    """Accuracy against bits, with the same width in all layers."""
     from systolith.golden.reports.markdown import table
     from systolith.golden.reports.statistics import wilson_interval
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from systolith.scripts.console import print_text
 from systolith.scripts.options import file_to_write
 from systolith.scripts.outputs import writing
 
@@ -29,8 +30,8 @@ def export(
 ) -> None:
     r"""Write a quantized network as an ONNX model of integer operators.
 
-    ONNX Runtime, or another engine, computes the same integers from it: the
-    model takes raw pixels and gives the class, the scores and the raw values
+    ONNX Runtime, or another engine, computes the same integers with it: the
+    model takes raw pixels and returns the class, the scores and the raw values
     of every layer, under the layer's name.
 
     Needs the package onnx: python -m pip install "systolith\[onnx]".
@@ -51,4 +52,4 @@ def export(
     content = golden.export_onnx(network)
     with writing(out):
         write_whole(out, content)
-    typer.echo(f"{out}: {network.name}, {len(network.fixed.layers)} layers, {len(content):,} bytes")
+    print_text(f"{out}: {network.name}, {len(network.fixed.layers)} layers, {len(content):,} bytes")

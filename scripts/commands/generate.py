@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from systolith.scripts.commands.plan import print_plan
-from systolith.scripts.console import print_line
+from systolith.scripts.console import print_line, print_text
 from systolith.scripts.options import folder_to_write
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
@@ -32,7 +32,7 @@ def generate(
         typer.Option(
             parser=folder_to_write,
             metavar="DIR",
-            help="The folder for the Verilog and what simulate and synthesis need beside it.",
+            help="The folder for the Verilog and the files that simulate and synthesis need.",
             show_default=False,
         ),
     ],
@@ -44,8 +44,8 @@ def generate(
 ) -> None:
     """Generate the accelerator of a quantized network: Verilog and a manifest.
 
-    A plan gives each layer the size of its unit; see plan, which takes the
-    same options, makes plans and tells their cycles. In a plan's file:
+    A plan gives each layer the size of its unit. The command plan takes the
+    same options, makes plans and predicts their cycles. A plan's file has:
 
     layers.C1.rows = 5        multipliers along the reduction
     layers.C1.columns = 6     multipliers along the outputs
@@ -67,4 +67,4 @@ def generate(
         manifest = hw.generate(network, out, folding)
     print_plan(manifest)
     print_line("memory", f"{manifest.memory_bits:,} bits")
-    typer.echo(f"{out / manifest.files.verilog}")
+    print_text(str(out / manifest.files.verilog))

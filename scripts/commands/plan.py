@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.console import print_line, print_table
+from systolith.scripts.console import print_json, print_line, print_table
 from systolith.scripts.options import JsonOption, file_to_write, positive_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
@@ -39,7 +39,7 @@ def plan(
         typer.Option(
             parser=positive_number("--mhz"),
             metavar="F",
-            help="Tell images a second at a clock of F MHz.",
+            help="Print the images a second at a clock of F MHz.",
             show_default=False,
         ),
     ] = None,
@@ -48,7 +48,7 @@ def plan(
         typer.Option(
             parser=file_to_write("--out", ".toml"),
             metavar="PLAN.toml",
-            help="A file for the plan, as generate takes it.",
+            help="Write the plan to a file for generate.",
             show_default=False,
         ),
     ] = None,
@@ -57,18 +57,18 @@ def plan(
         typer.Option(
             parser=file_to_write("--timeline", ".svg"),
             metavar="FILE.svg",
-            help="A file for a picture of two images that pass the layers.",
+            help="Write a picture of two images passing through the layers.",
             show_default=False,
         ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Lay a network onto multipliers; tell its cycles exactly, before anything is built.
+    """Distribute multipliers over the layers, and predict the cycles exactly.
 
-    Searches rows, columns and lanes of all units together: for the fewest
+    Searches the rows, columns and lanes of all units together: for the fewest
     cycles an image under a limit of multipliers, or for the fewest multipliers
-    under a limit of cycles. Buffers get the least size with which the slowest
-    unit never waits.
+    under a limit of cycles. Buffers get the smallest size with which the
+    slowest unit never waits.
 
     [bold]Examples[/bold]
 
@@ -93,13 +93,13 @@ def plan(
         with writing(timeline):
             write_whole(timeline, draw_timeline(network, folding, report))
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         print_plan(report, mhz)
 
 
 def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
-    """A table of layers, and what the whole does."""
+    """Print the unit of every layer, and the speed of the whole."""
     from systolith.hw.planning.estimate import bottleneck
 
     interval = report.predicted.interval_cycles
@@ -130,7 +130,7 @@ def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
     )
     print_line("interval", f"{interval:,} cycles from one result to the next")
     print_line("latency", f"{report.predicted.latency_cycles:,} cycles from first pixel to result")
-    print_line("MAC efficiency", f"{report.mac_efficiency:.3f} of what the multipliers could do")
+    print_line("MAC efficiency", f"{report.mac_efficiency:.3f} of the multipliers' capacity")
     print_line("bottleneck", bottleneck(interval, report.layers))
     if mhz is not None:
         print_line("speed", f"{mhz * 1e6 / interval:,.0f} images/s at {mhz:g} MHz")

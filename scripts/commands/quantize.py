@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from systolith.scripts.calibration_split import calibration_images
+from systolith.scripts.console import print_text
 from systolith.scripts.options import NetworkArgument, file_to_write, whole_number
 from systolith.scripts.outputs import writing
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from systolith.golden.quantization.settings import Settings
-
-CALIBRATION_IMAGES = 1000
-"""More of them choose the same formats, and take longer."""
 
 
 def quantize(
@@ -62,7 +58,7 @@ def quantize(
         bool,
         typer.Option(
             "--bias-correction",
-            help="Let biases make up for the mean errors of sums: at 4 bits and less.",
+            help="Correct biases by the mean errors of their sums; helps at 4 bits and less.",
             show_default=False,
         ),
     ] = False,
@@ -70,16 +66,16 @@ def quantize(
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Settings for all layers and by layer. The options above come before them.",
+            help="Settings for all layers and for single ones. The options above override them.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Choose formats on held-out digits and round the weights: from floats to integers.
+    """Turn floats into integers: choose formats on validation digits, and round the weights.
 
     A settings file has the keys weight_bits, activation_bits, calibration,
     percentile, granularity, table_index_bits, rounding and bias_correction at
-    its top, and again under layers.NAME for single layers:
+    its top, and the same keys under layers.NAME for single layers:
 
     weight_bits = 8
     layers.C3.weight_bits = 4
@@ -104,18 +100,11 @@ def quantize(
     quantized = golden.quantize(trained, calibration_images(), settings)
     with writing(out):
         quantized.save(out)
-    typer.echo(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")
-
-
-def calibration_images() -> NDArray[np.uint8]:
-    """The digits on which formats are chosen: held out of training, and none of the test set."""
-    from systolith.golden import validation_digits
-
-    return validation_digits().images[:CALIBRATION_IMAGES]
+    print_text(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")
 
 
 def read_settings(config: Path | None, options: dict[str, Any]) -> Settings:
-    """The settings of a TOML file, and of options of the command line, which come before them."""
+    """The settings of a TOML file, overridden by options of the command line."""
     from systolith.golden.files.toml_files import read_toml
     from systolith.golden.quantization.settings import Settings
 

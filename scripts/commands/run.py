@@ -1,4 +1,4 @@
-"""`systolith run`: the whole path, a short list of steps that each leave one file."""
+"""`systolith run`: the whole flow, a short list of steps that each write one file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.commands.quantize import calibration_images
+from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.commands.simulate import fail_unless_exact, print_report
-from systolith.scripts.console import console, print_line
+from systolith.scripts.console import console, print_line, print_text
 from systolith.scripts.options import folder_to_write, whole_number
 from systolith.scripts.outputs import writing
-from systolith.scripts.progress import Report, progress
+from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
     from systolith.golden import AccuracyReport, QuantizedNetwork, TrainedNetwork
@@ -39,16 +39,16 @@ def run(
     out: Annotated[
         Path,
         typer.Option(
-            parser=folder_to_write, metavar="DIR", help="Where a folder for each network goes."
+            parser=folder_to_write, metavar="DIR", help="The folder, with one for each network."
         ),
     ] = Path("systolith-out"),
 ) -> None:
-    """A network from trained weights to Verilog that is simulated bit by bit.
+    """Take a network from trained weights to Verilog that is simulated bit by bit.
 
     Quantizes to 8 bits, evaluates the float and the fixed-point network on the
     10,000 test digits, generates the accelerator, simulates it, and compares
-    every value of every layer; report.html shows it all. Ends with 1 unless
-    all are equal.
+    every value of every layer; report.html shows all of it. Ends with 1 unless
+    all values are equal.
 
     [bold]Examples[/bold]
 
@@ -71,7 +71,7 @@ def run(
 
 @dataclass
 class Flow:
-    """The way of one network, and what its steps hand on."""
+    """The flow of one network, and the results that its steps pass on."""
 
     name: str
     images: int
@@ -87,10 +87,15 @@ class Flow:
         """The folder of the accelerator."""
         return self.folder / "rtl"
 
+    @property
+    def page(self) -> Path:
+        """The page with figures."""
+        return self.folder / "report.html"
+
     def run(self) -> None:
-        """Go all the way, and print what was found."""
+        """Take every step, and print the results."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        console().print(f"[bold]{self.name}[/bold]")
+        print_text(self.name, "bold")
         for step in STEPS:
             start = time.monotonic()
             with progress(f"{self.name}: {step.name}") as shown:
@@ -99,8 +104,8 @@ class Flow:
             print_line(step.name, f"{finding} -> {path} ({seconds:.1f} s)")
         self._print_results()
 
-    def quantize(self, _: Report) -> tuple[Path, str]:
-        """Floats to integers."""
+    def quantize(self, _: Progress) -> tuple[Path, str]:
+        """Quantize the network to integers."""
         from systolith import golden
 
         self.trained = golden.load_network(self.name)
@@ -113,17 +118,17 @@ class Flow:
             f"weights of {settings.weight_bits} bits, feature maps of {settings.activation_bits}"
         )
 
-    def evaluate_float(self, shown: Report) -> tuple[Path, str]:
-        """The accuracy of the float network."""
+    def evaluate_float(self, shown: Progress) -> tuple[Path, str]:
+        """Measure the accuracy of the float network."""
         return self._evaluate(self.trained, "float.json", shown)
 
-    def evaluate_fixed(self, shown: Report) -> tuple[Path, str]:
-        """The accuracy of the fixed-point network."""
+    def evaluate_fixed(self, shown: Progress) -> tuple[Path, str]:
+        """Measure the accuracy of the fixed-point network."""
         path, finding = self._evaluate(self.quantized, "fixed.json", shown)
         return path, f"{finding}, {self.accuracy.agreement_with_float:.2%} as in float"
 
     def _evaluate(
-        self, network: TrainedNetwork | QuantizedNetwork, file: str, shown: Report
+        self, network: TrainedNetwork | QuantizedNetwork, file: str, shown: Progress
     ) -> tuple[Path, str]:
         from systolith import golden
 
@@ -133,8 +138,8 @@ class Flow:
             self.accuracy.save(path)
         return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} digits right"
 
-    def generate(self, _: Report) -> tuple[Path, str]:
-        """Verilog."""
+    def generate(self, _: Progress) -> tuple[Path, str]:
+        """Generate the Verilog."""
         from systolith import hw
 
         with writing(self.hardware):
@@ -142,18 +147,20 @@ class Flow:
         path = self.hardware / self.manifest.files.verilog
         return path, f"{self.manifest.multipliers} multipliers"
 
-    def simulate(self, shown: Report) -> tuple[Path, str]:
-        """The hardware against the fixed-point model."""
+    def simulate(self, shown: Progress) -> tuple[Path, str]:
+        """Compare the hardware with the fixed-point model."""
         from systolith import sim
 
-        self.simulation = sim.simulate(self.hardware, images=self.images, progress=shown)
+        self.simulation = sim.simulate(
+            self.hardware, images=self.images, progress=shown, announce=shown.announce
+        )
         values = sum(layer.values for layer in self.simulation.layers)
         return self.hardware / "simulation.json", (
             f"{self.simulation.images} digits, {values:,} values compared"
         )
 
-    def report(self, _: Report) -> tuple[Path, str]:
-        """The page to look at."""
+    def report(self, _: Progress) -> tuple[Path, str]:
+        """Write the page with figures."""
         from systolith.golden import test_digits
         from systolith.golden.files.whole_files import write_whole
         from systolith.scripts.pages.evaluation_page import evaluation_page
@@ -163,10 +170,9 @@ class Flow:
         page = evaluation_page(
             replace(self.accuracy, hardware=hardware), self.quantized, test_digits(), self.hardware
         )
-        path = self.folder / "report.html"
-        with writing(path):
-            write_whole(path, page.encode())
-        return path, "figures, values by layer, an image's way through the layers"
+        with writing(self.page):
+            write_whole(self.page, page.encode())
+        return self.page, "figures, values of every layer, one image through the layers"
 
     def _print_results(self) -> None:
         from systolith.golden import test_digits
@@ -179,34 +185,36 @@ class Flow:
         print_line("digit", f"a {digits.labels[0]}; the hardware says {self.simulation.classes[0]}")
         shown.print()
         print_report(self.simulation)
-        print_line("Verilog", str(self.hardware / self.manifest.files.verilog))
+        print_line("Verilog", self.hardware / self.manifest.files.verilog)
         self._print_next()
+        print_line("report", self.page)
 
     def _print_next(self) -> None:
         program = "systolith" if shutil.which("systolith") else sys.argv[0]
         network = self.trained.network
         busiest = max(network.computing_layers(), key=lambda each: each[0].macs(each[1]))[0].name
         rtl, smaller = self.hardware, self.folder / "4-bit.npz"
-        shown = console()
-        shown.print("\nTry next:")
+        fewer = "--weight-bits 4 --activation-bits 4 --bias-correction"
+        print_text("")
+        print_text("Try next:")
         for command, why in (
             (f"simulate {rtl} --inject-fault {busiest}", "see the check fail"),
             (f"simulate {rtl} --images all", "all 10,000 digits in RTL"),
             (
-                f"quantize {self.name} --weight-bits 4 --activation-bits 4 --out {smaller}",
+                f"quantize {self.name} {fewer} --out {smaller}",
                 "fewer bits, to evaluate, generate and simulate",
             ),
         ):
-            shown.print(f"  {program} {command}  # {why}", markup=False, soft_wrap=True)
-        shown.print()
+            print_text(f"  {program} {command}  # {why}")
+        print_text("")
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step: it takes a flow further, and returns the file that it left and what it found."""
+    """A step of a flow: returns the file that it wrote, and a finding in words."""
 
     name: str
-    take: Callable[[Flow, Report], tuple[Path, str]]
+    take: Callable[[Flow, Progress], tuple[Path, str]]
 
 
 STEPS = (

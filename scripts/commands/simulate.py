@@ -1,13 +1,13 @@
-"""`systolith simulate`: the generated hardware against the fixed-point model."""
+"""`systolith simulate`: compares the generated hardware with the fixed-point model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.console import print_line, print_table
+from systolith.scripts.console import print_error, print_json, print_line, print_table
 from systolith.scripts.options import DataOption, JsonOption, one_of, whole_number
 from systolith.scripts.progress import progress
 
@@ -16,32 +16,41 @@ if TYPE_CHECKING:
     from systolith.sim.simulators.installed import Simulator
 
 
-def _images(given: str | int) -> int | None:
-    return None if given == "all" else whole_number("--images", 1, or_else="all")(given)
+_DEFAULT_IMAGES = 100
+
+
+def _images(given: str | int) -> str | int:
+    return given if given == "all" else whole_number("--images", 1, or_else="all")(given)
 
 
 def simulate(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="What generate wrote.", show_default=False),
+        typer.Argument(metavar="DIR", help="The folder that generate wrote.", show_default=False),
     ],
     data: DataOption = None,
     images: Annotated[
-        int | None, typer.Option(parser=_images, metavar="N|all", help="The first N images.")
-    ] = 100,
+        Any,
+        typer.Option(
+            parser=_images,
+            metavar="N|all",
+            help="The first N images.",
+            show_default=f"{_DEFAULT_IMAGES}, or all if there are fewer",
+        ),
+    ] = None,
     simulator: Annotated[
         str,
         typer.Option(
             parser=one_of("--simulator", "verilator", "icarus"),
             metavar="verilator|icarus",
-            help="Icarus is some thousand times slower.",
+            help="Icarus is about a thousand times slower.",
         ),
     ] = "verilator",
     layer: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Simulate this layer's unit alone; the fixed-point model's values go in.",
+            help="Simulate this layer's unit alone, on the fixed-point model's values.",
             show_default="the whole network",
         ),
     ] = None,
@@ -50,7 +59,7 @@ def simulate(
         typer.Option(
             parser=whole_number("--stalls", 0),
             metavar="SEED",
-            help="Random pauses of source and sink, from this seed.",
+            help="The seed of random stalls at source and sink.",
             show_default="none",
         ),
     ] = None,
@@ -58,8 +67,8 @@ def simulate(
         bool,
         typer.Option(
             "--waves",
-            help="Write DIR/waves.vcd, of the image with the first wrong value, or the first "
-            "image, and DIR/waves.gtkw, which shows it by layer.",
+            help="Write DIR/waves.vcd, the waveform of the image with the first wrong value, or of "
+            "the first image, and DIR/waves.gtkw, which shows it by layer.",
         ),
     ] = False,
     inject_fault: Annotated[
@@ -74,10 +83,10 @@ def simulate(
 ) -> None:
     """Simulate the hardware and compare every value of every layer.
 
-    Reads nothing but DIR and the images, and writes DIR/simulation.json, unless
-    it is of a layer alone or of a fault that was put in. Ends
-    with 1 if any value of any layer is not that of the fixed-point model, if a
-    rule of streams was broken, or if a result is missing.
+    Reads only DIR and the images. Writes DIR/simulation.json, except with
+    --layer and --inject-fault. Ends with 1 if any value of any layer differs
+    from the fixed-point model, if a stream rule was broken, or if a result is
+    missing.
 
     [bold]Examples[/bold]
 
@@ -88,30 +97,34 @@ def simulate(
     systolith simulate lenet5-rtl --layer C3
     """
     from systolith import sim
-    from systolith.golden import load_dataset
+    from systolith.golden import load_dataset, test_digits
 
     chosen: Simulator = "icarus" if simulator == "icarus" else "verilator"
+    dataset = test_digits() if data is None else load_dataset(data)
+    if images is None:
+        images = min(_DEFAULT_IMAGES, len(dataset))
     with progress("simulate") as shown:
         report = sim.simulate(
             folder,
-            images,
-            None if data is None else load_dataset(data),
+            None if images == "all" else images,
+            dataset,
             simulator=chosen,
             layer=layer,
             stalls=stalls,
             waves=waves,
             inject_fault=inject_fault,
             progress=shown,
+            announce=shown.announce,
         )
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         print_report(report)
     fail_unless_exact(report)
 
 
 def print_report(report: SimulationReport) -> None:
-    """A table of layers with values compared and mismatches, and the cycles of an image."""
+    """Print the values and mismatches of every layer, and the cycles of an image."""
     what = report.network if report.layer is None else f"{report.layer} of {report.network}"
     print_table(
         f"{what} on {report.simulator}, images: {report.images:,}",
@@ -121,7 +134,9 @@ def print_report(report: SimulationReport) -> None:
     if report.fault is not None:
         print_line("fault", report.fault)
     if report.accuracy is not None:
-        print_line("right", f"{report.correct:,} of {report.images:,} ({report.accuracy:.2%})")
+        print_line(
+            "accuracy", f"{report.correct:,} of {report.images:,} right ({report.accuracy:.2%})"
+        )
     if report.interval_cycles is not None:
         what = "result" if report.layer is None else "frame"
         print_line("interval", f"{report.interval_cycles:,} cycles from one {what} to the next")
@@ -137,9 +152,9 @@ def print_report(report: SimulationReport) -> None:
 
 
 def fail_unless_exact(report: SimulationReport) -> None:
-    """End with 1, and a line on standard error, unless the report is bit-exact."""
+    """Print the first failure and end with 1, unless the report is bit-exact."""
     if not report.bit_exact:
         first, *more = report.failures
         others = f" (and {len(more)} more)" if more else ""
-        typer.echo(f"systolith: {first}{others}", err=True)
+        print_error(f"{first}{others}")
         raise typer.Exit(1)

@@ -1,8 +1,7 @@
-"""`systolith sweep`: networks at many widths, and the Pareto front."""
+"""`systolith sweep`: networks with many settings, and their Pareto front."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.commands.quantize import CALIBRATION_IMAGES
-from systolith.scripts.console import print_line, print_markdown
+from systolith.scripts.calibration_split import split
+from systolith.scripts.console import print_error, print_json, print_line, print_markdown
 from systolith.scripts.options import JsonOption, folder_to_write, one_of, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import PRESETS
@@ -20,7 +19,7 @@ from systolith.scripts.progress import progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from systolith.golden import Dataset, Settings
+    from systolith.golden import Settings
     from systolith.hw import Goal
     from systolith.scripts.sweeping.outcome import SweepReport
     from systolith.scripts.sweeping.workers import Workers
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 def listed(
     option: str, parse: Callable[[str], Any] = str
 ) -> Callable[[str | tuple[Any, ...]], tuple[Any, ...]]:
-    """A parser of a list: what `parse` makes of words between commas, none of them twice."""
+    """A parser of words between commas: `parse` converts each, and none may be there twice."""
 
     def parse_list(given: str | tuple[Any, ...]) -> tuple[Any, ...]:
         if isinstance(given, tuple):
@@ -74,7 +73,7 @@ def sweep(
         typer.Option(
             parser=listed("--activation-bits", whole_number("--activation-bits", 2, 16)),
             metavar="N,N...",
-            help="Bits of feature maps, 2 to 16; with each of the weights' widths.",
+            help="Bits of feature maps, 2 to 16, combined with every width of weights.",
         ),
     ] = "8,6,4",
     calibration: Annotated[
@@ -82,7 +81,7 @@ def sweep(
         typer.Option(
             parser=listed("--calibration"),
             metavar="WORD,WORD...",
-            help="How formats are chosen, as quantize has it; with each pair of widths.",
+            help="How formats are chosen (see quantize), combined with every pair of widths.",
         ),
     ] = "mse",
     preset: Annotated[
@@ -90,7 +89,7 @@ def sweep(
         typer.Option(
             parser=listed("--preset", one_of("--preset", *PRESETS)),
             metavar="WORD,WORD...",
-            help="Budgets, as plan has them.",
+            help="Budgets (see plan).",
             show_default="small,medium,large",
         ),
     ] = None,
@@ -99,7 +98,7 @@ def sweep(
         typer.Option(
             parser=listed("--max-multipliers", whole_number("--max-multipliers", 1)),
             metavar="N,N...",
-            help="Budgets of so many multipliers at most.",
+            help="Budgets of at most N multipliers.",
             show_default=False,
         ),
     ] = None,
@@ -107,7 +106,7 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels for every choice: .npz, or IDX.",
+            help="Images with labels, by which everything is chosen: .npz, or IDX.",
             show_default="the 5,000 validation digits",
         ),
     ] = None,
@@ -116,7 +115,7 @@ def sweep(
         typer.Option(
             parser=whole_number("--images", 1),
             metavar="N",
-            help="Rank on N images, the first behind those on which formats are chosen.",
+            help="Rank points on N images, the first after those on which formats are chosen.",
             show_default="all",
         ),
     ] = None,
@@ -124,7 +123,7 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels on which nothing is chosen.",
+            help="Images with labels, on which nothing is chosen.",
             show_default="the 10,000 test digits",
         ),
     ] = None,
@@ -134,30 +133,30 @@ def sweep(
             parser=whole_number("--jobs", 1),
             metavar="N",
             help="Processes on this machine.",
-            show_default="as many as processors",
+            show_default="one for each processor",
         ),
     ] = None,
     dask: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Compute on the Dask cluster whose scheduler this is, such as "
-            "tcp://10.0.0.1:8786, rather than here.",
+            help="Compute on a Dask cluster instead of this machine: its scheduler's address, such "
+            "as tcp://10.0.0.1:8786.",
             show_default=False,
         ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Quantize networks at many widths; rank them, and tell what is worth building.
+    r"""Quantize networks at many widths, rank them, and find out which are worth building.
 
     Formats are chosen on the first 1,000 of the validation digits, and points
-    are ranked on the others. The Pareto front of accuracy against weight bits,
-    multipliers and cycles is chosen by that; only its points are then told on
-    the test digits.
+    are ranked on the others. This ranking chooses the Pareto front of accuracy
+    against weight bits, multipliers and cycles; only its points are then
+    scored on the test digits.
 
-    Every result is kept in DIR as it comes: a sweep that was stopped goes on
-    where it was, and one with more widths computes those alone. DIR gets
-    sweep.json, sweep.md and pareto.svg.
+    Results are cached in DIR as soon as they are there: an interrupted sweep
+    continues, and a sweep with more widths computes only the new ones. DIR
+    gets sweep.json, sweep.md and pareto.svg.
 
     --dask needs the package distributed:
     python -m pip install "systolith\[dask]".
@@ -181,19 +180,19 @@ def sweep(
         if name in loaded:
             raise ValueError(f"network {name!r} is there twice")
         loaded[name] = golden.load_network(name)
-    calibration_images, rated = _split(
-        golden.validation_digits() if data is None else golden.load_dataset(data), images
+    calibration_data, others = split(
+        golden.validation_digits() if data is None else golden.load_dataset(data)
     )
-    wanted = Sweep(
+    request = Sweep(
         networks=loaded,
         settings=_settings(weight_bits, activation_bits, calibration),
         budgets=_budgets(preset, max_multipliers),
-        calibration_images=calibration_images.images,
-        data=rated,
+        calibration_images=calibration_data.images,
+        validation=others if images is None else others.take(images),
         test=golden.test_digits() if test_data is None else golden.load_dataset(test_data),
     )
     with _workers(dask, jobs) as workers, progress("sweep") as shown:
-        report = sweep(wanted, out, workers, shown, _tell)
+        report = sweep(request, out, workers, shown, print_error)
     for name, content in (
         ("sweep.json", report.to_json()),
         ("sweep.md", report.to_markdown().encode()),
@@ -202,7 +201,7 @@ def sweep(
         with writing(out / name):
             write_whole(out / name, content)
     if json:
-        typer.echo(report.to_json(), nl=False)
+        print_json(report.to_json())
     else:
         _print(report, out)
 
@@ -210,7 +209,7 @@ def sweep(
 def _settings(
     weight_bits: Sequence[int], activation_bits: Sequence[int], calibrations: Sequence[str]
 ) -> list[Settings]:
-    """All combinations."""
+    """All combinations of widths and calibration methods."""
     from systolith.golden import Settings
 
     return [
@@ -224,7 +223,7 @@ def _settings(
 
 
 def _budgets(presets: Sequence[str] | None, multipliers: Sequence[int] | None) -> dict[str, Goal]:
-    """By the names of presets, or of how many multipliers there are at most."""
+    """The goals of presets and of numbers of multipliers, by name."""
     from systolith import hw
 
     if presets is None and multipliers is None:
@@ -234,28 +233,13 @@ def _budgets(presets: Sequence[str] | None, multipliers: Sequence[int] | None) -
     }
 
 
-def _split(data: Dataset, images: int | None) -> tuple[Dataset, Dataset]:
-    """What formats are chosen on, at most half of it, and what points are rated on."""
-    from dataclasses import replace
-
-    count = min(CALIBRATION_IMAGES, len(data) // 2)
-    if not count:
-        raise ValueError(f"data {data.name!r}: needs at least 2 images, to choose formats and rank")
-    rest = replace(data, images=data.images[count:], labels=data.labels[count:])
-    return data.take(count), rest if images is None else rest.take(images)
-
-
 def _workers(dask: str | None, jobs: int | None) -> AbstractContextManager[Workers]:
     from systolith.scripts.sweeping.workers import dask_workers, local_workers, processors
 
     return local_workers(jobs or processors()) if dask is None else dask_workers(dask)
 
 
-def _tell(line: str) -> None:
-    print(f"systolith: {line}", file=sys.stderr, flush=True)
-
-
 def _print(report: SweepReport, out: Path) -> None:
     print_markdown(report.to_markdown())
     for name in ("sweep.json", "sweep.md", "pareto.svg"):
-        print_line(name, str(out / name))
+        print_line(name, out / name)

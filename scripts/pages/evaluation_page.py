@@ -1,4 +1,4 @@
-"""The page of an accuracy report, where people look rather than read."""
+"""The HTML page of an accuracy report, with figures and pictures of feature maps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from systolith.scripts.pages import map_pictures, report_figures
 from systolith.scripts.pages.html_page import Figure, render
 
 SAMPLED_IMAGES = 500
-"""Images whose values the histograms show."""
+"""The number of images whose values the histograms show."""
 
 SHOWN_DISAGREEMENTS = 24
-"""Images shown at most on which fixed and float disagree."""
+"""The largest number of images shown on which fixed and float disagree."""
 
 
 def evaluation_page(
@@ -33,17 +33,17 @@ def evaluation_page(
     Parameters
     ----------
     report
-        What is shown.
+        The accuracy report.
     network, dataset
-        What it is about.
+        The network and the images of the report.
     rtl
-        The folder of hardware that was generated from the network: one image is simulated on it,
-        and its maps are shown beside the others.
+        The folder of the network's hardware: one image is simulated on it, and its maps are shown
+        beside those of the float and the fixed network.
 
     Raises
     ------
     MissingToolError, SimulationError
-        The hardware could not be simulated.
+        The hardware cannot be simulated.
     """
     figures: dict[str, Figure] = {}
     values: dict[str, Any] = {"digits": [], "histograms": [], "settings": ""}
@@ -91,7 +91,7 @@ def _about(layer: LayerValues) -> str:
 def _digits(
     report: AccuracyReport, network: QuantizedNetwork, dataset: Dataset
 ) -> list[dict[str, Any]]:
-    """Images on which the networks disagree, with both score vectors."""
+    """The images on which the networks disagree, with the scores of both."""
     chosen = list(report.disagreements[:SHOWN_DISAGREEMENTS])
     if not chosen:
         return []
@@ -116,7 +116,7 @@ def _digits(
 def _walk(
     report: AccuracyReport, network: QuantizedNetwork, dataset: Dataset, rtl: Path | None
 ) -> dict[str, Any]:
-    """Every layer's maps of the first image on which the networks disagree, or of the first."""
+    """The maps of every layer for the first image on which the networks disagree, or image 0."""
     image = next(iter(report.disagreements), 0)
     one = dataset.images[image : image + 1]
     simulated: dict[str, NDArray[np.int64]] = {}
@@ -142,12 +142,12 @@ def _walk_layer(layer: LayerValues, raw: NDArray[np.int64] | None) -> dict[str, 
     pictures = [
         ("float", map_pictures.maps(real, limit)),
         ("fixed", map_pictures.maps(held, limit)),
-        ("fixed less float", map_pictures.maps(difference, largest)),
+        ("fixed minus float", map_pictures.maps(difference, largest)),
     ]
     if raw is not None:
         of_rtl = raw * layer.step + layer.offset
         equal = int(np.count_nonzero(of_rtl == held))
-        what = f"RTL: {equal:,} of {held.size:,} as fixed"
+        what = f"RTL: {equal:,} of {held.size:,} equal to fixed"
         pictures.append((what, map_pictures.maps(of_rtl, limit)))
     return {
         "name": layer.name,

@@ -1,4 +1,4 @@
-"""HTML pages that need no other file: styles, figures and what draws them are inside."""
+"""HTML pages that need no other file: they contain styles, figures and the drawing scripts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def render(template: str, figures: Mapping[str, Figure], **values: Any) -> str:
     figures
         Charts by the id of the element that shows them.
     values
-        What the template shows. Text in them is escaped.
+        The values that the template shows. Text is escaped.
     """
     specs = {name: json.loads(chart.to_json(validate=False)) for name, chart in figures.items()}
     return (
@@ -51,5 +51,5 @@ def _environment() -> jinja2.Environment:
 
 @cache
 def _library() -> str:
-    """Vega-Embed and what it needs, as one script."""
+    """Vega-Embed and its dependencies, as one script."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")

@@ -39,7 +39,7 @@ def maps(values: NDArray[Any], limit: float) -> str:
 
 
 def _tiled(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Channels in rows, about twice as wide as high, NaN between them."""
+    """The channels in rows, about twice as wide as high, separated by NaN."""
     height, width, channels = values.shape
     across = min(channels, math.ceil(math.sqrt(2 * channels * height / width)))
     down = -(-channels // across)

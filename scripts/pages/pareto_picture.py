@@ -9,26 +9,41 @@ from math import inf
 from typing import Any
 
 import altair as alt
+import msgspec
 
+from systolith.golden.files.printable import printable
 from systolith.scripts.sweeping.outcome import Design, SweepReport
 
 _PANELS = (
     ("weight_bits_total", "bits of weights"),
     ("multipliers", "multipliers"),
-    ("interval_cycles", "cycles from an image to the next"),
+    ("interval_cycles", "cycles from one image to the next"),
 )
 _WIDTH, _HEIGHT = 300, 360
 
-# Okabe and Ito's, which the colour-blind tell apart; networks have shapes, too.
+# The palette of Okabe and Ito, for the colour-blind; each network also has a shape of its own.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
 
 
 def draw_pareto(report: SweepReport) -> bytes:
-    """An SVG: every design in three panels; filled are those of the Pareto front."""
+    """An SVG with every design in three panels; those of the Pareto front are filled."""
+    # Control characters are not allowed in SVG, and end the renderer with the whole process.
+    safe = msgspec.convert(_printable(msgspec.to_builtins(report)), SweepReport)
     text = io.StringIO()
-    _chart(report).save(text, format="svg")
+    _chart(safe).save(text, format="svg")
     return text.getvalue().encode()
+
+
+def _printable(value: Any) -> Any:
+    """A JSON value with printable texts."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _printable(each) for key, each in value.items()}
+    return value
 
 
 def _chart(report: SweepReport) -> alt.HConcatChart:
@@ -50,7 +65,7 @@ def _chart(report: SweepReport) -> alt.HConcatChart:
                         "by the fraction of errors. Filled: the Pareto front, of accuracy and the "
                         "three costs together, with bits of weights/maps."
                     ),
-                    "Lines: the most accurate of those that cost no more, in each panel alone.",
+                    "Lines: the best accuracy at no higher cost, for the cost of that panel alone.",
                 ],
                 anchor="start",
                 offset=12,
@@ -111,7 +126,7 @@ def _panel(
     ]
     if first:
         for place, name in enumerate(names):
-            # The next network's are on the other side.
+            # Labels of every other network are on the other side.
             side: dict[str, Any] = (
                 {"align": "right", "baseline": "bottom", "dx": -6, "dy": -3}
                 if place % 2
@@ -123,7 +138,7 @@ def _panel(
 
 
 def _rows(report: SweepReport, designs: Sequence[Design]) -> list[dict[str, Any]]:
-    """The places of all designs."""
+    """A row of plotted values for each design."""
     front = {(design.rank, design.budget) for design in report.front}
     widths = {point.rank: point.widths for point in report.points}
     return [
@@ -139,7 +154,7 @@ def _rows(report: SweepReport, designs: Sequence[Design]) -> list[dict[str, Any]
 
 
 def _labels(rows: Sequence[dict[str, Any]], network: str, key: str) -> Iterator[dict[str, Any]]:
-    """The widths of a network's points on the front, those in the same place together."""
+    """The widths of a network's points on the front; points in the same place share a label."""
     places: dict[tuple[Any, float], dict[str, None]] = {}
     for row in rows:
         if row["front"] and row["network"] == network:
@@ -149,7 +164,7 @@ def _labels(rows: Sequence[dict[str, Any]], network: str, key: str) -> Iterator[
 
 
 def _best(report: SweepReport, designs: Sequence[Design], key: str) -> Iterator[dict[str, Any]]:
-    """For each network the fewest errors for at most some cost, where they get fewer."""
+    """For each network the fewest errors at every cost: a step wherever they decrease."""
     for network in report.networks:
         own = sorted(
             (design for design in designs if design.network == network.network),
@@ -158,12 +173,12 @@ def _best(report: SweepReport, designs: Sequence[Design], key: str) -> Iterator[
         least = inf
         for design in own:
             errors = _errors(report, design)
-            # The last one ends the line.
+            # The last design ends the line.
             if errors < least or design is own[-1]:
                 least = min(least, errors)
                 yield {key: getattr(design, key), "network": network.network, "errors": least}
 
 
 def _errors(report: SweepReport, design: Design) -> float:
-    """The fraction of errors; half an image's where there are none, for the logarithm."""
+    """The fraction of errors; at least half an image, because the scale is logarithmic."""
     return max(1 - design.accuracy, 0.5 / report.data.images)

@@ -25,9 +25,10 @@ _SMALL_HEIGHT = 150
 
 
 def accuracy_against_bits(trials: Trials) -> Figure:
-    """Wrong validation images with as many bits everywhere, and with the network as it is.
+    """The fraction of wrong validation images at each width, the same in all layers.
 
-    Upwards is better. The scale is logarithmic: it is errors that grow by factors.
+    Better is higher up. The scale is logarithmic, because errors grow by factors. A dashed line
+    shows the network with its own settings.
     """
     rows = []
     for trial in trials.everywhere:
@@ -63,7 +64,7 @@ def accuracy_against_bits(trials: Trials) -> Figure:
 
 
 def _wrong(correct: int, images: int) -> float:
-    """The share of wrong images, at least of half an image: a logarithmic scale has no zero."""
+    """The fraction of wrong images, at least half an image: a logarithmic scale has no zero."""
     return max(images - correct, 0.5) / images
 
 
@@ -93,17 +94,17 @@ def sqnr_by_layer(reports: Sequence[tuple[str, AccuracyReport]]) -> Figure:
 
 
 def histogram(values: LayerValues, last: bool) -> Figure:
-    """How often a layer has which values, as floats and fixed; and where its format ends.
+    """The distribution of a layer's values, float and fixed, and the ends of its format.
 
-    Bins are whole numbers of steps. The format of the last layer is as wide as its accumulator, and
-    is not shown.
+    The width of a bin is a whole number of steps. The format of the last layer is as wide as its
+    accumulator and is not shown.
     """
     low, high = values.ends
     reals, held = values.real.ravel().astype(np.float64), values.held.ravel()
     seen_low, seen_high = min(reals.min(), held.min()), max(reals.max(), held.max())
     left, right = (seen_low, seen_high) if last else (min(low, seen_low), max(high, seen_high))
     width = max(1, math.ceil((right - left) / values.step / _BINS)) * values.step
-    # Every value that the format has lies in the middle of a step.
+    # Every value of the format lies in the middle of a step.
     start = low - values.step / 2
     start -= math.ceil((start - left) / width) * width if left < start else 0
     start += math.floor((left - start) / width) * width
@@ -136,7 +137,7 @@ def histogram(values: LayerValues, last: bool) -> Figure:
 
 
 def confusion(report: AccuracyReport) -> Figure:
-    """Which wrong class images of each label got; right ones are left white."""
+    """The wrong classes that images of each label got; right ones stay white."""
     rows = [
         {"label": str(label), "class": str(found), "images": count}
         for label, counts in enumerate(report.confusion)
@@ -170,7 +171,7 @@ def confusion(report: AccuracyReport) -> Figure:
 
 
 def accuracy_of_reports(comparison: Comparison) -> Figure:
-    """The accuracy of every report and its interval; regressions in red."""
+    """The accuracy of every report and its interval; regressions are red."""
     rows: list[dict[str, Any]] = []
     for row in comparison.rows:
         low, high = row.report.interval
@@ -207,7 +208,7 @@ def accuracy_of_reports(comparison: Comparison) -> Figure:
 
 
 def _sized(chart: Figure, height: int) -> Figure:
-    """The chart, as wide as the element that shows it."""
+    """The chart with the width of the element that shows it."""
     fit = alt.AutoSizeParams(type="fit", contains="padding")
     sized: Figure = chart.properties(width="container", height=height, autosize=fit)
     return sized

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The picture of images that pass the layers of an accelerator."""
+"""The picture of two images passing through the layers of an accelerator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROW_HEIGHT = 34
 
 
 def draw_timeline(quantized: QuantizedNetwork, plan: Plan, report: PlanReport) -> bytes:
-    """An SVG: for each layer, the share of every span of time in which its unit works."""
+    """An SVG with the fraction of cycles in which each layer's unit works, span by span."""
     seen = activity(Accelerator(quantized.fixed, plan), IMAGES, _SPANS)
     chart = _chart(seen, report)
     text = io.StringIO()
@@ -60,7 +60,7 @@ def _chart(seen: Activity, report: PlanReport) -> alt.Chart:
                 f"{report.network}: two images, results in cycles {results}",
                 subtitle=(
                     f"{report.multipliers} multipliers, then an image every {interval:,} cycles; "
-                    "the height is the share of cycles in which a unit works, white is idle"
+                    "the height is the fraction of cycles in which a unit works, white is idle"
                 ),
             ),
         )
@@ -71,7 +71,7 @@ def _chart(seen: Activity, report: PlanReport) -> alt.Chart:
 
 
 def _spans(seen: Activity, labels: dict[str, str]) -> list[dict[str, Any]]:
-    """A rectangle for each span and image, those of one span on top of each other."""
+    """A rectangle for each span and image; those of one span are stacked."""
     rectangles = []
     for name, by_image in seen.busy.items():
         highs = by_image.cumsum(axis=0) / seen.span_cycles

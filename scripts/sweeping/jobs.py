@@ -1,5 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""What a sweep computes, in whatever process: networks rated, and plans made."""
+"""The jobs of a sweep: to quantize and score a network, or to plan its hardware.
+
+Every job is a function of a subject and of plain data; `run_job` calls it inside a worker.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ from systolith.hw.planning.plan_file import smallest_plan
 
 
 class Accuracy(msgspec.Struct, frozen=True):
-    """How many of some images got the class of their label."""
+    """The number of images that were classified, and the number that got the right class."""
 
     images: int
     correct: int
 
 
-class Rating(Accuracy, frozen=True):
-    """What came of quantizing a network.
+class PointResult(Accuracy, frozen=True):
+    """The result of quantizing a network and classifying images with it.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ class Rating(Accuracy, frozen=True):
     weight_bits_total
         Bits of all its weights.
     not_built
-        Why no hardware is built for it, or None.
+        The reason why no hardware can be built for it, or None.
     """
 
     quantized_sha256: str
@@ -50,7 +53,7 @@ class Rating(Accuracy, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What a plan costs (`hw.PlanReport`)."""
+    """The cost of a plan (`hw.PlanReport`)."""
 
     multipliers: int
     interval_cycles: int
@@ -59,32 +62,40 @@ class Cost(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A trained network, and the images on which its formats are chosen."""
+    """A trained network, and the images on which its formats are chosen.
+
+    Parameters
+    ----------
+    trained
+        The float network.
+    calibration_images
+        uint8 `(images, height, width, channels)`.
+    """
 
     trained: golden.TrainedNetwork
     calibration_images: NDArray[np.uint8]
 
     @cached_property
     def key(self) -> tuple[str, str]:
-        """What tells it from others: the hashes of the network's file and of the images."""
+        """The hashes of the network's file and of the images, which identify the subject."""
         images = np.ascontiguousarray(self.calibration_images)
         return self.trained.sha256, hashlib.sha256(images.data).hexdigest()
 
     def quantized(self, settings: Mapping[str, Any]) -> golden.QuantizedNetwork:
-        """The fixed-point twin with some settings (`Settings.from_mapping`)."""
+        """The fixed-point twin with the given settings (`Settings.from_mapping`)."""
         return golden.quantize_observed(_observed(self), golden.Settings.from_mapping(settings))
 
 
-def rate(subject: Subject, settings: Mapping[str, Any], data: golden.Dataset) -> Rating:
-    """Quantize a network, and classify images with it."""
+def score_point(subject: Subject, settings: Mapping[str, Any], data: golden.Dataset) -> PointResult:
+    """Quantize a network, classify images with it, and check whether hardware can be built."""
     quantized = subject.quantized(settings)
     try:
         Accelerator(quantized.fixed, smallest_plan(quantized.fixed.network))
         not_built = None
-    # All that hardware refuses.
+    # Everything that the hardware refuses.
     except ValueError as error:
         not_built = str(error)
-    return Rating(
+    return PointResult(
         images=len(data),
         correct=_correct(execution.classes(quantized.fixed, data.images), data),
         quantized_sha256=quantized.sha256,
@@ -93,10 +104,10 @@ def rate(subject: Subject, settings: Mapping[str, Any], data: golden.Dataset) ->
     )
 
 
-def accuracy(
+def measure_accuracy(
     subject: Subject, settings: Mapping[str, Any] | None, data: golden.Dataset
 ) -> Accuracy:
-    """Classify images, without settings in floats."""
+    """Classify images with the network as `settings` quantize it, or in floats if they are None."""
     if settings is None:
         classes = float_model.classes(subject.trained, data.images)
     else:
@@ -104,32 +115,42 @@ def accuracy(
     return Accuracy(len(data), _correct(classes, data))
 
 
-def plan(subject: Subject, goal: hw.Goal) -> Cost:
-    """Plan for a goal: multipliers and cycles, which are the same at all widths."""
+def plan_cost(subject: Subject, goal: hw.Goal) -> Cost:
+    """Plan for a goal: the multipliers and cycles, which are the same at all widths."""
     quantized = subject.quantized({})
     report = hw.report_plan(quantized, hw.make_plan(quantized.fixed, goal))
     predicted = report.predicted
     return Cost(report.multipliers, predicted.interval_cycles, predicted.latency_cycles)
 
 
-def perform(call: Callable[..., Any], version: str, *arguments: Any) -> Any:
-    """Call a function of this module, as a worker does.
+def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:
+    """Run a job in a worker, with one BLAS thread.
+
+    Parameters
+    ----------
+    job
+        A function of this module.
+    version
+        The version of the program that submitted the job.
+    arguments
+        The job's arguments.
 
     Raises
     ------
     ChildProcessError
-        This is not the `version` of the program that asks.
+        The worker has another version of the program.
     ValueError
-        What the function refuses. Its own type might not go from process to process.
+        The job refused its arguments. Subclasses are reduced to `ValueError`, because they might
+        not survive the way from one process to another.
     """
     if version != program_version():
         raise ChildProcessError(
             f"a worker has systolith {program_version()}, and this is systolith {version}"
         )
     try:
-        # As many processes as processors work already.
+        # The workers already keep every processor busy.
         with threadpool_limits(1, "blas"):
-            return call(*arguments)
+            return job(*arguments)
     except ValueError as error:
         raise ValueError(str(error)) from None
 
@@ -150,7 +171,7 @@ _latest: dict[tuple[str, str], golden.Observations] = {}
 
 
 def _observed(subject: Subject) -> golden.Observations:
-    """What the float network makes of the calibration images, once for the tasks in a row."""
+    """The float network's values on the calibration images, cached for consecutive jobs."""
     found = _latest.get(subject.key)
     if found is None:
         found = golden.observe(subject.trained, subject.calibration_images)

@@ -1,4 +1,4 @@
-"""What came of a sweep, as data: points ranked, plans, the Pareto front."""
+"""The report of a sweep, as data: ranked points, plans, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SCHEMA = "systolith.sweep/1"
 
 
 class Score(msgspec.Struct, frozen=True):
-    """How many of some images got the class of their label, and the fraction."""
+    """The number of images that got the right class, and the fraction."""
 
     correct: int
     accuracy: float
 
 
 class Images(msgspec.Struct, frozen=True):
-    """A data set: of as many images, with the hash of them and their labels."""
+    """A data set: the number of its images, and the hash of images and labels."""
 
     name: str
     split: str
@@ -30,14 +30,14 @@ class Images(msgspec.Struct, frozen=True):
 
 
 class SweptPlan(msgspec.Struct, frozen=True):
-    """A network under a budget, at whatever widths.
+    """A network under a budget; its cost is the same at all widths.
 
     Parameters
     ----------
     network, budget
-        What they are called in the sweep.
+        Their names in the sweep.
     multipliers, interval_cycles, latency_cycles
-        As `systolith plan` tells.
+        As `systolith plan` reports them.
     """
 
     network: str
@@ -48,22 +48,22 @@ class SweptPlan(msgspec.Struct, frozen=True):
 
 
 class SweptNetwork(msgspec.Struct, frozen=True):
-    """A network in floats.
+    """A network, and its accuracy in floats.
 
     Parameters
     ----------
     network
-        What it is called in the sweep.
+        Its name in the sweep.
     name, sha256
         Its own name, and the hash of its file.
-    rated, test
-        In floats, on the images that points are rated on, and on the test images.
+    validation, test
+        Its accuracy in floats on the validation images (`rated` in JSON) and on the test images.
     """
 
     network: str
     name: str
     sha256: str
-    rated: Score
+    validation: Score = msgspec.field(name="rated")
     test: Score
 
 
@@ -75,19 +75,19 @@ class SweptPoint(msgspec.Struct, frozen=True):
     rank
         From 1: by accuracy, then by the fewest bits of weights, then of feature maps.
     network
-        What it is called in the sweep.
+        Its name in the sweep.
     settings
         As in `quantize --config`.
     quantized_sha256, weight_bits_total
         Of the quantized network.
-    rated
-        On the images that points are rated on.
+    validation
+        Its accuracy on the validation images (`rated` in JSON).
     not_built
-        Why no hardware is built for it; null where some is.
+        The reason why no hardware can be built for it, or null.
     on_front
         Whether one of its designs is on the Pareto front.
     test
-        Then: on the test images. Otherwise null.
+        Its accuracy on the test images if it is on the front, otherwise null.
     """
 
     rank: int
@@ -95,7 +95,7 @@ class SweptPoint(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
     quantized_sha256: str
     weight_bits_total: int
-    rated: Score
+    validation: Score = msgspec.field(name="rated")
     not_built: str | None = None
     on_front: bool = False
     test: Score | None = None
@@ -107,7 +107,7 @@ class SweptPoint(msgspec.Struct, frozen=True):
 
 
 class Design(msgspec.Struct, frozen=True):
-    """A point under a budget: what it costs, and how accurate it is on the rated images."""
+    """A point under a budget: its costs, and its accuracy on the validation images."""
 
     rank: int
     network: str
@@ -120,28 +120,29 @@ class Design(msgspec.Struct, frozen=True):
 
     @property
     def costs(self) -> tuple[float, ...]:
-        """What a Pareto front is made by, the lower the better."""
+        """The figures that decide on the Pareto front; lower is better."""
         return -self.accuracy, self.weight_bits_total, self.multipliers, self.interval_cycles
 
 
 class SweepReport(msgspec.Struct, frozen=True):
-    """What came of a sweep.
+    """The report of a sweep.
 
     Parameters
     ----------
     schema
         The document's.
     calibration
-        How many images formats were chosen on, and their hash.
+        The number of images on which formats were chosen, and their hash.
     data, test
-        The images that points are rated on, and those that nothing is chosen on.
+        The validation images, by which points are ranked, and the test images, on which nothing
+        is chosen.
     networks, plans
         In the order in which they were given.
     points
         By rank.
     front
-        The designs that no other beats: none is as accurate with as few bits of weights,
-        multipliers and cycles from an image to the next, and better in one of them.
+        The designs that no other beats: no other is as accurate with as few bits of weights,
+        multipliers and cycles from one image to the next, and better in one of these.
     version
         Of the program.
     """
@@ -157,7 +158,7 @@ class SweepReport(msgspec.Struct, frozen=True):
     version: str
 
     def designs(self) -> Iterator[Design]:
-        """Every point that is built, under every budget."""
+        """Every point that can be built, under every budget."""
         return designs(self.points, self.plans)
 
     def to_json(self) -> bytes:
@@ -175,8 +176,8 @@ class SweepReport(msgspec.Struct, frozen=True):
                 point.widths,
                 point.settings["calibration"],
                 f"{point.weight_bits_total:,}",
-                f"{point.rated.accuracy:.4f}",
-                f"{floats[point.network].rated.accuracy:.4f}",
+                f"{point.validation.accuracy:.4f}",
+                f"{floats[point.network].validation.accuracy:.4f}",
                 "yes" if point.on_front else "",
                 "" if point.test is None else f"{point.test.accuracy:.4f}",
                 "" if point.test is None else f"{floats[point.network].test.accuracy:.4f}",
@@ -217,18 +218,18 @@ class SweepReport(msgspec.Struct, frozen=True):
             (
                 f"Formats are chosen on {self.calibration['images']:,} images, points are ranked "
                 f"by the accuracy on {data.images:,} others, {_called(data)}. The Pareto front is "
-                f"chosen by that alone; only its points are then told on {test.images:,} images, "
+                f"chosen by that alone; only its points are then scored on {test.images:,} images, "
                 f"{_called(test)}."
             ),
             "## Points",
             table(_POINT_HEADINGS, points, left=4),
             "## Plans",
-            "The same at all widths.",
+            "Plans are the same at all widths.",
             table(_PLAN_HEADINGS, plans, left=2),
             "## Pareto front",
             (
                 "No other design is as accurate with as few bits of weights, multipliers and "
-                "cycles from an image to the next, and better in one of them."
+                "cycles from one image to the next, and better in one of these."
             ),
             table(_FRONT_HEADINGS, front, left=4),
         ]
@@ -249,7 +250,7 @@ _FRONT_HEADINGS = (
 
 
 def designs(points: list[SweptPoint], plans: list[SweptPlan]) -> Iterator[Design]:
-    """Every point that is built, under every budget."""
+    """Every point that can be built, under every budget."""
     for point in points:
         for plan in plans:
             if plan.network == point.network and point.not_built is None:
@@ -257,7 +258,7 @@ def designs(points: list[SweptPoint], plans: list[SweptPlan]) -> Iterator[Design
                     rank=point.rank,
                     network=point.network,
                     budget=plan.budget,
-                    accuracy=point.rated.accuracy,
+                    accuracy=point.validation.accuracy,
                     weight_bits_total=point.weight_bits_total,
                     multipliers=plan.multipliers,
                     interval_cycles=plan.interval_cycles,

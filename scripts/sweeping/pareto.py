@@ -1,4 +1,4 @@
-"""The Pareto front: what nothing else beats."""
+"""The Pareto front: the choices that no other choice beats."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 
 
 def pareto_front(costs: Sequence[Sequence[float]]) -> list[bool]:
-    """Of each choice whether it is on the front: no other costs less in one way and no more in any.
+    """Whether each choice is on the Pareto front.
 
-    Choices that cost the same in every way are on it together, or not at all.
+    A choice is on the front unless another one costs less in some respect and no more in any.
+    Choices with equal costs are all on the front, or none of them is.
 
     Parameters
     ----------
     costs
-        For each choice what it costs, as many figures each; the lower, the better.
+        The costs of each choice, the same number for all; lower is better.
     """
     table = np.array(costs, dtype=np.float64)
     return [not ((table <= own).all(axis=1) & (table < own).any(axis=1)).any() for own in table]

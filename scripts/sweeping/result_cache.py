@@ -1,4 +1,4 @@
-"""Results that are kept in a folder as they come, so that work goes on where it was stopped."""
+"""A cache of results in a folder: an interrupted sweep continues, and a longer one adds to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEY_CHARACTERS = 24
 _MAX_BYTES = 1 << 20
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Cached(msgspec.Struct, frozen=True):
     inputs: dict[str, Any]
     result: msgspec.Raw
     sha256: str
@@ -34,19 +34,19 @@ class Task:
     Parameters
     ----------
     kind
-        What it is: part of its file's name and schema.
+        Its kind: part of the name and of the schema of its result's file.
     inputs
-        Everything that the result depends on, as JSON: hashes stand for what is large.
+        Everything that the result depends on, as JSON; hashes represent networks and images.
     result
         The type of the result.
-    call, arguments
-        What computes it, in any process.
+    job, arguments
+        The function that computes it, in any process.
     """
 
     kind: str
     inputs: Mapping[str, Any]
     result: type[msgspec.Struct]
-    call: Callable[..., Any]
+    job: Callable[..., Any]
     arguments: tuple[Any, ...]
 
     @property
@@ -56,52 +56,52 @@ class Task:
 
     @property
     def key(self) -> str:
-        """A name for its inputs, in hex."""
+        """A hash of its inputs, in hex."""
         return _digest({"schema": self.schema, "inputs": self.inputs})[:_KEY_CHARACTERS]
 
 
-class KeptResults:
-    """A folder with a file for each result.
+class ResultCache:
+    """A folder with one file for each result.
 
     Parameters
     ----------
     folder
-        It need not exist yet.
-    tell
-        Called with a line about each file that is damaged, which counts as missing.
+        The folder, which need not exist yet.
+    warn
+        Called with a line about each damaged file. A damaged file counts as missing.
     """
 
-    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
-        self._tell = tell
+        self._warn = warn
 
     def path(self, task: Task) -> Path:
         """The file of a result."""
         return self._folder / f"{task.kind}-{task.key}.json"
 
     def load(self, task: Task) -> Any:
-        """The result that was kept, or None.
+        """The cached result, or None.
 
         Raises
         ------
         OSError
-            The file is there and cannot be read.
+            The file exists and cannot be read.
         """
         path = self.path(task)
         if not path.exists():
             return None
         try:
-            kept = json_files.read(path, _Kept, task.schema, _MAX_BYTES)
-            result = json_files.decode_part(kept.result, task.result)
-            if kept.inputs != task.inputs or kept.sha256 != _digest(_document(task, result)):
+            cached = json_files.read(path, _Cached, task.schema, _MAX_BYTES)
+            result = json_files.decode_part(cached.result, task.result)
+            if cached.inputs != task.inputs or cached.sha256 != _digest(_document(task, result)):
                 raise FileFormatError("its hash is another")
             return result
         except FileFormatError:
-            self._tell(f"{path}: damaged, so it is computed again")
+            self._warn(f"{path}: damaged, so it is computed again")
             return None
 
     def save(self, task: Task, result: msgspec.Struct) -> None:
-        """Keep a result.
+        """Cache a result.
 
         Raises
         ------
@@ -125,5 +125,5 @@ def _document(task: Task, result: msgspec.Struct) -> dict[str, Any]:
 
 
 def _digest(value: Any) -> str:
-    """The sha256 of a value's JSON, whatever the order of its keys."""
+    """The sha256 of a value's JSON, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()

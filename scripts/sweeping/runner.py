@@ -1,7 +1,7 @@
-"""Sweeps: networks at many settings, ranked on some images, and their Pareto front on others.
+"""Sweeps: networks with many settings, ranked on validation images, and their Pareto front.
 
-A point is a network with settings, a design is a point under a budget of multipliers. Whatever is
-chosen is chosen by the accuracy on the rated images; only what was chosen meets the test images.
+A point is a network with settings; a design is a point under a budget of multipliers. Every choice
+is made by the accuracy on the validation images. The test images only measure what was chosen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from systolith import golden, hw
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.scripts.sweeping import jobs
-from systolith.scripts.sweeping.jobs import Accuracy, Cost, Rating, Subject, program_version
+from systolith.scripts.sweeping.jobs import Accuracy, Cost, PointResult, Subject, program_version
 from systolith.scripts.sweeping.outcome import (
     SCHEMA,
     Images,
@@ -31,131 +31,137 @@ from systolith.scripts.sweeping.outcome import (
     designs,
 )
 from systolith.scripts.sweeping.pareto import pareto_front
-from systolith.scripts.sweeping.result_cache import KeptResults, Task
+from systolith.scripts.sweeping.result_cache import ResultCache, Task
 from systolith.scripts.sweeping.workers import Workers
 
+CACHE_FOLDER = "cache"
+"""The folder of cached results, inside the folder of a sweep."""
+
 Progress = Callable[[int, int], None]
-"""Called with how many results there are, and of how many."""
+"""Called with the number of results that are there, and with the number of all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What to try.
+    """The networks, settings, budgets and images of a sweep.
 
     Parameters
     ----------
     networks
-        Trained networks, by what each is called here.
+        Trained networks, by the names that the report uses.
     settings
-        What to quantize each of them with.
+        Settings with which each network is quantized.
     budgets
-        What to plan each of them for, by name.
+        Goals for which each network is planned, by name.
     calibration_images
         uint8 `(images, height, width, channels)`, on which formats are chosen.
-    data
-        The images that points are rated on.
+    validation
+        The images by whose accuracy points are ranked.
     test
-        Images on which nothing is chosen.
+        The images on which nothing is chosen.
 
     Raises
     ------
     ValueError
-        Something is missing or there twice, or images do not fit a network.
+        Networks, settings or budgets are missing or repeated, or images do not fit a network.
     """
 
     networks: Mapping[str, golden.TrainedNetwork]
     settings: Sequence[golden.Settings]
     budgets: Mapping[str, hw.Goal]
     calibration_images: NDArray[np.uint8]
-    data: golden.Dataset
+    validation: golden.Dataset
     test: golden.Dataset
 
     def __post_init__(self) -> None:
-        _refuse_twice({name: trained.sha256 for name, trained in self.networks.items()}, "network")
-        every = {f"{number}": each.to_mapping() for number, each in enumerate(self.settings, 1)}
-        _refuse_twice(every, "settings")
-        _refuse_twice(self.budgets, "budget")
+        networks = {name: trained.sha256 for name, trained in self.networks.items()}
+        _require_distinct(networks, "network")
+        numbered = {f"{number}": each.to_mapping() for number, each in enumerate(self.settings, 1)}
+        _require_distinct(numbered, "settings")
+        _require_distinct(self.budgets, "budget")
         for trained in self.networks.values():
-            for data in (self.data, self.test):
+            for data in (self.validation, self.test):
                 check_dataset(trained.network, data)
             for each in self.settings:
                 each.check(trained.network)
 
 
 def sweep(
-    wanted: Sweep,
+    request: Sweep,
     folder: Path,
     workers: Workers,
     progress: Progress = lambda done, total: None,
-    tell: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> SweepReport:
-    """Rate every point, and the Pareto front on the test images.
+    """Score every point on the validation images, and the Pareto front on the test images.
 
     Parameters
     ----------
-    wanted
-        What to try.
+    request
+        The sweep.
     folder
-        Where every result is kept as it comes. One that is there is taken, not computed again.
+        The folder that has the cache of results. Results that it holds are not computed again.
     workers
-        What computes (`scripts.sweeping.workers`).
+        The processes that compute (`scripts.sweeping.workers`).
     progress
-        Told how far it is.
-    tell
-        Told of every damaged file in the folder; what it held is computed again.
+        Called after every result.
+    warn
+        Called with a line about each damaged file of the cache; its result is computed again.
 
     Raises
     ------
     ValueError
-        A network cannot be quantized or planned so.
+        A network cannot be quantized with some settings, or planned for some budget.
     OSError
-        A result cannot be kept, or a worker was lost.
+        A result cannot be written, or a worker was lost.
     """
-    tasks = _Tasks(wanted)
-    run = _Runner(KeptResults(folder / "kept", tell), workers, progress)
-    under = [(name, budget) for name in wanted.networks for budget in wanted.budgets]
-    choices = [(name, settings) for name in wanted.networks for settings in wanted.settings]
-    # First, because a budget may be too small.
-    (costs,) = run([tasks.plan(*each) for each in under])
-    floats, ratings = run(
-        [tasks.accuracy(name, None, wanted.data) for name in wanted.networks],
-        [tasks.rating(*each) for each in choices],
+    tasks = _Tasks(request)
+    run = _Runner(ResultCache(folder / CACHE_FOLDER, warn), workers, progress)
+    planned = [(name, budget) for name in request.networks for budget in request.budgets]
+    choices = [(name, settings) for name in request.networks for settings in request.settings]
+    # Plans come first, because a budget may be too small.
+    (costs,) = run([tasks.plan(*each) for each in planned])
+    floats, results = run(
+        [tasks.accuracy(name, None, request.validation) for name in request.networks],
+        [tasks.point(*each) for each in choices],
     )
     plans = [
         SweptPlan(*each, **msgspec.structs.asdict(cost))
-        for each, cost in zip(under, costs, strict=True)
+        for each, cost in zip(planned, costs, strict=True)
     ]
-    points = ranked(choices, ratings)
+    points = ranked(choices, results)
     every = list(designs(points, plans))
     on_front = pareto_front([design.costs for design in every])
     front = [design for design, is_on in zip(every, on_front, strict=True) if is_on]
-    chosen = {design.rank for design in front}
+    chosen = sorted({design.rank for design in front})
     by_rank = {point.rank: point for point in points}
     float_tests, tests = run(
-        [tasks.accuracy(name, None, wanted.test) for name in wanted.networks],
+        [tasks.accuracy(name, None, request.test) for name in request.networks],
         [
-            tasks.accuracy(by_rank[each].network, by_rank[each].settings, wanted.test)
-            for each in sorted(chosen)
+            tasks.accuracy(by_rank[rank].network, by_rank[rank].settings, request.test)
+            for rank in chosen
         ],
     )
-    told = dict(zip(sorted(chosen), map(_score, tests), strict=True))
+    test_scores = dict(zip(chosen, map(_score, tests), strict=True))
     return SweepReport(
         schema=SCHEMA,
         calibration={
             "sha256": tasks.calibration_sha256,
-            "images": len(wanted.calibration_images),
+            "images": len(request.calibration_images),
         },
-        data=_images(wanted.data),
-        test=_images(wanted.test),
+        data=_images(request.validation),
+        test=_images(request.test),
         networks=[
-            SweptNetwork(name, trained.name, trained.sha256, _score(rated), _score(test))
-            for (name, trained), rated, test in zip(
-                wanted.networks.items(), floats, float_tests, strict=True
+            SweptNetwork(name, trained.name, trained.sha256, _score(validation), _score(test))
+            for (name, trained), validation, test in zip(
+                request.networks.items(), floats, float_tests, strict=True
             )
         ],
         plans=plans,
         points=[
-            msgspec.structs.replace(point, on_front=point.rank in chosen, test=told.get(point.rank))
+            msgspec.structs.replace(
+                point, on_front=point.rank in test_scores, test=test_scores.get(point.rank)
+            )
             for point in points
         ],
         front=front,
@@ -164,65 +170,68 @@ def sweep(
 
 
 def ranked(
-    choices: Sequence[tuple[str, golden.Settings]], ratings: Sequence[Rating]
+    choices: Sequence[tuple[str, golden.Settings]], results: Sequence[PointResult]
 ) -> list[SweptPoint]:
-    """Points by accuracy, then by the fewest bits of weights, of feature maps, as they came."""
+    """Points by accuracy, then by the fewest bits of weights, then of feature maps.
+
+    Points that are equal in all three stay in the order in which they were given.
+    """
 
     def key(place: int) -> tuple[int, int, int]:
         _, settings = choices[place]
-        rating = ratings[place]
-        return -rating.correct, rating.weight_bits_total, settings.default.activation_bits
+        result = results[place]
+        return -result.correct, result.weight_bits_total, settings.default.activation_bits
 
     return [
         SweptPoint(
             rank=rank,
             network=choices[place][0],
             settings=choices[place][1].to_mapping(),
-            quantized_sha256=ratings[place].quantized_sha256,
-            weight_bits_total=ratings[place].weight_bits_total,
-            rated=_score(ratings[place]),
-            not_built=ratings[place].not_built,
+            quantized_sha256=results[place].quantized_sha256,
+            weight_bits_total=results[place].weight_bits_total,
+            validation=_score(results[place]),
+            not_built=results[place].not_built,
         )
         for rank, place in enumerate(sorted(range(len(choices)), key=key), 1)
     ]
 
 
 class _Tasks:
-    """The tasks of a sweep."""
+    """Makes the tasks of a sweep."""
 
-    def __init__(self, wanted: Sweep) -> None:
-        self._wanted = wanted
+    def __init__(self, request: Sweep) -> None:
+        self._request = request
         self._subjects = {
-            name: Subject(trained, wanted.calibration_images)
-            for name, trained in wanted.networks.items()
+            name: Subject(trained, request.calibration_images)
+            for name, trained in request.networks.items()
         }
-        self._sha256 = {id(data): data.sha256 for data in (wanted.data, wanted.test)}
+        self._sha256 = {id(data): data.sha256 for data in (request.validation, request.test)}
         self.calibration_sha256 = next(iter(self._subjects.values())).key[1]
 
     def plan(self, network: str, budget: str) -> Task:
-        """What a network costs under a budget."""
-        goal = self._wanted.budgets[budget]
-        return self._task("plan", Cost, jobs.plan, network, {"goal": asdict(goal)}, goal)
+        """The cost of a network under a budget."""
+        goal = self._request.budgets[budget]
+        return self._task("plan", Cost, jobs.plan_cost, network, {"goal": asdict(goal)}, goal)
 
-    def rating(self, network: str, settings: golden.Settings) -> Task:
-        """How accurate a point is on the images for that, and what its weights take."""
-        mapping, data = settings.to_mapping(), self._wanted.data
+    def point(self, network: str, settings: golden.Settings) -> Task:
+        """The accuracy of a point on the validation images, and the size of its weights."""
+        mapping, data = settings.to_mapping(), self._request.validation
         inputs = {"settings": mapping, "data": self._sha256[id(data)]}
-        return self._task("point", Rating, jobs.rate, network, inputs, mapping, data)
+        return self._task("point", PointResult, jobs.score_point, network, inputs, mapping, data)
 
     def accuracy(
         self, network: str, settings: Mapping[str, Any] | None, data: golden.Dataset
     ) -> Task:
-        """How accurate a network is, without settings in floats."""
+        """The accuracy of a network with settings, or in floats if they are None."""
         inputs = {"settings": settings, "data": self._sha256[id(data)]}
-        call = jobs.accuracy
-        return self._task("accuracy", Accuracy, call, network, inputs, settings, data)
+        job = jobs.measure_accuracy
+        return self._task("accuracy", Accuracy, job, network, inputs, settings, data)
 
     def _task(
         self,
         kind: str,
         result: type[msgspec.Struct],
-        call: Callable[..., Any],
+        job: Callable[..., Any],
         network: str,
         inputs: Mapping[str, Any],
         *arguments: Any,
@@ -233,14 +242,14 @@ class _Tasks:
             "calibration": subject.key[1],
             "version": program_version(),
         }
-        return Task(kind, {**common, **inputs}, result, call, (subject, *arguments))
+        return Task(kind, {**common, **inputs}, result, job, (subject, *arguments))
 
 
 class _Runner:
-    """Gets the results of tasks: those that are kept, and what workers compute."""
+    """Runs tasks: takes results from the cache, and lets workers compute the others."""
 
-    def __init__(self, kept: KeptResults, workers: Workers, progress: Progress) -> None:
-        self._kept = kept
+    def __init__(self, cache: ResultCache, workers: Workers, progress: Progress) -> None:
+        self._cache = cache
         self._workers = workers
         self._progress = progress
         self._done = self._total = 0
@@ -249,7 +258,7 @@ class _Runner:
     def __call__(self, *groups: Sequence[Task]) -> list[list[Any]]:
         """The results of groups of tasks."""
         tasks = [task for group in groups for task in group]
-        results = {task: self._kept.load(task) for task in tasks}
+        results = {task: self._cache.load(task) for task in tasks}
         missing = [task for task, result in results.items() if result is None]
         self._total += len(tasks)
         self._advance(len(tasks) - len(missing))
@@ -257,7 +266,7 @@ class _Runner:
         for future in as_completed(futures):
             task = futures[future]
             results[task] = future.result()
-            self._kept.save(task, results[task])
+            self._cache.save(task, results[task])
             self._advance(1)
         return [[results[task] for task in group] for group in groups]
 
@@ -266,7 +275,7 @@ class _Runner:
             self._share(each) if isinstance(each, (Subject, golden.Dataset)) else each
             for each in task.arguments
         ]
-        return self._workers.executor.submit(jobs.perform, task.call, program_version(), *arguments)
+        return self._workers.executor.submit(jobs.run_job, task.job, program_version(), *arguments)
 
     def _share(self, value: Any) -> Any:
         if id(value) not in self._shared:
@@ -286,8 +295,8 @@ def _images(data: golden.Dataset) -> Images:
     return Images(data.name, data.split, data.sha256, len(data))
 
 
-def _refuse_twice(given: Mapping[str, Any], what: str) -> None:
-    """Refuse what is empty, and equal values under two names."""
+def _require_distinct(given: Mapping[str, Any], what: str) -> None:
+    """Refuse an empty mapping, and equal values under two names."""
     if not given:
         raise ValueError(f"a sweep needs at least one {what}")
     names: list[str] = list(given)

@@ -1,4 +1,4 @@
-"""Processes that do the tasks of a sweep: on this machine, or of a Dask cluster."""
+"""The processes that run the jobs of a sweep: on this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from typing import Any
 from systolith.scripts.sweeping.jobs import program_version
 
 CONNECT_SECONDS = 10
-"""How long a Dask scheduler, and then a first worker of it, is waited for."""
+"""Seconds to wait for a Dask scheduler, and then for its first worker."""
 
-_KEPT = "what was finished is kept, and the same command goes on from there"
+_RESUME = "finished results are cached, and the same command continues from there"
 
 
 def _itself(value: Any) -> Any:
@@ -32,14 +32,14 @@ def _itself(value: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Workers:
-    """An executor, and how to give it what many tasks take.
+    """An executor, and a way to send it an argument that many jobs take only once.
 
     Parameters
     ----------
     executor
-        What tasks are submitted to.
+        The executor to which jobs are submitted.
     share
-        Called once with each large argument; what it returns is then submitted in its place.
+        Called once with each large argument; its result is then submitted in place of it.
     """
 
     executor: Executor
@@ -47,7 +47,7 @@ class Workers:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -57,7 +57,7 @@ def processors() -> int:
 def local_workers(jobs: int) -> Iterator[Workers]:
     """Processes on this machine; none of them outlives the context or this process.
 
-    Like everything in `multiprocessing`, it wants a program's main module to do its work under
+    Processes are spawned: a program that uses this must do its work under
     `if __name__ == "__main__":`.
 
     Raises
@@ -70,12 +70,12 @@ def local_workers(jobs: int) -> Iterator[Workers]:
     try:
         yield Workers(pool)
     except BaseException as error:
-        # Waiting for what they are at would take seconds.
+        # Waiting for their current jobs would take seconds.
         for process in multiprocessing.active_children():
             if process not in others:
                 process.kill()
         if isinstance(error, BrokenExecutor):
-            raise ChildProcessError(f"a worker process died: {_KEPT}") from None
+            raise ChildProcessError(f"a worker process died: {_RESUME}") from None
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -95,11 +95,11 @@ def dask_workers(address: str) -> Iterator[Workers]:
     MissingToolError
         Dask is not installed.
     ValueError
-        This is no address.
+        The address is not valid.
     ConnectionError
-        No scheduler answers there, it has no workers, or it is lost.
+        No scheduler answers there, it has no workers, or the connection was lost.
     ChildProcessError
-        Workers lack this program or have another version of it, or died of a task.
+        Workers lack this program or have another version of it, or a job killed them.
     """
     if importlib.util.find_spec("distributed") is None:
         from systolith.sim.errors import MissingToolError
@@ -108,7 +108,7 @@ def dask_workers(address: str) -> Iterator[Workers]:
     from distributed import Client
     from distributed.scheduler import KilledWorker
 
-    # What it logs about a lost connection is in the error.
+    # The error says what Dask logs about a lost connection.
     logging.disable()
     try:
         _require_scheduler(address)
@@ -122,14 +122,14 @@ def dask_workers(address: str) -> Iterator[Workers]:
             executor = client.get_executor()
             try:
                 _require_version(client.run(metadata.version, "systolith").values())
-                # On every worker, so that none is missed.
+                # Broadcast, so that every worker has it.
                 yield Workers(executor, partial(client.scatter, broadcast=True))
             except CancelledError:
                 raise ConnectionError(
-                    f"--dask: {address!r} or its workers were lost: {_KEPT}"
+                    f"--dask: {address!r} or its workers were lost: {_RESUME}"
                 ) from None
             except KilledWorker:
-                raise ChildProcessError(f"--dask: workers died of a task: {_KEPT}") from None
+                raise ChildProcessError(f"--dask: a job killed the workers: {_RESUME}") from None
             except ImportError as error:
                 raise ChildProcessError(f"--dask: a worker lacks something: {error}") from None
             finally:
@@ -139,7 +139,7 @@ def dask_workers(address: str) -> Iterator[Workers]:
 
 
 def _require_scheduler(address: str) -> None:
-    """Refuse an address at which no scheduler answers: a `Client` would be long in giving up."""
+    """Refuse an address at which no scheduler answers; a `Client` takes much longer to give up."""
     from distributed.core import rpc
     from distributed.security import Security
 
@@ -152,13 +152,13 @@ def _require_scheduler(address: str) -> None:
     try:
         kind = asyncio.run(asyncio.wait_for(identity(), CONNECT_SECONDS))["type"]
     except ValueError as error:
-        raise ValueError(f"--dask: {address!r} is no address: {error}") from None
+        raise ValueError(f"--dask: {address!r} is not an address: {error}") from None
     except (OSError, TimeoutError):
         raise ConnectionError(
             f"--dask: no scheduler answered at {address!r} within {CONNECT_SECONDS} s"
         ) from None
     if kind != "Scheduler":
-        raise ValueError(f"--dask: at {address!r} is a {kind.lower()}, and no scheduler")
+        raise ValueError(f"--dask: at {address!r} is a {kind.lower()}, not a scheduler")
 
 
 def _require_version(found: Iterable[str]) -> None:
@@ -172,8 +172,8 @@ def _require_version(found: Iterable[str]) -> None:
 
 class _Pool(ProcessPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        # Processes start here and inherit what is blocked: an interrupt from the terminal is for
-        # this process, which then ends them.
+        # Processes start here and inherit the signal mask: an interrupt from the terminal must
+        # reach this process only, which then ends them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return super().submit(fn, *args, **kwargs)

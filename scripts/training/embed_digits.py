@@ -1,7 +1,7 @@
-"""Makes the digits that ship: `python -m systolith.scripts.training.embed_digits DIR`.
+"""Makes the files of the digits that ship: `python -m systolith.scripts.training.embed_digits DIR`.
 
-`DIR` holds the four MNIST files. Written are the test digits and the last 5,000 training digits,
-gzipped, to `golden/assets` of the source tree that this is run in.
+`DIR` holds the four MNIST files. The test digits and the last 5,000 training digits are written,
+gzipped, to `golden/assets` of the source tree in the current folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TARGET = Path("golden", "assets")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the files and print their paths; 2 if that cannot be done."""
+    """Write the files and print their paths; 2 if that fails."""
     if len(arguments) != 1:
         sys.stderr.write("embed_digits: takes one argument, the folder of the MNIST files\n")
         return 2

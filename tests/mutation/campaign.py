@@ -38,7 +38,7 @@ from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.reports.markdown import cell, table
 from systolith.hw.folding import Folding, Plan
-from systolith.scripts.benchmarks.model_speed import processor
+from systolith.scripts.benchmarks.measuring import processor
 from systolith.scripts.console import to_json
 from systolith.scripts.progress import progress
 from systolith.sim.errors import SimulationError

@@ -53,3 +53,15 @@ def test_an_error_names_what_was_to_be_written(tmp_path: Path) -> None:
 def test_an_error_that_is_not_the_systems_stays(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"^Yosys failed$"), writing(tmp_path):
         raise OSError("Yosys failed")
+
+
+def test_what_a_link_points_to_is_what_is_written(tmp_path: Path) -> None:
+    link = tmp_path / "link.npz"
+    link.symlink_to(tmp_path / "absent" / "q.npz")
+    with pytest.raises(OSError, match="there is no folder"):
+        require_file(link)
+    (tmp_path / "absent").mkdir()
+    require_file(link)
+    link.unlink()
+    link.symlink_to("/dev/null")
+    require_file(link)

@@ -1,4 +1,5 @@
 import os
+import pty
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,38 @@ def test_an_interruption_leaves_what_was_there(
 def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "none" / "out", b"")
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "target", tmp_path / "link"
+    for content in (b"first", b"second"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        write_whole(link, content)
+        assert link.is_symlink()
+        assert target.read_bytes() == content
+    assert [entry.name for entry in target.parent.iterdir()] == ["target"]
+
+
+def test_a_device_is_written_to(tmp_path: Path) -> None:
+    # A terminal of the test's own: a device of the machine would be lost if this failed as root.
+    leader, follower = pty.openpty()
+    link = tmp_path / "terminal"
+    link.symlink_to(os.ttyname(follower))
+    write_whole(link, b"content")
+    assert os.read(leader, 100) == b"content"
+    assert link.is_char_device()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["terminal"]
+    os.close(leader)
+    os.close(follower)
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    assert pipe.is_fifo()

@@ -71,7 +71,8 @@ def test_a_drop_fails(reports: list[str], capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr()
     assert "regression" in shown.out
     assert shown.err == (
-        "second.json: accuracy 0.8000 is 0.1000 below that of first.json; allowed are 0.09\n"
+        "systolith: second.json: accuracy 0.8000 is 0.1000 below that of first.json; "
+        "allowed is 0.09\n"
     )
     assert main(["compare", *reversed(reports), "--fail-on-drop", "0"]) == 0
 

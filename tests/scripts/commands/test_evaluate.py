@@ -23,7 +23,7 @@ def test_json_on_standard_output_is_the_report(
     quantized: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "report.json"
-    arguments = ["evaluate", str(quantized), "--images", "50", "--no-advice", "--json"]
+    arguments = ["evaluate", str(quantized), "--images", "50", "--json"]
     assert main([*arguments, "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert out.read_text() == text
@@ -33,6 +33,7 @@ def test_json_on_standard_output_is_the_report(
     expected = golden.evaluate(golden.load(quantized), golden.test_digits(), 50)
     assert (report["kind"], report["images"]) == ("fixed", 50)
     assert report["correct"] == expected.correct
+    assert report["trials"] is None
     assert report["predictions"] == list(expected.predictions)
 
 
@@ -40,7 +41,7 @@ def test_table_and_markdown_show_the_layers(
     quantized: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "report.md"
-    arguments = ["evaluate", str(quantized), "--images", "20", "--no-advice"]
+    arguments = ["evaluate", str(quantized), "--images", "20"]
     assert main([*arguments, "--out", str(out)]) == 0
     shown = capsys.readouterr().out
     for text in (shown, out.read_text()):
@@ -51,9 +52,9 @@ def test_table_and_markdown_show_the_layers(
 def test_advice_is_measured_on_validation_digits(
     quantized: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = golden.validation_digits().take(1040)
+    some = golden.validation_digits().take(80)
     monkeypatch.setattr(golden, "validation_digits", lambda: some)
-    assert main(["evaluate", str(quantized), "--images", "30", "--json"]) == 0
+    assert main(["evaluate", str(quantized), "--images", "30", "--advice", "--json"]) == 0
     trials = json.loads(capsys.readouterr().out)["trials"]
     assert (trials["split"], trials["images"]) == ("validation", 40)
     assert {trial["layer"] for trial in trials["trials"]} == {
@@ -64,7 +65,7 @@ def test_advice_is_measured_on_validation_digits(
         "F6",
         "output",
     }
-    assert main(["evaluate", str(quantized), "--images", "1"]) == 0
+    assert main(["evaluate", str(quantized), "--images", "1", "--advice"]) == 0
     shown = capsys.readouterr().out
     assert "1 image cannot say much" in shown
     assert "bits everywhere" in shown
@@ -77,10 +78,10 @@ def test_hardware_of_the_network(
     tiny.generate(Path("rtl"))
     tiny.save_images(Path("images.npz"), 12)
     arguments = ["evaluate", "rtl/tiny.npz", "--data", "images.npz", "--rtl", "rtl"]
-    assert main([*arguments, "--json"]) == 0
+    assert main([*arguments, "--json", "--advice"]) == 0  # its images are not digits
     report = json.loads(capsys.readouterr().out)
     manifest = json.loads(Path("rtl/manifest.json").read_text())
-    assert report["trials"] is None  # its images are no digits
+    assert report["trials"] is None
     assert report["hardware"] == {
         "multipliers": manifest["multipliers"],
         **manifest["predicted"],

@@ -16,7 +16,7 @@ def quantized(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_writes_the_hardware_and_tells_its_size(
+def test_writes_the_hardware_and_prints_its_size(
     quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "plan.toml"

@@ -57,7 +57,7 @@ def test_the_file_builds_the_same_as_the_options(quantized: str, tmp_path: Path)
     assert (first / "plan.toml").read_text() == plan.read_text()
 
 
-def test_the_manifest_tells_what_was_planned(
+def test_the_manifest_has_what_was_planned(
     quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "rtl"

@@ -47,7 +47,7 @@ def test_help_names_every_calibration_method(capsys: pytest.CaptureFixture[str])
 def test_methods_are_options(
     tmp_path: Path, calibration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("systolith.scripts.commands.quantize.CALIBRATION_IMAGES", 20)
+    monkeypatch.setattr("systolith.scripts.calibration_split.CALIBRATION_IMAGES", 20)
     out = tmp_path / "q.npz"
     arguments = ["quantize", "lenet5-relu", "--out", str(out), "--calibration", calibration]
     found = []

@@ -36,6 +36,8 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(verilog) in out
     commands = [line for line in out.splitlines() if "  # " in line]
     assert len(commands) == 3
+    assert sum("--bias-correction" in command for command in commands) == 1
+    assert out.split()[-1] == "systolith-out/lenet5/report.html"
 
     assert (here / verilog).exists()
     simulation = json.loads((folder / "rtl" / "simulation.json").read_text())
@@ -43,7 +45,7 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for cycles in ("interval_cycles", "latency_cycles"):
         assert f" {simulation[cycles]:,} cycles " in out
     page = (folder / "report.html").read_text("utf-8")
-    assert "RTL simulated, bit-exact" in page and "RTL: 4,704 of 4,704 as fixed" in page
+    assert "RTL simulated, bit-exact" in page and "RTL: 4,704 of 4,704 equal to fixed" in page
     for kind in ("float", "fixed"):
         report = golden.AccuracyReport.load(folder / f"{kind}.json")
         assert report.kind == kind

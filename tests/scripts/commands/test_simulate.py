@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,37 @@ def test_json_is_what_is_written(
     report = json.loads(out)
     assert next(iter(report)) == "schema"
     assert (report["images"], report["stalls"]) == (9, 4)
+
+
+def test_long_steps_are_announced(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps: list[str] = []
+
+    class Recorder:
+        def __call__(self, done: int, total: int) -> None:
+            steps.append(f"{done} of {total}")
+
+        def announce(self, step: str) -> None:
+            steps.append(step)
+
+    @contextmanager
+    def progress(_: str) -> Iterator[Recorder]:
+        yield Recorder()
+
+    monkeypatch.setattr("systolith.scripts.commands.simulate.progress", progress)
+    assert main([*arguments, "--images", "1", "--inject-fault", "conv", "--waves"]) == 1
+    assert steps == [
+        *("generating hardware with a fault", "compiling", "simulating", "1 of 1"),
+        *("measuring cycles", "compiling for the waveform"),
+    ]
+
+
+def test_fewer_images_than_the_default_are_enough(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 12
 
 
 def test_one_layer_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,7 @@ def running(pid: str) -> bool:
     [(signal.SIGKILL, -9), (signal.SIGINT, 130)],
     ids=lambda value: str(value),
 )
-def test_ended_in_mid_run_it_goes_on_and_leaves_no_process(
+def test_ended_in_mid_run_it_continues_and_leaves_no_process(
     here: Path, number: signal.Signals, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     many = words("--weight-bits", ",".join(map(str, range(2, 16))), "--jobs", "2")
@@ -127,9 +127,9 @@ def test_ended_in_mid_run_it_goes_on_and_leaves_no_process(
         stderr=subprocess.PIPE,
         text=True,
     )
-    kept = here / "out" / "kept"
+    cache = here / "out" / "cache"
     with process:
-        while not list(kept.glob("point-*.json")):
+        while not list(cache.glob("point-*.json")):
             assert process.poll() is None
             time.sleep(0.005)
         below = children(process)
@@ -145,17 +145,17 @@ def test_ended_in_mid_run_it_goes_on_and_leaves_no_process(
     assert not any(map(running, below))
     assert not (here / "out" / "sweep.json").exists()
 
-    finished = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
+    finished = {path: path.stat().st_mtime_ns for path in cache.glob("*.json")}
     assert main([*many, "--jobs", "1"]) == 0
     assert capsys.readouterr().err == ""
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert len(list(kept.glob("point-*.json"))) == 28
+    assert len(list(cache.glob("point-*.json"))) == 28
 
 
-def test_a_damaged_result_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_result_is_reported(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words()) == 0
     before = contents(here / "out")
-    victim = next((here / "out" / "kept").glob("point-*.json"))
+    victim = next((here / "out" / "cache").glob("point-*.json"))
     victim.write_bytes(b"{}")
     capsys.readouterr()
     assert main(words()) == 0

@@ -28,7 +28,7 @@ def report(names: tuple[str, ...], correct: tuple[int, ...]) -> SweepReport:
             settings={"weight_bits": 9 - rank, "activation_bits": rank, "calibration": "mse"},
             quantized_sha256="",
             weight_bits_total=1000 - 100 * rank,
-            rated=Score(right, right / 1000),
+            validation=Score(right, right / 1000),
         )
         for rank, right in enumerate(correct, 1)
     ]
@@ -56,7 +56,7 @@ def test_panels_and_labels(names: tuple[str, ...]) -> None:
     picture = draw_pareto(report(names, (990, 985, 900)))
     assert picture == draw_pareto(report(names, (990, 985, 900)))
     shown = texts(picture)
-    for text in ("accuracy", "bits of weights", "multipliers", "cycles from an image to the next"):
+    for text in ("accuracy", "bits of weights", "multipliers", "cycles from one image to the next"):
         assert text in shown
     # The two points on the front, named once each.
     assert shown.count("8/1") == shown.count("7/2") == 1

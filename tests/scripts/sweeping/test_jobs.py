@@ -5,7 +5,7 @@ import pytest
 from systolith import golden, hw
 from systolith.golden.quantization import observation
 from systolith.scripts.sweeping import jobs
-from systolith.scripts.sweeping.jobs import Accuracy, Subject, perform, plan, program_version
+from systolith.scripts.sweeping.jobs import Accuracy, Subject, plan_cost, program_version, run_job
 
 
 def subject(name: str, images: int) -> Subject:
@@ -16,7 +16,7 @@ def subject(name: str, images: int) -> Subject:
 def test_a_plan_costs_the_same_at_all_widths(name: str) -> None:
     own = subject(name, 20)
     goal = hw.Goal(max_multipliers=60)
-    cost = plan(own, goal)
+    cost = plan_cost(own, goal)
     quantized = own.quantized({"weight_bits": 2, "activation_bits": 3, "calibration": "minmax"})
     report = hw.report_plan(quantized, hw.make_plan(quantized.fixed, goal))
     assert report.multipliers == cost.multipliers
@@ -43,16 +43,16 @@ def test_accuracy_is_that_of_evaluate() -> None:
     quantized = golden.quantize(own.trained, own.calibration_images)
     for settings, network in ((None, own.trained), ({}, quantized)):
         expected = golden.evaluate(network, data).correct
-        assert jobs.accuracy(own, settings, data) == Accuracy(300, expected)
+        assert jobs.measure_accuracy(own, settings, data) == Accuracy(300, expected)
 
 
 def test_another_version_is_refused() -> None:
-    assert perform(len, program_version(), "abc") == 3
+    assert run_job(len, program_version(), "abc") == 3
     with pytest.raises(ChildProcessError, match=r"a worker has systolith .*, and this is .* 9\.9"):
-        perform(len, "9.9", "abc")
+        run_job(len, "9.9", "abc")
 
 
-def test_what_is_refused_can_go_from_process_to_process() -> None:
+def test_refusals_survive_the_way_between_processes() -> None:
     with pytest.raises(ValueError, match="max_multipliers") as caught:
-        perform(plan, program_version(), subject("lenet5-relu", 5), hw.Goal(max_multipliers=1))
+        run_job(plan_cost, program_version(), subject("lenet5-relu", 5), hw.Goal(max_multipliers=1))
     assert type(caught.value) is ValueError

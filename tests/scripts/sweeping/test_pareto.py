@@ -23,6 +23,6 @@ def test_the_front_is_what_nothing_beats(costs: list[tuple[int, ...]]) -> None:
 @given(COSTS)
 def test_everything_else_is_beaten_by_the_front(costs: list[tuple[int, ...]]) -> None:
     front = pareto_front(costs)
-    kept = [own for own, is_on in zip(costs, front, strict=True) if is_on]
+    front_costs = [own for own, is_on in zip(costs, front, strict=True) if is_on]
     for own, is_on in zip(costs, front, strict=True):
-        assert is_on or any(beats(other, own) for other in kept)
+        assert is_on or any(beats(other, own) for other in front_costs)

@@ -10,20 +10,20 @@ import pytest
 
 from systolith.scripts.sweeping import result_cache
 from systolith.scripts.sweeping.jobs import Accuracy
-from systolith.scripts.sweeping.result_cache import KeptResults, Task
+from systolith.scripts.sweeping.result_cache import ResultCache, Task
 
 TASK = Task("accuracy", {"network": "ab", "data": "cd"}, Accuracy, len, ((),))
 RESULT = Accuracy(images=1000, correct=993)
 
 
-def test_what_is_kept_is_there_again(tmp_path: Path) -> None:
-    told: list[str] = []
-    kept = KeptResults(tmp_path / "kept", told.append)
-    assert kept.load(TASK) is None
-    kept.save(TASK, RESULT)
-    assert kept.load(TASK) == RESULT
-    assert json.loads(kept.path(TASK).read_text())["schema"] == "systolith.sweep_accuracy/1"
-    assert told == []
+def test_a_cached_result_is_loaded(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    cache = ResultCache(tmp_path / "cache", warnings.append)
+    assert cache.load(TASK) is None
+    cache.save(TASK, RESULT)
+    assert cache.load(TASK) == RESULT
+    assert json.loads(cache.path(TASK).read_text())["schema"] == "systolith.sweep_accuracy/1"
+    assert warnings == []
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_what_is_kept_is_there_again(tmp_path: Path) -> None:
     ],
 )
 def test_other_inputs_have_another_file(tmp_path: Path, other: Task) -> None:
-    kept = KeptResults(tmp_path, pytest.fail)
-    kept.save(TASK, RESULT)
-    assert kept.path(other) != kept.path(TASK)
-    assert kept.load(other) is None
+    cache = ResultCache(tmp_path, pytest.fail)
+    cache.save(TASK, RESULT)
+    assert cache.path(other) != cache.path(TASK)
+    assert cache.load(other) is None
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,18 @@ def test_other_inputs_have_another_file(tmp_path: Path, other: Task) -> None:
         lambda good: b"\xff\x00",
     ],
 )
-def test_a_damaged_file_is_told_and_counts_as_missing(
+def test_a_damaged_file_is_reported_and_counts_as_missing(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    told: list[str] = []
-    kept = KeptResults(tmp_path, told.append)
-    kept.save(TASK, RESULT)
-    path = kept.path(TASK)
+    warnings: list[str] = []
+    cache = ResultCache(tmp_path, warnings.append)
+    cache.save(TASK, RESULT)
+    path = cache.path(TASK)
     path.write_bytes(damage(path.read_bytes()))
-    assert kept.load(TASK) is None
-    assert told == [f"{path}: damaged, so it is computed again"]
-    kept.save(TASK, RESULT)
-    assert kept.load(TASK) == RESULT
+    assert cache.load(TASK) is None
+    assert warnings == [f"{path}: damaged, so it is computed again"]
+    cache.save(TASK, RESULT)
+    assert cache.load(TASK) == RESULT
 
 
 def test_a_full_disk_names_the_file_and_leaves_nothing(
@@ -74,8 +74,8 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device", "a temporary file")
 
     monkeypatch.setattr(result_cache, "write_whole", full)
-    kept = KeptResults(tmp_path, pytest.fail)
+    cache = ResultCache(tmp_path, pytest.fail)
     with pytest.raises(OSError, match="cannot be written: No space left") as caught:
-        kept.save(TASK, RESULT)
-    assert caught.value.filename == str(kept.path(TASK))
+        cache.save(TASK, RESULT)
+    assert caught.value.filename == str(cache.path(TASK))
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import pytest
 
 from systolith import golden, hw
 from systolith.golden.network import float_model
-from systolith.scripts.sweeping.jobs import Rating
+from systolith.scripts.sweeping.jobs import PointResult
 from systolith.scripts.sweeping.outcome import SweepReport
 from systolith.scripts.sweeping.pareto import pareto_front
 from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
@@ -20,7 +20,7 @@ from tests.scripts import tiny
 
 
 class Here(Executor):
-    """Does everything at once, in this process, and counts."""
+    """Runs every job at once in this process, and records their names."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -42,7 +42,7 @@ def settings(*pairs: tuple[int, int]) -> list[golden.Settings]:
     ]
 
 
-def wanted() -> Sweep:
+def small_sweep() -> Sweep:
     trained = tiny.quantized().parent
     images = np.random.default_rng(3).integers(0, 256, (90, 5, 4, 1), dtype=np.uint8)
     labels = float_model.classes(trained, images)
@@ -51,52 +51,52 @@ def wanted() -> Sweep:
         settings=settings((8, 8), (4, 8), (3, 3), (2, 2)),
         budgets={"few": hw.Goal(max_multipliers=2), "more": hw.Goal(max_multipliers=6)},
         calibration_images=images[:20],
-        data=golden.Dataset("some", "validation", images[20:60], labels[20:60]),
+        validation=golden.Dataset("some", "validation", images[20:60], labels[20:60]),
         test=golden.Dataset("some", "test", images[60:], labels[60:]),
     )
 
 
 def run(
-    folder: Path, asked: Sweep | None = None, tell: Callable[[str], None] = pytest.fail
+    folder: Path, request: Sweep | None = None, warn: Callable[[str], None] = pytest.fail
 ) -> tuple[SweepReport, list[str]]:
     executor = Here()
-    report = sweep(asked or wanted(), folder, Workers(executor), tell=tell)
+    report = sweep(request or small_sweep(), folder, Workers(executor), warn=warn)
     return report, executor.calls
 
 
 def test_points_are_those_of_quantize_and_evaluate(tmp_path: Path) -> None:
-    asked = wanted()
+    request = small_sweep()
     report, _ = run(tmp_path)
-    trained = asked.networks["tiny"]
+    trained = request.networks["tiny"]
     assert len(report.points) == 4
     for point in report.points:
         own = golden.Settings.from_mapping(point.settings)
-        quantized = golden.quantize(trained, asked.calibration_images, own)
+        quantized = golden.quantize(trained, request.calibration_images, own)
         assert point.quantized_sha256 == quantized.sha256
         assert point.weight_bits_total == quantized.weight_bits_total
-        assert point.rated.correct == golden.evaluate(quantized, asked.data).correct
+        assert point.validation.correct == golden.evaluate(quantized, request.validation).correct
         assert point.not_built is None
         assert point.on_front == (point.test is not None)
         if point.test is not None:
-            assert point.test.correct == golden.evaluate(quantized, asked.test).correct
-    assert report.networks[0].test.accuracy == report.networks[0].rated.accuracy == 1
+            assert point.test.correct == golden.evaluate(quantized, request.test).correct
+    assert report.networks[0].test.accuracy == report.networks[0].validation.accuracy == 1
     assert [each.rank for each in report.points] == [1, 2, 3, 4]
-    accuracies = [each.rated.accuracy for each in report.points]
+    accuracies = [each.validation.accuracy for each in report.points]
     assert accuracies == sorted(accuracies, reverse=True)
 
 
 def test_plans_and_front(tmp_path: Path) -> None:
-    asked = wanted()
+    request = small_sweep()
     report, _ = run(tmp_path)
     for plan in report.plans:
-        for each in asked.settings:
-            quantized = golden.quantize(asked.networks["tiny"], asked.calibration_images, each)
-            told = hw.report_plan(
-                quantized, hw.make_plan(quantized.fixed, asked.budgets[plan.budget])
+        for each in request.settings:
+            quantized = golden.quantize(request.networks["tiny"], request.calibration_images, each)
+            planned = hw.report_plan(
+                quantized, hw.make_plan(quantized.fixed, request.budgets[plan.budget])
             )
-            assert told.multipliers == plan.multipliers
-            assert told.predicted.interval_cycles == plan.interval_cycles
-            assert told.predicted.latency_cycles == plan.latency_cycles
+            assert planned.multipliers == plan.multipliers
+            assert planned.predicted.interval_cycles == plan.interval_cycles
+            assert planned.predicted.latency_cycles == plan.latency_cycles
     designs = list(report.designs())
     assert len(designs) == 8
     on_front = pareto_front([each.costs for each in designs])
@@ -109,38 +109,38 @@ def test_plans_and_front(tmp_path: Path) -> None:
 def test_ties_go_to_fewer_bits_of_weights_then_of_maps() -> None:
     choices = [("a", each) for each in settings((8, 8), (4, 8), (4, 6), (6, 6), (5, 5))]
     correct_and_bits = [(9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
-    ratings = [Rating(10, right, "", bits, None) for right, bits in correct_and_bits]
-    points = ranked(choices, ratings)
+    results = [PointResult(10, right, "", bits, None) for right, bits in correct_and_bits]
+    points = ranked(choices, results)
     assert [point.widths for point in points] == ["6/6", "4/6", "4/8", "8/8", "5/5"]
 
 
-def test_the_test_set_has_no_part_in_choices(tmp_path: Path) -> None:
-    asked = wanted()
-    labels = (asked.test.labels + 1) % 3
-    report, _ = run(tmp_path / "a", asked)
-    other, _ = run(tmp_path / "b", replace(asked, test=replace(asked.test, labels=labels)))
+def test_the_test_set_decides_nothing(tmp_path: Path) -> None:
+    request = small_sweep()
+    labels = (request.test.labels + 1) % 3
+    report, _ = run(tmp_path / "a", request)
+    other, _ = run(tmp_path / "b", replace(request, test=replace(request.test, labels=labels)))
     assert report.front == other.front
     assert [p.quantized_sha256 for p in report.points] == [p.quantized_sha256 for p in other.points]
-    assert [p.rated for p in report.points] == [p.rated for p in other.points]
+    assert [p.validation for p in report.points] == [p.validation for p in other.points]
     assert [p.test for p in report.points] != [p.test for p in other.points]
 
 
-def test_what_is_there_is_not_computed_again(tmp_path: Path) -> None:
+def test_cached_results_are_not_computed_again(tmp_path: Path) -> None:
     report, calls = run(tmp_path)
-    assert calls.count("rate") == 4
-    assert calls.count("plan") == 2
+    assert calls.count("score_point") == 4
+    assert calls.count("plan_cost") == 2
     again, calls = run(tmp_path)
     assert calls == []
     assert again.to_json() == report.to_json()
 
-    asked = wanted()
-    more = replace(asked, settings=[*asked.settings, *settings((5, 5))])
+    request = small_sweep()
+    more = replace(request, settings=[*request.settings, *settings((5, 5))])
     _, calls = run(tmp_path, more)
-    assert calls.count("rate") == 1
-    assert calls.count("plan") == 0
+    assert calls.count("score_point") == 1
+    assert calls.count("plan_cost") == 0
 
 
-def test_stopped_at_any_point_it_goes_on(tmp_path: Path) -> None:
+def test_a_sweep_that_was_stopped_continues(tmp_path: Path) -> None:
     report, every = run(tmp_path / "whole")
     for stop in range(1, len(every)):
         folder = tmp_path / f"{stop}"
@@ -150,7 +150,7 @@ def test_stopped_at_any_point_it_goes_on(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            sweep(wanted(), folder, Workers(Here()), until)
+            sweep(small_sweep(), folder, Workers(Here()), until)
         rest, calls = run(folder)
         assert len(calls) == len(every) - stop
         assert rest.to_json() == report.to_json()
@@ -158,12 +158,12 @@ def test_stopped_at_any_point_it_goes_on(tmp_path: Path) -> None:
 
 def test_a_damaged_result_is_computed_again(tmp_path: Path) -> None:
     report, _ = run(tmp_path)
-    victim = next((tmp_path / "kept").glob("point-*.json"))
+    victim = next((tmp_path / "cache").glob("point-*.json"))
     victim.write_bytes(victim.read_bytes()[:100])
-    told: list[str] = []
-    again, calls = run(tmp_path, tell=told.append)
-    assert calls == ["rate"]
-    assert told == [f"{victim}: damaged, so it is computed again"]
+    warnings: list[str] = []
+    again, calls = run(tmp_path, warn=warnings.append)
+    assert calls == ["score_point"]
+    assert warnings == [f"{victim}: damaged, so it is computed again"]
     assert again.to_json() == report.to_json()
 
 
@@ -177,9 +177,9 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_what_hardware_refuses_has_no_designs(tmp_path: Path) -> None:
-    asked = replace(wanted(), settings=settings((16, 16), (8, 8)))
-    report, _ = run(tmp_path, asked)
+def test_points_without_hardware_have_no_designs(tmp_path: Path) -> None:
+    request = replace(small_sweep(), settings=settings((16, 16), (8, 8)))
+    report, _ = run(tmp_path, request)
     refused = {point.widths: point.not_built for point in report.points}
     assert refused["8/8"] is None
     assert "a score has at most 32 bits" in (refused["16/16"] or "")
@@ -190,10 +190,10 @@ def test_what_hardware_refuses_has_no_designs(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_swept(tmp_path: Path) -> None:
-    asked = wanted()
-    trained = asked.networks["tiny"]
+    request = small_sweep()
+    trained = request.networks["tiny"]
     digits = golden.test_digits().take(2)
-    strange = replace(asked.test, labels=asked.test.labels * 0 + 3)
+    strange = replace(request.test, labels=request.test.labels * 0 + 3)
     for change, message in (
         ({"networks": {}}, "needs at least one network"),
         ({"settings": []}, "needs at least one settings"),
@@ -204,12 +204,12 @@ def test_what_cannot_be_swept(tmp_path: Path) -> None:
             {"test": digits},
             r"data 'mnist' \(test\) has images of 28 x 28 x 1, network 'tiny' takes",
         ),
-        ({"data": digits}, "28 x 28 x 1"),
+        ({"validation": digits}, "28 x 28 x 1"),
         ({"test": strange}, "has the label 3, network 'tiny' has the classes 0 to 2"),
         ({"settings": [golden.Settings(layers={"C9": {"weight_bits": 4}})]}, "no layer 'C9'"),
     ):
         with pytest.raises(ValueError, match=message):
-            replace(asked, **change)
-    few = replace(asked, budgets={"one": hw.Goal(max_multipliers=1)})
+            replace(request, **change)
+    few = replace(request, budgets={"one": hw.Goal(max_multipliers=1)})
     with pytest.raises(ValueError, match="max_multipliers must be at least 2"):
         run(tmp_path, few)
