@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from importlib import metadata
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -24,6 +22,7 @@ from systolith.scripts.commands.simulate import simulate
 from systolith.scripts.commands.sweep import sweep
 from systolith.scripts.commands.train import train
 from systolith.scripts.console import print_error, print_text
+from systolith.scripts.interrupts import interruptible
 from systolith.scripts.standard_streams import closed_pipes_are_quiet
 
 
@@ -99,10 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     command = typer.main.get_command(app)
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = command.main(arguments, prog_name="systolith", standalone_mode=False)
-        sys.stdout.flush()
+        with interruptible():
+            status = command.main(arguments, prog_name="systolith", standalone_mode=False)
+            sys.stdout.flush()
     except typer.TyperException as error:
         return _fail(_usage(error), Status.BAD_INPUT)
     except OSError as error:
@@ -120,14 +119,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if isinstance(error, (MissingToolError, SimulationError)):
             return _fail(str(error), Status.MACHINE_LACKS)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return status if isinstance(status, int) else Status.DONE
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Being terminated is being interrupted: what runs is stopped and nothing is left behind."""
-    raise KeyboardInterrupt
 
 
 def _fail(message: str, status: Status) -> Status:

@@ -1,4 +1,7 @@
-"""Generated hardware held against the fixed-point model, in simulators."""
+"""Simulates generated hardware and compares every layer with the fixed-point model, bit by bit.
+
+Call `simulate` with a folder that `hw.generate` wrote.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,13 @@
-"""What can go wrong around a simulation, other than a wrong result."""
+"""Errors of a simulation that could not be done; a wrong result is not an error but a report.
+
+The command line ends with status 3 after either of them.
+"""
 
 from __future__ import annotations
 
 
 class MissingToolError(RuntimeError):
-    """The machine lacks a tool: one line that names it and the command that installs it."""
+    """A tool is not installed; the message names it and the command that installs it."""
 
     def __init__(self, tool: str, purpose: str, command: str) -> None:
         super().__init__(f"{tool}, {purpose}, was not found: install it with `{command}`")
@@ -12,4 +15,4 @@ class MissingToolError(RuntimeError):
 
 
 class SimulationError(RuntimeError):
-    """A simulator could not be built, died or gave no answer: one line that says which and why."""
+    """A simulator could not be built, died or gave no answer; the message says which and why."""

@@ -1,4 +1,7 @@
-"""A fault on purpose: one bit of one weight, so that a check can be seen to fail."""
+"""Fault injection: inverts one bit of one weight, so that a user can see the comparison fail.
+
+`simulate --inject-fault LAYER` generates the hardware of the network with the fault.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ _MOST_TRIALS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Fault:
-    """A bit that was inverted, and the network that has it.
+    """An inverted bit of a weight, and the network with it.
 
     Parameters
     ----------
     layer
         The layer's name.
     index
-        Of the weight in the layer's `weights`.
+        The position of the weight in the layer's `weights`.
     bit
-        Which bit, 0 the least significant.
+        The bit, 0 the least significant.
     before, after
-        The weight.
+        The weight without and with the fault.
     fixed
         The network with the altered weight.
     """
@@ -51,14 +54,15 @@ class Fault:
 
 
 def find_fault(fixed: FixedNetwork, name: str, images: NDArray[np.uint8]) -> Fault:
-    """A bit of a weight of layer `name` that alters its values for some of the images.
+    """Find a bit of a weight of layer `name` that changes the layer's values for some images.
 
-    The first of them are tried. Accumulators keep their width, and with it the hardware its ports.
+    A few of the images are tried. The width of the accumulators does not change, so that the
+    hardware has the same ports.
 
     Raises
     ------
     ValueError
-        If there is no such layer, it has no weights, or no single bit makes a difference.
+        If there is no such layer, it has no weights, or no bit that was tried changes a value.
     """
     layer = fixed[name] if name != fixed.network.input.name else None
     if layer is None or layer.weights is None:
@@ -78,11 +82,11 @@ def find_fault(fixed: FixedNetwork, name: str, images: NDArray[np.uint8]) -> Fau
         network = replace(fixed, layers=layers)
         if np.any(FixedModel(network).run(few).outputs[name] != expected):
             return Fault(name, index, bit, before, after, network)
-    raise ValueError(f"layer {name!r}: no single bit of its weights alters its values")
+    raise ValueError(f"layer {name!r}: no single bit of its weights changes its values")
 
 
 def _bits(layer: FixedLayer) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Weights and their bits: those spread over the layer, below the sign from the highest down."""
+    """Weights in random order, and the bits of each below the sign, the highest first."""
     assert layer.weights is not None
     indices = np.argwhere(_connected(layer))
     order = np.random.default_rng(0).permutation(len(indices))
@@ -93,7 +97,7 @@ def _bits(layer: FixedLayer) -> Iterator[tuple[tuple[int, ...], int]]:
 
 
 def _connected(layer: FixedLayer) -> NDArray[np.bool_]:
-    """Which weights exist; the others are zero, and have no hardware."""
+    """Which weights have hardware; the others are zero by the connection table."""
     assert layer.weights is not None
     connected = np.ones(layer.weights.shape, bool)
     if isinstance(layer.layer, Convolution):

@@ -1,4 +1,7 @@
-"""The result of a simulation as data: `simulation.json`."""
+"""The report of a simulation, as data, and its file `simulation.json`.
+
+`sim.simulate` returns one; the commands print it.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from systolith.sim.simulators.installed import Simulator
 from systolith.sim.timing import Timing
 
 SCHEMA = "systolith.simulation/1"
-"""The schema of a report."""
+"""The schema of the file."""
 
 FILE_NAME = "simulation.json"
-"""What it is called in the folder of the hardware."""
+"""The name of the file, in the folder of the hardware."""
 
 _MAX_BYTES = 1 << 26
 
@@ -44,46 +47,46 @@ def load_outcome(folder: str | os.PathLike[str]) -> Outcome:
 
 @dataclass(frozen=True)
 class SimulationReport:
-    """What a simulation found.
+    """The result of a simulation.
 
     Parameters
     ----------
     network
         The network's name.
     quantized_sha256
-        Of its quantized file, in hex.
+        The hash of its quantized file, in hex.
     dataset
-        `name`, `split`, `sha256` and number of `images` of the data that the images are from.
+        `name`, `split`, `sha256` and number of `images` of the data set of the images.
     simulator
-        Which one.
+        Its name.
     layer
         The layer whose unit was simulated alone, or None.
     stalls
         The seed of random pauses, or None.
     fault
-        The fault that was put into the hardware on purpose, or None.
+        The fault that was injected, or None.
     images
-        Images that went in.
+        The number of images that went in.
     classes
-        The class of each, as the hardware gave it; -1 if it gave none; empty of a layer alone.
+        The class of each image by the hardware; -1 if no result came out; empty for a layer alone.
     correct
-        Images of the class that their label says; None of a layer alone.
+        The number of images whose class is that of their label; None for a layer alone.
     interval_cycles
         Clock cycles between the last two of the first `sim.timing.MEASURED_IMAGES` results, source
-        and sink always ready; None where no two results came so.
+        and sink never pausing; None if fewer than two results were measured.
     latency_cycles
         Clock cycles from the first pixel taken to the first result offered, likewise.
     layers
         Every layer that was compared, in order.
     layer_timings
-        The cycles of each layer of the network, likewise, by name; empty where none were measured.
+        The cycles of each layer, likewise, by name; empty if none were measured.
     as_predicted
-        Whether these cycles are those of the manifest; None where too few images passed.
+        Whether these cycles equal those of the manifest; None if too few images were measured.
     waves_image
         The image whose waveform was written, or None.
     violations
-        Rules of streams that were broken, results that are not the scores' winner, images that
-        did not come out; empty if all is well.
+        Stream rules that were broken, results that are not the winner of the scores, images
+        without a result; empty if there are none.
     """
 
     network: str
@@ -106,17 +109,17 @@ class SimulationReport:
 
     @property
     def bit_exact(self) -> bool:
-        """Whether nothing differed and nothing was broken."""
+        """Whether no value differs and there is no violation."""
         return not self.violations and not any(layer.mismatches for layer in self.layers)
 
     @property
     def accuracy(self) -> float | None:
-        """The share of images of the class that their label says; None of a layer alone."""
+        """The share of images whose class is that of their label; None for a layer alone."""
         return None if self.correct is None else self.correct / self.images
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What is wrong, a line each: the layers that differ, in order, then the violations."""
+        """One line for each layer that differs, in order, then the violations."""
         layers = (str(layer) for layer in self.layers if layer.mismatches)
         return (*layers, *self.violations)
 

@@ -1,4 +1,7 @@
-"""Generated hardware against the fixed-point model: every value of every layer."""
+"""`simulate`: compares every value of every layer of generated hardware with the fixed-point model.
+
+It chooses the engine, feeds the images, checks and times what comes out, and writes the report.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 _BATCH = 100
 
 Progress = Callable[[int, int], None]
-"""Called with how many images came out, and of how many."""
+"""Called with the number of images that came out, and the number of all."""
 
 
 def simulate(
@@ -55,39 +58,39 @@ def simulate(
 ) -> SimulationReport:
     """Simulate the hardware in a folder that `hw.generate` wrote; write `simulation.json` there.
 
-    Nothing but the folder is read, and the images. On Verilator they are split among processes, on
-    Icarus they go through one after the other.
+    Only the folder and the images are read. On Verilator the images are split among processes, on
+    Icarus they are simulated one after the other.
 
     Parameters
     ----------
     folder
-        With the Verilog, its manifest, and the quantized network to which it is held.
+        It has the Verilog, its manifest, and the quantized network.
     images
-        The first so many; None for all.
+        The number of images, from the first on; None for all.
     dataset
-        Where images and labels are from; by default the test digits that ship.
+        Images and labels; by default the shipped test digits.
     simulator
         `verilator` or `icarus`.
     layer
-        Simulate the unit of this layer alone: the fixed-point model's values go in. What is found
-        is not written to the folder.
+        Simulate the unit of this layer alone: its input are the values of the fixed-point model.
+        The report is not written to the folder.
     stalls
         The seed of random pauses of source and sink; None for none.
     waves
-        Write the waveform of one image as well (`bulk.waves`): of the first wrong value, if any is.
-        On Verilator alone.
+        Write the waveform of one image as well (`bulk.waves`): that of the first wrong value, if
+        there is one. Verilator only.
     inject_fault
-        Simulate hardware that is generated anew with one bit of one weight of this layer inverted:
-        to see the check fail. What it finds is not written to the folder.
+        Generate and simulate the hardware with one bit of one weight of this layer inverted, to
+        see the check fail. The report is not written to the folder.
     progress
-        Told now and then how far it is.
+        Called after every batch.
     announce
         Called before each long step with its name, such as `compiling`.
 
     Raises
     ------
     ValueError
-        The folder, the number of images, the simulator or a layer is not what it should be.
+        The folder, the number of images, the simulator or a layer is not valid.
     MissingToolError
         A tool is not installed.
     SimulationError, OSError
@@ -128,7 +131,7 @@ def simulate(
     stopwatch = Stopwatch(network)
     done = 0
     announce("compiling")
-    # The simulators keep all processors busy: threads that wait for each other would take theirs.
+    # The simulators use all processors; threads of BLAS would compete with them.
     with (
         threadpool_limits(1, "blas"),
         closing(_batches(network, frames, stalls, simulator)) as batches,
@@ -181,7 +184,7 @@ def simulate(
 
 
 def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
-    """What a layer puts out for some images, by the fixed-point model, in few bytes."""
+    """The output of a layer by the fixed-point model, in the smallest integer type."""
     if layer == fixed.network.input.name:
         return images
     model = FixedModel(fixed)
@@ -195,9 +198,9 @@ def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArr
 def as_predicted(
     manifest: Manifest, timeline: Timeline | None, layer: str | None = None
 ) -> bool | None:
-    """Whether the cycles are those of the manifest, every layer's latency among them.
+    """Whether the cycles equal the manifest's: interval, latency, and the latency of every layer.
 
-    Of a layer alone that is its interval. None if too few images passed to tell.
+    For a layer alone only the interval is compared. None if too few images were measured.
     """
     if timeline is None or timeline.images < MEASURED_IMAGES:
         return None
@@ -214,7 +217,7 @@ def as_predicted(
 def _measure(
     network: TappedNetwork, images: NDArray[np.integer[Any]]
 ) -> tuple[Timeline | None, tuple[str, ...]]:
-    """When a few images pass without pauses, and the rule that was broken, if one was."""
+    """Measure a few images without pauses; returns a violation if a rule was broken."""
     some = images[np.arange(MEASURED_IMAGES) % len(images)]
     try:
         return measure_network(network, some), ()
@@ -234,7 +237,7 @@ def _batches(
 
 
 def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
-    """The hardware of a network with a fault, made by the same plan."""
+    """Generate the hardware of a network with a fault, by the same plan."""
     from systolith.hw.verilog import artifacts
 
     with tempfile.TemporaryDirectory(prefix="systolith-") as name:

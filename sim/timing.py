@@ -1,4 +1,7 @@
-"""The cycles in which frames pass every stream of a network, and what follows from them."""
+"""Interval and latency of a network and its layers, from the cycles in the records of images.
+
+`Stopwatch` takes them during a simulation; `measure_network` simulates images for them.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,19 @@ from systolith.sim.simulators.installed import Simulator
 Cycles = NDArray[np.int64]
 
 MEASURED_IMAGES = 10
-"""So many images, the first to pass, give the cycles that a report tells."""
+"""The number of images, from the first on, whose cycles a report is made from."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a layer, or a whole network, takes.
+    """Interval and latency of a layer, or of a whole network, in clock cycles.
 
     Parameters
     ----------
     interval_cycles
-        Between the final beats of the last two frames at the output; None of a single frame.
+        Between the final beats of the last two frames at the output; None for a single frame.
     latency_cycles
-        From the first beat of the first frame taken at the input to its first one offered at the
+        From the first beat of the first frame taken at the input to its first beat offered at the
         output.
     """
 
@@ -41,7 +44,7 @@ class Timing:
 
 @dataclass(frozen=True, eq=False)
 class StreamTimeline:
-    """When the frames of one stream passed; every array has the shape `(images,)`.
+    """The cycles in which the frames of one stream passed; each array has the shape `(images,)`.
 
     Parameters
     ----------
@@ -60,9 +63,9 @@ class StreamTimeline:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """When some images, one after the other, passed the streams of a network.
+    """The cycles in which consecutive images passed the streams of a network.
 
-    All cycles count from that of the first handshake at `s_axis`, which is 0.
+    Cycle 0 is that of the first handshake at `s_axis`.
 
     Parameters
     ----------
@@ -80,17 +83,17 @@ class Timeline:
 
     @property
     def images(self) -> int:
-        """How many images passed."""
+        """The number of images."""
         return len(self.source.first)
 
     @property
     def whole(self) -> Timing:
-        """From pixels to results."""
+        """The timing of the whole network, from pixels to results."""
         return _timing(self.source, self.result)
 
     @property
     def layers(self) -> dict[str, Timing]:
-        """Each layer after the input, by name: from the stream before it to its own."""
+        """The timing of each layer, by name, from the stream before it to its own."""
         return {
             name: _timing(before, behind)
             for (_, before), (name, behind) in pairwise(self.taps.items())
@@ -106,7 +109,7 @@ def _timing(before: StreamTimeline, behind: StreamTimeline) -> Timing:
 
 
 def timeline(network: TappedNetwork, records: Records) -> Timeline:
-    """The timeline of the records of images that passed one after the other; at least one."""
+    """The timeline from the records of consecutive images; at least one."""
     cycles = records[CYCLES_FIELD]
     zero = int(cycles["first"][0, 0])
     relative = [cycles[name].astype(np.int64) - zero for name, _ in FRAME_CYCLES]
@@ -119,17 +122,16 @@ def timeline(network: TappedNetwork, records: Records) -> Timeline:
 def measure_network(
     network: TappedNetwork, images: NDArray[np.integer[Any]], simulator: Simulator = "verilator"
 ) -> Timeline:
-    """Simulate images in a row, source and sink never pausing.
+    """Simulate consecutive images in one process, source and sink never pausing.
 
     Parameters
     ----------
     network
         What is simulated.
     images
-        The values that go in, shape `(images, height, width, channels)`; at least one image. All
-        pass in one go, after a reset.
+        The values that go in, shape `(images, height, width, channels)`; at least one image.
     simulator
-        Which one.
+        Its name.
 
     Raises
     ------
@@ -150,7 +152,7 @@ def measure_network(
 
 
 class Stopwatch:
-    """Takes the cycles of the first images of a simulation while its records pass.
+    """Copies the records of the first images of a simulation, and makes the timeline from them.
 
     Parameters
     ----------
@@ -163,7 +165,7 @@ class Stopwatch:
         self._records = np.empty(0, network.record_type)
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Pass batches on, and note the first `MEASURED_IMAGES` records of the first part."""
+        """Yield the batches, and copy the first `MEASURED_IMAGES` records of the first part."""
         for batch in batches:
             if batch.part == 0 and len(self._records) < MEASURED_IMAGES:
                 records = np.concatenate([self._records, batch.records])
@@ -172,5 +174,5 @@ class Stopwatch:
 
     @property
     def timeline(self) -> Timeline | None:
-        """Of the images noted; None if none came out."""
+        """The timeline of the images copied; None if there are none."""
         return timeline(self._network, self._records) if len(self._records) else None

@@ -172,9 +172,9 @@ def _require_version(found: Iterable[str]) -> None:
 
 class _Pool(ProcessPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        # Processes start here and inherit the signal mask: an interrupt from the terminal must
-        # reach this process only, which then ends them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Processes start here and inherit the mask: an interrupt or a hang-up of the terminal is
+        # handled by this process, which then ends them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         try:
             return super().submit(fn, *args, **kwargs)
         finally:

@@ -1,4 +1,8 @@
-"""Runs a cocotb bench in a simulator's process."""
+"""Runs a cocotb bench in a simulator's process, and exchanges files with it.
+
+`unit_bench` and `network_bench` use `running_bench`; their cocotb sides use `read_task` and
+`write_result`.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +33,16 @@ _CLEARED = ("COCOTB_", "GPI_", "PYGPI_", "TOPLEVEL")
 
 
 class BenchRun:
-    """A bench under way in a simulator's process.
+    """A bench that runs in a simulator's process.
 
     Parameters
     ----------
     simulator
-        Which one.
+        The simulator's name.
     folder
-        The bench's, gone when the run's context ends.
+        The bench's folder, removed at the end of the context.
     process
-        The simulator's.
+        The simulator's process.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class BenchRun:
         self._process = process
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for the end, at most so many seconds; whether it has come."""
+        """Wait for the end, for at most `seconds`; returns whether the bench has ended."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -57,12 +61,12 @@ class BenchRun:
         return True
 
     def result(self) -> Any:
-        """What the bench left with `write_result`.
+        """Wait for the end; returns what the bench wrote with `write_result`.
 
         Raises
         ------
         SimulationError
-            If the simulator died or left no result.
+            If the simulator died or wrote no result.
         """
         status = self._process.wait()
         log = self.folder / _LOG
@@ -82,20 +86,20 @@ def running_bench(
     simulator: Simulator,
     optimize: bool,
 ) -> Iterator[BenchRun]:
-    """Build the design and start the cocotb tests of `module`; the context's end kills them.
+    """Build the design and run the cocotb tests of `module`; the end of the context kills them.
 
     Parameters
     ----------
     design
-        What is simulated.
+        The module that is simulated.
     module
         The Python module of the bench, imported inside the simulator.
     task, arrays
-        What the bench gets with `read_task`: what JSON can hold, and arrays.
+        What the bench reads with `read_task`; `task` must fit JSON.
     simulator
-        Which one.
+        Its name.
     optimize
-        Whether many cycles are worth a longer build.
+        Whether to optimize the model, for many cycles.
 
     Raises
     ------
@@ -126,7 +130,7 @@ def running_bench(
             "COCOTB_LOG_LEVEL": "WARNING",
             "COCOTB_RANDOM_SEED": "1",
             "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
-            "COCOTB_REWRITE_ASSERTION_FILES": "",  # or it imports pytest
+            "COCOTB_REWRITE_ASSERTION_FILES": "",  # otherwise cocotb imports pytest
             "COCOTB_TEST_MODULES": module,
             "COCOTB_TOPLEVEL": design.top,
             "TOPLEVEL_LANG": "verilog",
@@ -147,17 +151,17 @@ def running_bench(
 
 
 def bench_folder() -> Path:
-    """Inside the simulator: the bench's folder."""
+    """The bench's folder; for the cocotb side."""
     return Path(os.environ[_FOLDER])
 
 
 def read_task() -> tuple[Any, dict[str, NDArray[Any]]]:
-    """Inside the simulator: the task and the arrays."""
+    """The task and the arrays; for the cocotb side."""
     folder = bench_folder()
     arrays = {path.stem: np.load(path, allow_pickle=False) for path in folder.glob("*.npy")}
     return json.loads((folder / _TASK).read_text("utf-8")), arrays
 
 
 def write_result(result: dict[str, Any]) -> None:
-    """Inside the simulator: leave the result."""
+    """Write the result; for the cocotb side."""
     write_whole(bench_folder() / _RESULT, json.dumps(result).encode())

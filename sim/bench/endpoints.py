@@ -1,7 +1,7 @@
-"""The two ends of a stream in a cocotb bench, and the monitor of its rules.
+"""Source, sink and monitor of a stream in a cocotb bench.
 
-Each has a method `clock` that the bench calls once at every rising edge, before the edge has
-changed anything: one loop for all streams is several times cheaper than a coroutine for each.
+Each has a method `clock` that the bench calls once at every rising edge, before the edge changes
+anything: one loop for all streams is several times faster than a coroutine for each.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from systolith.sim.record.packing import BeatFormat
 
 
 class Signal(Protocol):
-    """What is used of cocotb's handles of ports."""
+    """The part of cocotb's port handles that is used here."""
 
     @property
     def value(self) -> object:
-        """The bits, most significant first when made a string; set with an integer."""
+        """The bits; as a string, most significant first. Set with an integer."""
 
     @value.setter
     def value(self, value: int) -> None: ...
@@ -26,7 +26,7 @@ class Signal(Protocol):
 
 @dataclass
 class Concatenation:
-    """Ports read as one, the first of them the most significant."""
+    """Several ports read as one, the first the most significant."""
 
     signals: tuple[Signal, ...]
 
@@ -37,11 +37,11 @@ class Concatenation:
 
     @value.setter
     def value(self, value: int) -> None:
-        raise NotImplementedError("several ports are not written as one")
+        raise NotImplementedError("a concatenation of ports is read only")
 
 
 class UndefinedError(ValueError):
-    """A port that is neither 0 nor 1."""
+    """A bit of a port is neither 0 nor 1."""
 
 
 def read(signal: Signal) -> int:
@@ -61,7 +61,7 @@ def read(signal: Signal) -> int:
 
 @dataclass(frozen=True)
 class StreamPorts:
-    """The ports of one stream; `last` is absent where the stream has none."""
+    """The ports of one stream; `last` is None if the stream has none."""
 
     data: Signal
     valid: Signal
@@ -76,14 +76,14 @@ class BeatCycles:
     Parameters
     ----------
     offered, taken
-        Those of each beat, in order; the last beat offered may not have been taken yet.
+        The cycle of each beat, in order; the last beat offered may not be taken yet.
     """
 
     offered: list[int] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
 
     def see(self, cycle: int, valid: bool, taken: bool) -> None:
-        """Note what a stream did in one cycle."""
+        """Record what the stream did in one cycle."""
         if valid and len(self.offered) == len(self.taken):
             self.offered.append(cycle)
         if taken:
@@ -92,24 +92,24 @@ class BeatCycles:
 
 @dataclass
 class Frame:
-    """What was taken of a frame: its values, and the cycles of its beats."""
+    """The beats taken of a frame: their values and cycles."""
 
     values: list[int] = field(default_factory=list)
     cycles: BeatCycles = field(default_factory=BeatCycles)
 
     @property
     def beats(self) -> int:
-        """How many beats were taken."""
+        """The number of beats taken."""
         return len(self.cycles.taken)
 
 
 class StreamDriver:
-    """The source of a stream: offers beats, pausing as it is told.
+    """The source of a stream: offers beats, with pauses.
 
     Parameters
     ----------
     ports
-        Of the stream that the design takes in.
+        The ports of an input stream of the design.
     """
 
     def __init__(self, ports: StreamPorts) -> None:
@@ -126,7 +126,7 @@ class StreamDriver:
 
     @property
     def taken(self) -> int:
-        """How many beats were taken since the start."""
+        """The number of beats taken since `start`."""
         return len(self.cycles.taken)
 
     @property
@@ -137,7 +137,7 @@ class StreamDriver:
     def start(self, beats: Iterable[tuple[int, bool]], pauses: Iterator[bool]) -> None:
         """Offer `beats`, each its bits and whether it is `last`, from the next edge on.
 
-        What was left of an earlier start is forgotten, and so are its cycles.
+        The beats of an earlier start that were not taken are dropped, and so are its cycles.
         """
         self._beats = iter(beats)
         self._next = next(self._beats, None)
@@ -146,7 +146,7 @@ class StreamDriver:
         self._offer(None)
 
     def clock(self, cycle: int) -> bool:
-        """Act at the rising edge that ends a cycle; whether the design took a beat."""
+        """Act at the rising edge that ends a cycle; returns whether the design took a beat."""
         took = self._offering and bool(read(self.ports.ready))
         self.cycles.see(cycle, self._offering, took)
         if took:
@@ -168,12 +168,12 @@ class StreamDriver:
 
 
 class ReadyDriver:
-    """The sink of a stream: takes beats, pausing as it is told.
+    """The sink of a stream: takes beats, with pauses.
 
     Parameters
     ----------
     ports
-        Of the stream that the design gives out.
+        The ports of an output stream of the design.
     """
 
     def __init__(self, ports: StreamPorts) -> None:
@@ -183,7 +183,7 @@ class ReadyDriver:
         ports.ready.value = 0
 
     def start(self, pauses: Iterator[bool]) -> None:
-        """Pause as `pauses` says, from the next edge on; never ready once it ends."""
+        """Pause by `pauses` from the next edge on; after its end, pause for ever."""
         self._pauses = pauses
 
     def clock(self) -> None:
@@ -195,7 +195,7 @@ class ReadyDriver:
 
 
 class StreamMonitor:
-    """Checks a stream's rules at every clock, and collects its frames.
+    """Checks the rules of a stream at every clock, and collects its frames.
 
     The rules: an offered payload stays, unchanged and valid, until it is taken; `last` is on the
     final beat of each frame and on no other; nothing is undefined.
@@ -203,17 +203,17 @@ class StreamMonitor:
     Parameters
     ----------
     name
-        Of the stream, for messages.
+        The stream's name, for messages.
     ports
-        Of the stream.
+        Its ports.
     beat
-        Its format.
+        The format of its beats.
     frame_beats
-        Beats a frame.
+        The number of beats of a frame.
     on_frame
         Called with each complete frame.
     on_violation
-        Called with each breach of a rule, in words.
+        Called with a message for each broken rule.
     """
 
     def __init__(
@@ -235,12 +235,12 @@ class StreamMonitor:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew, as after a reset: the frame under way is dropped."""
+        """Drop the frame that has begun, as a reset does."""
         self.frame = Frame()
         self._offered: tuple[int, bool] | None = None
 
     def clock(self, cycle: int) -> bool:
-        """Look at the rising edge that ends a cycle; whether a beat was taken."""
+        """Check the rising edge that ends a cycle; returns whether a beat was taken."""
         ports = self.ports
         try:
             self.valid = bool(read(ports.valid))

@@ -1,4 +1,7 @@
-"""Ports of the simulated module, with their types. Runs inside the simulator."""
+"""Finds the ports of the simulated module, and checks their types.
+
+Runs inside the simulator; both benches use it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def port(dut: HierarchyObject, name: str) -> Port:
     AttributeError
         If there is no such port.
     TypeError
-        If it is something else.
+        If it is not a port.
     """
     handle = getattr(dut, name)
     if not isinstance(handle, LogicObject | LogicArrayObject | PackedObject):
@@ -36,7 +39,7 @@ def bit(dut: HierarchyObject, name: str) -> LogicObject:
 def stream_ports(dut: HierarchyObject, prefix: str) -> StreamPorts:
     """The ports `<prefix>data`, `last`, `valid` and `ready` of a stream of beats.
 
-    A stream of anything else has `<prefix>payload` in place of `data` and `last`.
+    A stream of another payload has `<prefix>payload` in place of `data` and `last`.
     """
     valid, ready = port(dut, f"{prefix}valid"), port(dut, f"{prefix}ready")
     if hasattr(dut, f"{prefix}payload"):

@@ -1,4 +1,8 @@
-"""Some images under cocotb, on any simulator: slow, and with nothing but the bench in between."""
+"""A few images under cocotb, on any simulator.
+
+It is the engine for Icarus, and on Verilator an independent check of the C++ engine, which is about
+30 times as fast.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork
 from systolith.sim.simulators.installed import Simulator
 
 RECORDS = "records"
-"""The file in the bench's folder to which the record of each image is appended."""
+"""The name of the file in the bench's folder to which the records are appended."""
 
 _BENCH = "systolith.sim.bench.network_bench_cocotb"
 _POLL_SECONDS = 0.2
@@ -29,20 +33,20 @@ def simulate_cocotb(
     lengths: Sequence[int | None] | None = None,
     reset_after: int = 0,
 ) -> Generator[Batch]:
-    """Stream images through a network, and give what came out as it comes.
+    """Stream images through a network, and yield the records of those that came out.
 
-    As `bulk_engine.simulate_bulk`, in one part, and with the same rules checked.
+    It does what `sim.bulk.engine.simulate_bulk` does, in one part, and checks the same rules.
 
     Parameters
     ----------
     network, images, stalls
-        As there.
+        As for `simulate_bulk`.
     simulator
-        Which one.
+        Its name.
     lengths
-        Of some images, how many beats go in until `tlast`, where it is not the right number.
+        For each image, the number of beats up to `tlast` if it is a wrong one, else None.
     reset_after
-        Beats after which the network is reset, before all images go in from the start.
+        The network is reset after this number of beats, and all images go in again; 0: it is not.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def simulate_cocotb(
     SimulationError
         If the build fails, or the simulator dies.
     RuleBroken
-        If a stream breaks a rule, or nothing moves any more; the batches before it were given.
+        If a stream breaks a rule, or nothing moves any more; earlier batches have been yielded.
     """
     task = {
         "result_beats": network.result_beats,
@@ -87,7 +91,7 @@ def simulate_cocotb(
 
 
 def _new_records(bench: BenchRun, network: TappedNetwork, first: int) -> NDArray[np.void]:
-    """The records that are complete, from image `first` on."""
+    """The complete records from image `first` on."""
     path = bench.folder / RECORDS
     size = network.record_type.itemsize
     if not path.exists():

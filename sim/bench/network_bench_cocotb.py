@@ -1,4 +1,7 @@
-"""The cocotb side of `network_bench`: runs inside the simulator."""
+"""The cocotb side of `network_bench`, which runs inside the simulator.
+
+It drives `s_axis` and `m_axis`, checks every stream, and appends a record for each image.
+"""
 
 from __future__ import annotations
 
@@ -47,11 +50,11 @@ class Bench:
     dut
         The flat module.
     task
-        What `simulate_cocotb` asked for.
+        The task that `simulate_cocotb` wrote.
     images
-        The beats of each, as `BeatFormat.pack_frames` gives them.
+        The beats of each image (`BeatFormat.pack_frames`).
     records
-        The file that gets the record of each image.
+        The file of the records.
     """
 
     def __init__(
@@ -102,14 +105,14 @@ class Bench:
             )
 
     async def play(self) -> None:
-        """All images, and then nothing more.
+        """Stream all images, and check that nothing follows them.
 
         Raises
         ------
         RuleBroken
             If a stream breaks a rule, or nothing moves any more.
         """
-        await self._start_anew()
+        await self._restart()
         seed = self._task["stalls"]
         kind: stalls.StallKind = "none" if seed is None else "random"
         seeds = itertools.count(2 * (seed or 0))
@@ -118,7 +121,7 @@ class Bench:
             self._sink.start(stalls.pauses(kind, next(seeds)))
             while self._driver.taken < self._task["reset_after"]:
                 await self._clock()
-            await self._start_anew()
+            await self._restart()
             self._recording = True
         self._driver.start(self._beats(), stalls.pauses(kind, next(seeds)))
         if seed is not None:
@@ -131,15 +134,15 @@ class Bench:
                 self._broken("a beat comes that no image asked for")
 
     def _beats(self) -> Iterator[tuple[int, bool]]:
-        """The images, some cut off, some with beats that are too many."""
+        """The beats of all images, of which some are cut off and some have surplus beats."""
         for image, length in zip(self._images, self._lengths, strict=True):
             whole = (int.from_bytes(beat.tobytes(), "little") for beat in image)
             beats = itertools.chain(whole, itertools.repeat(_SURPLUS_BEAT))
             for position, beat in enumerate(itertools.islice(beats, length)):
                 yield beat, position == length - 1
 
-    async def _start_anew(self) -> None:
-        """Reset, after which nothing that was before counts."""
+    async def _restart(self) -> None:
+        """Reset the network, and forget all frames."""
         self._driver.start([], itertools.repeat(True))
         self._sink.start(itertools.repeat(True))
         self._reset.value = 0
@@ -155,7 +158,7 @@ class Bench:
             queue.clear()
 
     async def _hold_ready(self) -> None:
-        """Take nothing until the first result has waited for some cycles."""
+        """Do not take the first result before it has waited for some cycles."""
         self._sink.start(itertools.repeat(True))
         held = 0
         while held < _HELD_CYCLES:
@@ -164,7 +167,7 @@ class Bench:
             self._idle = 0 if self._result.valid else self._idle
 
     async def _clock(self) -> bool:
-        """One rising edge; whether anything moved."""
+        """One rising edge; returns whether any beat was taken."""
         await self._edge
         self._cycle += 1
         moved = self._driver.clock(self._cycle)
@@ -175,12 +178,12 @@ class Bench:
         if self._idle > self._task["patience"]:
             self._stuck()
         if self._cycle % 1024 == 0 and os.getppid() != self._parent:
-            raise RuntimeError("the process that wanted this simulation is gone")
+            raise RuntimeError("the parent process has ended")
         self._write_record()
         return moved
 
     def _write_record(self) -> None:
-        """Write the record of the next image, once all of it is there."""
+        """Write the record of the next image if all its frames are complete."""
         queues = [*self._frames.values(), self._results]
         if not (self._recording and all(queues) and self._written < len(self._images)):
             return
@@ -220,7 +223,7 @@ class Bench:
 
 @cocotb.test()
 async def whole_network(dut: HierarchyObject) -> None:
-    """All images, recorded as they come."""
+    """Stream all images and write their records."""
     task, arrays = read_task()
     broken = None
     with (bench_folder() / RECORDS).open("wb") as records:

@@ -1,4 +1,7 @@
-"""Paces at which beats come to a unit and leave it, and a unit's cycles at them by the model."""
+"""Paces (the cycles of a unit's source and sink), and a unit's cycles at a pace by its model.
+
+Tests compare them with the cycles that `unit_bench.measure_unit` finds in simulation.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from systolith.hw.units.registry import Unit
 from systolith.sim.bench.unit_bench import Pace, UnitCycles
 
 KINDS = ("none", "some", "slow", "bursts")
-"""No pauses; now and then one; one before nearly every beat; a few long ones."""
+"""No pauses; single ones now and then; one before nearly every beat; a few long ones."""
 
 _LATE = 1_000
 
 
 def random_paces(seed: int, beats_in: int, beats_out: int) -> list[Pace]:
-    """No pauses at all; nothing taken until all stands still; each kind in with two kinds out."""
+    """No pauses; a sink that starts when all buffers are full; each source kind with two sinks."""
     rng = np.random.default_rng(seed)
     sinks = [*rng.permutation(KINDS), *rng.permutation(KINDS)]
     kinds = [("none", "none"), *zip(2 * KINDS, sinks, strict=True)]
@@ -41,7 +44,7 @@ def _random_pace(rng: np.random.Generator, kind: str, beats: int) -> list[int]:
 
 
 def modelled(unit: Unit, pace: Pace) -> UnitCycles:
-    """The cycles of a unit at a pace, by its cycle model."""
+    """The cycles of a unit at a pace by its cycle model."""
     i, o = StreamCycles(), StreamCycles()
     offering(i, list(pace.offers), NEVER)
     unit.cycles(i, o)
@@ -57,7 +60,7 @@ def modelled(unit: Unit, pace: Pace) -> UnitCycles:
 
 
 def taking(i: StreamCycles, cycles: Sequence[int]) -> None:
-    """Start a sink that takes no beat before the cycle given for it; those behind, as they come."""
+    """Start a sink that takes each beat no earlier than its cycle, and later beats at once."""
 
     def process() -> Process:
         last = -1

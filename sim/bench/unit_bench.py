@@ -1,6 +1,7 @@
-"""One stream component alone: frames in, frames expected out, under every pattern of stalls.
+"""Simulates one stream component alone: its values and stream rules under stalls, and its cycles.
 
-And its cycles: when beats come in, when they go out.
+Use it to test a unit of one's own: `run_unit_bench` plays every stall pattern, `measure_unit` finds
+the cycle of every handshake at given paces.
 """
 
 from __future__ import annotations
@@ -41,19 +42,17 @@ write_verilog -noattr -simple-lhs
 
 @dataclass(frozen=True)
 class Pace:
-    """What source and sink do, beat by beat.
+    """The earliest cycles in which the source offers and the sink takes each beat.
 
-    Cycle 0 is the second after a reset. A beat that may not be offered in a cycle, or not be taken,
-    is in the first cycle in which it may; so any behaviour of the two sides can be told.
+    Cycle 0 is the second after a reset. Each beat is offered or taken in the first possible cycle
+    that is not earlier, so that a pace can describe any behaviour of the two sides.
 
     Parameters
     ----------
     offers
-        For every beat of all frames that go in: the cycle before which it is not offered, not even
-        if the one before it has been taken.
+        The earliest cycle for each beat of all frames that go in.
     takes
-        For every beat of all frames that come out: the cycle before which it is not taken; `ready`
-        is low until then.
+        The earliest cycle for each beat of all frames that come out; `ready` is low before it.
     """
 
     offers: Sequence[int]
@@ -67,11 +66,11 @@ class UnitCycles:
     Parameters
     ----------
     taken
-        Of each beat that went in: when it was taken.
+        For each beat that went in, the cycle in which it was taken.
     offered
-        Of each beat that came out: the first cycle in which it was offered.
+        For each beat that came out, the first cycle in which it was offered.
     given
-        Of each beat that came out: when it was taken.
+        For each beat that came out, the cycle in which it was taken.
     """
 
     taken: tuple[int, ...]
@@ -81,16 +80,16 @@ class UnitCycles:
 
 @dataclass(frozen=True)
 class BenchedUnit:
-    """A unit as the bench sees it.
+    """A unit in the form that the bench simulates.
 
     Parameters
     ----------
     design
         A module with the streams `i` and `o` behind flat ports, and `clk` and `rst`.
     input, output
-        How values lie in beats.
+        The formats of the beats of `i` and `o`.
     constants
-        Ports that are not of streams, and their values.
+        The values of ports that belong to no stream.
     """
 
     design: Design
@@ -101,22 +100,22 @@ class BenchedUnit:
 
 @dataclass(frozen=True)
 class UnitBenchReport:
-    """What a unit did in the bench.
+    """The result of `run_unit_bench`.
 
     Parameters
     ----------
     scenarios
-        The patterns that it passed, and the one that it failed.
+        The patterns that the unit passed, and the one that it failed.
     failures
-        What was wrong, in words; empty if nothing was.
+        What was wrong, a line each; empty if nothing was.
     interval_cycles
-        Clock cycles between the final beats of the last two frames, neither side ever pausing; None
-        of a single frame.
+        Clock cycles between the final beats of the last two frames when neither side pauses; None
+        for a single frame.
     latency_cycles
         Clock cycles from the first beat taken to the first beat offered, likewise.
     cycles
-        The cycles of all frames, neither side ever pausing, counted from the first beat taken; None
-        if that failed.
+        The cycles of all frames, likewise, counted from the first beat taken; None if that pattern
+        failed.
     """
 
     scenarios: tuple[str, ...]
@@ -126,7 +125,7 @@ class UnitBenchReport:
     cycles: UnitCycles | None
 
     def require_passed(self) -> None:
-        """Raise an `AssertionError` with what was wrong, if anything was."""
+        """Raise an `AssertionError` that lists the failures, if there are any."""
         if self.failures:
             raise AssertionError(f"{self.scenarios[-1]}: " + "; ".join(self.failures))
 
@@ -154,22 +153,22 @@ def run_unit_bench(
     Parameters
     ----------
     unit
-        A component with the streams `i` and `o`, in the domain `sync`; or its module.
+        A component with the streams `i` and `o` in the domain `sync`, or its module.
     frames
-        What goes in, shape `(frames, height, width, channels)`: at least two frames of more than
-        one beat let every check be made.
+        The input, shape `(frames, height, width, channels)`; every check needs at least two frames
+        of more than one beat.
     expected
-        What comes out, shape `(frames, height, width, channels)`.
+        The expected output, shape `(frames, height, width, channels)`.
     simulator
-        Which one.
+        Its name.
     seed
         Of the random patterns.
     name
-        For messages.
+        The unit's name in messages.
     input_format, output_format
-        How values lie in beats, where a component's payload is not a `hw.streams.beats.Beat`.
+        The formats of beats, for a component whose payload is not a `hw.streams.beats.Beat`.
     patience
-        Clock cycles without a transfer after which the unit counts as stuck.
+        The number of clock cycles without a transfer after which the unit counts as stuck.
 
     Raises
     ------
@@ -212,9 +211,9 @@ def measure_unit(
     output_format: BeatFormat | None = None,
     patience: int = 20_000,
 ) -> tuple[UnitCycles, ...]:
-    """The cycles of a unit for beats that come and go at given ones, in one simulation.
+    """The cycle of every handshake of a unit at each of several paces, in one simulation.
 
-    For each pace the unit is reset and gets all frames; values and stream rules are checked.
+    At each pace the unit is reset and gets all frames; values and stream rules are checked.
 
     Parameters
     ----------
@@ -226,14 +225,14 @@ def measure_unit(
     Returns
     -------
     tuple
-        For each pace its cycles, counted as it counts them.
+        For each pace the cycles, counted as in the pace.
 
     Raises
     ------
     MissingToolError, SimulationError
         As for `run_unit_bench`.
     ValueError
-        If frames do not consist of whole beats, or a pace has more or fewer beats than they.
+        If frames do not consist of whole beats, or a pace has another number of beats.
     AssertionError
         If a value is wrong, a rule is broken, or nothing moves any more.
     """
@@ -261,7 +260,7 @@ def _simulate(
     output_format: BeatFormat | None,
     patience: int,
 ) -> Any:
-    """What the bench leaves: of each pace, or of every pattern of stalls where there are none."""
+    """The result of the cocotb side: of each pace, or of every stall pattern if there is none."""
     if not isinstance(unit, BenchedUnit):
         unit = benched(unit, input_format, output_format)
     formats = {"input": unit.input, "output": unit.output}
@@ -300,7 +299,7 @@ def _simulate(
 def benched(
     unit: wiring.Component, input_format: BeatFormat | None, output_format: BeatFormat | None
 ) -> BenchedUnit:
-    """A component as the bench sees it; formats as for `run_unit_bench`."""
+    """A component in the form that the bench simulates; formats as for `run_unit_bench`."""
     source = input_format or beat_format(unit, "i")
     sink = output_format or beat_format(unit, "o")
     ports = ("clk", "rst", *(port.name for port in flat_ports(unit)))
@@ -309,7 +308,7 @@ def benched(
 
 
 def beat_format(unit: wiring.Component, port: str) -> BeatFormat:
-    """How values lie in the beats of a unit's port `i` or `o`.
+    """The format of the beats of a unit's stream `i` or `o`.
 
     Raises
     ------
@@ -324,7 +323,7 @@ def beat_format(unit: wiring.Component, port: str) -> BeatFormat:
 
 
 def flat_verilog(component: wiring.Component, top: str) -> str:
-    """A component with flat ports as one flat Verilog module, made once for each content.
+    """Convert a component with flat ports to one flat Verilog module; the result is cached.
 
     Raises
     ------

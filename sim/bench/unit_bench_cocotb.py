@@ -1,4 +1,7 @@
-"""The cocotb side of `unit_bench`: runs inside the simulator."""
+"""The cocotb side of `unit_bench`, which runs inside the simulator.
+
+It plays one stall pattern or pace after another, and ends at the first that fails.
+"""
 
 from __future__ import annotations
 
@@ -41,21 +44,21 @@ Beats = list[tuple[int, bool]]
 
 
 class Failed(Exception):
-    """A pattern in which something was wrong; the failures have been noted."""
+    """A pattern failed; `Bench.failures` says why."""
 
 
 @dataclass
 class Bench:
-    """The unit, what goes in and what should come out.
+    """The unit, its source, its sink and its monitor.
 
     Parameters
     ----------
     dut
         The flat module.
     task
-        What `run_unit_bench` or `measure_unit` was asked.
+        The task that `unit_bench` wrote.
     frames, expected
-        As there.
+        The arguments of `run_unit_bench`.
     """
 
     dut: HierarchyObject
@@ -90,11 +93,11 @@ class Bench:
 
     @property
     def given(self) -> int:
-        """Beats that came out."""
+        """The number of beats that came out."""
         return len(self.output.taken) + self.monitor.frame.beats
 
     def cycles(self) -> dict[str, list[int]]:
-        """When beats went in and came out, counted from the first cycle that could offer one."""
+        """The cycles of all beats, counted from the first cycle that can offer one."""
         streams = {
             "taken": self.driver.cycles.taken,
             "offered": self.output.offered,
@@ -108,7 +111,7 @@ class Bench:
         self.output.offered += frame.cycles.offered
         self.output.taken += frame.cycles.taken
         if index >= len(self.expected):
-            self.failures.append(f"{self.task['name']}: a frame more than went in")
+            self.failures.append(f"{self.task['name']}: more frames come out than went in")
             return
         board = Scoreboard(self.task["name"])
         expected = self.expected[index : index + 1]
@@ -117,7 +120,7 @@ class Bench:
             self.failures.append(str(board.result))
 
     async def reset(self) -> None:
-        """Two cycles of reset, after which nothing that was before counts."""
+        """Reset the unit for two cycles, and forget all frames."""
         self.driver.start([], itertools.repeat(True))
         self.sink.start(itertools.repeat(True))
         self.reset_signal.value = 1
@@ -131,7 +134,7 @@ class Bench:
         self.cycle = 0
 
     async def clock(self) -> bool:
-        """One rising edge; whether a beat went in or out."""
+        """One rising edge; returns whether a beat went in or out."""
         await self.edge
         self.cycle += 1
         went_in = self.driver.clock(self.cycle)
@@ -140,11 +143,11 @@ class Bench:
         if self.failures:
             raise Failed
         if self.cycle % 4096 == 0 and os.getppid() != self.parent:
-            raise RuntimeError("the process that wanted this simulation is gone")
+            raise RuntimeError("the parent process has ended")
         return went_in or went_out
 
     async def until(self, done: Callable[[], bool]) -> None:
-        """Clock until `done`, or until nothing has moved for too long."""
+        """Clock until `done`; fail if nothing moves for too long."""
         idle = 0
         while not done():
             idle = 0 if await self.clock() else idle + 1
@@ -157,30 +160,30 @@ class Bench:
                 raise Failed
 
     async def all_frames(self, idle: Iterator[bool], busy: Iterator[bool]) -> None:
-        """All frames without a gap but for pauses, and then nothing more."""
+        """Stream all frames with these pauses, and check that nothing follows them."""
         self.driver.start(itertools.chain.from_iterable(self.beats), idle)
         self.sink.start(busy)
         await self.until(self.finished)
         await self.quiet()
 
     async def quiet(self) -> None:
-        """With nothing left to do, nothing may come."""
+        """Check for some cycles that no beat comes out."""
         self.sink.start(stalls.pauses("none"))
         for _ in range(_QUIET_CYCLES):
             if await self.clock():
-                self.failures.append(f"{self.task['name']}: a beat more than was expected")
+                self.failures.append(f"{self.task['name']}: more beats come out than were expected")
                 raise Failed
 
     def finished(self) -> bool:
-        """Whether every frame went in and came out."""
+        """Whether all frames went in and came out."""
         return self.driver.exhausted and self.complete == len(self.expected)
 
 
 async def paced(bench: Bench, offers: Sequence[int], takes: Sequence[int]) -> None:
-    """Each beat is offered, and each taken, in the first cycle that a `Pace` lets it be."""
+    """Offer and take each beat in the first cycle that the pace allows."""
 
     def before(cycles: Sequence[int], beat: Callable[[], int]) -> Iterator[bool]:
-        """Whether the next cycle is before that of the beat that is next."""
+        """For each cycle: whether it is before the cycle of the next beat."""
         while beat() < len(cycles):
             yield bench.cycle + 1 - _FIRST_CYCLE < cycles[beat()]
 
@@ -190,7 +193,7 @@ async def paced(bench: Bench, offers: Sequence[int], takes: Sequence[int]) -> No
 
 
 async def ready_held_low(bench: Bench) -> None:
-    """`valid` rises and stays with `ready` low, until nothing moves any more."""
+    """Hold `ready` low until the unit is full: `valid` must rise and stay high."""
     bench.driver.start(itertools.chain.from_iterable(bench.beats), stalls.pauses("none"))
     bench.sink.start(itertools.repeat(True))
     cycles = 0
@@ -200,7 +203,7 @@ async def ready_held_low(bench: Bench) -> None:
         if cycles > bench.task["patience"]:
             bench.failures.append(f"{bench.task['name']}: valid waits for ready")
             raise Failed
-    # As soon as nothing more goes in, all buffers are full, if there are beats enough.
+    # Once nothing more goes in, all buffers are full, if there are enough beats.
     idle = 0
     while idle < _QUIET_CYCLES:
         idle = 0 if await bench.clock() else idle + 1
@@ -210,7 +213,7 @@ async def ready_held_low(bench: Bench) -> None:
 
 
 async def reset_in_mid_frame(bench: Bench, seed: int) -> None:
-    """Reset after some beats: the frames that follow come out as from a new unit."""
+    """Reset after some beats: the frames that follow must come out as from a new unit."""
     total = sum(map(len, bench.beats))
     generator = np.random.default_rng(seed)
     beats = int(generator.integers(1, max(total, 2)))
@@ -224,7 +227,7 @@ async def reset_in_mid_frame(bench: Bench, seed: int) -> None:
 
 
 async def combinational_paths(bench: Bench, seed: int) -> None:
-    """Inputs change between clock edges: what must not follow them does not."""
+    """Change inputs between clock edges: certain outputs must not follow."""
     bench.driver.start(itertools.chain.from_iterable(bench.beats), stalls.pauses("random", seed))
     bench.sink.start(stalls.pauses("random", seed + 1))
     source, sink = bench.driver.ports, bench.monitor.ports
@@ -256,7 +259,7 @@ async def combinational_paths(bench: Bench, seed: int) -> None:
 
 
 def scenarios(seed: int) -> Iterator[tuple[str, Callable[[Bench], Awaitable[None]]]]:
-    """The patterns, in order, and their names."""
+    """The name of each pattern and what plays it, in order."""
     seeds = itertools.count(seed * 1000)
     for idle, busy in itertools.product(stalls.STALL_KINDS, repeat=2):
         yield (
@@ -274,7 +277,7 @@ def _pauses(kind: stalls.StallKind, seeds: Iterator[int]) -> Iterator[bool]:
 
 
 def pack_frame(beat: BeatFormat, frame: NDArray[np.int64]) -> Beats:
-    """A frame's beats, the final one marked."""
+    """The beats of a frame, `last` set on the final one."""
     values = frame.ravel().tolist()
     beats = [
         (beat.pack(values[start : start + beat.lanes]), False)
@@ -286,7 +289,7 @@ def pack_frame(beat: BeatFormat, frame: NDArray[np.int64]) -> Beats:
 
 @cocotb.test()
 async def every_pattern(dut: HierarchyObject) -> None:
-    """One pace or pattern after another, until one fails."""
+    """Play one pace or pattern after another, until one fails."""
     task, arrays = read_task()
     bench = Bench(dut, task, arrays["frames"], arrays["expected"])
     Clock(bit(dut, "clk"), _PERIOD, "step").start()

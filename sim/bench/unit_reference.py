@@ -1,4 +1,7 @@
-"""What a unit alone should give, whatever the layers before it could: frames in, values out."""
+"""Stimuli and expected values of one unit, over the whole range of its input format.
+
+Tests use them for `unit_bench`; a unit must be right for inputs that its network never gives it.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.fixed.kernels import kernel_of
 
 BEATS_TO_FILL = 24
-"""Beats that fill the FIFOs of a unit that is not given a large one."""
+"""A number of output beats that fills the FIFOs of a unit with the default depth."""
 
 
 def random_frames(layer: FixedLayer, seed: int, lanes: int | None = None) -> Integers:
-    """Frames of any values, of the smallest, of the largest, and of these two.
+    """Frames of random values, of the smallest, of the largest, and of these two mixed.
 
-    With `lanes` of the output there are as many as give `BEATS_TO_FILL`: a FIFO that is never full
-    is not tested.
+    Given the `lanes` of the output, there are frames enough for `BEATS_TO_FILL`: a FIFO that is
+    never full is not tested.
     """
     rng = np.random.default_rng(seed)
     fmt, shape = layer.input_format, tuple(layer.input_shape)
@@ -38,7 +41,7 @@ def random_frames(layer: FixedLayer, seed: int, lanes: int | None = None) -> Int
 
 
 def many_frames(layer: FixedLayer, count: int, seed: int) -> Integers:
-    """Frames of any size of values, many of them few and small: so that sums do not saturate."""
+    """Frames of which many have small or few values, so that sums do not all saturate."""
     rng = np.random.default_rng(seed)
     fmt, shape = layer.input_format, tuple(layer.input_shape)
     frames = []
@@ -51,7 +54,7 @@ def many_frames(layer: FixedLayer, count: int, seed: int) -> Integers:
 
 
 def layer_values(layer: FixedLayer, frames: Integers) -> Integers:
-    """The layer's values by the fixed-point model, `(frames, height, width, channels)`."""
+    """The expected values, `(frames, height, width, channels)`, by the kernels of `golden`."""
     maps = kernel_of(layer, "int64")(frames.transpose(3, 1, 2, 0))
     accumulators = maps.transpose(3, 1, 2, 0).astype(np.int64)
     if layer.bias is not None:

@@ -1,9 +1,11 @@
-"""Random pauses, resets and frames of a wrong length, for many cycles."""
+"""A long run of a network with random pauses, resets and frames of a wrong length.
+
+Use it to see that a network recovers from all of them: every image must still come out exactly.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from systolith.golden.files.datasets import Dataset
 from systolith.hw.verilog import artifacts
-from systolith.sim.bulk.engine import Disturbances, simulate_bulk
+from systolith.sim.bulk.engine import Disturbances, PartCounts, simulate_bulk
 from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import Batch, tapped_network
 
@@ -21,53 +23,48 @@ _WRONG_FRAMES = 4
 
 @dataclass(frozen=True)
 class Endurance:
-    """What a network was put through, and whether it stood it.
+    """What happened to a network, and what failed.
 
     Parameters
     ----------
     images
-        Images that came out, compared in every layer.
-    cycles
-        Clock cycles.
-    resets
-        Resets at random, in mid-frame nearly all.
-    wrong_frames
-        Frames of a wrong length, all of which were flagged.
+        The number of images that came out; every layer of each was compared.
+    counts
+        Cycles, resets (nearly all of them in mid-frame) and frames of a wrong length (all of which
+        were flagged); zeros if the simulation did not reach its end.
     failures
         What was wrong, a line each; empty if nothing was.
     """
 
     images: int
-    cycles: int
-    resets: int
-    wrong_frames: int
+    counts: PartCounts
     failures: tuple[str, ...]
 
 
 def endure(
     folder: str | os.PathLike[str], dataset: Dataset, cycles: int = 1_000_000, seed: int = 0
 ) -> Endurance:
-    """Put generated hardware through random pauses, resets and frames of a wrong length.
+    """Simulate generated hardware with random pauses, resets and frames of a wrong length.
 
-    Source and sink pause at random; the hardware is reset once in the time of some images; frames
-    too short and too long come between the images. Every image must come out right all the same,
-    in every layer, and every other frame with `tuser` set.
+    Source and sink pause at random. The hardware is reset about once in the time of eight images.
+    Frames that are too short or too long come between the images. Nevertheless every layer of every
+    image must be exact, and the result of every other frame must have `tuser` set.
 
     Parameters
     ----------
     folder
-        What `hw.generate` wrote.
+        A folder that `hw.generate` wrote.
     dataset
-        The images, which go in again and again.
+        The images, which are repeated.
     cycles
-        At least so many clock cycles.
+        The least number of clock cycles.
     seed
-        Of all that is random: the same seed gives the same run.
+        Of all random choices: the same seed gives the same run.
 
     Raises
     ------
     FileFormatError, PlanError
-        The folder is not what it should be.
+        The folder is not one that `hw.generate` wrote.
     MissingToolError, SimulationError, OSError
         As for `sim.simulate`.
     """
@@ -81,21 +78,17 @@ def endure(
         wrong_frames=_WRONG_FRAMES,
     )
     check = Check(fixed, images, [layer.name for layer in fixed.layers])
-    said: tuple[str, ...] = ()
+    counts = PartCounts(0, 0, 0)
 
     def batches() -> Generator[Batch]:
-        nonlocal said
-        said = yield from simulate_bulk(network, images, seed, 1, disturbances)
+        nonlocal counts
+        (counts,) = yield from simulate_bulk(network, images, seed, 1, disturbances)
 
     for _ in check.take(batches()):
         pass
-    counted = re.fullmatch(r"(\d+) cycles, (\d+) resets, (\d+) frames of .*", " ".join(said))
-    cycles, resets, wrong_frames = map(int, counted.groups()) if counted else (0, 0, 0)
     wrong = (str(layer) for layer in check.layer_results() if layer.mismatches)
     return Endurance(
         images=int(np.count_nonzero(check.came_out)),
-        cycles=cycles,
-        resets=resets,
-        wrong_frames=wrong_frames,
+        counts=counts,
         failures=(*wrong, *check.violations()),
     )

@@ -1,4 +1,7 @@
-"""What the hardware in a folder makes of a few images, layer by layer."""
+"""The simulated values of every layer for a few images.
+
+The pages of reports show them beside those of the model.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ def simulated_values(
     Parameters
     ----------
     folder
-        What `hw.generate` wrote.
+        A folder that `hw.generate` wrote.
     images
         uint8 `(images, height, width, channels)`.
 
     Returns
     -------
     dict
-        By layer name, `(images, height, width, channels)`.
+        For each layer, by name, shape `(images, height, width, channels)`.
 
     Raises
     ------

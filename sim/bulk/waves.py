@@ -1,4 +1,7 @@
-"""The waveform of one image, and what shows it by layer in GTKWave."""
+"""The waveform of one image, and a save file that shows it by layer in GTKWave.
+
+`simulate --waves` writes both into the folder of the hardware.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ from systolith.sim.record.scoreboard import LayerResult
 from systolith.sim.record.taps import TappedNetwork
 
 WAVES_NAME = "waves.vcd"
-"""The waveform, in the folder of the hardware."""
+"""The name of the waveform, in the folder of the hardware."""
 
 SAVE_NAME = "waves.gtkw"
-"""The save file for GTKWave, beside it."""
+"""The name of the save file for GTKWave, beside it."""
 
 Scope = tuple[str, ...]
 
@@ -41,21 +44,22 @@ def write_waves(
     came_out: NDArray[np.bool_],
     folder: Path,
 ) -> int:
-    """Write the waveform of the image that is worth a look, and a save file that shows it by layer.
+    """Write the waveform of the first image that failed, and a save file that shows it by layer.
 
-    That is the image of the first wrong value of the earliest wrong layer, at which the save file
-    has a marker; if no value is wrong, the first image that did not come out, or the first of all.
+    It is the image of the first wrong value of the earliest wrong layer, and the save file has a
+    marker at that value. If no value is wrong, it is the first image that did not come out, or the
+    first image.
 
     Parameters
     ----------
     network, images, stalls
-        What was simulated, by `sim.bulk.engine.simulate_bulk`.
+        The arguments of `sim.bulk.engine.simulate_bulk`.
     layers
-        What was found of the layers.
+        The results of the comparison.
     came_out
-        Whether each image did.
+        Whether each image came out.
     folder
-        Where the files go, each written whole or not at all.
+        The folder of the two files; each is written completely or not at all.
 
     Returns
     -------
@@ -93,12 +97,12 @@ def write_waves(
 
 
 def save_file(network: TappedNetwork, waves: Path, marker: int | None) -> bytes:
-    """The bytes of a save file for GTKWave: a group for each stream, with those inside its unit.
+    """The bytes of a save file for GTKWave: a group for each stream and for the unit before it.
 
     Parameters
     ----------
     network
-        What the waveform is of.
+        The network that was simulated.
     waves
         The waveform.
     marker
@@ -136,7 +140,7 @@ def save_file(network: TappedNetwork, waves: Path, marker: int | None) -> bytes:
 
 
 def declarations(lines: Iterable[str]) -> Iterator[tuple[Scope, str, str]]:
-    """The signals that a VCD declares: scope, name, and their bits as they are written there."""
+    """The signals that a VCD declares: scope, name, and the range of bits as written."""
     scope: list[str] = []
     for line in lines:
         match line.split():

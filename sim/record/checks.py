@@ -1,4 +1,7 @@
-"""Holds the records of a network against the fixed-point model."""
+"""Compares the records of a network with the fixed-point model, batch by batch.
+
+Both engines yield the same records, so that this check is the same for all simulators.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +21,25 @@ _SCORE_POSITION = 32
 
 
 class Check:
-    """Compares, batch by batch.
+    """Compares layers and results, and collects what is wrong.
 
     Parameters
     ----------
     fixed
-        What the hardware should do.
+        The network that the hardware implements.
     images
-        What goes in, `(images, height, width, channels)`.
+        The images that go in, `(images, height, width, channels)`.
     layers
         The names of the layers to compare.
     results
-        Whether what comes out is a class, which is compared as well.
+        Whether to compare the results at `m_axis`, which a layer alone does not have.
 
     Members
     -------
     came_out
-        Whether each image came out.
+        For each image, whether it came out.
     classes
-        The class of each image, as the hardware gave it; -1 before it came out.
+        The class of each image by the hardware; -1 before it came out.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class Check:
         return self._model.run(images).outputs
 
     def take(self, batches: Iterable[Batch]) -> Iterator[int]:
-        """Compare batches until a rule is broken, which is noted; yields the images of each."""
+        """Compare batches until a rule is broken; yields the number of images of each batch."""
         try:
             for batch in batches:
                 self._compare(batch)
@@ -70,11 +73,11 @@ class Check:
             self._broken.append(str(error))
 
     def layer_results(self) -> tuple[LayerResult, ...]:
-        """What was found, by layer."""
+        """The result of each layer."""
         return tuple(board.result for board in self._boards.values())
 
     def violations(self) -> tuple[str, ...]:
-        """What was wrong beside the values of layers."""
+        """What is wrong beside the values of layers, a line each."""
         violations = list(self._broken)
         if self._wrong_results:
             first = min(self._wrong_results)
@@ -97,7 +100,7 @@ class Check:
             self._compare_results(batch, expected[self._fixed.layers[-1].name])
 
     def _compare_results(self, batch: Batch, values: Integers) -> None:
-        """The class and the score of each image are the winner's, and no flag is up."""
+        """Compare the class and the score of each image with the winner's; no flag may be set."""
         scores = values.reshape(len(values), -1)
         winner = winners(self._fixed, scores).tolist()
         columns = ("result data", "result user", "result last")

@@ -1,4 +1,7 @@
-"""Values of a stream and the bits of its beats."""
+"""Packs values into the bits of a stream's beats, and unpacks them.
+
+Sources, sinks and monitors of every bench use it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class BeatFormat:
-    """The values in one beat, lane 0 in the lowest bits.
+    """The format of a beat: its values side by side, lane 0 in the lowest bits.
 
     Parameters
     ----------
@@ -33,7 +36,7 @@ class BeatFormat:
 
     @property
     def bytes(self) -> int:
-        """Bytes that hold a beat."""
+        """The number of bytes of a beat."""
         return -(-self.lanes * self.bits // 8)
 
     def pack_frames(self, frames: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:

@@ -1,4 +1,7 @@
-"""Values found in hardware against values expected: equal, or a mismatch with its place."""
+"""Compares the values of a layer with those expected, exactly, and keeps the first mismatch.
+
+Every bench has one `Scoreboard` for each layer.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Integers = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A value that is not what it should be, and its place in a layer's output."""
+    """A wrong value, and its position in a layer's output."""
 
     image: int
     row: int
@@ -31,16 +34,16 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """A layer's values held against the expected ones.
+    """The result of comparing a layer.
 
     Parameters
     ----------
     name
         The layer's.
     values
-        Values compared.
+        The number of values compared.
     mismatches
-        Values that differed.
+        The number of values that differ.
     first_mismatch
         The first of them, by image, row, column and channel.
     """
@@ -60,7 +63,7 @@ class LayerResult:
 
 
 class Scoreboard:
-    """Compares one layer's frames with what is expected of them, exactly.
+    """Compares the frames of one layer, exactly.
 
     Parameters
     ----------
@@ -72,12 +75,12 @@ class Scoreboard:
         self.result = LayerResult(name, 0, 0, None)
 
     def compare(self, first_image: int, expected: Integers, found: Integers) -> None:
-        """Add the frames of some images to the result, in whatever order the images come.
+        """Compare the frames of some images, which may come in any order.
 
         Parameters
         ----------
         first_image
-            The number of the first of them.
+            The number of the first image.
         expected, found
             Shape `(images, height, width, channels)` both.
 
@@ -89,7 +92,7 @@ class Scoreboard:
         before = self.result
         if expected.shape != found.shape or expected.ndim != 4:
             raise ValueError(
-                f"{before.name}: frames of shape {found.shape} cannot be held against "
+                f"{before.name}: frames of shape {found.shape} cannot be compared with "
                 f"{expected.shape}"
             )
         different = expected != found

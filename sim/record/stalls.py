@@ -1,4 +1,7 @@
-"""When a stream's source or sink pauses."""
+"""Stall patterns: the cycles in which the source or the sink of a stream pauses.
+
+Every unit is simulated with each of them at its input and at its output.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from typing import Literal, get_args
 StallKind = Literal["none", "cyclic", "random"]
 
 STALL_KINDS: tuple[StallKind, ...] = get_args(StallKind)
-"""The patterns that every unit meets, at its input and at its output."""
+"""The names of the patterns."""
 
 _CYCLE = (False, False, True, False, True, True, True)
 
 
 def pauses(kind: StallKind, seed: int = 0) -> Iterator[bool]:
-    """Without end, for one clock cycle after the other: whether to pause.
+    """For each clock cycle, without end: whether to pause.
 
-    `random` pauses in 1/8, 1/2 or 7/8 of the cycles, and changes that from time to time, so that
+    `random` pauses in 1/8, 1/2 or 7/8 of the cycles; the share changes from time to time, so that
     buffers run empty and full. The same seed gives the same pauses.
     """
     if kind == "none":

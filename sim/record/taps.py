@@ -1,4 +1,7 @@
-"""The streams of a whole network that a simulator watches, and the record of an image."""
+"""What a simulator observes of a network: a tap on every layer's stream, a record of each image.
+
+`tapped_network` makes generated Verilog ready for a simulator; both engines write its records.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ RESULT_FIELDS: tuple[tuple[str, str], ...] = (
     ("result user", "u1"),
     ("result last", "u1"),
 )
-"""The result in a record; no layer has a name with a space."""
+"""The fields of a record for its result; no layer has a name with a space."""
 
 CYCLES_FIELD = "stream cycles"
-"""An array in a record: of `s_axis`, every tap and `m_axis`, in this order, `FRAME_CYCLES`."""
+"""The field of a record for cycles: `FRAME_CYCLES` of `s_axis`, every tap and `m_axis`."""
 
 FRAME_CYCLES: tuple[tuple[str, str], ...] = (("offered", "<u8"), ("first", "<u8"), ("last", "<u8"))
 """The cycles in which a frame was first offered, its first beat taken, and its last beat taken."""
@@ -39,9 +42,10 @@ AXIS_PORTS = (
 )
 """The ports of the accelerator itself."""
 
-_PIXEL_BITS = 8
 STREAM_PORTS = ("data", "valid", "ready", "last")
-"""What a tap shows of a stream."""
+"""The signals of a stream that a tap shows."""
+
+_PIXEL_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -54,44 +58,44 @@ class Tap:
 
     @property
     def frame_beats(self) -> int:
-        """Beats a frame."""
+        """The number of beats of a frame."""
         return self.shape.size // self.beat.lanes
 
     @property
     def value_type(self) -> np.dtype[Any]:
-        """The smallest type of 1, 2, 4 or 8 bytes that holds a value."""
+        """The smallest integer type that holds a value."""
         size = next(size for size in (1, 2, 4, 8) if self.beat.bits <= 8 * size)
         return np.dtype(f"<{'i' if self.beat.signed else 'u'}{size}")
 
     def port(self, name: str) -> str:
-        """The port `data`, `valid`, `ready` or `last`."""
+        """The name of the port of `data`, `valid`, `ready` or `last`."""
         return f"tap_{self.layer}_{name}"
 
     def lane(self, number: int) -> str:
-        """The wire with one value of a beat."""
+        """The name of the wire with one value of a beat."""
         return f"lane_{self.layer}_{number}"
 
 
 @dataclass(frozen=True)
 class TappedNetwork:
-    """The Verilog of a network, or of one layer of it, and its streams.
+    """The Verilog of a network, or of one layer of it, with taps of its streams.
 
     Parameters
     ----------
     design
-        The module. Frames go in at `s_axis`; what comes out at `m_axis` is a result.
+        The module. Frames go in at `s_axis` and results come out at `m_axis`.
     source
-        How values lie in the beats that go in.
+        The format of the beats that go in.
     source_shape
-        Of a frame of them.
+        The shape of a frame that goes in.
     taps
-        The streams that are watched: behind the input and every layer, or behind one layer.
+        The taps behind the input and every layer, or behind one layer.
     result_beats
-        Beats of a result.
+        The number of beats of a result.
     patience
-        Clock cycles without a transfer after which the network counts as stuck.
+        The number of clock cycles without a transfer after which the network counts as stuck.
     constants
-        Ports that are not of streams, and their values; for Verilator without cocotb alone.
+        The values of ports that belong to no stream; only `bulk.engine` sets them.
     """
 
     design: Design
@@ -104,30 +108,30 @@ class TappedNetwork:
 
     @property
     def source_beats(self) -> int:
-        """Beats of a frame that goes in."""
+        """The number of beats of a frame that goes in."""
         return self.source_shape.size // self.source.lanes
 
     @property
     def record_type(self) -> np.dtype[np.void]:
-        """An image's record: the values of each tap, by name, its result and its cycles."""
+        """The type of a record: the values of each tap, by name, the result and the cycles."""
         return record_type([(tap.layer, tap.value_type, tuple(tap.shape)) for tap in self.taps])
 
 
 def record_type(taps: Sequence[tuple[str, Any, Any]]) -> np.dtype[np.void]:
-    """The type of an image's record, of the name, the type and the shape of each tap's values."""
+    """The type of a record, from the name, the type and the shape of each tap's values."""
     cycles = (CYCLES_FIELD, list(FRAME_CYCLES), (len(taps) + 2,))
     return np.dtype([*taps, *RESULT_FIELDS, cycles])
 
 
 def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> TappedNetwork:
-    """A generated accelerator, with its streams for a simulator to watch.
+    """A generated accelerator with a tap on every layer's stream.
 
     Parameters
     ----------
     fixed
         The network.
     manifest, verilog
-        What `hw.generate` made of it.
+        What `hw.generate` made from it.
 
     Raises
     ------
@@ -143,7 +147,7 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
 
 
 def network_in(design: Design, fixed: FixedNetwork, manifest: Manifest) -> TappedNetwork:
-    """A network whose streams a design shows; the design's other ports go before theirs."""
+    """A network in a design that has the ports of its taps, beside the ports given there."""
     source = fixed.network.input
     pixels = Tap(source.name, BeatFormat(1, _PIXEL_BITS, False), source.image_shape)
     layers = (
@@ -169,8 +173,8 @@ def network_in(design: Design, fixed: FixedNetwork, manifest: Manifest) -> Tappe
 def tapped_layer(fixed: FixedNetwork, manifest: Manifest, verilog: str, name: str) -> TappedNetwork:
     """One layer of a generated accelerator alone.
 
-    What goes in at `s_axis` is a beat of the layer's input; each beat that leaves the layer leaves
-    at `m_axis`, too.
+    The beats that go in at `s_axis` are those of the layer's input; each beat of its output appears
+    at `m_axis` as well.
 
     Parameters
     ----------
@@ -203,7 +207,7 @@ def tapped_layer(fixed: FixedNetwork, manifest: Manifest, verilog: str, name: st
 
 
 def _patience(fixed: FixedNetwork, manifest: Manifest) -> int:
-    """More cycles than a whole image can take, every multiplier idle for three cycles of four."""
+    """More cycles than an image can take, even if multipliers idle in three of four cycles."""
     cycles = 0
     computing = fixed.network.computing_layers()
     for (layer, source, shape), entry in zip(computing, manifest.layers, strict=True):
@@ -214,9 +218,9 @@ def _patience(fixed: FixedNetwork, manifest: Manifest) -> int:
 
 @dataclass(frozen=True)
 class Batch:
-    """The records of some images in order, from `first` on.
+    """The records of consecutive images, from number `first` on.
 
-    The images of one `part`, counted from 0, went through without a gap; each starts anew.
+    The images of one `part`, counted from 0, went through without a gap after a reset.
     """
 
     part: int
@@ -225,4 +229,4 @@ class Batch:
 
 
 class RuleBroken(Exception):
-    """A stream broke a rule, or nothing moved any more: says which, what and when."""
+    """A stream broke a rule, or nothing moved any more; the message says what, where and when."""

@@ -1,1 +1,1 @@
-"""Simulators: which are installed, what is built for them, and their processes."""
+"""Simulators: finding them, building for them, caching builds, running their processes."""

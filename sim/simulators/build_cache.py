@@ -1,33 +1,61 @@
-"""Builds kept by the content they were made from."""
+"""The cache of builds: each build is made once for the content that it is made from.
+
+Processes share it, so that nobody waits twice for a compiler; damaged builds are made again.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
+import pwd
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 LIMIT_BYTES = 2 * 2**30
-"""The size to which the cache is kept."""
+"""The largest size of the cache."""
 
 _TEMPORARY = "building-"
 _ABANDONED_SECONDS = 24 * 3600.0
+_LOCK = ".lock"
+_DIGEST = ".sha256"
 
 
 def cache_folder() -> Path:
-    """`$SYSTOLITH_CACHE`, or `systolith` in `$XDG_CACHE_HOME`, or in `~/.cache`."""
+    """The folder of the cache, an absolute path.
+
+    It is `$SYSTOLITH_CACHE`, or `systolith` in `$XDG_CACHE_HOME` if that is absolute (others are
+    invalid by the XDG Base Directory Specification), or `~/.cache/systolith`.
+
+    Raises
+    ------
+    OSError
+        None of them exists: there is no home folder.
+    """
     chosen = os.environ.get("SYSTOLITH_CACHE")
     if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "systolith"
+        return Path(chosen).absolute()
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (shared if shared.is_absolute() else _home() / ".cache") / "systolith"
+
+
+def _home() -> Path:
+    """The folder `$HOME`, or that of the user database if it is empty or missing."""
+    home = os.environ.get("HOME")
+    if not home:
+        with contextlib.suppress(KeyError):
+            home = pwd.getpwuid(os.getuid()).pw_dir
+    if not home:
+        raise OSError("no home folder for cached builds: set SYSTOLITH_CACHE to a folder")
+    return Path(home).absolute()
 
 
 def content_key(*parts: str | bytes) -> str:
-    """The sha256 of `parts` and of where each ends, in hex."""
+    """The key of a build: the sha256 of `parts` and their lengths, in hex."""
     state = hashlib.sha256()
     for part in parts:
         content = part.encode() if isinstance(part, str) else part
@@ -39,56 +67,91 @@ def content_key(*parts: str | bytes) -> str:
 def cached(
     key: str, artifact: str, build: Callable[[Path], None], limit_bytes: int = LIMIT_BYTES
 ) -> Path:
-    """The file `artifact` that `build(folder)` makes in a folder, made once for each `key`.
+    """The path of the file `artifact` that `build(folder)` makes, from the cache if it has `key`.
 
-    The folder appears in the cache whole or not at all, whatever stops the build, and whoever
-    builds the same at the same time. Beyond `limit_bytes` the folders go that were used longest
-    ago.
+    A build appears in the cache completely or not at all, even if it is interrupted or if two
+    processes make it at the same time. A build whose files have changed since is made again. If the
+    cache is larger than `limit_bytes`, the builds that were not used for the longest time go.
 
     Raises
     ------
     OSError
-        If the cache cannot be written.
+        If the cache cannot be written, or the build did not make the artifact.
     """
     root = cache_folder()
     root.mkdir(parents=True, exist_ok=True)
     entry = root / key
     path = entry / artifact
-    if path.exists():
-        os.utime(entry)
-        return path
+    with _locked(root):
+        if _is_intact(entry):
+            os.utime(entry)
+            return path
     building = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=root))
     try:
         build(building)
-        shutil.rmtree(entry, ignore_errors=True)
-        # Another process may have been faster: then its folder serves as well as this one.
-        with contextlib.suppress(OSError):
-            building.rename(entry)
+        if not (building / artifact).exists():
+            raise OSError(f"{path}: the build did not make it")
+        (building / _DIGEST).write_text(_digest(building), "ascii")
+        with _locked(root):
+            # Another process may have been faster, and its build may be in use.
+            if not _is_intact(entry):
+                shutil.rmtree(entry, ignore_errors=True)
+                building.rename(entry)
+            _prune(root, limit_bytes, used=entry)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    if not path.exists():
-        raise OSError(f"{path}: the build did not make it")
-    _prune(root, limit_bytes, keep=entry)
     return path
 
 
-def _prune(root: Path, limit_bytes: int, keep: Path) -> None:
-    """Drop what was abandoned, and the longest unused until the rest is within `limit_bytes`."""
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Keep other processes and threads from looking builds up, adding and removing them."""
+    with (root / _LOCK).open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _is_intact(entry: Path) -> bool:
+    """Whether a build is there, with the content that it was added with."""
+    try:
+        return (entry / _DIGEST).read_text("ascii") == _digest(entry)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _digest(folder: Path) -> str:
+    """The sha256 of the names and contents of all files in a folder."""
+    parts: list[str | bytes] = []
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.name != _DIGEST:
+            with file.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").digest()
+            parts += [file.relative_to(folder).as_posix(), digest]
+    return content_key(*parts)
+
+
+def _prune(root: Path, limit_bytes: int, used: Path) -> None:
+    """Remove abandoned builds, and the longest unused until the rest is within `limit_bytes`."""
     entries = []
     for entry in root.iterdir():
+        if entry.name == _LOCK:
+            continue
         try:
-            used = entry.stat().st_mtime
+            used_at = entry.stat().st_mtime
             size = sum(file.stat().st_size for file in entry.rglob("*"))
-        except FileNotFoundError:  # another process dropped it
+        except FileNotFoundError:  # a build that is being made
             continue
         if not entry.name.startswith(_TEMPORARY):
-            entries.append((used, size, entry))
-        elif time.time() - used > _ABANDONED_SECONDS:
+            entries.append((used_at, size, entry))
+        elif time.time() - used_at > _ABANDONED_SECONDS:
             shutil.rmtree(entry, ignore_errors=True)
     total = sum(size for _, size, _ in entries)
     for _, size, entry in sorted(entries):
         if total <= limit_bytes:
             break
-        if entry != keep:
+        if entry != used:
             shutil.rmtree(entry, ignore_errors=True)
             total -= size

@@ -1,4 +1,7 @@
-"""From flat Verilog to what a simulator runs, each build made once."""
+"""Builds what a simulator runs from flat Verilog; every build is cached.
+
+Icarus gets a file for `vvp`; a model of Verilator becomes a program with cocotb or with our C++.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from systolith.sim.simulators.start_values import without_start_values
 
 _LOG = "build.log"
 _SMALL_BYTES = 300_000
-# Functions of a size that the C++ compiler takes quickly, in files enough for all processors.
+# Functions that are small enough to compile fast, in enough files for all processors.
 _SPLIT = ("--output-split-cfuncs", "500", "--output-split", "5000")
 _OPTIMIZED = "-O2"
-# Two shifts, where Verilator's own function masks, negates and joins: a sixth fewer instructions in
-# a network's model.
+# Two shifts in place of Verilator's mask, negation and OR: a network's model takes a sixth fewer
+# instructions.
 _SIGN_EXTENSION = """#include "verilated.h"
 #define VL_EXTENDS_II(to, bits, value) \\
     (static_cast<IData>(static_cast<int32_t>(static_cast<IData>(value) << (32 - (bits))) \\
@@ -51,7 +54,7 @@ class Design:
     verilog
         The text.
     ports
-        The ports that a bench reads and writes.
+        The ports that a cocotb bench reads and writes.
     """
 
     top: str
@@ -60,14 +63,14 @@ class Design:
 
 
 def build_icarus(design: Design) -> Path:
-    """The file that `vvp` runs: of the design without the values that registers start with.
+    """Build the file that `vvp` runs, from the design without the start values of registers.
 
     Raises
     ------
     MissingToolError
         If Icarus is not installed.
     SimulationError
-        If it refuses the Verilog.
+        If it rejects the Verilog.
     """
     icarus = installed.find_icarus()
     verilog = without_start_values(design.verilog)
@@ -82,21 +85,21 @@ def build_icarus(design: Design) -> Path:
 
 
 def build_verilator_cocotb(design: Design, optimize: bool) -> Path:
-    """The program that simulates the design under cocotb.
+    """Build the program that simulates the design under cocotb.
 
     Parameters
     ----------
     design
         Only its `ports` are visible to cocotb.
     optimize
-        Whether many cycles are worth a longer build.
+        Whether to optimize the model, for many cycles.
 
     Raises
     ------
     MissingToolError
         If Verilator, the C++ compiler or cocotb is not installed.
     SimulationError
-        If the Verilog or what was made of it does not compile.
+        If the Verilog, or the C++ made from it, does not compile.
     """
     cocotb = installed.find_cocotb()
     visible = "".join(f'public_flat_rw -module "{design.top}" -var "{p}"\n' for p in design.ports)
@@ -119,21 +122,23 @@ def build_verilator_cocotb(design: Design, optimize: bool) -> Path:
 def build_verilator_program(
     design: Design, main: str, headers: dict[str, str], trace: bool = False
 ) -> Path:
-    """The program of `main`, C++ that includes `headers` (texts by name) and the class `Vtop`.
+    """Build a program from a design and C++ that uses its model, the class `Vtop`.
 
     Parameters
     ----------
-    design, main, headers
-        What it is made of.
+    design
+        The design.
+    main, headers
+        The C++ source with `main`, and the headers that it includes, by name.
     trace
-        Whether it can write a waveform: `VM_TRACE` is then 1.
+        Whether the model can write a waveform: `VM_TRACE` is then 1.
 
     Raises
     ------
     MissingToolError
         If Verilator or the C++ compiler is not installed.
     SimulationError
-        If the Verilog or what was made of it does not compile.
+        If the Verilog, or the C++ made from it, does not compile.
     """
     return _build_verilator(
         design,
@@ -207,11 +212,11 @@ def _build_verilator(
 
 
 def _units(folder: Path, level: str) -> list[tuple[str, str]]:
-    """Compilation units, and the level at which each is optimized.
+    """The compilation units, and the level at which each is optimized.
 
-    Most of the time to compile a small file goes into Verilator's headers, so that the many files
-    of a model are joined: of a small one into one, else into one for each processor and one for
-    what runs once.
+    Most of the time for a small file goes into Verilator's headers, so that the many files of a
+    model are joined: those of a small model into one unit, those of others into one unit for each
+    processor and one for code that runs once.
     """
     files = sorted(folder.glob("V*.cpp"), key=lambda file: -file.stat().st_size)
     names = ["main.cpp", *(file.name for file in files)]
@@ -233,7 +238,7 @@ def _units(folder: Path, level: str) -> list[tuple[str, str]]:
 def _runtime(
     verilator: installed.Verilator, sources: tuple[str, ...], flags: Sequence[str]
 ) -> list[str]:
-    """Objects of Verilator's runtime, which are the same for every model."""
+    """The objects of Verilator's runtime, which are the same for every model."""
 
     def build(folder: Path) -> None:
         compiler = [verilator.compiler, *flags, _OPTIMIZED, "-c"]
@@ -253,6 +258,6 @@ def _compiler_flags(verilator: installed.Verilator, trace: bool) -> tuple[str, .
 
 
 def _write(path: Path, text: str) -> str:
-    """Write a text, and give the file's name."""
+    """Write a text; returns the name of the file."""
     path.write_text(text, "utf-8")
     return path.name

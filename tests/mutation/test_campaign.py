@@ -22,7 +22,7 @@ from tests.mutation.campaign import (
     to_markdown,
 )
 from tests.mutation.equivalence import Prover
-from tests.mutation.mutants import MutatedNetwork, Subject
+from tests.mutation.mutated_network import MutatedNetwork, Subject
 from tests.mutation.mutation import OWN_KINDS, Mutation, own_mutations
 
 PART = "S5"
@@ -147,5 +147,5 @@ def test_a_fault_of_a_full_buffer_is_found_because_it_fills(
     def few(layer: FixedLayer, seed: int, lanes: int | None = None) -> Integers:
         return random_frames(layer, seed)[:2]
 
-    monkeypatch.setattr("tests.mutation.mutants.random_frames", few)
+    monkeypatch.setattr("tests.mutation.mutated_network.random_frames", few)
     assert MutatedNetwork(whole, [always]).unit_failure(1, "F6") is None

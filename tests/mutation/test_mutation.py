@@ -14,8 +14,8 @@ from tests.mutation.mutation import (
     own_mutations,
     parse_mutations,
     select_width,
-    with_own_mutations,
 )
+from tests.mutation.netlist_editor import with_own_mutations
 
 
 def cell(kind: str, **connections: list[int | str]) -> Netlist:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -76,7 +78,7 @@ def test_an_error_nobody_expected_is_not_hidden(monkeypatch: pytest.MonkeyPatch)
         main(["describe", "lenet5"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_is_quiet(
     number: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,3 +88,52 @@ def test_interrupted_is_quiet(
     monkeypatch.setattr(golden, "load", load)
     assert main(["describe", "lenet5"]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_interrupt_does_not_stop_the_clean_up(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned = False
+
+    def load(name: str) -> None:
+        nonlocal cleaned
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            os.kill(os.getpid(), number)
+            cleaned = True
+
+    monkeypatch.setattr(golden, "load", load)
+    assert main(["describe", "lenet5"]) == 130
+    assert capsys.readouterr() == ("", "")
+    assert cleaned
+
+
+def test_a_signal_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        raise ValueError("it goes on")
+
+    monkeypatch.setattr(golden, "load", load)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["describe", "lenet5"]) == 2
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_while_modules_load_is_quiet(number: signal.Signals) -> None:
+    program = (
+        "import builtins, os, sys\n"
+        "from systolith.scripts import entry\n"
+        "load = builtins.__import__\n"
+        "def slow(name, *rest):\n"
+        f"    os.kill(os.getpid(), {int(number)}) if name == 'typer' else None\n"
+        "    return load(name, *rest)\n"
+        "builtins.__import__ = slow\n"
+        "sys.exit(entry.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -160,7 +160,7 @@ def test_no_simulator_on_the_machine(
     assert "install it with" in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_while_it_builds_it_leaves_nothing(
     number: signal.Signals, arguments: list[str], hardware: Path, tmp_path: Path
 ) -> None:
@@ -174,7 +174,8 @@ def test_interrupted_while_it_builds_it_leaves_nothing(
         when=lambda _: bool(_processes("cwd", cache)),
     )
     assert _processes("cwd", tmp_path) == {}
-    assert [path for folder in (cache, temporary) for path in folder.iterdir()] == []
+    assert [path.name for path in cache.iterdir()] == [".lock"]
+    assert list(temporary.iterdir()) == []
 
 
 def test_interrupted_while_it_runs_it_leaves_nothing(
@@ -214,7 +215,7 @@ def _interrupt(
     (hardware / "simulation.json").unlink(missing_ok=True)
     before = {path: path.read_bytes() for path in hardware.iterdir()}
     with subprocess.Popen(
-        [sys.executable, "-m", "systolith.scripts.main", *arguments],
+        [sys.executable, "-m", "systolith.scripts.entry", *arguments],
         cwd=_ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

@@ -214,7 +214,11 @@ def test_paces_of_other_beats_are_refused() -> None:
         ("last early", "idle none, backpressure none", "invert: last is set on beat 11 of 12"),
         ("reset forgotten", "reset in mid-frame, 1", "invert: last is"),
         ("beat lost", "idle none, backpressure none", "image 1, row 0, column 0, channel 0"),
-        ("beat too many", "idle none, backpressure none", "invert: a beat more than was expected"),
+        (
+            "beat too many",
+            "idle none, backpressure none",
+            "more beats come out than were expected",
+        ),
         ("stops", "idle none, backpressure none", "1 of 3 frames out and 10 values of the next"),
         ("ready path", "combinational paths", "path leads from o.ready to i.ready"),
         ("valid path", "combinational paths", "path leads from i.valid to o.valid"),

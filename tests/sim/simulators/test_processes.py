@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import string
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ import pytest
 from systolith.sim.errors import SimulationError
 from systolith.sim.simulators.processes import run_all, started
 
-# Starts a process, tells which, and waits as it does.
+LETTERS = string.ascii_lowercase + string.digits
+
+# Starts a process, prints its number, and waits for its end.
 SLEEPER = """
 import subprocess
 process = subprocess.Popen(["sleep", "60"])
@@ -24,7 +27,7 @@ process.wait()
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs; one that ended and that nobody has asked about does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -47,15 +50,15 @@ def test_output_goes_to_the_log_and_commands_run(tmp_path: Path) -> None:
     assert sorted(log.read_text().split("\n")) == ["", "number 0", "number 1", "number 2"]
 
 
-def test_a_status_is_told_with_what_was_said(tmp_path: Path) -> None:
+def test_the_error_has_the_status_and_the_output(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no such port')"]
     with pytest.raises(SimulationError, match=r"python\S* ended with status 1: no such port"):
         run_all([command], log=tmp_path / "log", cwd=tmp_path)
 
 
-def test_a_signal_is_told(tmp_path: Path) -> None:
+def test_the_error_names_the_signal(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
-    with pytest.raises(SimulationError, match="was killed by signal 9: it said nothing"):
+    with pytest.raises(SimulationError, match="was killed by signal 9: it printed nothing"):
         run_all([command], log=tmp_path / "log", cwd=tmp_path)
 
 
@@ -67,9 +70,47 @@ def test_one_that_fails_ends_the_others(tmp_path: Path) -> None:
     assert wait_until_gone(int(log.read_text().split()[0]))
 
 
-def test_too_long_is_told(tmp_path: Path) -> None:
+def test_a_command_that_takes_too_long_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match=r"took more than 0.2 seconds"):
         run_all([["sleep", "60"]], log=tmp_path / "log", cwd=tmp_path, timeout=0.2)
+
+
+LEAVES_A_FILE = """
+import os, pathlib, signal, sys, tempfile
+tempfile.NamedTemporaryFile(prefix="cc", delete=False)
+pathlib.Path(sys.argv[1]).touch()
+signal.pause()
+"""
+
+
+def test_temporary_files_of_a_killed_command_go(tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    folder.mkdir()
+    command = [sys.executable, "-c", LEAVES_A_FILE, tmp_path / "started"]
+    program = (
+        "from pathlib import Path\n"
+        "from systolith.sim.simulators.processes import run_all\n"
+        f"run_all([{list(map(str, command))!r}], log=Path('log'), cwd=Path({str(folder)!r}))\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, env=environment) as run:
+        while not (tmp_path / "started").exists():
+            assert run.poll() is None
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "log", "started"]
+    assert not list(folder.iterdir())
+
+
+def test_commands_get_a_temporary_folder_without_special_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = tmp_path / 'a "b" $c'
+    strange.mkdir()
+    monkeypatch.setenv("TMPDIR", str(strange))
+    command = [sys.executable, "-c", "import os; print(os.environ['TMPDIR'])"]
+    run_all([command], log=tmp_path / "log", cwd=strange)
+    assert set((tmp_path / "log").read_text()) <= set("temporary-\n_" + LETTERS)
 
 
 def test_leaving_the_context_kills_children_too() -> None:
@@ -82,7 +123,7 @@ def test_leaving_the_context_kills_children_too() -> None:
 
 
 class InterruptedStart(subprocess.Popen[bytes]):
-    """Interrupted when the process runs, and before it can be told of."""
+    """Interrupted when the process runs, before the caller knows of it."""
 
     pids: ClassVar[list[int]] = []
 
@@ -93,7 +134,7 @@ class InterruptedStart(subprocess.Popen[bytes]):
 
 
 class InterruptedPoll(subprocess.Popen[bytes]):
-    """Interrupted while it asks for the status, when it holds what lets only one ask."""
+    """Interrupted while it holds the lock with which it waits for the status."""
 
     pids: ClassVar[list[int]] = []
 

@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""A network whose hardware has many mutants, and what finds one of them.
+"""A network with mutants in its hardware, and the checks that may detect each of them.
 
-The parts of its accelerator (the unit of each layer, the frame checker, the classifier) are mutated
-each by itself; a part is then checked alone, and the whole with it.
+`campaign` uses it. The parts of the accelerator (the unit of each layer, the frame checker, the
+classifier) are mutated separately; each mutant is simulated in its part alone and in the network.
 """
 
 from __future__ import annotations
@@ -50,13 +50,11 @@ from tests.mutation.mutation import (
     SELECT,
     Mutation,
     Netlist,
-    join_select,
     mutate_command,
     parse_mutations,
     select_width,
-    show,
-    with_own_mutations,
 )
+from tests.mutation.netlist_editor import join_select, show, with_own_mutations
 from tests.mutation.part_benches import (
     ClassifierBench,
     FrameBench,
@@ -70,10 +68,10 @@ from tests.yowasp import full_yosys_version, run_full_yosys
 Modules = dict[str, Netlist]
 
 UNIT_CHECKS = ("unit values", "unit cycles")
-"""A unit alone: its values and its streams' rules under stalls; the cycle of every handshake."""
+"""Of a unit alone: its values and stream rules under stalls; the cycle of every handshake."""
 
 NETWORK_CHECKS = ("network values", "network cycles")
-"""The whole network: every layer's values and every stream's rules; interval and latencies."""
+"""Of the network: the values of every layer and the rules of every stream; its cycles."""
 
 _BENCH = "part_bench"
 _PATIENCE = 2_000
@@ -96,17 +94,17 @@ write_json design.json
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network that is mutated.
+    """A network before it is mutated, and its stimuli.
 
     Parameters
     ----------
     quantized, plan
         The network.
     images
-        What goes through the whole, `(images, height, width, channels)`; at least
+        The input of the whole network, `(images, height, width, channels)`; at least
         `MEASURED_IMAGES`.
     seed
-        Of what goes through its parts.
+        Of the random input of its parts.
     """
 
     quantized: QuantizedNetwork
@@ -116,27 +114,27 @@ class Subject:
 
     @cached_property
     def accelerator(self) -> Accelerator:
-        """Its hardware."""
+        """The hardware."""
         return Accelerator(self.quantized.fixed, self.plan)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What is said of its hardware."""
+        """The manifest of the hardware."""
         return describe(self.quantized, self.accelerator, accelerator_modules(self.accelerator))
 
     @cached_property
     def modules(self) -> Modules:
-        """The netlists of the parts and of the top module, without mutants."""
+        """The netlists of the parts and of the top module, without mutations."""
         return netlists(dict(part_rtlil(self.accelerator)), list(self.accelerator.parts))
 
     @property
     def parts(self) -> list[str]:
-        """What can be mutated."""
+        """The names of the parts that can be mutated."""
         return list(self.accelerator.parts)
 
 
 def netlists(modules: Mapping[str, str], parts: Sequence[str]) -> Modules:
-    """Modules by name, of their RTLIL; what is inside one of the parts becomes one with it."""
+    """The netlists of modules given as RTLIL, by name; each of `parts` is flattened."""
     text = "\n".join(modules.values())
     script = _NETLIST.format(
         parts=" ".join(parts), modules=" ".join(f"{module} %d" for module in modules)
@@ -152,9 +150,9 @@ def netlists(modules: Mapping[str, str], parts: Sequence[str]) -> Modules:
 
 
 def random_mutations(subject: Subject, part: str, count: int, seed: int) -> list[Mutation]:
-    """So many of the faults that Yosys can put into a part."""
+    """Choose `count` of the faults that Yosys can put into a part."""
     text = json.dumps({"modules": {part: subject.modules[part]}})
-    # Those at clocks are left out, so that there must be more.
+    # Those of clocks are dropped, so that more are needed.
     script = f"read_json design.json\nmutate -list {2 * count} -seed {seed} -o mutations\n"
 
     def build(folder: Path) -> None:
@@ -166,14 +164,14 @@ def random_mutations(subject: Subject, part: str, count: int, seed: int) -> list
 
 
 class MutatedNetwork:
-    """A network with mutants, one of which can be chosen at a time.
+    """A network with all its mutants in one design; an input port chooses one of them.
 
     Parameters
     ----------
     subject
         The network.
     mutations
-        The mutants; one's number is its place, counted from 1, and 0 is no mutant.
+        The mutations; a mutant's number is its position, counted from 1, and 0 is no mutant.
     """
 
     def __init__(self, subject: Subject, mutations: Sequence[Mutation]) -> None:
@@ -184,11 +182,11 @@ class MutatedNetwork:
             part: with_own_mutations(part, subject.modules[part], mutations, self.width)
             for part in subject.parts
         }
-        self._units: dict[str, _UnitCase] = {}
+        self._units: dict[str, _PartBench] = {}
 
     @cached_property
     def network(self) -> TappedNetwork:
-        """The whole, its streams shown."""
+        """The whole network, with taps of its streams."""
         accelerator, fixed = self.subject.accelerator, self.subject.quantized.fixed
         top = self.subject.modules[accelerator.name]
         names = [fixed.network.input.name, *accelerator.units]
@@ -197,14 +195,14 @@ class MutatedNetwork:
         design = self._design(accelerator.name, {accelerator.name: top, **self._modules})
         return network_in(design, fixed, self.subject.manifest)
 
-    def unit(self, part: str) -> _UnitCase:
-        """A part alone, and what goes through it."""
+    def unit(self, part: str) -> _PartBench:
+        """A part alone, with its stimuli."""
         if part not in self._units:
             self._units[part] = self._unit(part)
         return self._units[part]
 
     def unit_failure(self, number: int, part: str) -> tuple[str, str] | None:
-        """The check of `UNIT_CHECKS` that finds a mutant in a part alone, and what it says."""
+        """The check of `UNIT_CHECKS` that detects a mutant in its part, and its message."""
         case = self.unit(part)
         unit = replace(case.unit, constants={SELECT: number})
         try:
@@ -233,11 +231,11 @@ class MutatedNetwork:
         except AssertionError as error:
             return UNIT_CHECKS[0], str(error)
         except SimulationError as error:
-            return UNIT_CHECKS[0], _loop(error)
+            return UNIT_CHECKS[0], _loop_message(error)
         return None
 
     def network_failure(self, number: int) -> tuple[str, str] | None:
-        """The check of `NETWORK_CHECKS` that finds a mutant in the whole, and what it says."""
+        """The check of `NETWORK_CHECKS` that detects a mutant in the network, and its message."""
         network = replace(self.network, constants={SELECT: number}, patience=_PATIENCE)
         fixed, images = self.subject.quantized.fixed, self.subject.images
         predicted = True
@@ -249,7 +247,7 @@ class MutatedNetwork:
                     for _ in check.take(stopwatch.watch(batches)):
                         pass
             except SimulationError as error:
-                return NETWORK_CHECKS[0], _loop(error)
+                return NETWORK_CHECKS[0], _loop_message(error)
             wrong = [str(result) for result in check.layer_results() if result.mismatches]
             wrong += check.violations()
             if wrong:
@@ -259,19 +257,19 @@ class MutatedNetwork:
         return None if predicted else (NETWORK_CHECKS[1], "not the cycles of the model")
 
     def unit_netlist(self, part: str) -> Netlist:
-        """A part with its mutants of `OWN_KINDS`, and with the port that chooses."""
+        """A part with the port `SELECT` and its mutations of `OWN_KINDS`."""
         return self._modules[part]
 
     def commands(self, part: str) -> list[str]:
-        """The Yosys commands that put the other mutants into a part."""
+        """The Yosys commands that add the other mutations to a part."""
         return [
             mutate_command(mutation, number, self.width)
             for number, mutation in enumerate(self.mutations, 1)
             if mutation.unit == part and mutation.kind not in OWN_KINDS
         ]
 
-    def _unit(self, part: str) -> _UnitCase:
-        """The bench of a part."""
+    def _unit(self, part: str) -> _PartBench:
+        """The bench of a part, and its stimuli."""
         fixed, seed = self.subject.quantized.fixed, self.subject.seed
         component = self.subject.accelerator.parts[part]
         place = ModuleInstance(component, part)
@@ -296,7 +294,7 @@ class MutatedNetwork:
         paces = random_paces(seed, frames.size // lanes_in, expected.size // lanes_out)
         at_once = Pace([0] * (many.size // lanes_in), [0] * (more.size // lanes_out))
         measured = ((frames, expected, paces), (many, more, [at_once]))
-        return _UnitCase(unit, frames, expected, measured)
+        return _PartBench(unit, frames, expected, measured)
 
     def _around(
         self,
@@ -305,16 +303,16 @@ class MutatedNetwork:
         frames: Integers,
         expected: Integers,
         has_last: bool = True,
-    ) -> _UnitCase:
-        """The bench of a part inside a component that has a place for it."""
+    ) -> _PartBench:
+        """The bench of a part inside a component that gives it streams of values."""
         around = {_BENCH: rtlil.convert(FlatModule(bench), name=_BENCH, emit_src=False)}
         top = join_select(netlists(around, [])[_BENCH], [part], self.width)
         design = self._design(_BENCH, {_BENCH: top, part: self._modules[part]})
         sink = replace(beat_format(bench, "o"), has_last=has_last)
-        return _UnitCase(BenchedUnit(design, beat_format(bench, "i"), sink), frames, expected)
+        return _PartBench(BenchedUnit(design, beat_format(bench, "i"), sink), frames, expected)
 
     def _design(self, top: str, modules: Modules) -> Design:
-        """Some modules with their mutants, as Verilog."""
+        """Modules with their mutations, as Verilog."""
         text = json.dumps({"modules": modules})
         commands = [command for part in modules for command in self.commands(part)]
         script = "\n".join(
@@ -336,17 +334,17 @@ class MutatedNetwork:
 
 
 @dataclass(frozen=True, eq=False)
-class _UnitCase:
-    """A part alone.
+class _PartBench:
+    """A part alone, and its stimuli.
 
     Parameters
     ----------
     unit
-        Its bench.
+        The part in its bench.
     frames, expected
-        What goes in, and what should come out.
+        Its input and the output expected.
     measured
-        Frames, what should come out, and paces at which the cycles must be those of the model.
+        Input, expected output, and the paces at which its cycles are compared with the model.
     """
 
     unit: BenchedUnit
@@ -355,8 +353,8 @@ class _UnitCase:
     measured: tuple[tuple[Integers, Integers, list[Pace]], ...] = ()
 
 
-def _loop(error: SimulationError) -> str:
-    """What a simulator says of a design that a mutant made circular; all else is raised."""
+def _loop_message(error: SimulationError) -> str:
+    """The message of a simulator that a combinational loop stops; other errors are raised."""
     if "converge" not in str(error):
         raise error
     return str(error)
