@@ -153,7 +153,8 @@ def _require_free(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         if name not in earlier and (folder / name).exists():
             raise FolderError(
-                f"{folder / name}: exists and was not written by generate: choose another folder"
+                f"{folder / name}: is there already and was not made by generate: "
+                "choose another folder"
             )
 
 
