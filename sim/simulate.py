@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from systolith.golden.files.datasets import Dataset, test_digits
 from systolith.golden.files.whole_files import write_whole
@@ -131,11 +130,7 @@ def simulate(
     stopwatch = Stopwatch(network)
     done = 0
     announce("compiling")
-    # The simulators use all processors; threads of BLAS would compete with them.
-    with (
-        threadpool_limits(1, "blas"),
-        closing(_batches(network, frames, stalls, simulator)) as batches,
-    ):
+    with closing(_batches(network, frames, stalls, simulator)) as batches:
         for count in check.take(stopwatch.watch(batches)):
             if not done:
                 announce("simulating")

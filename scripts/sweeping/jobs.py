@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from systolith import golden, hw
 from systolith.golden.fixed import execution
@@ -124,7 +123,7 @@ def plan_cost(subject: Subject, goal: hw.Goal) -> Cost:
 
 
 def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:
-    """Run a job in a worker, with one BLAS thread.
+    """Run a job in a worker.
 
     Parameters
     ----------
@@ -148,9 +147,7 @@ def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:
             f"a worker has systolith {program_version()}, and this is systolith {version}"
         )
     try:
-        # The workers already keep every processor busy.
-        with threadpool_limits(1, "blas"):
-            return job(*arguments)
+        return job(*arguments)
     except ValueError as error:
         raise ValueError(str(error)) from None
 
