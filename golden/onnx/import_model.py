@@ -113,16 +113,24 @@ def import_onnx(
     """
     graph = read_onnx(path)
     walked = walk(graph, graph.output(output))
-    if walked.input_type.dtype == "uint8" and not preprocessing.is_raw:
-        raise ValueError(f"{path}: the model takes raw 8-bit pixels: declare them as raw")
     try:
-        first, drafts = draft_layers(walked.last, preprocessing)
+        trained, origins = _network(Path(path).stem, walked, preprocessing)
     except DraftError as error:
         raise RefusedError(graph.source, [error.refusal], len(walked.nodes)) from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    return ImportedNetwork(trained, origins, walked.notes, preprocessing, graph, walked)
+
+
+def _network(
+    stem: str, walked: Walk, preprocessing: Preprocessing
+) -> tuple[TrainedNetwork, tuple[Origin, ...]]:
+    """The network of a chain of steps, and where its layers come from."""
+    if walked.input_type.dtype == "uint8" and not preprocessing.is_raw:
+        raise ValueError("the model takes raw 8-bit pixels: declare them as raw")
+    first, drafts = draft_layers(walked.last, preprocessing)
     if not drafts:
-        raise ValueError(f"{path}: no layer is left of its {len(walked.nodes)} nodes")
+        raise ValueError(f"no layer is left of its {len(walked.nodes)} nodes")
     dtype = np.float64 if walked.input_type.dtype == "float64" else np.float32
     names = LayerNames()
     origins = tuple(_origin(names, draft) for draft in drafts)
@@ -131,11 +139,10 @@ def import_onnx(
     for origin, draft in zip(origins, drafts, strict=True):
         layers.append(_layer(draft, origin.layer, layers[-1].name))
         arrays[origin.layer] = _arrays(draft, dtype)
-    network = Network(network_name(Path(path).stem), tuple(layers))
-    # What cannot be read again is not written.
+    network = Network(network_name(stem), tuple(layers))
+    # What could not be read again is not made.
     graph_json.from_json(graph_json.to_json(network))
-    trained = TrainedNetwork(network, arrays)
-    return ImportedNetwork(trained, origins, walked.notes, preprocessing, graph, walked)
+    return TrainedNetwork(network, arrays), origins
 
 
 def _origin(names: LayerNames, draft: Draft) -> Origin:

@@ -142,7 +142,7 @@ def _print(imported: ImportedNetwork, differences: dict[str, LayerDifference]) -
                 network[origin.layer].type_name,
                 str(shapes[origin.layer]),
                 escape(shown(origin.chief)),
-                " ".join(operator for _, operator in origin.nodes),
+                escape(shown(" ".join(operator for _, operator in origin.nodes))),
                 "" if difference is None else f"{difference.relative:.1e}",
             )
         )

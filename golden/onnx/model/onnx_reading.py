@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 OPSETS = range(6, 29)
 """The versions of ONNX's operators whose meaning is known here."""
 
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 """The most nodes of a graph, functions written out."""
+
+MAX_DEPTH = 50
+"""The most functions that call each other in a row."""
 
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 
@@ -63,8 +66,6 @@ def parse_onnx(content: bytes, path: str | os.PathLike[str]) -> OnnxGraph:
     except FileFormatError as error:
         text = str(error)
         raise FileFormatError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
-    except UnicodeDecodeError:
-        raise FileFormatError(f"{path}: not an intact ONNX file (a name is no text)") from None
 
 
 def _graph(model: onnx.ModelProto, source: str) -> OnnxGraph:
@@ -76,6 +77,9 @@ def _graph(model: onnx.ModelProto, source: str) -> OnnxGraph:
     opset = _opset(model)
     reader = TensorReader(Path(source).parent)
     constants: dict[str, Values] = {}
+    _require_text(
+        each.name for part in (proto.initializer, proto.input, proto.output) for each in part
+    )
     for tensor in proto.initializer:
         if tensor.name in constants:
             raise FileFormatError(f"two initializers are named {shown(tensor.name)!r}")
@@ -104,6 +108,10 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _node(proto: onnx.NodeProto, reader: TensorReader) -> Node:
+    attributes = (each.name for each in proto.attribute)
+    _require_text(
+        (proto.name, proto.op_type, proto.domain, *proto.input, *proto.output, *attributes)
+    )
     name = proto.name or next((each for each in proto.output if each), "")
     return Node(
         name=name,
@@ -135,6 +143,13 @@ def _attribute(proto: onnx.AttributeProto, reader: TensorReader) -> Any:
     return Unreadable()
 
 
+def _require_text(names: Iterable[object]) -> None:
+    """Refuse names that are not UTF-8, which protobuf gives as bytes."""
+    for name in names:
+        if not isinstance(name, str):
+            raise FileFormatError("not an intact ONNX file: a name is no text")
+
+
 def _require_unique(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
@@ -155,8 +170,11 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
         total = 0
         for node in nodes:
             key = (node.domain, node.op_type)
-            if key in within:
-                raise FileFormatError(f"the function {shown(node.op_type)!r} calls itself")
+            if key in within or len(within) > MAX_DEPTH:
+                raise FileFormatError(
+                    f"the function {shown(node.op_type)!r} calls itself, or functions call each "
+                    f"other more than {MAX_DEPTH} deep"
+                )
             if key in functions and key not in sizes:
                 sizes[key] = count(functions[key].node, (*within, key))
             total += sizes.get(key, 1)

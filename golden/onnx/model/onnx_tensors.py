@@ -54,7 +54,7 @@ class TensorReader:
         """
         from onnx import TensorProto
 
-        name, dims = shown(tensor.name), tuple(tensor.dims)
+        name, dims = shown(str(tensor.name)), tuple(tensor.dims)
         dtype = _dtype(tensor)
         if any(size < 0 for size in dims) or len(dims) > 32:
             raise FileFormatError(f"tensor {name!r}: its shape {dims[:8]} cannot be")
@@ -76,8 +76,8 @@ class TensorReader:
         return values.reshape(dims)
 
     def _external(self, tensor: onnx.TensorProto) -> bytes:
-        name = shown(tensor.name)
-        entries = {each.key: each.value for each in tensor.external_data}
+        name = shown(str(tensor.name))
+        entries = {str(each.key): str(each.value) for each in tensor.external_data}
         content = self._file(name, entries.get("location", ""))
         try:
             offset = int(entries.get("offset", "0"))
@@ -116,7 +116,7 @@ def _dtype(tensor: onnx.TensorProto) -> np.dtype[Any]:
         dtype = np.dtype(object)
     if dtype.name not in _STORED_AS:
         raise FileFormatError(
-            f"tensor {shown(tensor.name)!r}: type {tensor.data_type} is none of float32, "
+            f"tensor {shown(str(tensor.name))!r}: type {tensor.data_type} is none of float32, "
             f"float64, bool and integers of 8 to 64 bits"
         )
     return dtype

@@ -146,7 +146,8 @@ class Call:
         value = self.constant(position)
         if value is None:
             return None
-        result = value.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            result = value.astype(np.float64)
         if not np.isfinite(result).all():
             self.abandon(f"input {position + 1}", "has values that are not finite")
         return result

@@ -19,6 +19,7 @@ from systolith.golden.onnx.translation.call import (
     Signal,
 )
 from systolith.golden.onnx.translation.constant_folding import FOLDED, computed
+from systolith.golden.onnx.translation.layouts import has_layout, usual_layout
 from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
 from systolith.golden.onnx.translation.operator_table import (
     AFTER_THE_END,
@@ -26,10 +27,13 @@ from systolith.golden.onnx.translation.operator_table import (
     SAME_SHAPE,
     why_not,
 )
-from systolith.golden.onnx.translation.steps import Ending, Source, Step
+from systolith.golden.onnx.translation.steps import Ending, Scaling, Source, Step
 
-MAX_WORK = 2**27
+MAX_WORK = 2**25
 """The most values that all nodes together make."""
+
+MAX_REFUSALS = 1_000
+"""Behind so many, no more are looked for."""
 
 _INPUT_TYPES = ("float32", "float64", "uint8")
 
@@ -52,7 +56,7 @@ class Walk:
     input_name, input_type
         The input, and its type and sizes; the batch is the first.
     last
-        The last step of the chain.
+        The last step of the chain; one of those before it is a layout.
     notes
         What is worth saying of nodes that were taken.
     """
@@ -79,12 +83,17 @@ def walk(graph: OnnxGraph, output: str) -> Walk:
     walker = _Walker(graph, name, kind)
     for node in nodes:
         walker.follow(node)
+        if walker.work > MAX_WORK:
+            raise FileFormatError(f"{graph.source}: its nodes make more than {MAX_WORK:,} values")
+        if len(walker.refusals) >= MAX_REFUSALS:
+            break
     if walker.refusals:
         raise RefusedError(graph.source, walker.refusals, len(nodes))
     end = walker.values.get(output)
     if not isinstance(end, Signal):
         raise FileFormatError(f"{graph.source}: output {shown(output)!r} depends on no input")
-    return Walk(tuple(nodes), name, kind, end.step, tuple(walker.notes))
+    last = end.step if has_layout(end.step) else usual_layout(end.step)
+    return Walk(tuple(nodes), name, kind, last, tuple(walker.notes))
 
 
 def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
@@ -127,7 +136,7 @@ class _Walker:
         self.refusals: list[Refusal] = []
         self.notes: list[str] = []
         self.values: dict[str, _Value] = {**graph.constants, name: Signal(order, source), "": None}
-        self._work = 0
+        self.work = 0
 
     def follow(self, node: Node) -> None:
         """Find out what a node makes."""
@@ -182,13 +191,16 @@ class _Walker:
             result = _sizes(call)
         elif signals:
             result = OPERATORS[node.operator].take(call)
+        elif node.operator not in MOVERS and node.operator not in FOLDED:
+            call.abandon("", "depends on no image, and is not computed of constants")
         else:
             result = moved(call) if node.operator in MOVERS else computed(call)
-        self._work += result.order.size if isinstance(result, Signal) else result.size
-        if self._work > MAX_WORK:
-            raise FileFormatError(
-                f"{self.graph.source}: its nodes make more than {MAX_WORK:,} values"
-            )
+        if not isinstance(result, Signal):
+            self.work += result.size
+        elif isinstance(result.step, Scaling):
+            self.work += 2 * result.order.size
+        elif all(each.order is not result.order for each in signals):
+            self.work += result.order.size
         return result
 
     def _beyond(self, call: Call) -> _Value:

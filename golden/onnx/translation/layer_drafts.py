@@ -16,7 +16,7 @@ from systolith.golden.network.graph import ActivationKind, Shape
 from systolith.golden.onnx.model.onnx_graph import Node
 from systolith.golden.onnx.preprocessing import Preprocessing
 from systolith.golden.onnx.refusals import Refusal
-from systolith.golden.onnx.translation.layouts import in_image, usual_layout
+from systolith.golden.onnx.translation.layouts import in_image
 from systolith.golden.onnx.translation.steps import (
     Border,
     Layout,
@@ -96,10 +96,7 @@ def draft_layers(last: Step, preprocessing: Preprocessing) -> tuple[InputDraft, 
         The preprocessing does not fit the channels of the image.
     """
     steps = list(last.chain())[::-1]
-    layout = next((each for each in steps if isinstance(each, Layout)), None)
-    if layout is None:
-        layout = usual_layout(last)
-        steps.append(layout)
+    layout = next(each for each in steps if isinstance(each, Layout))
     known = steps.index(layout)
     drafter = _Drafter(layout, preprocessing)
     for step in [*(in_image(each, layout) for each in steps[: known + 1]), *steps[known + 1 :]]:
