@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.network import float_model
 from systolith.golden.onnx.import_model import ImportedNetwork, Origin
-from systolith.golden.onnx.translation.steps import Layout, Source
+from systolith.golden.onnx.translation.steps import Layout
 
 if TYPE_CHECKING:
     import onnx
@@ -66,19 +66,10 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
     RuntimeRefusedError
         ONNX Runtime refuses the model.
     """
-    import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    compared = [origin for origin in imported.origins if origin.equals is not None]
-    names = sorted({origin.equals.tensor for origin in compared if origin.equals is not None})
-    names = [name for name in names if name != imported.walk.input_name]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(
-            _model(imported, names), options, providers=["CPUExecutionProvider"]
-        )
+        return _compared(imported)
     except (
         state.Fail,
         state.InvalidArgument,
@@ -88,6 +79,20 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
         state.RuntimeException,
     ) as error:
         raise RuntimeRefusedError(" ".join(str(error).split())[:200]) from None
+
+
+def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
+    import onnxruntime
+
+    compared = [origin for origin in imported.origins if origin.equals is not None]
+    names = sorted({origin.equals.tensor for origin in compared if origin.equals is not None})
+    names = [name for name in names if name != imported.walk.input_name]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        _model(imported, names), options, providers=["CPUExecutionProvider"]
+    )
     source = list(imported.walk.last.chain())[-1]
     batch = source.order.shape[0]
     rng = np.random.default_rng(_SEED)
@@ -106,13 +111,13 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
 
 def _fed(imported: ImportedNetwork, images: NDArray[np.uint8]) -> NDArray[Any]:
     """What the model takes for raw images."""
-    source = next(each for each in imported.walk.last.chain() if isinstance(each, Source))
-    layout = next(each for each in imported.walk.last.chain() if isinstance(each, Layout))
+    steps = list(imported.walk.last.chain())
+    layout = next(each for each in steps if isinstance(each, Layout))
     dtype = np.dtype(imported.walk.input_type.dtype)
     values = imported.preprocessing.apply(images).astype(dtype)
     flat = np.empty((len(images), layout.shape.size), dtype)
     flat[:, layout.places.ravel()] = values.reshape(len(images), -1)
-    return flat.reshape(source.order.shape)
+    return flat.reshape(steps[-1].order.shape)
 
 
 def _differences(
