@@ -19,7 +19,7 @@ from systolith.golden.onnx.translation.call import (
     Signal,
 )
 from systolith.golden.onnx.translation.constant_folding import FOLDED, computed
-from systolith.golden.onnx.translation.layouts import has_layout, usual_layout
+from systolith.golden.onnx.translation.layouts import has_layout, placed, usual_layout
 from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
 from systolith.golden.onnx.translation.operator_table import (
     AFTER_THE_END,
@@ -27,7 +27,7 @@ from systolith.golden.onnx.translation.operator_table import (
     SAME_SHAPE,
     why_not,
 )
-from systolith.golden.onnx.translation.steps import Ending, Scaling, Source, Step
+from systolith.golden.onnx.translation.steps import Ending, Order, Scaling, Source, Step
 
 MAX_WORK = 2**25
 """The most values that all nodes together make."""
@@ -57,6 +57,8 @@ class Walk:
         The input, and its type and sizes; the batch is the first.
     last
         The last step of the chain; one of those before it is a layout.
+    last_order
+        Of each element of the output, its place in the stream; -1 for a zero.
     notes
         What is worth saying of nodes that were taken.
     """
@@ -65,6 +67,7 @@ class Walk:
     input_name: str
     input_type: TensorType
     last: Step
+    last_order: Order
     notes: tuple[str, ...]
 
 
@@ -92,8 +95,11 @@ def walk(graph: OnnxGraph, output: str) -> Walk:
     end = walker.values.get(output)
     if not isinstance(end, Signal):
         raise FileFormatError(f"{graph.source}: output {shown(output)!r} depends on no input")
-    last = end.step if has_layout(end.step) else usual_layout(end.step)
-    return Walk(tuple(nodes), name, kind, last, tuple(walker.notes))
+    last, order = end.step, end.order
+    if not has_layout(last):
+        last = usual_layout(last)
+        order = placed(order, last, walker.images)
+    return Walk(tuple(nodes), name, kind, last, order, tuple(walker.notes))
 
 
 def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
@@ -112,9 +118,9 @@ def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
         raise FileFormatError(f"{where}: its type is {kind.dtype}, not {', '.join(_INPUT_TYPES)}")
     sizes = " x ".join("?" if size is None else str(size) for size in kind.dims)
     if len(kind.dims) < 2 or None in kind.dims[1:]:
+        remedy = "; onnx.tools.update_model_dims fixes them" if len(kind.dims) > 1 else ""
         raise FileFormatError(
-            f"{where}: must have a batch and then fixed sizes, not {sizes or 'none'}; "
-            f"onnx.tools.update_model_dims fixes them"
+            f"{where}: must have a batch and then fixed sizes, not {sizes or 'none'}{remedy}"
         )
     if any(size is not None and size > MAX_VALUES for size in kind.dims) or (
         int(np.prod([float(size or 1) for size in kind.dims])) > MAX_VALUES

@@ -53,7 +53,7 @@ def feature_map(call: Call, signal: Signal) -> FeatureMap:
     if flat:
         order = order[:, :, np.newaxis, :]
     if order.ndim != 4:
-        call.abandon("input 1", f"must have 4 axes, or 3, not {order.ndim}", "two dimensions")
+        call.abandon("input 1", f"must have 4 axes, or 3, not {order.ndim}")
     pads = _zeros_around(order)
     rows, columns = order.shape[2] - pads.bottom, order.shape[3] - pads.right
     inner = order[:, :, pads.top : rows, pads.left : columns]
@@ -62,7 +62,7 @@ def feature_map(call: Call, signal: Signal) -> FeatureMap:
         call.abandon("input 1", "its first axis is not that of the images")
     if not has_layout(step):
         step = with_layout(call, signal, inner[0].transpose(1, 2, 0))
-        inner = _placed(inner, step, call.images)
+        inner = placed(inner, step, call.images)
     channels, height, width = inner.shape[1:]
     if step.shape != Shape(height, width, channels) or not np.array_equal(
         inner, channels_first(call.images, step.shape)
@@ -100,7 +100,7 @@ def laid_out(call: Call, signal: Signal) -> Signal:
     if has_layout(signal.step):
         return signal
     step = usual_layout(signal.step)
-    return Signal(_placed(signal.order, step, call.images), step)
+    return Signal(placed(signal.order, step, call.images), step)
 
 
 def usual_layout(step: Step) -> Layout:
@@ -147,7 +147,7 @@ def _layout(step: Step, places: Order) -> Layout:
     )
 
 
-def _placed(order: Order, layout: Step, images: int) -> Order:
+def placed(order: Order, layout: Step, images: int) -> Order:
     """Places in an input tensor as places in the image."""
     assert isinstance(layout, Layout)
     size = layout.shape.size

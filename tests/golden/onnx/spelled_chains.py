@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 Pixels = NDArray[np.uint8]
 Reals = NDArray[Any]
 
-OPSETS = tuple(range(7, 27))
+OPSETS = tuple(range(7, 29))
 """The operator sets that both ONNX Runtime and the importer take."""
 
 
