@@ -129,11 +129,12 @@ def matmul(call: Call) -> Signal:
     weights = call.reals(1)
     if weights is None or weights.ndim != 2:
         call.abandon("input 2", "must be weights with 2 axes")
-    signal = laid_out(call, call.signal())
+    signal = call.signal()
     bias = np.zeros(weights.shape[1])
-    order = signal.order
-    if order.ndim > 2 and order.shape[-1] * call.images != order.size:
+    if signal.order.ndim > 2 and signal.order.shape[-1] * call.images != signal.order.size:
         return _pixelwise(call, signal, weights, bias)
+    signal = laid_out(call, signal)
+    order = signal.order
     outer = order.shape[:-1]
     dense = _dense(call, Signal(order.reshape(-1, order.shape[-1]), signal.step), weights, bias)
     made_order = dense.order.reshape(*outer, -1)
