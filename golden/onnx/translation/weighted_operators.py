@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from systolith.golden.network.graph import Shape
@@ -137,22 +139,8 @@ def matmul(call: Call) -> Signal:
     order = signal.order
     outer = order.shape[:-1]
     dense = _dense(call, Signal(order.reshape(-1, order.shape[-1]), signal.step), weights, bias)
-    made_order = dense.order.reshape(*outer, -1)
-    step = Products(
-        source=dense.step.source,
-        shape=dense.step.shape,
-        node=call.node,
-        tensor=dense.step.tensor,
-        order=made_order,
-        weights=_products(dense).weights,
-        bias=bias,
-    )
-    return Signal(made_order, step)
-
-
-def _products(signal: Signal) -> Products:
-    assert isinstance(signal.step, Products)
-    return signal.step
+    result = dense.order.reshape(*outer, -1)
+    return Signal(result, replace(dense.step, order=result))
 
 
 def _dense(call: Call, signal: Signal, weights: Reals, bias: Reals) -> Signal:
