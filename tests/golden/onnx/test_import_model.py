@@ -14,6 +14,10 @@ from systolith import golden
 from systolith.golden.errors import FileFormatError
 from systolith.golden.fixed import execution
 from systolith.golden.network.graph import Convolution, Input
+from systolith.golden.onnx.model.onnx_reading import MAX_NODES
+from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
+from systolith.golden.onnx.translation.constant_folding import FOLDED
+from systolith.golden.onnx.translation.operator_table import OPERATORS
 from systolith.golden.quantization.calibration import CalibrationError
 from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
 
@@ -372,3 +376,11 @@ def test_the_input_is_read_as_images_are(tmp_path: Path) -> None:
         first = imported.trained.network.input
         assert isinstance(first, Input)
         assert first.image_shape == expected
+
+
+def test_the_document_has_every_operator() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
+    assert [name for name in (*OPERATORS, *FOLDED) if f"`{name}`" not in text] == []
+    assert f"{MAX_NODES:,} nodes" in text
+    assert f"{MAX_VALUES:,} values of a feature map" in text
+    assert f"{MAX_CONSTANT:,} weights" in text
