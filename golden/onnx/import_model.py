@@ -24,13 +24,9 @@ from systolith.golden.onnx.model.onnx_graph import OnnxGraph
 from systolith.golden.onnx.model.onnx_reading import read_onnx
 from systolith.golden.onnx.preprocessing import Preprocessing
 from systolith.golden.onnx.refusals import RefusedError
+from systolith.golden.onnx.translation.drafting import draft_layers
 from systolith.golden.onnx.translation.graph_walk import Walk, walk
-from systolith.golden.onnx.translation.layer_drafts import (
-    Draft,
-    DraftError,
-    InputDraft,
-    draft_layers,
-)
+from systolith.golden.onnx.translation.layer_drafts import Draft, DraftError, InputDraft
 from systolith.golden.onnx.translation.layer_names import LayerNames, network_name
 from systolith.golden.onnx.translation.steps import Step
 
