@@ -137,7 +137,7 @@ def _watch(process: int, start: float, limits: Limits) -> tuple[int, int, bool]:
             unit = 1 if sys.platform == "darwin" else 1024
             peak = max(peak, usage.ru_maxrss * unit)
             return os.waitstatus_to_exitcode(wait_status), peak, hung
-        peak = max(peak, _resident_bytes(process))
+        peak = max(peak, resident_bytes(process))
         if ended_at is None and (now - start > limits.seconds or peak > limits.resident_bytes):
             hung = peak <= limits.resident_bytes
             ended_at = now
@@ -147,7 +147,7 @@ def _watch(process: int, start: float, limits: Limits) -> tuple[int, int, bool]:
         time.sleep(_POLL_SECONDS if now - start < 1 else 10 * _POLL_SECONDS)
 
 
-def _resident_bytes(process: int) -> int:
+def resident_bytes(process: int) -> int:
     """The memory that a process uses, where the system tells."""
     try:
         pages = Path(f"/proc/{process}/statm").read_text().split()[1]

@@ -5,6 +5,7 @@ A case is made from a seed and a number alone, so that each can be repeated.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import os
 import random
@@ -23,7 +24,14 @@ from systolith.golden.files import idx
 from systolith.golden.network.graph import Dense, Input, MaxPooling, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.scripts.main import app
-from tests.fuzz.mutations import HOSTILE_NUMBERS, HOSTILE_STRINGS, MUTATIONS, mutate_integers
+from tests.fuzz.mutations import (
+    HOSTILE_NUMBERS,
+    HOSTILE_STRINGS,
+    MUTATIONS,
+    Mutation,
+    mutate_integers,
+    rename_in_npz,
+)
 from tests.hw import small_networks
 from tests.scripts import tiny
 
@@ -32,6 +40,9 @@ COMPARE_INTEGERS = "compare-integers"
 
 SEPARATE_EVERY = 20
 """Of so many cases one runs in a process of its own, as `python -m systolith.scripts.main`."""
+
+OPTION_EVERY = 5
+"""Of so many cases one takes the next of all options, so that each has its turn."""
 
 Special = Literal["folder", "fifo", "absent", "loop", "link", "null", "device", "sparse", "locked"]
 Content = bytes | Special
@@ -57,14 +68,16 @@ class Template:
         How often it is chosen, beside others.
     statuses
         What the last of them may end with as long as nothing is mutated.
-    files_only
-        Whether its options are left as they are.
+    altered, mutations
+        The file that is mutated, and how; without one, whatever may be done to any file or to the
+        command line.
     """
 
     lines: tuple[str, ...]
     weight: int
     statuses: frozenset[int] = frozenset({0})
-    files_only: bool = False
+    altered: str = ""
+    mutations: tuple[Mutation, ...] = ()
 
     @property
     def commands(self) -> tuple[tuple[str, ...], ...]:
@@ -113,6 +126,12 @@ _SWEEP = (
     "--activation-bits 4 --preset small --jobs 1"
 )
 
+_GENERATE = "generate q.npz --out new"
+_GENERATE_PLAN = "generate q.npz --plan plan.toml --out new"
+_ON_ICARUS = "simulate new --data d.npz --images 2 --simulator icarus"
+_ON_VERILATOR = "simulate new --data d.npz --images 2"
+_INTEGERS = (*(mutate_integers,) * 4, *MUTATIONS["quantized"])
+
 TEMPLATES = (
     Template(("describe n.npz",), 3),
     Template(("describe q.npz --json",), 3),
@@ -143,21 +162,12 @@ TEMPLATES = (
     Template(("train lenet5 --data . --seed 1 --out o.npz",), 1, frozenset({2, 3})),
     Template(("run --network absent --images 10001 --out new",), 1, frozenset({2})),
     Template(("--version",), 1),
-    Template(
-        (
-            "generate q.npz --plan plan.toml --out new",
-            "simulate new --data d.npz --images 2 --simulator icarus",
-        ),
-        4,
-        files_only=True,
-    ),
-    Template(
-        ("generate q.npz --out new", "simulate new --data d.npz --images 2"),
-        1,
-        files_only=True,
-    ),
-    Template((f"{COMPARE_INTEGERS} q.npz",), 5, files_only=True),
-    Template((f"{COMPARE_INTEGERS} e.npz",), 8, files_only=True),
+    Template((_GENERATE, _ON_VERILATOR), 1, altered="q.npz", mutations=(rename_in_npz,)),
+    Template((_GENERATE, _ON_ICARUS), 4, altered="q.npz", mutations=(rename_in_npz,)),
+    Template((_GENERATE, _ON_ICARUS), 2, altered="q.npz", mutations=MUTATIONS["quantized"]),
+    Template((_GENERATE_PLAN, _ON_ICARUS), 3, altered="plan.toml", mutations=MUTATIONS["toml"]),
+    Template((f"{COMPARE_INTEGERS} q.npz",), 5, altered="q.npz", mutations=_INTEGERS),
+    Template((f"{COMPARE_INTEGERS} e.npz",), 8, altered="e.npz", mutations=_INTEGERS),
 )
 """What is mutated."""
 
@@ -246,12 +256,18 @@ def kind_of(path: str) -> str:
 def make_case(seed: int, number: int, files: Files, templates: Sequence[Template]) -> Case:
     """The case of this number."""
     rng = random.Random(f"{seed}:{number}")
+    if number % OPTION_EVERY == OPTION_EVERY - 1:
+        turn = number // OPTION_EVERY % len(every_option())
+        return _with_option_in_turn(rng, seed, number, files, templates, every_option()[turn])
     template = rng.choices(templates, [each.weight for each in templates])[0]
     case = Case(seed, number, "", template.commands, separate=number % SEPARATE_EVERY == 0)
     candidates = list(_read(template.commands, files))
     draw = rng.random()
-    if template.files_only or (candidates and draw < 0.62):
-        case = _with_mutated_file(rng, case, files, candidates)
+    if template.altered:
+        case = _with_mutated_file(rng, case, files, template.altered, template.mutations)
+    elif candidates and draw < 0.62:
+        name = rng.choice(candidates)
+        case = _with_mutated_file(rng, case, files, name, MUTATIONS[kind_of(name)])
     elif candidates and draw < 0.72:
         case = _with_other_file(rng, case, files, candidates)
     else:
@@ -261,6 +277,13 @@ def make_case(seed: int, number: int, files: Files, templates: Sequence[Template
     if case.separate and any("\0" in word for line in case.commands for word in line):
         case = replace(case, separate=False)
     return case
+
+
+@functools.cache
+def every_option() -> list[tuple[str, str, bool]]:
+    """Every option of every command that is here: command, option, whether it takes a value."""
+    commands = dict.fromkeys(template.commands[0][0] for template in TEMPLATES)
+    return [(each, *option) for each in commands for option in _options(each)]
 
 
 def write(files: Mapping[str, Content], folder: Path) -> None:
@@ -326,25 +349,24 @@ def _read(commands: Sequence[Sequence[str]], files: Files) -> Iterator[str]:
 
 
 def _with_mutated_file(
-    rng: random.Random, case: Case, files: Files, candidates: Sequence[str]
+    rng: random.Random,
+    case: Case,
+    files: Files,
+    name: str,
+    mutations: Sequence[Mutation],
 ) -> Case:
-    name = rng.choice(candidates)
-    kind = kind_of(name)
-    mutations = MUTATIONS[kind]
-    if case.commands[0][0] == COMPARE_INTEGERS:
-        mutations = (mutate_integers, mutate_integers, mutate_integers, *mutations)
     content, changes = files[name], []
     mutate = rng.choice(mutations)
     for _ in range(rng.choice((1, 1, 1, 2))):
         try:
             content, done = mutate(rng, content)
         # What was mutated before may no longer be read; then it stays as it is.
-        except (ValueError, KeyError, LookupError, OSError, RecursionError, EOFError):
+        except (ValueError, TypeError, LookupError, OSError, RecursionError, EOFError):
             break
         changes.append(f"{name}: {done}")
     return replace(
         case,
-        kind=f"{case.commands[0][0]}: {kind}",
+        kind=f"{case.commands[0][0]}: {kind_of(name)}",
         files={name: content},
         changes=tuple(changes),
     )
@@ -387,6 +409,21 @@ def _with_other_file(
         files=made,
         changes=(f"{name} is called {new[:60]!r}",),
     )
+
+
+def _with_option_in_turn(
+    rng: random.Random,
+    seed: int,
+    number: int,
+    files: Files,
+    templates: Sequence[Template],
+    option: tuple[str, str, bool],
+) -> Case:
+    command, name, takes_value = option
+    commands = rng.choice([each.commands for each in templates if each.commands[0][0] == command])
+    line = list(commands[0])
+    change = _put(rng, line, name, takes_value, files)
+    return Case(seed, number, f"{command}: options", (tuple(line),), {}, (change,))
 
 
 def _file_name(rng: random.Random, name: str) -> str:
@@ -432,19 +469,26 @@ def _with_option(rng: random.Random, case: Case, files: Files) -> Case:
         line[place] = _value(rng, files)
         change = f"argument {place} is {line[place][:60]!r}"
     elif options:
-        name, takes_value = rng.choice(options)
-        value = _value(rng, files) if takes_value else None
-        if value is not None and name in line[:-1] and rng.random() < 0.8:
-            line[line.index(name) + 1] = value
-        elif value is None or rng.random() < 0.3:
-            line.append(name if value is None else f"{name}={value}")
-        else:
-            line += [name, value]
-        change = name if value is None else f"{name} {value[:60]!r}"
+        change = _put(rng, line, *rng.choice(options), files)
     else:
         line.append(_value(rng, files))
         change = f"with {line[-1][:60]!r}"
     return _changed(case, line, made, change)
+
+
+def _put(rng: random.Random, line: list[str], name: str, takes_value: bool, files: Files) -> str:
+    """Give an option of a command line a hostile value, or a flag."""
+    if not takes_value:
+        line.append(name)
+        return name
+    value = _value(rng, files)
+    if name in line[:-1] and rng.random() < 0.8:
+        line[line.index(name) + 1] = value
+    elif rng.random() < 0.3:
+        line.append(f"{name}={value}")
+    else:
+        line += [name, value]
+    return f"{name} {value[:60]!r}"
 
 
 def _changed(case: Case, line: list[str], files: dict[str, Content], change: str) -> Case:
@@ -452,10 +496,13 @@ def _changed(case: Case, line: list[str], files: dict[str, Content], change: str
     return replace(case, commands=commands, files=files, changes=(*case.changes, change))
 
 
+@functools.cache
 def _options(command: str) -> list[tuple[str, bool]]:
     """The options of a command, and whether they take a value; as the command line has them."""
     group = typer.main.get_command(app)
-    found = getattr(group, "commands", {}).get(command, group)
+    found = getattr(group, "commands", {}).get(command)
+    if found is None:
+        found = group if command.startswith("--") else typer.core.TyperCommand(command)
     return [
         (name, not getattr(parameter, "is_flag", False))
         for parameter in found.params

@@ -6,6 +6,7 @@ content and a few words about the change.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import json
@@ -176,7 +177,7 @@ def mutate_npz(rng: random.Random, content: bytes) -> Mutated:
     elif kind == "compressed":
         compression = rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
         if rng.random() < 0.3:
-            members[place] = (name, npy(np.zeros(rng.choice((10**6, 10**8)), np.uint8)))
+            members[place] = (name, npy(np.zeros(10**6, np.uint8)))
         done = f"compressed by {compression}"
     elif kind == "damaged":
         changed, done = mutate_bytes(rng, member)
@@ -249,10 +250,15 @@ def mutate_gzip(rng: random.Random, content: bytes) -> Mutated:
     if kind == 1:
         return content + gzip.compress(b"more", mtime=0), "a second stream"
     if kind == 2:
-        zeros = rng.choice((10**6, 10**8))
-        return gzip.compress(gzip.decompress(content) + bytes(zeros), mtime=0), f"{zeros} zeros"
+        # Streams of a file follow each other.
+        return content + _compressed_zeros() * rng.choice((1, 200)), "zeros behind it"
     changed, done = mutate_idx(rng, gzip.decompress(content))
     return gzip.compress(changed, mtime=0), done
+
+
+@functools.cache
+def _compressed_zeros() -> bytes:
+    return gzip.compress(bytes(10**7), mtime=0)
 
 
 def mutate_verilog(rng: random.Random, content: bytes) -> Mutated:
@@ -350,7 +356,7 @@ _VERILOG_LINES = (
 
 
 def _mutate_tree(rng: random.Random, tree: Any, constants: Sequence[str]) -> tuple[Any, str]:
-    slots = list(_slots(tree, "", MANY))
+    slots = list(_slots(tree, ""))
     if not slots or rng.random() < 0.03:
         return Raw(_hostile(rng, "", constants)), "all replaced"
     container, place, path = rng.choice(slots)
@@ -371,9 +377,8 @@ def _mutate_tree(rng: random.Random, tree: Any, constants: Sequence[str]) -> tup
     elif kind == "key" and in_object:
         container[place][0] = rng.choice(HOSTILE_STRINGS)
     elif kind == "many":
-        same = value if len(_to_json(value)) < 40 else 0
-        many: list[Any] = [same] * MANY
-        put(rng.choice((many, Pairs([[f"k{n}", same] for n in range(MANY)]), [[]] * MANY)))
+        text = _to_json(value)
+        put(Raw(rng.choice((_many(text if len(text) < 40 else "0"), _many("[]"), _many_keys()))))
     elif kind == "list":
         put([value])
     elif kind == "deep":
@@ -389,6 +394,14 @@ def _mutate_tree(rng: random.Random, tree: Any, constants: Sequence[str]) -> tup
     return tree, f"{path}: {kind}"
 
 
+def _many(text: str) -> str:
+    return f"[{','.join([text] * MANY)}]"
+
+
+def _many_keys() -> str:
+    return "{" + ",".join(f'"k{n}":0' for n in range(MANY)) + "}"
+
+
 def _hostile(rng: random.Random, value: Any, constants: Sequence[str]) -> str:
     """The text of a value that is hostile; often one of the type that is expected."""
     strings = [json.dumps(each) for each in HOSTILE_STRINGS]
@@ -402,16 +415,16 @@ def _hostile(rng: random.Random, value: Any, constants: Sequence[str]) -> str:
     return rng.choice([*strings, *numbers, *others])
 
 
-def _slots(tree: Any, path: str, most: int) -> Iterator[tuple[list[Any], int, str]]:
+def _slots(tree: Any, path: str) -> Iterator[tuple[list[Any], int, str]]:
     """The places of a tree that hold a value: container, place, path."""
     if isinstance(tree, Pairs):
-        for place, (key, value) in enumerate(tree[:most]):
+        for place, (key, value) in enumerate(tree):
             yield tree, place, f"{path}.{key}"
-            yield from _slots(value, f"{path}.{key}", most)
+            yield from _slots(value, f"{path}.{key}")
     elif isinstance(tree, list):
-        for place, value in enumerate(tree[:most]):
+        for place, value in enumerate(tree):
             yield tree, place, f"{path}.{place}"
-            yield from _slots(value, f"{path}.{place}", most)
+            yield from _slots(value, f"{path}.{place}")
 
 
 def _to_pairs(value: Any) -> Any:
@@ -434,7 +447,7 @@ def _to_json(value: Any) -> str:
 
 def _to_toml(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Lines of dotted keys; what is no table stands as JSON, which TOML's values nearly are."""
-    if isinstance(value, Pairs) and len(value) < MANY:
+    if isinstance(value, Pairs):
         for key, each in value:
             yield from _to_toml(each, (*path, key))
     elif path:
