@@ -174,13 +174,17 @@ def campaign(
     global _shared
     templates = usable_templates()
     _shared = files, templates, limits
-    examined = []
+    examined: list[Examined] = []
+    kinds: set[Failure] = set()
     context = multiprocessing.get_context("fork")
     with progress("fuzz") as report, ProcessPoolExecutor(jobs, context) as pool:
         if wrong := wrong_templates(templates, pool.map(_examine_template, range(len(templates)))):
             raise RuntimeError("\n".join(["these fail with nothing done to them:", *wrong]))
         for each in pool.map(_examine_number, [seed] * len(numbers), numbers):
             examined.append(each)
+            for failure in set(each.failures) - kinds:
+                typer.echo(f"{each.case.number}: {failure.verdict}: {failure.place}", err=True)
+            kinds.update(each.failures)
             report(len(examined), len(numbers))
     return examined
 

@@ -301,9 +301,9 @@ def write(files: Mapping[str, Content], folder: Path) -> None:
 
 
 def _make_device(path: Path) -> None:
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
+    try:
         os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
-    else:
+    except PermissionError:  # for root alone
         path.symlink_to("/dev/null")
 
 
@@ -355,20 +355,12 @@ def _with_mutated_file(
     name: str,
     mutations: Sequence[Mutation],
 ) -> Case:
-    content, changes = files[name], []
-    mutate = rng.choice(mutations)
-    for _ in range(rng.choice((1, 1, 1, 2))):
-        try:
-            content, done = mutate(rng, content)
-        # What was mutated before may no longer be read; then it stays as it is.
-        except (ValueError, TypeError, LookupError, OSError, RecursionError, EOFError):
-            break
-        changes.append(f"{name}: {done}")
+    content, change = rng.choice(mutations)(rng, files[name])
     return replace(
         case,
         kind=f"{case.commands[0][0]}: {kind_of(name)}",
         files={name: content},
-        changes=tuple(changes),
+        changes=(f"{name}: {change}",),
     )
 
 
