@@ -41,6 +41,9 @@ COMPARE_INTEGERS = "compare-integers"
 SEPARATE_EVERY = 20
 """Of so many cases one runs in a process of its own, as `python -m systolith.scripts.main`."""
 
+USERS_FILE = "rtl/notes.txt"
+"""A seed file that no command made, in a folder of hardware."""
+
 OPTION_EVERY = 5
 """Of so many cases one takes the next of all options, so that each has its turn."""
 
@@ -208,7 +211,7 @@ def first_files() -> Files:
     files["z-images-idx3-ubyte.gz"] = gzip.compress(images, mtime=0)
     files["z-labels-idx1-ubyte.gz"] = gzip.compress(labels, mtime=0)
     files["settings.toml"] = _SETTINGS.encode()
-    files["rtl/notes.txt"] = b"of the user\n"
+    files[USERS_FILE] = b"of the user\n"
     return files
 
 
@@ -343,9 +346,7 @@ def _read(commands: Sequence[Sequence[str]], files: Files) -> Iterator[str]:
             yield word
             if "images-idx3" in word:
                 yield word.replace("images-idx3", "labels-idx1")
-        yield from (
-            name for name in files if name.startswith(f"{word}/") and name != "rtl/notes.txt"
-        )
+        yield from (name for name in files if name.startswith(f"{word}/") and name != USERS_FILE)
 
 
 def _with_mutated_file(

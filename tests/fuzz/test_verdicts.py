@@ -14,9 +14,9 @@ import pytest
 
 from tests.fuzz.campaign import examine
 from tests.fuzz.execution import Limits, Program, resident_bytes
-from tests.fuzz.inputs import COMPARE_INTEGERS, Case
+from tests.fuzz.inputs import COMPARE_INTEGERS, USERS_FILE, Case
 
-_FILES = {"in.json": b"{}", "rtl/notes.txt": b"of the user", "old.json": b"{}"}
+_FILES = {"in.json": b"{}", USERS_FILE: b"of the user", "old.json": b"{}"}
 _COMMAND = ("plan", "in.json", "--out", "o.json")
 
 
@@ -151,7 +151,7 @@ def _alters_its_input(_: Sequence[str]) -> int:
 
 
 def _deletes_a_file(_: Sequence[str]) -> int:
-    Path("rtl/notes.txt").unlink()
+    Path(USERS_FILE).unlink()
     return 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from systolith.scripts.main import Status
 from tests.fuzz.execution import Limits, Outcome
-from tests.fuzz.inputs import COMPARE_INTEGERS
+from tests.fuzz.inputs import COMPARE_INTEGERS, USERS_FILE
 
 Snapshot = Mapping[str, tuple[int, ...]]
 """By path, the type, size, time and number of each file of a folder."""
@@ -22,9 +22,8 @@ Snapshot = Mapping[str, tuple[int, ...]]
 _ROOT = Path(__file__).parents[2]
 _TEMPORARY_NAME = re.compile(r"^\..*\.tmp$|^\.generate-|^building-|^systolith-")
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
+_WARNING = re.compile(r"^(.*?):\d+: (\w*Warning): (.*)", re.MULTILINE)
 _FIGURE = re.compile(r"(?<![\w.\-])-?(nan|inf|infinity)(?![\w.\-])", re.IGNORECASE)
-_STALE = ("simulation.json", "synthesis.json", "waves.vcd", "waves.gtkw")
-"""What `generate` removes, because it is about the hardware that was there before."""
 _FAILED = (Status.BAD_INPUT, Status.MACHINE_LACKS, Status.INTERRUPTED)
 
 
@@ -100,20 +99,19 @@ def _of_process(outcome: Outcome, limits: Limits) -> Iterator[Failure]:
 
 def _of_output(outcome: Outcome) -> Iterator[Failure]:
     command, error = outcome.arguments[0], outcome.stderr
-    if outcome.status in (Status.BAD_INPUT, Status.MACHINE_LACKS):
+    if warned := _WARNING.search(error):
+        file = os.path.relpath(os.path.realpath(warned[1]), _ROOT)
+        yield Failure("warning", f"{command}: {file}: {warned[2]}: {_kind_of(warned[3])}")
+    elif outcome.status in (Status.BAD_INPUT, Status.MACHINE_LACKS):
         if error.count("\n") != 1 or not error.endswith("\n") or not error.strip():
             yield Failure("lines", f"{command}: {error.count(chr(10))}: {_kind_of(error)}")
         if not error.startswith("systolith: "):
             yield Failure("lines", f"{command}: not by name: {_kind_of(error)}")
         if not error.removeprefix("systolith:").strip(" \n"):
             yield Failure("lines", f"{command}: an empty message")
-    if warned := re.search(r"^.*?(\w*Warning): (.*)", error, re.MULTILINE):
-        yield Failure("warning", f"{command}: {warned[1]}: {_kind_of(warned[2])}")
     for name, text in (("standard error", error), ("standard output", outcome.stdout)):
-        strange = {char for char in text if char != "\n" and not char.isprintable()}
-        # Rich fills lines with spaces of its own; any other space is text of the input.
-        if strange:
-            yield Failure("control", f"{command}: {min(strange)!a} on {name}")
+        if not text.replace("\n", "").isprintable():
+            yield Failure("control", f"{command}: on {name}")
     if outcome.status == Status.DONE:
         if "--json" in outcome.arguments and "--help" not in outcome.arguments:
             try:
@@ -142,14 +140,15 @@ def _of_files(
         if Path(path).parts[0] == "tmp" or _TEMPORARY_NAME.match(Path(path).name):
             yield Failure("left", f"{command}: {_kind_of(Path(path).name)}")
         elif old == stat.S_IFREG and not kind:
-            if Path(path).name not in _STALE:
+            # Hardware that was there before goes, with what was written about it.
+            if command != "generate" or path.endswith(USERS_FILE):
                 yield Failure("deleted", f"{command}: {_kind_of(Path(path).name)}")
         elif old and kind != old:
             yield Failure("replaced", f"{command}: {_TYPES[old]} by {_TYPES[kind]}")
         elif not _allowed(outcome, root / path, folder):
             yield Failure("written", f"{command}: {_kind_of(Path(path).name)}, not named")
         elif outcome.status in _FAILED and command != "sweep":
-            yield Failure("written", f"{command}: {_kind_of(Path(path).name)} and failed")
+            yield Failure("written", f"{command}, and failed: {_kind_of(outcome.stderr)}")
         elif kind == stat.S_IFREG and (damage := _damage(root / path)):
             yield Failure("output", f"{command}: {Path(path).suffix}: {damage}")
 
