@@ -155,7 +155,7 @@ def wrong_templates(templates: Sequence[Template], examined: Iterable[Examined])
     wrong = []
     for template, each in zip(templates, examined, strict=True):
         if each.failures or each.status not in template.statuses:
-            seen = [f"{failure.verdict} ({failure.place})" for failure in each.failures]
+            seen = list(map(str, each.failures))
             seen += [f"status {each.status}", each.outcomes[-1].stderr.strip()]
             wrong.append(f"{'; '.join(template.lines)}: {', '.join(seen)}")
     return wrong
@@ -183,7 +183,7 @@ def campaign(
         for each in pool.map(_examine_number, [seed] * len(numbers), numbers):
             examined.append(each)
             for failure in set(each.failures) - kinds:
-                typer.echo(f"{each.case.number}: {failure.verdict}: {failure.place}", err=True)
+                typer.echo(f"{each.case.number}: {failure}", err=True)
             kinds.update(each.failures)
             report(len(examined), len(numbers))
     return examined
@@ -214,7 +214,7 @@ def to_text(examined: Sequence[Examined]) -> str:
     groups = grouped(examined)
     for failure, group in groups:
         smallest = min(group, key=lambda each: each.case.size)
-        lines += ["", f"{failure.verdict}: {failure.place} ({len(group)} inputs)"]
+        lines += ["", f"{failure} ({len(group)} inputs)"]
         lines += [f"  {line}" for line in described(smallest)]
     outcomes = [(outcome, each.case) for each in examined for outcome in each.outcomes]
     slowest, slow = max(outcomes, key=lambda pair: pair[0].seconds)
@@ -266,7 +266,7 @@ def repeat(case: Case, files: Files, limits: Limits) -> int:
         typer.echo(f"standard output: {outcome.stdout[-2000:]!a}")
         typer.echo("\n".join(ascii(line)[1:-1] for line in outcome.stderr.splitlines()))
     for failure in examined.failures:
-        typer.echo(f"failed: {failure.verdict}: {ascii(failure.place)[1:-1]}")
+        typer.echo(f"failed: {failure}")
     return Status.CHECK_FAILED if examined.failures else Status.DONE
 
 

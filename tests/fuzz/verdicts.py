@@ -42,6 +42,9 @@ class Failure:
     verdict: str
     place: str
 
+    def __str__(self) -> str:
+        return f"{self.verdict}: {ascii(self.place)[1:-1]}"
+
 
 def snapshot(folder: Path) -> Snapshot:
     """What is in a folder, links not followed."""
@@ -139,11 +142,11 @@ def _of_files(
         kind, old = after.get(path, (0,))[0], before.get(path, (0,))[0]
         if Path(path).parts[0] == "tmp" or _TEMPORARY_NAME.match(Path(path).name):
             yield Failure("left", f"{command}: {_kind_of(Path(path).name)}")
-        elif old == stat.S_IFREG and not kind:
+        elif not kind:
             # Hardware that was there before goes, with what was written about it.
             if command != "generate" or path.endswith(USERS_FILE):
                 yield Failure("deleted", f"{command}: {_kind_of(Path(path).name)}")
-        elif old and kind != old:
+        elif old and kind != old and str(root / path) in _named(outcome, folder):
             yield Failure("replaced", f"{command}: {_TYPES[old]} by {_TYPES[kind]}")
         elif not _allowed(outcome, root / path, folder):
             yield Failure("written", f"{command}: {_kind_of(Path(path).name)}, not named")
@@ -155,14 +158,18 @@ def _of_files(
 
 def _allowed(outcome: Outcome, path: Path, folder: Path) -> bool:
     """Whether a path is, or lies in, what the command line names."""
-    words = [word.partition("=")[2] or word for word in outcome.arguments]
-    named = [os.path.normpath(folder / word) for word in words if "\0" not in word]
-    named.append(str(folder / "systolith-out"))
+    named = [*_named(outcome, folder), str(folder / "systolith-out")]
     # What stands in the place of folders on the way to a result is made with it.
     return any(
         each == str(path) or each.startswith(f"{path}/") or str(path).startswith(f"{each}/")
         for each in named
     )
+
+
+def _named(outcome: Outcome, folder: Path) -> list[str]:
+    """The paths that the words of a command line could be."""
+    words = [word.partition("=")[2] or word for word in outcome.arguments]
+    return [os.path.normpath(folder / word) for word in words if "\0" not in word]
 
 
 def _damage(path: Path) -> str | None:
