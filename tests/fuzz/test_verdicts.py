@@ -145,8 +145,13 @@ def _writes_elsewhere(_: Sequence[str]) -> int:
     return 0
 
 
-def _alters_its_input(_: Sequence[str]) -> int:
+def _alters_a_file_beside(_: Sequence[str]) -> int:
     Path("old.json").write_text("[]")
+    return 0
+
+
+def _alters_what_it_reads(_: Sequence[str]) -> int:
+    Path("in.json").write_text("[]")
     return 0
 
 
@@ -178,7 +183,8 @@ def _deletes_a_file(_: Sequence[str]) -> int:
         (_leaves_a_file_beside, "left"),
         (_writes_and_fails, "written"),
         (_writes_elsewhere, "written"),
-        (_alters_its_input, "written"),
+        (_alters_a_file_beside, "written"),
+        (_alters_what_it_reads, "written"),
         (_deletes_a_file, "deleted"),
     ],
 )

@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from systolith.scripts.main import Status
@@ -21,6 +22,7 @@ Snapshot = Mapping[str, tuple[int, ...]]
 
 _ROOT = Path(__file__).parents[2]
 _TEMPORARY_NAME = re.compile(r"^\..*\.tmp$|^\.generate-|^building-|^systolith-")
+_OUTPUT_OPTIONS = ("--out", "--timeline")
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
 _WARNING = re.compile(r"^(.*?):\d+: (\w*Warning): (.*)", re.MULTILINE)
 _FIGURE = re.compile(r"(?<![\w.\-])-?(nan|inf|infinity)(?![\w.\-])", re.IGNORECASE)
@@ -146,7 +148,7 @@ def _of_files(
             # Hardware that was there before goes, with what was written about it.
             if command != "generate" or path.endswith(USERS_FILE):
                 yield Failure("deleted", f"{command}: {_kind_of(Path(path).name)}")
-        elif old and kind != old and str(root / path) in _named(outcome, folder):
+        elif old and kind != old and str(root / path) in _outputs(outcome, folder):
             yield Failure("replaced", f"{command}: {_TYPES[old]} by {_TYPES[kind]}")
         elif not _allowed(outcome, root / path, folder):
             yield Failure("written", f"{command}: {_kind_of(Path(path).name)}, not named")
@@ -157,19 +159,22 @@ def _of_files(
 
 
 def _allowed(outcome: Outcome, path: Path, folder: Path) -> bool:
-    """Whether a path is, or lies in, what the command line names."""
-    named = [*_named(outcome, folder), str(folder / "systolith-out")]
+    """Whether a path is, or lies in, what the command line says is to be written."""
     # What stands in the place of folders on the way to a result is made with it.
     return any(
         each == str(path) or each.startswith(f"{path}/") or str(path).startswith(f"{each}/")
-        for each in named
+        for each in _outputs(outcome, folder)
     )
 
 
-def _named(outcome: Outcome, folder: Path) -> list[str]:
-    """The paths that the words of a command line could be."""
-    words = [word.partition("=")[2] or word for word in outcome.arguments]
-    return [os.path.normpath(folder / word) for word in words if "\0" not in word]
+def _outputs(outcome: Outcome, folder: Path) -> list[str]:
+    """The files and folders that a command line says are to be written."""
+    command, *words = outcome.arguments
+    found = [after for word, after in pairwise(words) if word in _OUTPUT_OPTIONS]
+    found += [word.partition("=")[2] for word in words if word.partition("=")[0] in _OUTPUT_OPTIONS]
+    if command == "simulate":
+        found += words  # among them the folder, in which it writes what it finds
+    return [os.path.normpath(folder / word) for word in found if "\0" not in word]
 
 
 def _damage(path: Path) -> str | None:
