@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,7 +138,7 @@ def _network(
         arrays[origin.layer] = _arrays(draft, dtype)
     network = Network(network_name(stem), tuple(layers))
     # What could not be read again is not made.
-    graph_json.from_json(graph_json.to_json(network))
+    graph_json.from_json(json.dumps(graph_json.to_json(network)).encode())
     return TrainedNetwork(network, arrays), origins
 
 

@@ -122,7 +122,7 @@ def corpus(
         with writing(out):
             write_whole(out, text.encode())
     if json:
-        print_json(document)
+        print_json(to_json(document))
     else:
         print_markdown(to_markdown(entries))
     if any(entry.result == "wrong" for entry in entries):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import npz
+from systolith.golden.files.whole_files import read_whole
 from systolith.golden.onnx.model.onnx_graph import (
     Node,
     OnnxGraph,
@@ -45,7 +45,7 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxGraph:
         The file is missing, damaged or too large, of an operator set that is not known, or its
         tensors do not fit together.
     """
-    return parse_onnx(npz.read_bytes(path, MAX_BYTES), path)
+    return parse_onnx(read_whole(path, MAX_BYTES), path)
 
 
 def parse_onnx(content: bytes, path: str | os.PathLike[str]) -> OnnxGraph:

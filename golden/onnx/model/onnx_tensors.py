@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import npz
+from systolith.golden.files.whole_files import read_whole
 from systolith.golden.onnx.model.plain_text import shown
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class TensorReader:
                 raise FileFormatError(f"{where} are outside the folder of the model")
             used = sum(map(len, self._files.values()))
             try:
-                self._files[location] = npz.read_bytes(path, MAX_BYTES - used)
+                self._files[location] = read_whole(path, MAX_BYTES - used)
             except (FileFormatError, OSError) as error:
                 reason = str(error).rpartition(": ")[2]
                 raise FileFormatError(f"{where}: {reason}") from None

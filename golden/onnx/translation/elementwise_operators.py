@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from systolith.golden.network.graph import ActivationKind
 from systolith.golden.onnx.translation.call import Call, Signal
 from systolith.golden.onnx.translation.steps import Ending, Order, Reals, Scaling, Squashing
 
@@ -199,7 +198,7 @@ def _scaled(call: Call, signal: Signal, gain: Reals, offset: Reals) -> Signal:
     return Signal(order, scaling)
 
 
-def _squashed(call: Call, kind: ActivationKind) -> Signal:
+def _squashed(call: Call, kind: str) -> Signal:
     signal = call.signal()
     if kind == "sigmoid" and (signal.order < 0).any():
         call.abandon("input 1", "was padded before: zeros do not stay zero")

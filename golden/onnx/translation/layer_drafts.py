@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from systolith.golden.network.graph import ActivationKind, Shape
+from systolith.golden.network.graph import Shape
 from systolith.golden.onnx.model.onnx_graph import Node
 from systolith.golden.onnx.refusals import Refusal
 from systolith.golden.onnx.translation.steps import Reals, Step
@@ -34,7 +34,7 @@ class Draft:
     padding: tuple[int, int] = (0, 0)
     connections: tuple[tuple[int, ...], ...] | None = None
     window: tuple[int, int] = (1, 1)
-    activation: ActivationKind = "none"
+    activation: str = "none"
     before_activation: bool = False
 
 

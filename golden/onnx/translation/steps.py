@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.network.graph import ActivationKind, Shape
+from systolith.golden.network.graph import Shape
 from systolith.golden.onnx.model.onnx_graph import Node
 
 Reals = NDArray[np.float64]
@@ -104,7 +104,7 @@ class Scaling(Step):
 class Squashing(Step):
     """An activation."""
 
-    kind: ActivationKind
+    kind: str
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

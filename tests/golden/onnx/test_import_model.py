@@ -18,7 +18,7 @@ from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
-from systolith.golden.quantization.calibration import CalibrationError
+from systolith.golden.quantization.observation import CalibrationError
 from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
 
 W = {"w": normal(3, 1, 3, 3)}

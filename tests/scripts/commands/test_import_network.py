@@ -48,6 +48,7 @@ def test_writes_a_network_and_says_what_became_of_it(
     out, err = capsys.readouterr()
     assert err == ""
     assert "\x1b" not in out
+    out = " ".join(out.split())
     network = golden.load_network("net.npz").network
     assert [layer.name for layer in network.layers] == ["input", "conv", "dense_31mfc_0m"]
     assert network.name == "net"
