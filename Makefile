@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-train formal mutants gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep lint format clean machine
+.PHONY: help run test test-long test-train formal mutants fuzz gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -60,6 +60,9 @@ formal: $(FINISHED)-formal ## proofs about the hardware, and wrong hardware refu
 mutants: $(FINISHED)-formal ## faults put into every unit, and which check finds each
 	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/mutation
 	$(BIN)/python -m tests.mutation.campaign $(ARGS)
+
+fuzz: $(FINISHED)-test ## 2,000 hostile files and options (arguments: make fuzz ARGS="--seed 1")
+	$(BIN)/python -m tests.fuzz.campaign $(ARGS)
 
 gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
 	$(BIN)/python -m pytest -n $(JOBS) -m gates
