@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
@@ -23,6 +22,7 @@ from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.processes import temporary_folder
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.bulk.waves import write_waves
@@ -240,7 +240,7 @@ def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
     """Generate the hardware of a network with a fault, by the same plan."""
     from systolith.hw.verilog import artifacts
 
-    with tempfile.TemporaryDirectory(prefix="systolith-") as name:
-        folder = Path(name) / "faulty"
+    with temporary_folder("systolith-") as parent:
+        folder = parent / "faulty"
         artifacts.generate(replace(built.quantized, fixed=fault.fixed), folder, built.plan)
         return replace(built, verilog=artifacts.load(folder).verilog)

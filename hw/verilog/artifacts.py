@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import msgspec
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.whole_files import read_whole
+from systolith.golden.processes import interrupts_delayed, temporary_folder
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
@@ -167,7 +167,7 @@ def _create(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def _replace(folder: Path, contents: Mapping[str, bytes], stale: Iterable[str]) -> None:
     """Move files into a folder, the manifest last, once all of them are written."""
-    with _stage(folder, contents) as stage:
+    with _stage(folder, contents) as stage, interrupts_delayed():
         for name in stale:
             if name not in contents:
                 (folder / name).unlink(missing_ok=True)
@@ -178,9 +178,9 @@ def _replace(folder: Path, contents: Mapping[str, bytes], stale: Iterable[str]) 
 @contextmanager
 def _stage(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Path]:
     """A temporary folder with files, on the same file system as their destination."""
-    with tempfile.TemporaryDirectory(prefix=".generate-", dir=parent) as name:
+    with temporary_folder(".generate-", parent) as folder:
         # Only the owner may read a temporary folder; a folder inside has the usual rights.
-        stage = Path(name) / "stage"
+        stage = folder / "stage"
         stage.mkdir()
         for file, content in contents.items():
             (stage / file).write_bytes(content)
