@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from systolith.golden.child_processes import interrupts_delayed, temporary_folder
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.whole_files import read_whole
-from systolith.golden.processes import interrupts_delayed, temporary_folder
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator

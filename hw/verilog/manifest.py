@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import json_files
+from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
@@ -141,6 +141,7 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
         There is none, or it is damaged, foreign or of another version.
     """
     path = Path(folder) / FILE_NAME
+    foreign.require_folder(folder, FILE_NAME, foreign.HARDWARE)
     manifest = json_files.read(path, Manifest, SCHEMA, _MAX_BYTES)
     for name in msgspec.structs.astuple(manifest.files):
         if Path(name).name != name:

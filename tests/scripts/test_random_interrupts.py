@@ -158,12 +158,10 @@ def _require_whole(folder: Path, where: str) -> None:
     """Check that everything that a command left can be read, and that it is a result."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        assert not path.name.startswith((".generate-", "building-", "temporary-")), (
-            f"{where}: {name}"
-        )
-        assert not path.name.endswith(".tmp"), f"{where}: {name}"
-        if path.is_file() and not name.startswith("cache/"):
-            READERS.get(path.suffix, lambda _: None)(path)
+        temporary = path.name.startswith((".generate-", "building-", "temporary-"))
+        assert not temporary and not path.name.endswith(".tmp"), f"{where}: {name}"
+        if path.suffix in READERS and not name.startswith("cache/"):
+            READERS[path.suffix](path)
     for hardware in (folder / "hardware", *folder.glob("results/*/rtl")):
         artifacts.load(hardware)
 
@@ -185,5 +183,5 @@ READERS: dict[str, Callable[[Path], object]] = {
     ".json": _read_json,
     ".npz": QuantizedNetwork.load,
     ".html": _read_page,
-    ".svg": ElementTree.parse,
+    ".svg": lambda path: ElementTree.fromstring(path.read_text("utf-8")),
 }

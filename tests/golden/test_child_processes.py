@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from systolith.golden import processes
-from systolith.golden.processes import interrupts_delayed, started, temporary_folder
+from systolith.golden import child_processes
+from systolith.golden.child_processes import interrupts_delayed, started, temporary_folder
 from tests.processes import SLEEPER, is_running, wait_until_gone
 
 
@@ -76,7 +76,7 @@ def test_a_temporary_folder_goes_whenever_the_interrupt_comes(
 
 def _interrupt_before_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
-        monkeypatch.setattr(processes, "interrupts_delayed", interrupts_delayed)
+        monkeypatch.setattr(child_processes, "interrupts_delayed", interrupts_delayed)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(processes, "interrupts_delayed", interrupted)
+    monkeypatch.setattr(child_processes, "interrupts_delayed", interrupted)
