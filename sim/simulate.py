@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.child_processes import temporary_folder
 from systolith.golden.files.datasets import Dataset, test_digits
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
@@ -253,7 +253,7 @@ def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
     """Generate the hardware of a network with a fault, by the same plan."""
     from systolith.hw.verilog import artifacts
 
-    with tempfile.TemporaryDirectory(prefix="systolith-") as name:
-        folder = Path(name) / "faulty"
+    with temporary_folder("systolith-") as parent:
+        folder = parent / "faulty"
         artifacts.generate(replace(built.quantized, fixed=fault.fixed), folder, built.plan)
         return replace(built, verilog=artifacts.load(folder).verilog)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import idx, npz
+from systolith.golden.files import foreign, idx, npz
 from systolith.golden.files.whole_files import read_whole, write_whole
 
 VALIDATION_IMAGES = 5000
@@ -150,9 +150,11 @@ def load_dataset(path: str | os.PathLike[str]) -> Dataset:
         arrays = _read_npz(source)
         return _dataset(source, arrays["images"], arrays["labels"])
     if "images-idx3" not in source.name:
-        raise FileFormatError(
-            f"{path}: images are read from .npz files and from IDX files named *images-idx3*"
+        reason = FileFormatError(
+            "images are read from .npz files and from IDX files named *images-idx3*"
         )
+        content = read_whole(source, npz.MAX_BYTES)
+        raise foreign.refusal(path, content, foreign.IMAGES, reason)
     images = idx.read(source)
     labels = idx.read(source.with_name(source.name.replace("images-idx3", "labels-idx1")))
     return _dataset(source, images, labels)
@@ -249,7 +251,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
                 with archive.open(f"{name}.npy") as member:
                     arrays[name] = _read_integers(name, member)
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
+        raise foreign.refusal(path, content, foreign.ARRAYS, error) from None
     # What zipfile raises for damaged archives, beside its own error.
     except (
         zipfile.BadZipFile,
@@ -260,7 +262,8 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
         RuntimeError,
         OverflowError,
     ) as error:
-        raise FileFormatError(f"{path}: not an intact .npz file ({error})") from None
+        reason = FileFormatError(f"not an intact .npz file ({error})")
+        raise foreign.refusal(path, content, foreign.ARRAYS, reason) from None
     return arrays
 
 

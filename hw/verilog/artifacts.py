@@ -7,7 +7,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from systolith.golden.child_processes import interrupts_delayed, temporary_folder
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.whole_files import read_whole
@@ -229,7 +229,7 @@ def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
 
     In between there is no manifest, without which nobody reads the folder.
     """
-    with _stage(folder, contents) as stage, _locked(folder):
+    with _stage(folder, contents) as stage, _locked(folder), interrupts_delayed():
         before = stage.with_name("before")
         before.mkdir()
         moves = [(folder / name, before / name) for name in _replaced_files(folder, contents)]
@@ -260,9 +260,9 @@ def _locked(folder: Path) -> Iterator[None]:
 @contextmanager
 def _stage(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Path]:
     """A temporary folder with files, on the same file system as their destination."""
-    with tempfile.TemporaryDirectory(prefix=".generate-", dir=parent) as name:
+    with temporary_folder(".generate-", parent) as folder:
         # Only the owner may read a temporary folder; a folder inside has the usual rights.
-        stage = Path(name) / "stage"
+        stage = folder / "stage"
         stage.mkdir()
         for file, content in contents.items():
             (stage / file).write_bytes(content)

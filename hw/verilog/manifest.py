@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from systolith.golden.files import json_files
+from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
@@ -154,6 +154,7 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
     FileFormatError
         There is none, or it is damaged, foreign or of another version.
     """
+    foreign.require_folder(folder, FILE_NAME, foreign.HARDWARE)
     return json_files.read(Path(folder) / FILE_NAME, Manifest, SCHEMA, _MAX_BYTES)
 
 

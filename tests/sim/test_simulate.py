@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from systolith import hw
+from systolith.golden.child_processes import started
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.fixed.execution import FixedModel, classes
 from systolith.hw.verilog import artifacts
@@ -28,7 +29,6 @@ from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import CYCLES_FIELD, FRAME_CYCLES, TappedNetwork, tapped_network
 from systolith.sim.report import FILE_NAME
 from systolith.sim.simulators.installed import Simulator
-from systolith.sim.simulators.processes import started
 from tests.sim import small_hardware
 from tests.sim.required import either_simulator, need
 
