@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 
 from systolith.golden.files import npz
-from systolith.golden.files.datasets import Dataset, load_dataset, test_digits, validation_digits
+from systolith.golden.files.datasets import (
+    Dataset,
+    DatasetReference,
+    load_dataset,
+    load_images,
+    test_digits,
+    validation_digits,
+)
 from systolith.golden.network.shipped import names
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.onnx.export import export_onnx
@@ -44,6 +51,7 @@ __all__ = [
     "AccuracyReport",
     "Comparison",
     "Dataset",
+    "DatasetReference",
     "ImportedNetwork",
     "LayerSettings",
     "Observations",
@@ -59,6 +67,7 @@ __all__ = [
     "import_onnx",
     "load",
     "load_dataset",
+    "load_images",
     "load_network",
     "observe",
     "quantize",

@@ -21,7 +21,7 @@ from systolith.golden.files.datasets import Dataset, test_digits
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
-from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.network.dataset_check import check_dataset, check_origin
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.bulk.waves import write_waves
@@ -67,7 +67,7 @@ def simulate(
     images
         The number of images, from the first on; None for all.
     dataset
-        Images and labels; by default the shipped test digits.
+        Images and labels; by default the shipped test digits, for networks trained on MNIST.
     simulator
         `verilator` or `icarus`.
     layer
@@ -106,8 +106,10 @@ def simulate(
     names = [each.name for each in fixed.layers]
     if layer is not None and layer not in names:
         raise ValueError(f"layer {layer!r}: network {fixed.name!r} has {', '.join(names)}")
-    data = test_digits() if dataset is None else dataset
-    part = data if images is None else data.take(images)
+    if dataset is None:
+        check_origin(built.quantized.parent, "--data FILE")
+        dataset = test_digits()
+    part = dataset if images is None else dataset.take(images)
     check_dataset(fixed.network, part)
     if inject_fault is None and not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
@@ -156,10 +158,10 @@ def simulate(
         verilog_sha256=in_folder.verilog_sha256,
         as_generated=in_folder.as_generated,
         dataset={
-            "name": data.name,
-            "split": data.split,
-            "sha256": data.sha256,
-            "images": len(data),
+            "name": dataset.name,
+            "split": dataset.split,
+            "sha256": dataset.sha256,
+            "images": len(dataset),
         },
         simulator=simulator,
         layer=layer,

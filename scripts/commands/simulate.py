@@ -97,12 +97,12 @@ def simulate(
     systolith simulate lenet5-rtl --layer C3
     """
     from systolith import sim
-    from systolith.golden import load_dataset, test_digits
+    from systolith.golden import load_dataset
 
     chosen: Simulator = "icarus" if simulator == "icarus" else "verilator"
-    dataset = test_digits() if data is None else load_dataset(data)
+    dataset = None if data is None else load_dataset(data)
     if images is None:
-        images = min(_DEFAULT_IMAGES, len(dataset))
+        images = _DEFAULT_IMAGES if dataset is None else min(_DEFAULT_IMAGES, len(dataset))
     with progress("simulate") as shown:
         report = sim.simulate(
             folder,

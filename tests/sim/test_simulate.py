@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from systolith import hw
+from systolith import golden, hw
 from systolith.golden.child_processes import started
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.fixed.execution import FixedModel, classes
@@ -294,7 +294,7 @@ def test_bad_input(folder: Path, options: dict[str, Any], message: str) -> None:
 
 def test_images_of_another_shape_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="28 x 28 x 1, network 'small-one' takes 7 x 5 x 2"):
-        simulate(folder)
+        simulate(folder, 1, golden.test_digits())
 
 
 def test_labels_that_are_no_class_are_refused(folder: Path) -> None:

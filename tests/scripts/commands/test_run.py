@@ -49,7 +49,7 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("float", "fixed"):
         report = golden.AccuracyReport.load(folder / f"{kind}.json")
         assert report.kind == kind
-        assert f"{report.accuracy:.2%} of 50 digits right" in out
+        assert f"{report.accuracy:.2%} of 50 images right" in out
     assert golden.QuantizedNetwork.load(folder / "lenet5.npz").name == "lenet5"
 
 
