@@ -38,7 +38,7 @@ from tests.fuzz.inputs import (
     write,
 )
 from tests.fuzz.integers import compare_integers
-from tests.fuzz.verdicts import Failure, failures, snapshot
+from tests.fuzz.verdicts import Failure, failures, hardware_failures, snapshot
 
 COUNT = 2_000
 JOBS = 2
@@ -93,10 +93,8 @@ def examine(
             outcomes.append(outcome)
             if outcome.status != Status.DONE or found:
                 break
-        # Hardware that was generated without an error simulates, bit by bit.
-        if len(outcomes) > 1 and outcome.status in (Status.CHECK_FAILED, Status.MACHINE_LACKS):
-            error = " ".join(outcome.stderr.split())[:60]
-            found.append(Failure("hardware", f"{case.commands[1][0]}: {outcome.status}: {error}"))
+        if len(outcomes) > 1:
+            found += hardware_failures(outcome)
     return Examined(case, tuple(outcomes), tuple(found))
 
 

@@ -52,7 +52,7 @@ HOSTILE_STRINGS = (
     "a/b",
     "%s%n{}$(id)",
     "__proto__",
-    "nan",
+    "N/A",
     "notes.txt",
     "x" * 5_000,
 )

@@ -23,6 +23,8 @@ Snapshot = Mapping[str, tuple[int, ...]]
 _ROOT = Path(__file__).parents[2]
 _TEMPORARY_NAME = re.compile(r"^\..*\.tmp$|^\.generate-|^building-|^systolith-")
 _OUTPUT_OPTIONS = ("--out", "--timeline")
+_OUTPUT_ASSIGNED = tuple(f"{option}=" for option in _OUTPUT_OPTIONS)
+_TOOL_CHARACTERS = 40
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
 _WARNING = re.compile(r"^(.*?):\d+: (\w*Warning): (.*)", re.MULTILINE)
 _FIGURE = re.compile(r"(?<![\w.\-])-?(nan|inf|infinity)(?![\w.\-])", re.IGNORECASE)
@@ -86,6 +88,14 @@ def failures(
     changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
     found += _of_files(outcome, before, after, changed, root, folder)
     return found
+
+
+def hardware_failures(simulation: Outcome) -> list[Failure]:
+    """Those of a simulation of hardware that was generated without an error: it is bit-exact."""
+    if simulation.status not in (Status.CHECK_FAILED, Status.MACHINE_LACKS):
+        return []
+    said = _kind_of(simulation.stderr)[:_TOOL_CHARACTERS]
+    return [Failure("hardware", f"{simulation.arguments[0]}: {simulation.status}: {said}")]
 
 
 def _of_process(outcome: Outcome, limits: Limits) -> Iterator[Failure]:
@@ -171,7 +181,7 @@ def _outputs(outcome: Outcome, folder: Path) -> list[str]:
     """The files and folders that a command line says are to be written."""
     command, *words = outcome.arguments
     found = [after for word, after in pairwise(words) if word in _OUTPUT_OPTIONS]
-    found += [word.partition("=")[2] for word in words if word.partition("=")[0] in _OUTPUT_OPTIONS]
+    found += [word.partition("=")[2] for word in words if word.startswith(_OUTPUT_ASSIGNED)]
     if command == "simulate":
         found += words  # among them the folder, in which it writes what it finds
     return [os.path.normpath(folder / word) for word in found if "\0" not in word]
