@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import importlib.util
 import os
 import random
 import shlex
@@ -21,8 +22,6 @@ import numpy as np
 import typer
 
 from systolith.golden.files import idx
-from systolith.golden.network.graph import Dense, Input, MaxPooling, Network
-from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.scripts.main import app
 from tests.fuzz.mutations import (
     HOSTILE_NUMBERS,
@@ -125,7 +124,7 @@ class Case:
 
 
 _SWEEP = (
-    "sweep n.npz --out swept --data d.npz --test-data d.npz --weight-bits 4 "
+    "sweep n.npz --out swept --data c.npz --test-data d.npz --weight-bits 4 "
     "--activation-bits 4 --preset small --jobs 1"
 )
 
@@ -140,12 +139,17 @@ TEMPLATES = (
     Template(("describe q.npz --json",), 3),
     Template(("evaluate n.npz --data d.npz --images 3 --out o.json",), 4),
     Template(("evaluate q.npz --data d.npz --out o.md",), 4),
-    Template(("evaluate q.npz --data t-images-idx3-ubyte --no-advice --json",), 4),
+    Template(("evaluate q.npz --data t-images-idx3-ubyte --json",), 4),
+    Template(("evaluate q.npz --data d.npz --advice --trial-data c.npz --out o.json",), 3),
     Template(("evaluate e.npz --data z-images-idx3-ubyte.gz",), 4),
     Template(("evaluate q.npz --data d.npz --rtl rtl --out o.json",), 8),
     Template(("evaluate q.npz --data d.npz --rtl rtl --out o.html",), 1),
-    Template(("quantize w.npz --config settings.toml --out o.npz",), 10),
-    Template(("quantize w.npz --weight-bits 4 --calibration entropy --out o.npz",), 3),
+    Template(("quantize n.npz --data c.npz --config settings.toml --out o.npz",), 10),
+    Template(("quantize n.npz --data c.npz --weight-bits 4 --calibration entropy --out o.npz",), 3),
+    Template(("import m.onnx --scale 1/255 --out o.npz",), 6),
+    Template(("import m.onnx --scale 1/255 --mean 0.5 --std 0.25 --out o.npz",), 2),
+    Template(("corpus models --raw --data d.npz --out o.md",), 3),
+    Template(("corpus models --scale 1/255 --out o.json --json",), 3),
     Template(("plan q.npz --plan plan.toml --out o.toml",), 8),
     Template(("plan q.npz --preset small --mhz 100",), 3),
     Template(("plan e.npz --max-multipliers 40 --timeline o.svg --json",), 3),
@@ -163,6 +167,7 @@ TEMPLATES = (
     Template(("compare fixed.json float.json --out o.html",), 1),
     Template((_SWEEP,), 4),
     Template(("train lenet5 --data . --seed 1 --out o.npz",), 1, frozenset({2, 3})),
+    Template(("run --network n.npz --data c.npz --images 2 --out new",), 1),
     Template(("run --network absent --images 10001 --out new",), 1, frozenset({2})),
     Template(("--version",), 1),
     Template((_GENERATE, _ON_VERILATOR), 1, altered="q.npz", mutations=(rename_in_npz,)),
@@ -193,15 +198,18 @@ def first_files() -> Files:
         "n.npz": quantized.parent.save,
         "q.npz": quantized.save,
         "e.npz": every_kind.save,
-        "w.npz": _digits_network().save,
     }
     files: Files = {}
     with tempfile.TemporaryDirectory() as name:
         for file, save in contents.items():
             save(Path(name) / file)
             files[file] = (Path(name) / file).read_bytes()
-        tiny.save_images(Path(name) / "d.npz", 6)
-        files["d.npz"] = (Path(name) / "d.npz").read_bytes()
+        path = Path(name) / "d.npz"
+        tiny.save_images(path, 18)
+        with np.load(path) as data:
+            for file, chosen in (("d.npz", slice(6)), ("c.npz", slice(6, None))):
+                np.savez(path, **{key: values[chosen] for key, values in data.items()})
+                files[file] = path.read_bytes()
     rng = np.random.default_rng(0)
     labels = idx.encode(np.arange(6, dtype=np.uint8) % 3)
     files["t-images-idx3-ubyte"] = idx.encode(rng.integers(0, 256, (6, 5, 4), np.uint8))
@@ -210,6 +218,8 @@ def first_files() -> Files:
     images = idx.encode(rng.integers(0, 256, shape, np.uint8))
     files["z-images-idx3-ubyte.gz"] = gzip.compress(images, mtime=0)
     files["z-labels-idx1-ubyte.gz"] = gzip.compress(labels, mtime=0)
+    if importlib.util.find_spec("onnx") is not None:
+        files |= _onnx_models()
     files["settings.toml"] = _SETTINGS.encode()
     files[USERS_FILE] = b"of the user\n"
     return files
@@ -220,33 +230,41 @@ activation_bits = 5
 calibration = "percentile"
 percentile = 99.5
 rounding = "half_even"
-[layers.scores]
+[layers.dense]
 weight_bits = 4
 bias_correction = true
 """
 
 
-def _digits_network() -> TrainedNetwork:
-    """A network that takes the digits that ship, almost all of whose work is pooling."""
-    network = Network(
-        "digits",
-        (
-            Input(name="input", height=28, width=28, scale=1 / 256),
-            MaxPooling(name="pool", inputs=("input",), window=(7, 7)),
-            Dense(name="scores", inputs=("pool",), units=10),
-        ),
-    )
-    rng = np.random.default_rng(3)
-    arrays = {"scores": {"weights": rng.normal(size=(16, 10)), "bias": rng.normal(size=10)}}
-    return TrainedNetwork(network, arrays)
+def _onnx_models() -> Files:
+    """Models that take the images of `d.npz`: one alone, and two in a folder, one is refused."""
+    from tests.golden.onnx.small_models import model, node, normal
+
+    def chain(pooling: str, last: str) -> bytes:
+        nodes = [
+            node("Conv", "x w b", "c", kernel_shape=[2, 3], pads=[0, 1, 0, 1]),
+            node("Relu", "c", "r"),
+            node(pooling, "r", "p", kernel_shape=[2, 2], strides=[2, 2]),
+            node("Flatten", "p", "f", axis=1),
+            node("Gemm", "f v", "g", transB=1),
+            node(last, "g", "y"),
+        ]
+        constants = {"w": normal(2, 1, 2, 3), "b": normal(2), "v": normal(3, 8)}
+        return model(nodes, constants, ("N", 1, 5, 4))
+
+    return {
+        "m.onnx": chain("MaxPool", "Identity"),
+        "models/a.onnx": chain("AveragePool", "Sigmoid"),
+        "models/b/c.onnx": chain("MaxPool", "Sin"),
+    }
 
 
 def kind_of(path: str) -> str:
     """The kind of a seed file, a key of `MUTATIONS`."""
     name = Path(path).name
-    if name in ("n.npz", "w.npz"):
+    if name == "n.npz":
         return "trained"
-    if name == "d.npz":
+    if name in ("c.npz", "d.npz"):
         return "images"
     if "-idx" in name:
         return "gzip" if name.endswith(".gz") else "idx"
