@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from systolith.scripts.sweeping.workers import Workers
 
 
+_MOST_JOBS = 1024
+
+
 def listed(
     option: str, parse: Callable[[str], Any] = str
 ) -> Callable[[str | tuple[Any, ...]], tuple[Any, ...]]:
@@ -130,7 +133,7 @@ def sweep(
     jobs: Annotated[
         int | None,
         typer.Option(
-            parser=whole_number("--jobs", 1),
+            parser=whole_number("--jobs", 1, _MOST_JOBS),
             metavar="N",
             help="Processes on this machine.",
             show_default="one for each processor",
