@@ -16,6 +16,10 @@ from systolith.golden.files.datasets import (
 from systolith.golden.network.shipped import names
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.onnx.export import export_onnx
+from systolith.golden.onnx.import_model import ImportedNetwork, import_onnx
+from systolith.golden.onnx.preprocessing import Preprocessing
+from systolith.golden.onnx.refusals import RefusedError
+from systolith.golden.onnx.runtime_comparison import compare_with_runtime
 from systolith.golden.quantization import quantized_network
 from systolith.golden.quantization.calibration import quantize, quantize_observed
 from systolith.golden.quantization.observation import Observations, observe
@@ -48,14 +52,19 @@ __all__ = [
     "Comparison",
     "Dataset",
     "DatasetReference",
+    "ImportedNetwork",
     "LayerSettings",
     "Observations",
+    "Preprocessing",
     "QuantizedNetwork",
+    "RefusedError",
     "Settings",
     "TrainedNetwork",
     "compare",
+    "compare_with_runtime",
     "evaluate",
     "export_onnx",
+    "import_onnx",
     "load",
     "load_dataset",
     "load_images",

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import idx, npz
+from systolith.golden.files import foreign, idx, npz
 from systolith.golden.files.json_files import MAX_COUNT
 from systolith.golden.files.whole_files import read_whole, write_whole
 
@@ -307,9 +307,10 @@ def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
 
 def _read_idx_images(path: Path) -> NDArray[np.uint8]:
     if "images-idx3" not in path.name:
-        raise FileFormatError(
-            f"{path}: images are read from .npz files and from IDX files named *images-idx3*"
+        reason = FileFormatError(
+            "images are read from .npz files and from IDX files named *images-idx3*"
         )
+        raise foreign.refusal(path, read_whole(path, npz.MAX_BYTES), foreign.IMAGES, reason)
     return idx.read(path)
 
 
@@ -325,7 +326,7 @@ def _read_npz(path: Path, *names: str) -> dict[str, NDArray[Any]]:
                 with archive.open(f"{name}.npy") as member:
                     arrays[name] = _read_integers(name, member)
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
+        raise foreign.refusal(path, content, foreign.ARRAYS, error) from None
     # What zipfile raises for damaged archives, beside its own error.
     except (
         zipfile.BadZipFile,
@@ -336,7 +337,8 @@ def _read_npz(path: Path, *names: str) -> dict[str, NDArray[Any]]:
         RuntimeError,
         OverflowError,
     ) as error:
-        raise FileFormatError(f"{path}: not an intact .npz file ({error})") from None
+        reason = FileFormatError(f"not an intact .npz file ({error})")
+        raise foreign.refusal(path, content, foreign.ARRAYS, reason) from None
     return arrays
 
 

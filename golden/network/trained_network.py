@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.datasets import DatasetReference
-from systolith.golden.files.whole_files import read_whole
 from systolith.golden.network import graph_json, shipped
 from systolith.golden.network.graph import Convolution, Layer, Network, Shape
 
@@ -140,7 +139,7 @@ class TrainedNetwork:
             The file is missing, damaged, foreign, of another version, or does not hold a
             network with weights that fit it.
         """
-        return cls._decode(path, read_whole(path, npz.MAX_BYTES))
+        return cls._decode(path, npz.read_content(path))
 
     @classmethod
     def _decode(cls, path: str | os.PathLike[str], content: bytes) -> TrainedNetwork:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import to_builtins
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import json_files
+from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount, Scalar
 from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.golden.quantization.trials import Trials
@@ -267,7 +267,7 @@ class AccuracyReport:
         try:
             return cls.from_json(content)
         except FileFormatError as error:
-            raise FileFormatError(f"{path}: {error}") from None
+            raise foreign.refusal(path, content, foreign.of_schema(SCHEMA), error) from None
 
 
 class _Derived(msgspec.Struct, frozen=True):

@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from systolith import golden, hw
 from systolith.golden.files.datasets import UNNAMED, images_sha256
@@ -129,7 +128,7 @@ def plan_cost(subject: Subject, goal: hw.Goal) -> Cost:
 
 
 def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:
-    """Run a job in a worker, with one BLAS thread.
+    """Run a job in a worker.
 
     Parameters
     ----------
@@ -153,9 +152,7 @@ def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:
             f"a worker has systolith {program_version()}, and this is systolith {version}"
         )
     try:
-        # The workers already keep every processor busy.
-        with threadpool_limits(1, "blas"):
-            return job(*arguments)
+        return job(*arguments)
     except ValueError as error:
         raise ValueError(str(error)) from None
 

@@ -216,8 +216,9 @@ def test_a_compressed_file_cannot_fill_the_memory(
 def test_other_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="no such file"):
         datasets.load_dataset(tmp_path / "none.npz")
+    (tmp_path / "digits.txt").write_text("0", "utf-8")
     with pytest.raises(FileFormatError, match=r"read from \.npz files and from IDX files named"):
-        datasets.load_dataset(tmp_path / "digits.png")
+        datasets.load_dataset(tmp_path / "digits.txt")
     (tmp_path / "a-images-idx3").write_bytes(idx.encode(PIXELS))
     with pytest.raises(FileFormatError, match="a-labels-idx1: no such file"):
         datasets.load_dataset(tmp_path / "a-images-idx3")

@@ -295,7 +295,7 @@ def drop(key: str) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (change("schema", to="systolith.simulation/1"), "schema must be 'systolith.accuracy/1'"),
+        (change("schema", to="systolith.other/1"), "schema must be 'systolith.accuracy/1'"),
         (drop("schema"), "schema must be 'systolith.accuracy/1', not None"),
         (change("schema", to="systolith.accuracy/2"), "of another version than"),
         (drop("predictions"), "Object missing required field `predictions`"),
@@ -360,7 +360,7 @@ def test_numbers_are_finite(report: AccuracyReport, constant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"3", b'{"schema": NaN}', b"\xff\xfe", b"[" * 100_000, b"PK\3\4"]
+    "content", [b" ", b"{", b"[]", b"3", b'{"schema": NaN}', b"\xff\xfe", b"[" * 100_000, b"PK\3\4"]
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "r.json"

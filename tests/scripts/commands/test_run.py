@@ -75,6 +75,9 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
     return sim.SimulationReport(
         network=network,
         quantized_sha256="",
+        plan_sha256="",
+        verilog_sha256="",
+        as_generated=True,
         dataset={},
         simulator="verilator",
         layer=None,
@@ -87,7 +90,7 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         latency_cycles=None,
         layers=(layer,),
         layer_timings={},
-        as_predicted=None,
+        deviations=None,
         waves_image=None,
         violations=(),
     )
