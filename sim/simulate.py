@@ -242,5 +242,6 @@ def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
 
     with tempfile.TemporaryDirectory(prefix="systolith-") as name:
         folder = Path(name) / "faulty"
-        artifacts.generate(replace(built.quantized, fixed=fault.fixed), folder, built.plan)
+        faulty = replace(built.quantized, fixed=fault.fixed)
+        artifacts.generate(faulty, folder, built.plan, built.manifest.top)
         return replace(built, verilog=artifacts.load(folder).verilog)
