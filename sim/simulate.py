@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.child_processes import temporary_folder
 from systolith.golden.files.datasets import Dataset, test_digits
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.golden.network.dataset_check import check_dataset, check_origin
+from systolith.hw.child_processes import temporary_folder
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.bulk.waves import write_waves

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from systolith.golden.child_processes import interrupts_delayed, temporary_folder
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.whole_files import read_whole
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
+from systolith.hw.child_processes import interrupts_delayed, temporary_folder
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, make_plan
 from systolith.hw.planning.plan_file import load_plan, plan_to_toml

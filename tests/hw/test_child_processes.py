@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from systolith.golden import child_processes
-from systolith.golden.child_processes import interrupts_delayed, started, temporary_folder
+from systolith.hw.child_processes import interrupts_delayed, started, temporary_folder
 from tests.processes import SLEEPER, is_running, wait_until_gone
 
 
