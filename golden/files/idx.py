@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
+from systolith.golden.files import foreign
 from systolith.golden.files.whole_files import read_whole
 
 MAX_BYTES = 2**30
@@ -52,7 +53,9 @@ def decode(path: str | os.PathLike[str], content: bytes) -> NDArray[np.uint8]:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             return _decode(file)
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
+        if content.startswith(_GZIP_MAGIC):
+            raise FileFormatError(f"{path}: {error}") from None
+        raise foreign.refusal(path, content, foreign.IDX, error) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FileFormatError(f"{path}: not an intact gzip file ({error})") from None
 

@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from systolith.golden.errors import FileFormatError
+from systolith.golden.files import foreign
 from systolith.golden.files.whole_files import read_whole
 
 MAX_COUNT = 2**53
@@ -57,7 +58,7 @@ def read(path: str | os.PathLike[str], kind: type[T], schema: str, limit: int) -
     try:
         return decode(content, kind, schema)
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
+        raise foreign.refusal(path, content, foreign.of_schema(schema), error) from None
 
 
 def decode(content: bytes | str, kind: type[T], schema: str) -> T:

@@ -17,6 +17,7 @@ import os
 import tokenize
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import json_files
+from systolith.golden.files import foreign, json_files
 from systolith.golden.files.whole_files import read_whole, write_whole
 
 MAX_BYTES = 2**30
@@ -32,6 +33,7 @@ MAX_BYTES = 2**30
 
 _HEADER = "header"
 _SUFFIX = ".npy"
+_FILE_SUFFIX = ".npz"
 _KINDS = "iuf"
 _MAX_DIMENSIONS = 32
 _MAX_VALUES = 2**48
@@ -113,7 +115,7 @@ def read(
         The file is missing, foreign, truncated, too large, of another schema or version, or holds
         anything but integers and finite floats.
     """
-    return decode(path, read_whole(path, MAX_BYTES), kind, schema)
+    return decode(path, read_content(path), kind, schema)
 
 
 def read_schema(path: str | os.PathLike[str]) -> str:
@@ -124,14 +126,30 @@ def read_schema(path: str | os.PathLike[str]) -> str:
     FileFormatError
         The file is missing, foreign, truncated or too large.
     """
-    content = read_whole(path, MAX_BYTES)
+    content = read_content(path)
     try:
         schema = json_files.schema_of(_header(_members(content)))
         if schema is None:
             raise FileFormatError("has no schema: not a file of this program")
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
+        raise foreign.refusal(path, content, foreign.NETWORK, error) from None
     return schema
+
+
+def read_content(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file, for `decode`.
+
+    Raises
+    ------
+    FileFormatError
+        It is missing, too large, or a folder: the message names the `.npz` file in it, if there is
+        just one.
+    """
+    if os.path.isdir(path):
+        files = sorted(file.name for file in Path(path).glob(f"*{_FILE_SUFFIX}"))
+        inside = f": it has {os.path.join(path, files[0])}" if len(files) == 1 else ""
+        raise FileFormatError(f"{path}: is a folder, not a file{inside}")
+    return read_whole(path, MAX_BYTES)
 
 
 def decode(
@@ -145,7 +163,7 @@ def decode(
             name: _parse_array(name, member) for name, member in members.items() if name != _HEADER
         }
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
+        raise foreign.refusal(path, content, foreign.of_schema(schema), error) from None
     return header, arrays
 
 

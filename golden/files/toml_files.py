@@ -9,6 +9,7 @@ import tomllib
 from typing import Any
 
 from systolith.golden.errors import FileFormatError
+from systolith.golden.files import foreign
 from systolith.golden.files.whole_files import read_whole
 
 MAX_BYTES = 2**20
@@ -37,10 +38,11 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         document = tomllib.loads(text)
         _require_plain(document)
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
+        raise foreign.refusal(path, content, foreign.TOML, error) from None
     # Those of tomllib and of text that is not UTF-8, and integers of thousands of digits.
     except ValueError as error:
-        raise FileFormatError(f"{path}: not TOML: {error}") from None
+        reason = FileFormatError(f"not TOML: {error}")
+        raise foreign.refusal(path, content, foreign.TOML, reason) from None
     except RecursionError:
         raise FileFormatError(f"{path}: not TOML: nested too deeply") from None
     return document

@@ -24,7 +24,8 @@ def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise FileFormatError(f"{path}: not a file")
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
+            raise FileFormatError(f"{path}: is {what}, not a file")
         if status.st_size > limit:
             raise FileFormatError(f"{path}: has {status.st_size} bytes, at most {limit} are read")
         return Path(path).read_bytes()

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import to_builtins
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import json_files
+from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount, Scalar
 from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.golden.quantization.trials import Trials
@@ -43,6 +43,24 @@ class DatasetEntry:
     split: str
     sha256: str
     images: Count
+
+
+@dataclass(frozen=True)
+class CalibrationEntry:
+    """The images on which a fixed network's formats were chosen.
+
+    Parameters
+    ----------
+    name, sha256, images
+        Their name, the hash of the images without labels, and their number.
+    in_dataset
+        Whether the report's data set begins with them: the accuracy is then not that of a test.
+    """
+
+    name: str
+    sha256: str
+    images: PositiveCount
+    in_dataset: bool
 
 
 @dataclass(frozen=True)
@@ -141,6 +159,8 @@ class AccuracyReport:
         Every layer after the input; empty for a float network.
     version
         The version of this program.
+    calibrated_on
+        The images on which formats were chosen; None for a float network, or if it is not known.
     trials
         The effect of other widths on validation images; None if none were tried.
     hardware
@@ -161,6 +181,7 @@ class AccuracyReport:
     quantization: Mapping[str, Setting] | None
     layers: tuple[LayerEntry, ...]
     version: str
+    calibrated_on: CalibrationEntry | None = None
     trials: Trials | None = None
     hardware: HardwareEntry | None = None
 
@@ -203,6 +224,7 @@ class AccuracyReport:
             "interval": self.interval,
             "agreement_with_float": self.agreement_with_float,
             "quantization": self.quantization,
+            "calibrated_on": to_builtins(self.calibrated_on),
             "hardware": to_builtins(self.hardware),
             "trials": to_builtins(self.trials),
             "layers": to_builtins(self.layers),
@@ -245,7 +267,7 @@ class AccuracyReport:
         try:
             return cls.from_json(content)
         except FileFormatError as error:
-            raise FileFormatError(f"{path}: {error}") from None
+            raise foreign.refusal(path, content, foreign.of_schema(SCHEMA), error) from None
 
 
 class _Derived(msgspec.Struct, frozen=True):

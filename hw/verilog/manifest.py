@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
-from systolith.golden.errors import FileFormatError
-from systolith.golden.files import json_files
+from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
@@ -63,12 +63,12 @@ class ToolsEntry(msgspec.Struct, frozen=True):
 
 
 class FilesEntry(msgspec.Struct, frozen=True):
-    """The names of the other files of the folder."""
+    """The names of the other files; none leads out of the folder."""
 
-    verilog: str
-    lint_waivers: str
-    quantized: str
-    plan: str
+    verilog: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.v\Z")]
+    lint_waivers: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.vlt\Z")]
+    quantized: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.npz\Z")]
+    plan: Literal["plan.toml"]
 
 
 class Manifest(Planned, frozen=True):
@@ -86,13 +86,27 @@ class Manifest(Planned, frozen=True):
         Every layer after the input.
     files
         The names of the other files.
+    verilog_sha256, plan_sha256, lint_waivers_sha256
+        The SHA-256 of these files in hex; empty if they are not written.
     """
 
-    top: str
+    top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
     tools: ToolsEntry
     memory_bits: Count
     layers: tuple[LayerEntry, ...]
     files: FilesEntry
+    verilog_sha256: str = ""
+    plan_sha256: str = ""
+    lint_waivers_sha256: str = ""
+
+    def sha256(self) -> dict[str, str]:
+        """The SHA-256 of each other file, by name."""
+        return {
+            self.files.verilog: self.verilog_sha256,
+            self.files.lint_waivers: self.lint_waivers_sha256,
+            self.files.quantized: self.quantized_sha256,
+            self.files.plan: self.plan_sha256,
+        }
 
     def to_json(self) -> bytes:
         """The bytes of the file."""
@@ -143,12 +157,8 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
     FileFormatError
         There is none, or it is damaged, foreign or of another version.
     """
-    path = Path(folder) / FILE_NAME
-    manifest = json_files.read(path, Manifest, SCHEMA, _MAX_BYTES)
-    for name in msgspec.structs.astuple(manifest.files):
-        if Path(name).name != name:
-            raise FileFormatError(f"{path}: {name!r} is not the name of a file")
-    return manifest
+    foreign.require_folder(folder, FILE_NAME, foreign.HARDWARE)
+    return json_files.read(Path(folder) / FILE_NAME, Manifest, SCHEMA, _MAX_BYTES)
 
 
 def _layer(layer: FixedLayer, planned: PlannedLayer, module: str) -> LayerEntry:

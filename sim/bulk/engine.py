@@ -10,7 +10,6 @@ import os
 import re
 import selectors
 import subprocess
-import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.hw.child_processes import started, temporary_folder
 from systolith.sim.bulk.program import RULE_BROKEN_STATUS, build_engine, command_line
 from systolith.sim.errors import SimulationError
 from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork
-from systolith.sim.simulators.processes import describe_status, started, tail
+from systolith.sim.simulators.processes import describe_status, tail
 
 _BATCH = 64
 _IMAGES = "images"
@@ -101,8 +101,7 @@ def simulate_bulk(
         If a stream breaks a rule, or nothing moves any more; earlier batches have been yielded.
     """
     program = build_engine(network)
-    with tempfile.TemporaryDirectory(prefix="systolith-") as name, ExitStack() as stack:
-        folder = Path(name)
+    with temporary_folder("systolith-") as folder, ExitStack() as stack:
         _write_images(network, images, folder)
         disturbed = disturbances or Disturbances()
         parts: list[_Part] = []
@@ -171,8 +170,7 @@ def trace_image(
     program = build_engine(network, trace=True)
     parts = split(len(images), os.cpu_count() or 1)
     first, count = next(part for part in reversed(parts) if part[0] <= image)
-    with tempfile.TemporaryDirectory(prefix="systolith-") as name:
-        folder = Path(name)
+    with temporary_folder("systolith-") as folder:
         _write_images(network, images[first : first + count], folder)
         command = command_line(
             program,

@@ -11,10 +11,11 @@ import hashlib
 import os
 import pwd
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from systolith.hw.child_processes import temporary_folder
 
 LIMIT_BYTES = 2 * 2**30
 """The largest size of the cache."""
@@ -86,8 +87,7 @@ def cached(
         if _is_intact(entry):
             os.utime(entry)
             return path
-    building = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=root))
-    try:
+    with temporary_folder(_TEMPORARY, root) as building:
         build(building)
         if not (building / artifact).exists():
             raise OSError(f"{path}: the build did not make it")
@@ -98,8 +98,6 @@ def cached(
                 shutil.rmtree(entry, ignore_errors=True)
                 building.rename(entry)
             _prune(root, limit_bytes, used=entry)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return path
 
 

@@ -1,78 +1,19 @@
-"""Starts child processes, and kills them with their children when the context ends.
+"""Runs the commands of a build, several at a time, and puts exit statuses into words.
 
-Compilers and simulators are started here, so that an interrupt leaves no process and no temporary
-file of theirs.
+Compilers run here, so that an interrupt leaves no process and no temporary file of theirs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from systolith.hw.child_processes import Command, interrupts_delayed, started, temporary_folder
 from systolith.sim.errors import SimulationError
-
-Command = Sequence[str | os.PathLike[str]]
-
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextlib.contextmanager
-def started(command: Command, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a session of its own; the end of the context kills it and its children.
-
-    The interrupt of a terminal does not reach it: its parent gets that and leaves the context.
-    `options` are those of `subprocess.Popen`.
-    """
-    process: subprocess.Popen[bytes] | None = None
-    try:
-        with _interrupts_delayed():
-            process = subprocess.Popen(command, start_new_session=True, **options)
-        yield process
-    finally:
-        if process is not None:
-            with _interrupts_delayed():
-                _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
-
-
-@contextlib.contextmanager
-def _interrupts_delayed() -> Iterator[None]:
-    """Delay interrupts of this process until the end of the context.
-
-    An interrupted `subprocess.Popen` forgets the process that it has started, and one that is
-    interrupted while it waits for the status may never get it.
-    """
-    pending: list[int] = []
-    handled = {
-        number: handler for number in _INTERRUPTS if callable(handler := signal.getsignal(number))
-    }
-    if threading.current_thread() is not threading.main_thread():
-        handled = {}  # Python runs handlers in the main thread only
-    for number in handled:
-        signal.signal(number, lambda number, _: pending.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in handled.items():
-            signal.signal(number, handler)
-        if pending:
-            signal.raise_signal(pending[0])
 
 
 def run_all(
@@ -99,13 +40,13 @@ def run_all(
     waiting = list(commands)
     running: list[tuple[str, subprocess.Popen[bytes]]] = []
     with (
-        tempfile.TemporaryDirectory(prefix="temporary-", dir=cwd) as temporary,
+        temporary_folder("temporary-", cwd) as temporary,
         contextlib.ExitStack() as stack,
         log.open("ab") as output,
     ):
-        environment = {**(env or os.environ), "TMPDIR": Path(temporary).name}
+        environment = {**(env or os.environ), "TMPDIR": temporary.name}
         while waiting or running:
-            with _interrupts_delayed():
+            with interrupts_delayed():
                 while waiting and len(running) < jobs:
                     command = waiting.pop(0)
                     options = {"cwd": cwd, "env": environment, "stdout": output}

@@ -49,7 +49,7 @@ from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.errors import SimulationError
 from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import STREAM_PORTS, TappedNetwork, network_in
-from systolith.sim.simulate import as_predicted
+from systolith.sim.simulate import deviations
 from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.builds import Design
 from systolith.sim.timing import Stopwatch
@@ -275,7 +275,7 @@ class MutatedNetwork:
             if wrong:
                 return NETWORK_CHECKS[0], wrong[0]
             if stalls is None:
-                predicted = as_predicted(self.subject.manifest, stopwatch.timeline) is True
+                predicted = deviations(self.subject.manifest, stopwatch.timeline) == ()
         return None if predicted else (NETWORK_CHECKS[1], "not the cycles of the model")
 
     def unit_netlist(self, part: str) -> Netlist:

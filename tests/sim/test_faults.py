@@ -36,9 +36,9 @@ def test_it_is_the_same_every_time() -> None:
     assert str(first) == str(second)
 
 
-def test_images_that_show_nothing_are_told() -> None:
+def test_images_that_no_fault_changes_are_an_error() -> None:
     # All pixels 0, and so all inputs of the convolution, whose zero is 0.
     dark = np.zeros_like(IMAGES)
     assert not FixedModel(FIXED).run(dark).outputs["pool"].any()
-    with pytest.raises(ValueError, match="layer 'conv__x': no single bit of its weights alters"):
+    with pytest.raises(ValueError, match="layer 'conv__x': no single bit of its weights changes"):
         find_fault(FIXED, "conv__x", dark)

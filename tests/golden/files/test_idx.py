@@ -35,7 +35,7 @@ def sizes(*values: int) -> bytes:
 
 
 BAD = [
-    (b"", "not an IDX file of unsigned bytes: starts with nothing"),
+    (b"", "is an empty file, not an IDX file: "),
     (b"PK\x03\x04", "not an IDX file of unsigned bytes: starts with 504b0304"),
     (b"\x00\x00\x0d\x01" + bytes(8), "not an IDX file of unsigned bytes: starts with 00000d01"),
     (b"\x00\x00\x08\x00", "not an IDX file of unsigned bytes: starts with 00000800"),

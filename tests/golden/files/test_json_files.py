@@ -39,7 +39,7 @@ def test_what_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "Input data was truncated"),
+        ("", "a.json: is an empty file, not test.whole/1"),
         ("{", "a.json: not test.whole/1: "),
         ("3", "Expected `object`, got `int`"),
         ('{"parts": []}', "schema must be 'test.whole/1', not None"),

@@ -6,41 +6,16 @@ import string
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from systolith.sim.errors import SimulationError
-from systolith.sim.simulators.processes import run_all, started
+from systolith.sim.simulators.processes import run_all
+from tests.processes import SLEEPER, wait_until_gone
 
 LETTERS = string.ascii_lowercase + string.digits
-
-# Starts a process, prints its number, and waits for its end.
-SLEEPER = """
-import subprocess
-process = subprocess.Popen(["sleep", "60"])
-print(process.pid, flush=True)
-process.wait()
-"""
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def wait_until_gone(pid: int) -> bool:
-    for _ in range(200):
-        if not is_running(pid):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_output_goes_to_the_log_and_commands_run(tmp_path: Path) -> None:
@@ -113,15 +88,6 @@ def test_commands_get_a_temporary_folder_without_special_characters(
     assert set((tmp_path / "log").read_text()) <= set("temporary-\n_" + LETTERS)
 
 
-def test_leaving_the_context_kills_children_too() -> None:
-    with started([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        grandchild = int(process.stdout.readline())
-        assert is_running(grandchild)
-    assert process.returncode == -9
-    assert wait_until_gone(grandchild)
-
-
 class InterruptedStart(subprocess.Popen[bytes]):
     """Interrupted when the process runs, before the caller knows of it."""
 
@@ -159,18 +125,3 @@ def test_an_interrupt_leaves_no_process(
     (pid,) = interrupted.pids
     assert wait_until_gone(pid)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-
-
-def test_processes_start_in_other_threads() -> None:
-    with ThreadPoolExecutor() as threads:
-        assert threads.submit(_status_of_true).result() == 0
-
-
-def _status_of_true() -> int:
-    with started(["true"]) as process:
-        return process.wait()
-
-
-def test_a_process_has_a_group_of_its_own() -> None:
-    with started(["sleep", "60"]) as process:
-        assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
