@@ -21,6 +21,7 @@ import numpy as np
 import typer
 
 from systolith.golden.files import idx
+from systolith.golden.files.datasets import MNIST
 from systolith.golden.network.graph import Dense, Input, MaxPooling, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.scripts.main import app
@@ -238,7 +239,7 @@ def _digits_network() -> TrainedNetwork:
     )
     rng = np.random.default_rng(3)
     arrays = {"scores": {"weights": rng.normal(size=(16, 10)), "bias": rng.normal(size=10)}}
-    return TrainedNetwork(network, arrays)
+    return TrainedNetwork(network, arrays, MNIST)
 
 
 def kind_of(path: str) -> str:
