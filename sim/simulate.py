@@ -257,5 +257,6 @@ def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
 
     with temporary_folder("systolith-") as parent:
         folder = parent / "faulty"
-        artifacts.generate(replace(built.quantized, fixed=fault.fixed), folder, built.plan)
+        faulty = replace(built.quantized, fixed=fault.fixed)
+        artifacts.generate(faulty, folder, built.plan, built.manifest.top)
         return replace(built, verilog=artifacts.load(folder).verilog)
