@@ -138,7 +138,7 @@ def network_of(*layers: Layer) -> Network:
         (lambda: conv(kernel=(0, 2)), "convolution 'C1': kernel must be at least 1, not 0"),
         (
             lambda: conv(stride=2),
-            r"'C1': stride is not supported: it has name, .*kernel, out_channels, .*docs/limits\.md",
+            r"stride is not supported: it has name, .*kernel, out_channels, .*docs/limits\.md",
         ),
         (
             lambda: MaxPooling(name="S", inputs=("a",), stride=3),  # type: ignore[call-arg]
