@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep lint format clean machine
+.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants fuzz gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep bench-threads lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -67,6 +67,9 @@ mutants: $(FINISHED)-formal ## faults put into every unit, and which check finds
 	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/mutation
 	$(BIN)/python -m tests.mutation.campaign $(ARGS)
 
+fuzz: $(FINISHED)-test ## 2,000 hostile files and options (arguments: make fuzz ARGS="--seed 1")
+	$(BIN)/python -m tests.fuzz.campaign $(ARGS)
+
 gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
 	$(BIN)/python -m pytest -n $(JOBS) -m gates
 
@@ -87,6 +90,9 @@ bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five ac
 
 bench-sweep: $(FINISHED)-test ## what a sweep of 12 pairs of widths costs
 	$(BIN)/python -m systolith.scripts.benchmarks.sweep_cost
+
+bench-threads: $(FINISHED)-test ## `quantize` and `evaluate` beside a busy process, over the time with one BLAS thread
+	$(BIN)/python -m systolith.scripts.benchmarks.blas_threads
 
 lint: $(FINISHED)-test ## ruff, mypy, which room may import which, and what is declared as a dependency
 	$(BIN)/ruff check .

@@ -5,10 +5,21 @@ from __future__ import annotations
 import os
 
 from systolith.golden.files import npz
-from systolith.golden.files.datasets import Dataset, load_dataset, test_digits, validation_digits
+from systolith.golden.files.datasets import (
+    Dataset,
+    DatasetReference,
+    load_dataset,
+    load_images,
+    test_digits,
+    validation_digits,
+)
 from systolith.golden.network.shipped import names
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.onnx.export import export_onnx
+from systolith.golden.onnx.import_model import ImportedNetwork, import_onnx
+from systolith.golden.onnx.preprocessing import Preprocessing
+from systolith.golden.onnx.refusals import RefusedError
+from systolith.golden.onnx.runtime_comparison import compare_with_runtime
 from systolith.golden.quantization import quantized_network
 from systolith.golden.quantization.calibration import quantize, quantize_observed
 from systolith.golden.quantization.observation import Observations, observe
@@ -40,16 +51,23 @@ __all__ = [
     "AccuracyReport",
     "Comparison",
     "Dataset",
+    "DatasetReference",
+    "ImportedNetwork",
     "LayerSettings",
     "Observations",
+    "Preprocessing",
     "QuantizedNetwork",
+    "RefusedError",
     "Settings",
     "TrainedNetwork",
     "compare",
+    "compare_with_runtime",
     "evaluate",
     "export_onnx",
+    "import_onnx",
     "load",
     "load_dataset",
+    "load_images",
     "load_network",
     "observe",
     "quantize",

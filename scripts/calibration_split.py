@@ -1,15 +1,20 @@
-"""Which images choose formats and which ones score the result, so that no image does both."""
+"""Which images choose and which ones test the result, so that no image does both.
+
+The digits that ship serve networks that were trained on MNIST; others need images of their own.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from systolith.golden import Dataset
+    from systolith.golden import Dataset, TrainedNetwork
 
 CALIBRATION_IMAGES = 1000
 """More images choose the same formats, and take longer."""
@@ -20,6 +25,53 @@ def calibration_images() -> NDArray[np.uint8]:
     from systolith.golden import validation_digits
 
     return validation_digits().images[:CALIBRATION_IMAGES]
+
+
+def named_calibration(trained: TrainedNetwork, data: Path | None) -> tuple[NDArray[np.uint8], str]:
+    """The images on which a network's formats are chosen, and their name.
+
+    They are the first 1,000 of a file, which needs no labels, or of the validation digits.
+
+    Raises
+    ------
+    ValueError
+        There is no file and the network was not trained on MNIST, or the file is not valid.
+    """
+    from systolith import golden
+
+    if data is not None:
+        return golden.load_images(data)[:CALIBRATION_IMAGES], f"{data.name} (custom)"
+    return calibration_images(), validation_images(None, "--data FILE", trained).title
+
+
+def validation_images(data: Path | None, option: str, *networks: TrainedNetwork) -> Dataset:
+    """The images by which something is chosen: those of a file, or the validation digits.
+
+    Raises
+    ------
+    ValueError
+        There is no file and a network was not trained on MNIST (the message names `option`), or
+        the file is not valid.
+    """
+    from systolith import golden
+
+    if data is not None:
+        return golden.load_dataset(data)
+    _check_origins(networks, option)
+    return golden.validation_digits()
+
+
+def test_images(data: Path | None, option: str, *networks: TrainedNetwork) -> Dataset:
+    """The images on which nothing is chosen: those of a file, or the test digits.
+
+    Errors are those of `validation_images`.
+    """
+    from systolith import golden
+
+    if data is not None:
+        return golden.load_dataset(data)
+    _check_origins(networks, option)
+    return golden.test_digits()
 
 
 def split(data: Dataset) -> tuple[Dataset, Dataset]:
@@ -35,3 +87,30 @@ def split(data: Dataset) -> tuple[Dataset, Dataset]:
         raise ValueError(f"data {data.name!r}: needs at least 2 images, to choose formats and rank")
     rest = replace(data, images=data.images[count:], labels=data.labels[count:])
     return data.take(count), rest
+
+
+def check_apart(chosen_on: Dataset, tested: Dataset, option: str) -> None:
+    """Refuse images that would both choose and test.
+
+    Raises
+    ------
+    ValueError
+        The data sets share images; names both, and the option that gives others.
+    """
+    shared = len(_digests(chosen_on) & _digests(tested))
+    if shared:
+        raise ValueError(
+            f"{option}: {shared:,} of the images of {chosen_on.title} are among those of "
+            f"{tested.title}, which are evaluated; advice needs others"
+        )
+
+
+def _digests(data: Dataset) -> set[bytes]:
+    return {hashlib.sha256(image.tobytes()).digest() for image in data.images}
+
+
+def _check_origins(networks: tuple[TrainedNetwork, ...], option: str) -> None:
+    from systolith.golden.network.dataset_check import check_origin
+
+    for trained in networks:
+        check_origin(trained, option)

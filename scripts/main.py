@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from systolith.scripts.commands.compare import compare
+from systolith.scripts.commands.corpus import corpus
 from systolith.scripts.commands.describe import describe
 from systolith.scripts.commands.evaluate import evaluate
 from systolith.scripts.commands.export import export
 from systolith.scripts.commands.generate import generate
+from systolith.scripts.commands.import_network import import_network
 from systolith.scripts.commands.plan import plan
 from systolith.scripts.commands.quantize import quantize
 from systolith.scripts.commands.run import run
@@ -46,6 +48,7 @@ for _command in (
     run,
     describe,
     train,
+    import_network,
     quantize,
     evaluate,
     compare,
@@ -54,8 +57,10 @@ for _command in (
     simulate,
     sweep,
     export,
+    corpus,
 ):
-    app.command()(_command)
+    # A command has the name of its function; `import` is a word of Python.
+    app.command("import" if _command is import_network else None)(_command)
 
 
 @app.callback(invoke_without_command=True)

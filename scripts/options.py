@@ -117,7 +117,7 @@ DataOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="Images with labels: .npz, or IDX (with the file of labels beside it).",
-        show_default="the 10,000 test digits",
+        show_default="the 10,000 test digits, for networks trained on MNIST",
     ),
 ]
 

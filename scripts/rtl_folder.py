@@ -5,41 +5,76 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from systolith.golden.reports.accuracy import HardwareEntry
+from systolith.scripts.console import print_error
 
 if TYPE_CHECKING:
     from systolith.golden import QuantizedNetwork
+    from systolith.hw.verilog.artifacts import Artifacts
 
 
 def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
     """The multipliers and cycles of the hardware, and whether its simulation was bit-exact.
 
+    The figures are computed from the network and the plan. A simulation of other files than those
+    in the folder does not count; a line on standard error says so.
+
     Raises
     ------
     ValueError
-        The folder has no hardware, damaged files, or the hardware of another network.
+        The folder has no hardware, damaged files, or the hardware of another network; or its files
+        do not belong together.
     """
-    from systolith.hw.verilog.manifest import load_manifest
+    from systolith.hw.planning.estimate import report_plan
+    from systolith.hw.verilog import artifacts
+    from systolith.hw.verilog.manifest import FILE_NAME
 
-    manifest = load_manifest(folder)
+    built = artifacts.load(folder)
+    manifest = built.manifest
     if manifest.quantized_sha256 != network.sha256:
         raise ValueError(
             f"{folder}: is hardware of {manifest.network} {manifest.quantized_sha256[:8]}, "
             f"not of {network.name} {network.sha256[:8]}"
         )
+    if not built.as_generated:
+        raise ValueError(
+            f"{folder / manifest.files.verilog}: is not the Verilog of {FILE_NAME}, whose "
+            "multipliers and cycles are not known"
+        )
+    figures = report_plan(built.quantized, built.plan)
+    for name in ("network", "multipliers", "macs", "mac_efficiency", "predicted"):
+        found, expected = (msgspec.to_builtins(getattr(each, name)) for each in (manifest, figures))
+        if found != expected:
+            raise ValueError(
+                f"{folder / FILE_NAME}: {name} is {found}, "
+                f"from the network and the plan follows {expected}"
+            )
     return HardwareEntry(
-        multipliers=manifest.multipliers,
-        interval_cycles=manifest.predicted.interval_cycles,
-        latency_cycles=manifest.predicted.latency_cycles,
-        bit_exact=_bit_exact(folder, network),
+        multipliers=figures.multipliers,
+        interval_cycles=figures.predicted.interval_cycles,
+        latency_cycles=figures.predicted.latency_cycles,
+        bit_exact=_bit_exact(folder, built),
     )
 
 
-def _bit_exact(folder: Path, network: QuantizedNetwork) -> bool | None:
-    """The result of the last simulation in the folder; None without one of this network."""
+def _bit_exact(folder: Path, built: Artifacts) -> bool | None:
+    """The result of the last simulation in the folder; None without one of these files."""
     from systolith.sim.report import FILE_NAME, load_outcome
 
-    if not (folder / FILE_NAME).exists():
+    path, manifest = folder / FILE_NAME, built.manifest
+    if not path.exists():
         return None
     outcome = load_outcome(folder)
-    return outcome.bit_exact if outcome.quantized_sha256 == network.sha256 else None
+    for file, found, expected in (
+        (manifest.files.quantized, outcome.quantized_sha256, manifest.quantized_sha256),
+        (manifest.files.plan, outcome.plan_sha256, manifest.plan_sha256),
+        (manifest.files.verilog, outcome.verilog_sha256, built.verilog_sha256),
+    ):
+        if found != expected:
+            print_error(
+                f"{path}: is of another {file} than that in the folder: reported as not simulated"
+            )
+            return None
+    return outcome.bit_exact

@@ -28,10 +28,12 @@ _MAX_BYTES = 1 << 26
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The part of a simulation report that accuracy reports quote."""
+    """The part of a simulation report that accuracy reports quote, and what it is about."""
 
     quantized_sha256: str
     bit_exact: bool
+    plan_sha256: str = ""
+    verilog_sha256: str = ""
 
 
 def load_outcome(folder: str | os.PathLike[str]) -> Outcome:
@@ -55,6 +57,10 @@ class SimulationReport:
         The network's name.
     quantized_sha256
         The hash of its quantized file, in hex.
+    plan_sha256, verilog_sha256
+        The hashes of the files of the plan and of the Verilog in the folder.
+    as_generated
+        Whether this Verilog is the one that the folder's manifest describes.
     dataset
         `name`, `split`, `sha256` and number of `images` of the data set of the images.
     simulator
@@ -80,8 +86,9 @@ class SimulationReport:
         Every layer that was compared, in order.
     layer_timings
         The cycles of each layer, likewise, by name; empty if none were measured.
-    as_predicted
-        Whether these cycles equal those of the manifest; None if too few images were measured.
+    deviations
+        One line for each figure of these cycles that is not that of the manifest, which predicts
+        them; None if too few images were measured.
     waves_image
         The image whose waveform was written, or None.
     violations
@@ -91,6 +98,9 @@ class SimulationReport:
 
     network: str
     quantized_sha256: str
+    plan_sha256: str
+    verilog_sha256: str
+    as_generated: bool
     dataset: dict[str, Any]
     simulator: Simulator
     layer: str | None
@@ -103,7 +113,7 @@ class SimulationReport:
     latency_cycles: int | None
     layers: tuple[LayerResult, ...]
     layer_timings: dict[str, Timing]
-    as_predicted: bool | None
+    deviations: tuple[str, ...] | None
     waves_image: int | None
     violations: tuple[str, ...]
 
@@ -113,15 +123,23 @@ class SimulationReport:
         return not self.violations and not any(layer.mismatches for layer in self.layers)
 
     @property
+    def as_predicted(self) -> bool | None:
+        """Whether all cycles are those of the manifest; None if too few images were measured."""
+        return None if self.deviations is None else not self.deviations
+
+    @property
     def accuracy(self) -> float | None:
         """The share of images whose class is that of their label; None for a layer alone."""
         return None if self.correct is None else self.correct / self.images
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """One line for each layer that differs, in order, then the violations."""
+        """One line for each layer that differs, in order, then the violations and deviations.
+
+        The check has passed if there are none.
+        """
         layers = (str(layer) for layer in self.layers if layer.mismatches)
-        return (*layers, *self.violations)
+        return (*layers, *self.violations, *(self.deviations or ()))
 
     def to_json(self) -> bytes:
         """The bytes of the file."""
@@ -129,6 +147,9 @@ class SimulationReport:
             "schema": SCHEMA,
             "network": self.network,
             "quantized_sha256": self.quantized_sha256,
+            "plan_sha256": self.plan_sha256,
+            "verilog_sha256": self.verilog_sha256,
+            "as_generated": self.as_generated,
             "dataset": self.dataset,
             "simulator": self.simulator,
             "layer": self.layer,
@@ -140,6 +161,7 @@ class SimulationReport:
             "interval_cycles": self.interval_cycles,
             "latency_cycles": self.latency_cycles,
             "as_predicted": self.as_predicted,
+            "deviations": self.deviations,
             "layers": [self._layer(layer) for layer in self.layers],
             "violations": self.violations,
         }

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from systolith.golden.child_processes import temporary_folder
 from systolith.golden.files.datasets import Dataset, test_digits
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
-from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.network.dataset_check import check_dataset, check_origin
+from systolith.hw.child_processes import temporary_folder
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.bulk.waves import write_waves
@@ -32,7 +31,7 @@ from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork, tapped_l
 from systolith.sim.report import FILE_NAME, SimulationReport
 from systolith.sim.simulators import installed
 from systolith.sim.simulators.installed import SIMULATORS, Simulator
-from systolith.sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, Timing, measure_network
+from systolith.sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, measure_network
 
 if TYPE_CHECKING:
     from systolith.hw.verilog.artifacts import Artifacts
@@ -68,7 +67,7 @@ def simulate(
     images
         The number of images, from the first on; None for all.
     dataset
-        Images and labels; by default the shipped test digits.
+        Images and labels; by default the shipped test digits, for networks trained on MNIST.
     simulator
         `verilator` or `icarus`.
     layer
@@ -107,15 +106,17 @@ def simulate(
     names = [each.name for each in fixed.layers]
     if layer is not None and layer not in names:
         raise ValueError(f"layer {layer!r}: network {fixed.name!r} has {', '.join(names)}")
-    data = test_digits() if dataset is None else dataset
-    part = data if images is None else data.take(images)
+    if dataset is None:
+        check_origin(built.quantized.parent, "--data FILE")
+        dataset = test_digits()
+    part = dataset if images is None else dataset.take(images)
     check_dataset(fixed.network, part)
     if inject_fault is None and not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if waves and simulator != "verilator":
         raise ValueError(f"--waves: verilator writes them, {simulator} does not")
     installed.require(simulator)
-    fault = None
+    in_folder, fault = built, None
     if inject_fault is not None:
         announce("generating hardware with a fault")
         fault = find_fault(fixed, inject_fault, part.images)
@@ -131,11 +132,7 @@ def simulate(
     stopwatch = Stopwatch(network)
     done = 0
     announce("compiling")
-    # The simulators use all processors; threads of BLAS would compete with them.
-    with (
-        threadpool_limits(1, "blas"),
-        closing(_batches(network, frames, stalls, simulator)) as batches,
-    ):
+    with closing(_batches(network, frames, stalls, simulator)) as batches:
         for count in check.take(stopwatch.watch(batches)):
             if not done:
                 announce("simulating")
@@ -157,11 +154,14 @@ def simulate(
     report = SimulationReport(
         network=fixed.name,
         quantized_sha256=built.manifest.quantized_sha256,
+        plan_sha256=built.manifest.plan_sha256,
+        verilog_sha256=in_folder.verilog_sha256,
+        as_generated=in_folder.as_generated,
         dataset={
-            "name": data.name,
-            "split": data.split,
-            "sha256": data.sha256,
-            "images": len(data),
+            "name": dataset.name,
+            "split": dataset.split,
+            "sha256": dataset.sha256,
+            "images": len(dataset),
         },
         simulator=simulator,
         layer=layer,
@@ -174,7 +174,7 @@ def simulate(
         latency_cycles=timeline.whole.latency_cycles if timeline else None,
         layers=check.layer_results(),
         layer_timings=timeline.layers if timeline else {},
-        as_predicted=as_predicted(built.manifest, timeline, layer),
+        deviations=deviations(built.manifest, timeline, layer),
         waves_image=shown if waves else None,
         violations=violations,
     )
@@ -195,23 +195,38 @@ def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArr
     return np.concatenate(values)
 
 
-def as_predicted(
+def deviations(
     manifest: Manifest, timeline: Timeline | None, layer: str | None = None
-) -> bool | None:
-    """Whether the cycles equal the manifest's: interval, latency, and the latency of every layer.
+) -> tuple[str, ...] | None:
+    """The cycles that are not those of the manifest, one line for each figure; none if all are.
 
-    For a layer alone only the interval is compared. None if too few images were measured.
+    The figures are the interval, the latency, and the latency of every layer; for a layer alone
+    only the interval. None if too few images were measured.
     """
     if timeline is None or timeline.images < MEASURED_IMAGES:
         return None
+    whole, predicted = timeline.whole, manifest.predicted
+    figures = [
+        ("interval_cycles", whole.interval_cycles, predicted.interval_cycles),
+        ("latency_cycles", whole.latency_cycles, predicted.latency_cycles),
+        *(
+            (
+                f"{entry.name}: latency_cycles",
+                timeline.layers[entry.name].latency_cycles,
+                entry.latency_cycles,
+            )
+            for entry in manifest.layers
+            if layer is None
+        ),
+    ]
     if layer is not None:
         (alone,) = (entry.cycles for entry in manifest.layers if entry.name == layer)
-        return timeline.whole.interval_cycles == alone
-    predicted = manifest.predicted
-    whole = Timing(predicted.interval_cycles, predicted.latency_cycles)
-    latencies = {layer.name: layer.latency_cycles for layer in manifest.layers}
-    measured = {name: timing.latency_cycles for name, timing in timeline.layers.items()}
-    return timeline.whole == whole and measured == latencies
+        figures = [(f"{layer}: interval_cycles", whole.interval_cycles, alone)]
+    return tuple(
+        f"{name}: measured {measured}, predicted {expected}"
+        for name, measured, expected in figures
+        if measured != expected
+    )
 
 
 def _measure(
@@ -242,5 +257,6 @@ def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
 
     with temporary_folder("systolith-") as parent:
         folder = parent / "faulty"
-        artifacts.generate(replace(built.quantized, fixed=fault.fixed), folder, built.plan)
+        faulty = replace(built.quantized, fixed=fault.fixed)
+        artifacts.generate(faulty, folder, built.plan, built.manifest.top)
         return replace(built, verilog=artifacts.load(folder).verilog)

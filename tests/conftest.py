@@ -21,8 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell leaves SIGINT ignored in what it starts in the background; interrupts are tested.
+    # A script's shell has SIGINT ignored in what it starts in the background, and `nohup` SIGHUP:
+    # the processes that tests interrupt would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if config.option.network_seed is None:
         # Processes that pytest starts to share the tests inherit it.
         seed = os.environ.setdefault("SYSTOLITH_NETWORK_SEED", str(secrets.randbelow(10**9)))

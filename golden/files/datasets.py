@@ -12,6 +12,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -20,11 +21,13 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import foreign, idx, npz
+from systolith.golden.files.json_files import MAX_COUNT
 from systolith.golden.files.whole_files import read_whole, write_whole
 
 VALIDATION_IMAGES = 5000
@@ -33,11 +36,50 @@ VALIDATION_IMAGES = 5000
 MAX_LABEL = 2**31 - 1
 """The largest label that is read; a network has far fewer classes."""
 
+UNNAMED = "unnamed"
+"""The name of images that came without one."""
+
 _TRAINING = "train"
 _TEST = "t10k"
 _VALIDATION = "validation"
 _IMAGES_SUFFIX = "-images-idx3-ubyte"
 _LABELS_SUFFIX = "-labels-idx1-ubyte"
+
+
+class DatasetReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Says in the file of a network on which images it was trained or calibrated.
+
+    Parameters
+    ----------
+    name
+        Of the data set, for people: images are recognised by their hash.
+    sha256
+        In hex: `Dataset.sha256` of what a network was trained on, `images_sha256` of the images on
+        which formats were chosen, whose labels nothing depends on.
+    images
+        Their number.
+
+    Raises
+    ------
+    ValueError
+        The hash is not a sha256 in hex, or the number is out of range.
+    """
+
+    name: str
+    sha256: str
+    images: int
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256 must be 64 hex digits in lower case, not {self.sha256!r}")
+        if not 1 <= self.images <= MAX_COUNT:
+            raise ValueError(f"images must be from 1 to {MAX_COUNT}, not {self.images}")
+
+
+MNIST = DatasetReference(
+    "mnist", "bc07d45d9d28f2181e2f8a33b5f8ac10683f042cb15abb33db22280bdf434cdd", 60_000
+)
+"""The images and labels of MNIST's training files, the last 5,000 of which ship."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +138,14 @@ class Dataset:
     @property
     def sha256(self) -> str:
         """The sha256 of the images' shape, the images and the labels (64 bits each), in hex."""
-        shape = np.array(self.images.shape, "<i8")
-        state = hashlib.sha256(shape.tobytes())
-        state.update(np.ascontiguousarray(self.images).data)
+        state = _hash_of(self.images)
         state.update(self.labels.astype("<i8").tobytes())
         return state.hexdigest()
+
+    @property
+    def title(self) -> str:
+        """The name and the split, as reports print them."""
+        return f"{self.name} ({self.split})"
 
     def take(self, count: int) -> Dataset:
         """The first `count` images.
@@ -116,6 +161,11 @@ class Dataset:
                 f"({self.split}), not {count}"
             )
         return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+
+def images_sha256(images: NDArray[np.uint8]) -> str:
+    """The sha256 of the shape (64 bits a side) and the pixels of images, in hex."""
+    return _hash_of(images).hexdigest()
 
 
 @cache
@@ -147,26 +197,40 @@ def load_dataset(path: str | os.PathLike[str]) -> Dataset:
     """
     source = Path(path)
     if source.suffix == ".npz":
-        arrays = _read_npz(source)
+        arrays = _read_npz(source, "images", "labels")
         return _dataset(source, arrays["images"], arrays["labels"])
-    if "images-idx3" not in source.name:
-        reason = FileFormatError(
-            "images are read from .npz files and from IDX files named *images-idx3*"
-        )
-        content = read_whole(source, npz.MAX_BYTES)
-        raise foreign.refusal(path, content, foreign.IMAGES, reason)
-    images = idx.read(source)
+    images = _read_idx_images(source)
     labels = idx.read(source.with_name(source.name.replace("images-idx3", "labels-idx1")))
     return _dataset(source, images, labels)
 
 
-def training_digits(folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
-    """The 55,000 digits to train on and the 5,000 held out, from the folder of the training files.
+def load_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Images from a file, to choose formats on: one that `load_dataset` reads, or without labels.
+
+    Returns uint8 of shape `(images, height, width, channels)`.
 
     Raises
     ------
     FileFormatError
-        A file is missing or damaged, or has no more images than are held out.
+        The file is missing, damaged or foreign, or has no images.
+    """
+    source = Path(path)
+    if source.suffix == ".npz":
+        images = _read_npz(source, "images")["images"]
+    else:
+        images = _read_idx_images(source)
+    return _dataset(source, images, np.zeros(images.shape[:1], np.int64)).images
+
+
+def training_files(folder: str | os.PathLike[str]) -> Dataset:
+    """All images to train and validate on, from the folder of MNIST's training files.
+
+    Files of other data sets have the same names: the data set is only named `mnist` if it is.
+
+    Raises
+    ------
+    FileFormatError
+        A file is missing or damaged, or has no more images than `hold_out` holds out.
     """
     path, images, labels = _read_pair(Path(folder), _TRAINING)
     if len(images) <= VALIDATION_IMAGES:
@@ -174,24 +238,20 @@ def training_digits(folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
             f"{path}: must have more than the {VALIDATION_IMAGES} images that are held out, "
             f"not {len(images)}"
         )
-    everything = _dataset(path, images, labels)
-    kept = len(images) - VALIDATION_IMAGES
-    return (
-        replace(
-            everything,
-            name="mnist",
-            split="training",
-            images=everything.images[:kept],
-            labels=everything.labels[:kept],
-        ),
-        replace(
-            everything,
-            name="mnist",
-            split="validation",
-            images=everything.images[kept:],
-            labels=everything.labels[kept:],
-        ),
+    found = replace(_dataset(path, images, labels), split="training")
+    return replace(found, name=MNIST.name) if found.sha256 == MNIST.sha256 else found
+
+
+def hold_out(everything: Dataset) -> tuple[Dataset, Dataset]:
+    """The images to train on, and the last 5,000, which are held out to choose on."""
+    count = len(everything) - VALIDATION_IMAGES
+    validation = replace(
+        everything,
+        split="validation",
+        images=everything.images[count:],
+        labels=everything.labels[count:],
     )
+    return everything.take(count), validation
 
 
 def embed_digits(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> list[Path]:
@@ -200,7 +260,7 @@ def embed_digits(source: str | os.PathLike[str], target: str | os.PathLike[str])
     Returns the paths written. The same input and zlib give the same bytes.
     """
     _, images, labels = _read_pair(Path(source), _TEST)
-    _, held_out = training_digits(source)
+    _, held_out = hold_out(training_files(source))
     validation = held_out.images[..., 0], held_out.labels.astype(np.uint8)
     written = []
     for stem, pair in ((_TEST, (images, labels)), (_VALIDATION, validation)):
@@ -230,6 +290,12 @@ def _read_pair(folder: Path, stem: str) -> tuple[Path, NDArray[np.uint8], NDArra
     return paths[0], idx.read(paths[0]), idx.read(paths[1])
 
 
+def _hash_of(images: NDArray[np.uint8]) -> hashlib._Hash:
+    state = hashlib.sha256(np.array(images.shape, "<i8").tobytes())
+    state.update(np.ascontiguousarray(images).data)
+    return state
+
+
 def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
     if images.ndim == 3:
         images = images[..., np.newaxis]
@@ -239,13 +305,22 @@ def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
         raise FileFormatError(f"{path}: {error}") from None
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays `images` and `labels` of an `.npz` file, compressed or not."""
+def _read_idx_images(path: Path) -> NDArray[np.uint8]:
+    if "images-idx3" not in path.name:
+        reason = FileFormatError(
+            "images are read from .npz files and from IDX files named *images-idx3*"
+        )
+        raise foreign.refusal(path, read_whole(path, npz.MAX_BYTES), foreign.IMAGES, reason)
+    return idx.read(path)
+
+
+def _read_npz(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """The arrays of these names in an `.npz` file, compressed or not."""
     content = read_whole(path, npz.MAX_BYTES)
     arrays = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in ("images", "labels"):
+            for name in names:
                 if f"{name}.npy" not in archive.namelist():
                     raise FileFormatError(f"has no array {name!r}")
                 with archive.open(f"{name}.npy") as member:

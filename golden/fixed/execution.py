@@ -14,6 +14,7 @@ from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, kernel_of
 from systolith.golden.network import float_model
 from systolith.golden.network.graph import Convolution, MaxPooling
+from systolith.golden.one_thread import one_blas_thread
 
 BATCH = 64
 """Images computed at a time: few enough that their maps stay in the processor's cache."""
@@ -55,6 +56,7 @@ class FixedModel:
         self._every = [_Step(layer, kernel_of(layer, engine)) for layer in fixed.layers]
         self._fused = list(_fused(fixed.layers, engine))
 
+    @one_blas_thread()
     def run(self, images: NDArray[np.uint8]) -> FixedRun:
         """Every layer's values for uint8 images `(batch, height, width, channels)`.
 
@@ -79,6 +81,7 @@ class FixedModel:
                 saturated[step.layer.name] += left
         return FixedRun(outputs, saturated)
 
+    @one_blas_thread()
     def scores(self, images: NDArray[np.uint8]) -> Integers:
         """The last layer's values `(batch, values)` for uint8 images, faster than `run`.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from systolith.golden.files.datasets import Dataset
+from systolith.golden.files.datasets import MNIST, Dataset
 from systolith.golden.network.graph import Network
+from systolith.golden.network.trained_network import TrainedNetwork
 
 
 def check_dataset(network: Network, dataset: Dataset) -> None:
@@ -24,4 +25,29 @@ def check_dataset(network: Network, dataset: Dataset) -> None:
     if largest >= classes:
         raise ValueError(
             f"{what} has the label {largest}, {whose} has the classes 0 to {classes - 1}"
+        )
+
+
+def check_origin(trained: TrainedNetwork, instead: str) -> None:
+    """Refuse the digits that ship for a network that was trained on other images, or says not on
+    which.
+
+    Parameters
+    ----------
+    trained
+        The network.
+    instead
+        The option that gives images of its own, such as `--data FILE`.
+
+    Raises
+    ------
+    ValueError
+        Names the network, what it was trained on, and the option.
+    """
+    origin = trained.trained_on
+    if origin is None or origin.sha256 != MNIST.sha256:
+        whose = "images that its file does not name" if origin is None else repr(origin.name)
+        raise ValueError(
+            f"network {trained.name!r} was trained on {whose}, not on the digits that ship: give "
+            f"images of its own with {instead}"
         )

@@ -29,6 +29,7 @@ from systolith.golden.network.graph import (
     Subsampling,
 )
 from systolith.golden.network.trained_network import Array, TrainedNetwork
+from systolith.golden.one_thread import one_blas_thread
 
 _BATCH = 200
 _BEST = {"largest": np.argmax, "smallest": np.argmin}
@@ -181,6 +182,7 @@ def _input(layer: Input, images: NDArray[np.uint8], dtype: np.dtype[Any]) -> Arr
     return values
 
 
+@one_blas_thread()
 def _compute(layer: Layer, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
     """A layer's output before its activation."""
     return layer.entry(_COMPUTE, "float model")(layer, arrays, x, shape)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
+from systolith.golden.files.datasets import DatasetReference
 from systolith.golden.network import graph_json, shipped
 from systolith.golden.network.graph import Convolution, Layer, Network, Shape
 
@@ -28,6 +29,7 @@ SCHEMA = "systolith.trained-network/1"
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: str
     graph: msgspec.Raw
+    trained_on: DatasetReference | None = None
 
 
 class WeightsError(ValueError):
@@ -46,6 +48,9 @@ class TrainedNetwork:
         For every layer after the input, its arrays by name: names and shapes are those of
         `Layer.array_shapes`, values finite float32 or float64, zero where a convolution has no
         connection. Layers without arrays may be left out.
+    trained_on
+        The images and labels that the weights were trained on; None if that is not known. The
+        digits that ship are only used for networks that were trained on `datasets.MNIST`.
 
     Raises
     ------
@@ -55,6 +60,7 @@ class TrainedNetwork:
 
     network: Network
     arrays: Mapping[str, Mapping[str, Array]]
+    trained_on: DatasetReference | None = None
 
     def __post_init__(self) -> None:
         layers = {
@@ -71,7 +77,8 @@ class TrainedNetwork:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Read-only mappings do not go from process to process.
-        return TrainedNetwork, (self.network, {k: dict(v) for k, v in self.arrays.items()})
+        arrays = {layer: dict(given) for layer, given in self.arrays.items()}
+        return TrainedNetwork, (self.network, arrays, self.trained_on)
 
     @property
     def name(self) -> str:
@@ -90,13 +97,19 @@ class TrainedNetwork:
             for layer, arrays in self.arrays.items()
             for name, array in arrays.items()
         }
-        return {"graph": graph_json.to_json(self.network)}, flat
+        header: dict[str, Any] = {"graph": graph_json.to_json(self.network)}
+        if self.trained_on is not None:
+            header["trained_on"] = msgspec.to_builtins(self.trained_on)
+        return header, flat
 
     @classmethod
     def from_contents(
-        cls, graph: bytes | msgspec.Raw, arrays: Mapping[str, NDArray[Any]]
+        cls,
+        graph: bytes | msgspec.Raw,
+        arrays: Mapping[str, NDArray[Any]],
+        trained_on: DatasetReference | None = None,
     ) -> TrainedNetwork:
-        """The network with these `contents`: the JSON text of its graph, and its arrays.
+        """The network with these `contents`: the JSON text of its graph, its arrays, its origin.
 
         Raises
         ------
@@ -110,7 +123,7 @@ class TrainedNetwork:
             if not slash:
                 raise WeightsError(f"array {key!r}: a name has the form layer/array")
             nested.setdefault(layer, {})[name] = array
-        return cls(network, nested)
+        return cls(network, nested, trained_on)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one `.npz` file, whole or not at all; same content, same bytes."""
@@ -132,7 +145,7 @@ class TrainedNetwork:
     def _decode(cls, path: str | os.PathLike[str], content: bytes) -> TrainedNetwork:
         header, arrays = npz.decode(path, content, _Header, SCHEMA)
         try:
-            return cls.from_contents(header.graph, arrays)
+            return cls.from_contents(header.graph, arrays, header.trained_on)
         except ValueError as error:
             raise FileFormatError(f"{path}: {error}") from None
 

@@ -1,1 +1,1 @@
-"""Quantized networks as ONNX models."""
+"""ONNX models: quantized networks written, trained ones read."""

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.files.datasets import UNNAMED
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
@@ -31,6 +32,7 @@ def quantize(
     trained: TrainedNetwork,
     calibration_images: NDArray[np.uint8],
     settings: Settings | None = None,
+    name: str = UNNAMED,
 ) -> QuantizedNetwork:
     """Make the fixed-point twin of a trained network.
 
@@ -45,6 +47,8 @@ def quantize(
         layer.
     settings
         Widths and methods; 8 bits and least squared error by default.
+    name
+        Of the calibration images, for the file of the network.
 
     Raises
     ------
@@ -57,7 +61,7 @@ def quantize(
     """
     settings = settings or Settings()
     settings.check(trained.network)
-    return quantize_observed(observe(trained, calibration_images), settings)
+    return quantize_observed(observe(trained, calibration_images, name), settings)
 
 
 def quantize_observed(observations: Observations, settings: Settings) -> QuantizedNetwork:
@@ -94,7 +98,8 @@ def quantize_observed(observations: Observations, settings: Settings) -> Quantiz
             layers.append(with_accumulator(made))
         except (ValueError, OverflowError) as error:
             raise CalibrationError(f"{layer.type_name} {layer.name!r}: {error}") from None
-    return QuantizedNetwork(FixedNetwork(network, tuple(layers)), trained, settings)
+    fixed = FixedNetwork(network, tuple(layers))
+    return QuantizedNetwork(fixed, trained, settings, observations.calibrated_on)
 
 
 def _bias_corrected(

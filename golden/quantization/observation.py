@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.files.datasets import UNNAMED, DatasetReference, images_sha256
 from systolith.golden.network import float_model
 from systolith.golden.network.trained_network import Array, TrainedNetwork
 
@@ -57,14 +58,19 @@ class Observations:
         What was observed of every layer after the input, by name.
     images
         The calibration images.
+    calibrated_on
+        Their name, hash and number.
     """
 
     trained: TrainedNetwork
     layers: Mapping[str, Observed]
     images: NDArray[np.uint8]
+    calibrated_on: DatasetReference
 
 
-def observe(trained: TrainedNetwork, calibration_images: NDArray[np.uint8]) -> Observations:
+def observe(
+    trained: TrainedNetwork, calibration_images: NDArray[np.uint8], name: str = UNNAMED
+) -> Observations:
     """Run a network on calibration images, once for all the settings it is quantized with.
 
     Parameters and errors are those of `quantize`.
@@ -81,18 +87,20 @@ def observe(trained: TrainedNetwork, calibration_images: NDArray[np.uint8]) -> O
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(images), _BATCH):
             batch = images[start : start + _BATCH]
-            for name, before, _ in float_model.intermediates(trained, batch):
+            for layer_name, before, _ in float_model.intermediates(trained, batch):
                 low, high = float(before.min()), float(before.max())
                 if not math.isfinite(low) or not math.isfinite(high):
-                    layer = trained.network[name]
+                    layer = trained.network[layer_name]
                     raise CalibrationError(
-                        f"{layer.type_name} {name!r}: its float values are not finite"
+                        f"{layer.type_name} {layer_name!r}: its float values are not finite"
                     )
-                ends[name] += [low, high]
-                if name in parts:
-                    parts[name].append(before[-start % every[name] :: every[name]])
+                ends[layer_name] += [low, high]
+                if layer_name in parts:
+                    sampled = slice(-start % every[layer_name], None, every[layer_name])
+                    parts[layer_name].append(before[sampled])
     layers = {
-        name: Observed(np.concatenate(parts[name]), (min(ends[name]), max(ends[name])), every[name])
-        for name in computing
+        each: Observed(np.concatenate(parts[each]), (min(ends[each]), max(ends[each])), every[each])
+        for each in computing
     }
-    return Observations(trained, layers, images)
+    calibrated_on = DatasetReference(name, images_sha256(images), len(images))
+    return Observations(trained, layers, images, calibrated_on)

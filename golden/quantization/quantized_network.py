@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
+from systolith.golden.files.datasets import DatasetReference
 from systolith.golden.files.json_files import Scalar
 from systolith.golden.fixed.arithmetic import MAX_BITS, Overflow, QFormat, Requantization, Rounding
 from systolith.golden.fixed.consistency import (
@@ -73,6 +74,8 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graph: msgspec.Raw
     settings: dict[str, Scalar | dict[str, dict[str, Scalar]]]
     layers: tuple[_Layer, ...]
+    trained_on: DatasetReference | None = None
+    calibrated_on: DatasetReference | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,8 @@ class QuantizedNetwork:
         The trained network of the same graph.
     settings
         Widths and methods.
+    calibrated_on
+        The images on which formats were chosen; None if that is not known.
 
     Raises
     ------
@@ -97,6 +102,7 @@ class QuantizedNetwork:
     fixed: FixedNetwork
     parent: TrainedNetwork
     settings: Settings
+    calibrated_on: DatasetReference | None = None
 
     def __post_init__(self) -> None:
         if self.fixed.network != self.parent.network:
@@ -147,6 +153,8 @@ class QuantizedNetwork:
             "settings": self.settings.to_mapping(),
             "layers": [msgspec.to_builtins(_entry(layer)) for layer in self.fixed.layers],
         }
+        if self.calibrated_on is not None:
+            header["calibrated_on"] = msgspec.to_builtins(self.calibrated_on)
         return header, arrays
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -191,7 +199,7 @@ def _format(fmt: QFormat) -> _Format:
 
 def _from_contents(header: _Header, arrays: Mapping[str, NDArray[Any]]) -> QuantizedNetwork:
     floats = {k.removeprefix("float/"): v for k, v in arrays.items() if k.startswith("float/")}
-    parent = TrainedNetwork.from_contents(header.graph, floats)
+    parent = TrainedNetwork.from_contents(header.graph, floats, header.trained_on)
     network = parent.network
     integers = {k.removeprefix("fixed/"): v for k, v in arrays.items() if k.startswith("fixed/")}
     known = {f"{layer.name}/{name}" for layer in network.layers[1:] for name in _ARRAYS}
@@ -220,7 +228,8 @@ def _from_contents(header: _Header, arrays: Mapping[str, NDArray[Any]]) -> Quant
         layers.append(_layer(network, layer, entry, own, (shape, output_shape), fmt, border))
         fmt, border, shape = layers[-1].output_format, 0, output_shape
     fixed = FixedNetwork(network, tuple(layers))
-    made = QuantizedNetwork(fixed, parent, Settings.from_mapping(header.settings))
+    settings = Settings.from_mapping(header.settings)
+    made = QuantizedNetwork(fixed, parent, settings, header.calibrated_on)
     check_agreement(fixed, made.settings)
     return made
 

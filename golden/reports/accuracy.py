@@ -46,6 +46,24 @@ class DatasetEntry:
 
 
 @dataclass(frozen=True)
+class CalibrationEntry:
+    """The images on which a fixed network's formats were chosen.
+
+    Parameters
+    ----------
+    name, sha256, images
+        Their name, the hash of the images without labels, and their number.
+    in_dataset
+        Whether the report's data set begins with them: the accuracy is then not that of a test.
+    """
+
+    name: str
+    sha256: str
+    images: PositiveCount
+    in_dataset: bool
+
+
+@dataclass(frozen=True)
 class LayerEntry:
     """A layer of a fixed network.
 
@@ -141,6 +159,8 @@ class AccuracyReport:
         Every layer after the input; empty for a float network.
     version
         The version of this program.
+    calibrated_on
+        The images on which formats were chosen; None for a float network, or if it is not known.
     trials
         The effect of other widths on validation images; None if none were tried.
     hardware
@@ -161,6 +181,7 @@ class AccuracyReport:
     quantization: Mapping[str, Setting] | None
     layers: tuple[LayerEntry, ...]
     version: str
+    calibrated_on: CalibrationEntry | None = None
     trials: Trials | None = None
     hardware: HardwareEntry | None = None
 
@@ -203,6 +224,7 @@ class AccuracyReport:
             "interval": self.interval,
             "agreement_with_float": self.agreement_with_float,
             "quantization": self.quantization,
+            "calibrated_on": to_builtins(self.calibrated_on),
             "hardware": to_builtins(self.hardware),
             "trials": to_builtins(self.trials),
             "layers": to_builtins(self.layers),

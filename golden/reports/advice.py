@@ -31,6 +31,11 @@ def _sentences(report: AccuracyReport) -> Iterator[str]:
             f"{_count(report.images, 'image')} cannot say much: the accuracy may be anything from "
             f"{low:.2f} to {high:.2f}."
         )
+    if report.calibrated_on is not None and report.calibrated_on.in_dataset:
+        yield (
+            f"This accuracy is not that of a test: formats were chosen on the first "
+            f"{_count(report.calibrated_on.images, 'image')} of the same data."
+        )
     if report.trials is not None:
         yield from _everywhere(report.trials)
         yield from _corrected(report.trials)

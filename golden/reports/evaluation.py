@@ -9,7 +9,7 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.files.datasets import Dataset
+from systolith.golden.files.datasets import Dataset, images_sha256
 from systolith.golden.fixed.execution import FixedModel, winners
 from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network import float_model
@@ -20,6 +20,7 @@ from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.accuracy import (
     CLIPPED_SHARE,
     AccuracyReport,
+    CalibrationEntry,
     DatasetEntry,
     LayerEntry,
 )
@@ -97,7 +98,17 @@ def evaluate(
         },
         layers=() if counter is None else counter.entries(),
         version=_version(),
+        calibrated_on=None if quantized is None else _calibration(quantized, dataset),
     )
+
+
+def _calibration(quantized: QuantizedNetwork, dataset: Dataset) -> CalibrationEntry | None:
+    """The calibration images, and whether they are the first of the data set."""
+    known = quantized.calibrated_on
+    if known is None:
+        return None
+    found = images_sha256(dataset.images[: known.images])
+    return CalibrationEntry(known.name, known.sha256, known.images, found == known.sha256)
 
 
 class _LayerCounter:

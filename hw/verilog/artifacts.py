@@ -4,30 +4,33 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import msgspec
 
-from systolith.golden.child_processes import interrupts_delayed, temporary_folder
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.whole_files import read_whole
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
+from systolith.hw.child_processes import interrupts_delayed, temporary_folder
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, make_plan
 from systolith.hw.planning.plan_file import load_plan, plan_to_toml
 from systolith.hw.verilog import manifest as manifests
-from systolith.hw.verilog.manifest import FilesEntry, Manifest
+from systolith.hw.verilog.harmless import require_harmless
+from systolith.hw.verilog.manifest import Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
-LATER_FILES = ("simulation.json", "synthesis.json")
+RESULT_FILES = ("simulation.json", "synthesis.json", "waves.vcd", "waves.gtkw")
 """The files that simulation and synthesis write into the folder later."""
 
 
@@ -44,16 +47,29 @@ class Artifacts:
     plan: Plan
     verilog: str
 
+    @property
+    def verilog_sha256(self) -> str:
+        """The SHA-256 of the Verilog's file in hex."""
+        return _sha256(self.verilog.encode())
+
+    @property
+    def as_generated(self) -> bool:
+        """Whether the Verilog is the one that the manifest describes."""
+        return self.verilog_sha256 == self.manifest.verilog_sha256
+
 
 def generate(
-    quantized: QuantizedNetwork, out: str | os.PathLike[str], plan: Plan | None = None
+    quantized: QuantizedNetwork,
+    out: str | os.PathLike[str],
+    plan: Plan | None = None,
+    name: str | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
-    The folder then has NAME.v, the quantized network NAME.npz, `plan.toml`, `manifest.json`, and
+    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml`, `manifest.json`, and
     Verilator's lint waivers NAME.vlt. An earlier accelerator in the folder is replaced, and results
-    of its simulation or synthesis are removed; other files stay. The same input gives the same
-    bytes.
+    of its simulation or synthesis are removed; other files stay, and files that were changed since
+    they were generated are refused. The same input gives the same bytes.
 
     Parameters
     ----------
@@ -63,6 +79,9 @@ def generate(
         The folder; made if it is missing.
     plan
         The folding of each layer; without one, that of `hw.planning.budget.DEFAULT_PRESET`.
+    name
+        The name of the top module, with which the name of every module begins, and of the Verilog's
+        file; by default the network's.
 
     Raises
     ------
@@ -76,21 +95,26 @@ def generate(
     folder = Path(out)
     if plan is None:
         plan = make_plan(quantized.fixed, PRESETS[DEFAULT_PRESET])
-    accelerator = Accelerator(quantized.fixed, plan)
-    files = manifests.file_names(quantized.name)
+    accelerator = Accelerator(quantized.fixed, plan, name)
+    files = manifests.file_names(quantized.name, name)
     _require_writable(folder)
-    _require_free(folder, _names(files))
+    _replaced_files(folder, [*msgspec.structs.astuple(files), manifests.FILE_NAME])
     modules = accelerator_modules(accelerator)
-    manifest = manifests.describe(quantized, accelerator, modules)
     contents = {
-        files.verilog: with_comments(quantized.fixed, plan, modules, quantized.sha256).encode(),
+        files.verilog: with_comments(accelerator, modules, quantized.sha256).encode(),
         files.lint_waivers: (resources.files("systolith.hw.verilog") / "lint.vlt").read_bytes(),
         files.quantized: npz.encode(QUANTIZED_SCHEMA, *quantized.contents()),
         files.plan: plan_to_toml(plan).encode(),
-        manifests.FILE_NAME: manifest.to_json(),
     }
+    manifest = msgspec.structs.replace(
+        manifests.describe(quantized, accelerator, modules, files),
+        verilog_sha256=_sha256(contents[files.verilog]),
+        plan_sha256=_sha256(contents[files.plan]),
+        lint_waivers_sha256=_sha256(contents[files.lint_waivers]),
+    )
+    contents[manifests.FILE_NAME] = manifest.to_json()
     if folder.exists():
-        _replace(folder, contents, [*_earlier_files(folder), *LATER_FILES])
+        _replace(folder, contents)
     else:
         _create(folder, contents)
     return manifest
@@ -99,41 +123,55 @@ def generate(
 def load(folder: str | os.PathLike[str]) -> Artifacts:
     """Read a folder that `generate` wrote.
 
-    The Verilog is not checked; a simulation compares it with the network.
+    The Verilog may be other than generated (`Artifacts.as_generated`): a simulation compares it
+    with the network. It contains nothing that would run as a program (`verilog.harmless`).
 
     Raises
     ------
     FileFormatError, PlanError
-        A file is missing or damaged, or belongs to another network than the manifest.
+        A file is missing or damaged; the network or the plan is not the manifest's.
     """
     manifest = manifests.load_manifest(folder)
     where = Path(folder)
-    quantized = QuantizedNetwork.load(where / manifest.files.quantized)
+    files = manifest.files
+    quantized = QuantizedNetwork.load(where / files.quantized)
     if quantized.sha256 != manifest.quantized_sha256:
         raise FileFormatError(
-            f"{where / manifest.files.quantized}: is not the network of {manifests.FILE_NAME}"
+            f"{where / files.quantized}: is not the network of {manifests.FILE_NAME}"
         )
-    verilog = where / manifest.files.verilog
+    plan = load_plan(where / files.plan, quantized.fixed.network)
+    if not _has(where / files.plan, manifest.plan_sha256):
+        raise FileFormatError(f"{where / files.plan}: is not the plan of {manifests.FILE_NAME}")
+    names = [layer.name for layer in quantized.fixed.layers]
+    if [layer.name for layer in manifest.layers] != names:
+        raise FileFormatError(
+            f"{where / manifests.FILE_NAME}: its layers are not those of {files.quantized}"
+        )
+    return Artifacts(manifest, quantized, plan, _read_verilog(where / files.verilog))
+
+
+def _read_verilog(path: Path) -> str:
+    content = read_whole(path, npz.MAX_BYTES)
     try:
-        text = read_whole(verilog, npz.MAX_BYTES).decode()
+        text = content.decode()
+        require_harmless(text)
     except UnicodeDecodeError:
-        raise FileFormatError(f"{verilog}: is not UTF-8 text") from None
-    plan = load_plan(where / manifest.files.plan, quantized.fixed.network)
-    return Artifacts(manifest, quantized, plan, text)
-
-
-def _names(files: FilesEntry) -> list[str]:
-    return [*msgspec.structs.astuple(files), manifests.FILE_NAME]
-
-
-def _earlier_files(folder: Path) -> list[str]:
-    """The files of the accelerator that a folder already has."""
-    if not (folder / manifests.FILE_NAME).exists():
-        return []
-    try:
-        return _names(manifests.load_manifest(folder).files)
+        raise FileFormatError(f"{path}: is not UTF-8 text") from None
     except FileFormatError as error:
-        raise FolderError(f"{error}: choose another folder") from None
+        raise FileFormatError(f"{path}: {error}") from None
+    return text
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _has(path: Path, sha256: str) -> bool:
+    """Whether a path is that of a file with this content."""
+    try:
+        return _sha256(read_whole(path, npz.MAX_BYTES)) == sha256
+    except FileFormatError:
+        return False
 
 
 def _require_writable(folder: Path) -> None:
@@ -147,15 +185,42 @@ def _require_writable(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "the folder is not writable", str(nearest))
 
 
-def _require_free(folder: Path, names: Iterable[str]) -> None:
-    """Check that no file with one of the names is there, but those that `generate` wrote before."""
-    earlier = _earlier_files(folder)
-    for name in names:
-        if name not in earlier and (folder / name).exists():
-            raise FolderError(
-                f"{folder / name}: is there already and was not made by generate: "
-                "choose another folder"
-            )
+def _replaced_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """The files in a folder that make way for new ones with these names, the manifest first.
+
+    They are those of the accelerator in the folder, as it was generated, and its results.
+
+    Raises
+    ------
+    FolderError
+        One of them was changed since, or another file has one of the names.
+    """
+    earlier = {}
+    if (folder / manifests.FILE_NAME).exists():
+        try:
+            earlier = manifests.load_manifest(folder).sha256()
+        except FileFormatError as error:
+            raise FolderError(f"{error}: choose another folder") from None
+    found = []
+    for name in sorted({*earlier, *names} - {manifests.FILE_NAME}):
+        path = folder / name
+        if os.path.lexists(path):
+            if name not in earlier:
+                raise FolderError(
+                    f"{path}: is there already and was not made by generate: choose another folder"
+                )
+            if not _has(path, earlier[name]):
+                raise FolderError(
+                    f"{path}: is not as generate wrote it: move it, or choose another folder"
+                )
+            found.append(name)
+    if not earlier:
+        return []
+    return [
+        manifests.FILE_NAME,
+        *found,
+        *(name for name in RESULT_FILES if (folder / name).is_file()),
+    ]
 
 
 def _create(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -165,14 +230,37 @@ def _create(folder: Path, contents: Mapping[str, bytes]) -> None:
         stage.rename(folder)
 
 
-def _replace(folder: Path, contents: Mapping[str, bytes], stale: Iterable[str]) -> None:
-    """Move files into a folder, the manifest last, once all of them are written."""
-    with _stage(folder, contents) as stage, interrupts_delayed():
-        for name in stale:
-            if name not in contents:
-                (folder / name).unlink(missing_ok=True)
-        for name in contents:
-            os.replace(stage / name, folder / name)
+def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Replace the accelerator in a folder; after an error it is there as before.
+
+    In between there is no manifest, without which nobody reads the folder.
+    """
+    with _stage(folder, contents) as stage, _locked(folder), interrupts_delayed():
+        before = stage.with_name("before")
+        before.mkdir()
+        moves = [(folder / name, before / name) for name in _replaced_files(folder, contents)]
+        moves += [(stage / name, folder / name) for name in contents]
+        try:
+            for source, target in moves:
+                source.rename(target)
+        except BaseException:
+            for source, target in reversed(moves):
+                if not os.path.lexists(source):
+                    target.rename(source)
+            raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from replacing the accelerator in the folder at the same time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some file systems of networks have no locks for folders.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

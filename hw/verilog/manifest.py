@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
-from systolith.golden.errors import FileFormatError
 from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.format_entry import FormatEntry, layer_formats
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import Accelerator, part_module, unit_part
 from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
 from systolith.hw.verilog.writer import Memory, memories
 from systolith.hw.verilog.yosys import yosys_version
@@ -63,12 +63,12 @@ class ToolsEntry(msgspec.Struct, frozen=True):
 
 
 class FilesEntry(msgspec.Struct, frozen=True):
-    """The names of the other files of the folder."""
+    """The names of the other files; none leads out of the folder."""
 
-    verilog: str
-    lint_waivers: str
-    quantized: str
-    plan: str
+    verilog: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.v\Z")]
+    lint_waivers: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.vlt\Z")]
+    quantized: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.npz\Z")]
+    plan: Literal["plan.toml"]
 
 
 class Manifest(Planned, frozen=True):
@@ -86,13 +86,27 @@ class Manifest(Planned, frozen=True):
         Every layer after the input.
     files
         The names of the other files.
+    verilog_sha256, plan_sha256, lint_waivers_sha256
+        The SHA-256 of these files in hex; empty if they are not written.
     """
 
-    top: str
+    top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
     tools: ToolsEntry
     memory_bits: Count
     layers: tuple[LayerEntry, ...]
     files: FilesEntry
+    verilog_sha256: str = ""
+    plan_sha256: str = ""
+    lint_waivers_sha256: str = ""
+
+    def sha256(self) -> dict[str, str]:
+        """The SHA-256 of each other file, by name."""
+        return {
+            self.files.verilog: self.verilog_sha256,
+            self.files.lint_waivers: self.lint_waivers_sha256,
+            self.files.quantized: self.quantized_sha256,
+            self.files.plan: self.plan_sha256,
+        }
 
     def to_json(self) -> bytes:
         """The bytes of the file."""
@@ -100,7 +114,10 @@ class Manifest(Planned, frozen=True):
 
 
 def describe(
-    quantized: QuantizedNetwork, accelerator: Accelerator, modules: dict[str, str]
+    quantized: QuantizedNetwork,
+    accelerator: Accelerator,
+    modules: dict[str, str],
+    files: FilesEntry,
 ) -> Manifest:
     """The manifest of an accelerator, whose Verilog `modules` are by name."""
     report = report_accelerator(quantized, accelerator)
@@ -115,18 +132,18 @@ def describe(
         ),
         memory_bits=sum(_bits(memories(module)) for module in modules.values()),
         layers=tuple(
-            _layer(layer, planned, modules[layer.name])
+            _layer(layer, planned, modules[part_module(accelerator.name, unit_part(layer.name))])
             for layer, planned in zip(quantized.fixed.layers, report.layers, strict=True)
         ),
-        files=file_names(quantized.name),
+        files=files,
     )
 
 
-def file_names(network: str) -> FilesEntry:
-    """The names of the files of a network's accelerator."""
+def file_names(network: str, top: str | None) -> FilesEntry:
+    """The names of the files of a network's accelerator; `top` is the name chosen, if any."""
     return FilesEntry(
-        verilog=f"{network}.v",
-        lint_waivers=f"{network}.vlt",
+        verilog=f"{top or network}.v",
+        lint_waivers=f"{top or network}.vlt",
         quantized=f"{network}.npz",
         plan="plan.toml",
     )
@@ -140,13 +157,8 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
     FileFormatError
         There is none, or it is damaged, foreign or of another version.
     """
-    path = Path(folder) / FILE_NAME
     foreign.require_folder(folder, FILE_NAME, foreign.HARDWARE)
-    manifest = json_files.read(path, Manifest, SCHEMA, _MAX_BYTES)
-    for name in msgspec.structs.astuple(manifest.files):
-        if Path(name).name != name:
-            raise FileFormatError(f"{path}: {name!r} is not the name of a file")
-    return manifest
+    return json_files.read(Path(folder) / FILE_NAME, Manifest, SCHEMA, _MAX_BYTES)
 
 
 def _layer(layer: FixedLayer, planned: PlannedLayer, module: str) -> LayerEntry:

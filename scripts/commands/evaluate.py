@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.calibration_split import split
+from systolith.scripts.calibration_split import (
+    check_apart,
+    split,
+    test_images,
+    validation_images,
+)
 from systolith.scripts.console import print_json, print_markdown
 from systolith.scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
-    from systolith.golden import AccuracyReport, QuantizedNetwork
+    from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork
     from systolith.golden.quantization.trials import Trials
 
 
@@ -56,6 +61,14 @@ def evaluate(
             help="Advise on widths: try others on validation digits, half a minute for a LeNet-5.",
         ),
     ] = False,
+    trial_data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images with labels for --advice, none of them evaluated: .npz, or IDX.",
+            show_default="the 5,000 validation digits, for networks trained on MNIST",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure the accuracy of a network and, if it is quantized, the exactness of every layer.
@@ -66,7 +79,11 @@ def evaluate(
 
     Advice on widths is measured: the network is quantized with other widths,
     everywhere and layer by layer, and scored on validation digits, never on
-    test digits.
+    the images that are evaluated. The first 1,000 (at most half) choose the
+    formats, the others score them.
+
+    A network whose file does not say that it was trained on MNIST needs images
+    of its own: --data, and --trial-data for advice.
 
     [bold]Examples[/bold]
 
@@ -74,15 +91,30 @@ def evaluate(
     systolith evaluate lenet5.npz --images 1000
     systolith evaluate lenet5.npz --advice --out fixed.json
     systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
+    systolith evaluate q.npz --data test.npz --advice --trial-data train.npz
     """
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
+    from systolith.golden.network.dataset_check import check_dataset
 
     loaded = golden.load(network)
     quantized = loaded if isinstance(loaded, golden.QuantizedNetwork) else None
-    if rtl is not None and quantized is None:
-        raise ValueError(f"--rtl: needs a quantized network, not the float network {loaded.name!r}")
-    dataset = golden.test_digits() if data is None else golden.load_dataset(data)
+    for option, is_given in (("--rtl", rtl is not None), ("--advice", advice)):
+        if is_given and quantized is None:
+            raise ValueError(
+                f"{option}: needs a quantized network, not the float network {loaded.name!r}"
+            )
+    if trial_data is not None and not advice:
+        raise typer.BadParameter("needs --advice", param_hint="--trial-data")
+    trained = loaded.parent if isinstance(loaded, golden.QuantizedNetwork) else loaded
+    dataset = test_images(data, "--data FILE", trained)
+    trials = None
+    if advice:
+        trials = validation_images(trial_data, "--trial-data FILE", trained)
+        if trial_data is not None:
+            trials = replace(trials, split="trial")
+        check_dataset(trained.network, trials)
+        check_apart(trials, dataset if images is None else dataset.take(images), "--trial-data")
     hardware = None
     if rtl is not None and quantized is not None:
         from systolith.scripts.rtl_folder import hardware_entry
@@ -90,9 +122,9 @@ def evaluate(
         hardware = hardware_entry(rtl, quantized)
     with progress("evaluate") as shown:
         report = golden.evaluate(loaded, dataset, images, shown)
-        if quantized is not None and advice:
+        if quantized is not None and trials is not None:
             shown.announce("trying widths")
-            report = replace(report, trials=_trials(quantized, shown))
+            report = replace(report, trials=_trials(quantized, trials, shown))
         report = replace(report, hardware=hardware)
         if out is not None:
             if out.suffix == ".html":
@@ -110,18 +142,11 @@ def evaluate(
         print_markdown(to_markdown(report))
 
 
-def _trials(quantized: QuantizedNetwork, shown: Progress) -> Trials | None:
-    """Other widths, scored on the validation digits on which formats were not chosen.
-
-    None if the network takes images of another shape.
-    """
-    from systolith.golden import validation_digits
+def _trials(quantized: QuantizedNetwork, images: Dataset, shown: Progress) -> Trials:
+    """Other widths, scored on those of the images on which formats were not chosen."""
     from systolith.golden.quantization.trials import try_widths
 
-    digits = validation_digits()
-    if quantized.fixed.network.input.image_shape != digits.images.shape[1:]:
-        return None
-    calibration, others = split(digits)
+    calibration, others = split(images)
     return try_widths(quantized, calibration.images, others, shown)
 
 
@@ -139,6 +164,9 @@ def to_markdown(report: AccuracyReport) -> str:
         ("95 % interval", f"{low:.4f} to {high:.4f}"),
         ("agreement with float", f"{report.agreement_with_float:.4f}"),
     ]
+    if report.calibrated_on is not None:
+        known = report.calibrated_on
+        figures.append(("calibrated on", f"{known.images:,} of {cell(known.name)}"))
     if report.quantization is not None:
         figures.append(("weight bits", f"{report.quantization['weight_bits_total']:,}"))
     if report.hardware is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.calibration_split import calibration_images
+from systolith.scripts.calibration_split import named_calibration
 from systolith.scripts.console import print_text
 from systolith.scripts.options import NetworkArgument, file_to_write, whole_number
 from systolith.scripts.outputs import writing
@@ -70,8 +70,21 @@ def quantize(
             show_default=False,
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images, the first 1,000 of which choose the formats: .npz, with or without "
+            "labels, or IDX. Needed unless the network was trained on MNIST.",
+            show_default="validation digits",
+        ),
+    ] = None,
 ) -> None:
-    """Turn floats into integers: choose formats on validation digits, and round the weights.
+    """Turn floats into integers: choose formats on images, and round the weights.
+
+    The images are 1,000 digits that were held out of MNIST's training files.
+    A network whose file does not say that it was trained on MNIST needs images
+    of its own (--data), which are prepared as those that it was trained on.
 
     A settings file has the keys weight_bits, activation_bits, calibration,
     percentile, granularity, table_index_bits, rounding and bias_correction at
@@ -86,6 +99,7 @@ def quantize(
     systolith quantize lenet5 --out q4.npz --weight-bits 4 --activation-bits 4
     systolith quantize lenet5 --out q3.npz --weight-bits 3 --bias-correction
     systolith quantize lenet5-relu --out mixed.npz --config mixed.toml
+    systolith quantize mine.npz --out q.npz --data images.npz
     """
     from systolith import golden
 
@@ -97,7 +111,8 @@ def quantize(
     }
     settings = read_settings(config, {k: v for k, v in options.items() if v is not None})
     trained = golden.load_network(network)
-    quantized = golden.quantize(trained, calibration_images(), settings)
+    images, name = named_calibration(trained, data)
+    quantized = golden.quantize(trained, images, settings, name)
     with writing(out):
         quantized.save(out)
     print_text(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
@@ -12,30 +13,51 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.calibration_split import calibration_images
-from systolith.scripts.commands.simulate import fail_unless_exact, print_report
+from systolith.scripts.calibration_split import named_calibration, split, test_images
+from systolith.scripts.commands.simulate import fail_unless_passed, print_report
 from systolith.scripts.console import console, print_line, print_text
 from systolith.scripts.options import folder_to_write, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
-    from systolith.golden import AccuracyReport, QuantizedNetwork, TrainedNetwork
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
     from systolith.hw import Manifest
     from systolith.sim import SimulationReport
+
+_DEFAULT_IMAGES = 100
 
 
 def run(
     network: Annotated[
         str,
-        typer.Option(metavar="NAME|all", help="lenet5, lenet5-sigmoid, lenet5-relu, or all three."),
-    ] = "lenet5",
-    images: Annotated[
-        int,
         typer.Option(
-            parser=whole_number("--images", 1), metavar="N", help="Test digits to simulate."
+            metavar="NAME|FILE|all",
+            help="lenet5, lenet5-sigmoid, lenet5-relu, a file of trained weights, or all three "
+            "that ship.",
         ),
-    ] = 100,
+    ] = "lenet5",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images with labels: .npz, or IDX. Needed unless the network was trained on "
+            "MNIST.",
+            show_default="validation and test digits",
+        ),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number("--images", 1),
+            metavar="N",
+            help="Images to simulate, the first of those that are evaluated.",
+            show_default=f"{_DEFAULT_IMAGES}, or all if there are fewer",
+        ),
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -50,37 +72,81 @@ def run(
     every value of every layer; report.html shows all of it. Ends with 1 unless
     all values are equal.
 
+    With --data the first 1,000 images of the file (at most half of them)
+    choose the formats, and the others are evaluated and simulated.
+
     [bold]Examples[/bold]
 
     systolith run
     systolith run --network all --images 10
+    systolith run --network mine.npz --data images.npz
     """
-    from systolith.golden import test_digits
     from systolith.golden.network.shipped import names
 
-    test_digits().take(images)
-    if network != "all" and network not in names():
-        raise ValueError(f"network {network!r}: allowed are {', '.join(names())} and all")
     chosen = names() if network == "all" else (network,)
-    flows = [Flow(name, images, out / name) for name in chosen]
+    flows = [_flow(name, data, images, out) for name in chosen]
     for flow in flows:
         flow.run()
     for flow in flows:
-        fail_unless_exact(flow.simulation)
+        fail_unless_passed(flow.simulation)
+
+
+def _flow(network: str, data: Path | None, images: int | None, out: Path) -> Flow:
+    """The flow of a network on the images of a file, or on digits."""
+    from systolith import golden
+    from systolith.golden.network.dataset_check import check_dataset
+
+    trained = golden.load_network(network)
+    evaluated = test_images(data, "--data FILE", trained)
+    check_dataset(trained.network, evaluated)
+    if data is None:
+        calibration, name = named_calibration(trained, None)
+    else:
+        first, others = split(evaluated)
+        calibration, name = first.images, first.title
+        evaluated = replace(others, split=f"without the first {len(first):,}")
+    count = min(_DEFAULT_IMAGES, len(evaluated)) if images is None else images
+    evaluated.take(count)
+    return Flow(network, data, trained, calibration, name, evaluated, count, out / trained.name)
 
 
 @dataclass
 class Flow:
-    """The flow of one network, and the results that its steps pass on."""
+    """The flow of one network, and the results that its steps pass on.
 
-    name: str
+    Parameters
+    ----------
+    network, data
+        The network, and the file of its images if it has one, as the command line names them.
+    trained
+        The network.
+    calibration, calibration_name
+        The images on which formats are chosen.
+    evaluated
+        The images on which nothing is chosen.
+    images
+        The number of them to simulate, from the first on.
+    folder
+        The folder of all results.
+    """
+
+    network: str
+    data: Path | None
+    trained: TrainedNetwork
+    calibration: NDArray[np.uint8]
+    calibration_name: str
+    evaluated: Dataset
     images: int
     folder: Path
-    trained: TrainedNetwork = field(init=False)
     quantized: QuantizedNetwork = field(init=False)
     accuracy: AccuracyReport = field(init=False)
     manifest: Manifest = field(init=False)
     simulation: SimulationReport = field(init=False)
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.trained.name
 
     @property
     def hardware(self) -> Path:
@@ -108,8 +174,7 @@ class Flow:
         """Quantize the network to integers."""
         from systolith import golden
 
-        self.trained = golden.load_network(self.name)
-        self.quantized = golden.quantize(self.trained, calibration_images())
+        self.quantized = golden.quantize(self.trained, self.calibration, name=self.calibration_name)
         path = self.folder / f"{self.name}.npz"
         with writing(path):
             self.quantized.save(path)
@@ -132,11 +197,11 @@ class Flow:
     ) -> tuple[Path, str]:
         from systolith import golden
 
-        self.accuracy = golden.evaluate(network, golden.test_digits(), progress=shown)
+        self.accuracy = golden.evaluate(network, self.evaluated, progress=shown)
         path = self.folder / file
         with writing(path):
             self.accuracy.save(path)
-        return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} digits right"
+        return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} images right"
 
     def generate(self, _: Progress) -> tuple[Path, str]:
         """Generate the Verilog."""
@@ -152,37 +217,44 @@ class Flow:
         from systolith import sim
 
         self.simulation = sim.simulate(
-            self.hardware, images=self.images, progress=shown, announce=shown.announce
+            self.hardware,
+            self.images,
+            self.evaluated,
+            progress=shown,
+            announce=shown.announce,
         )
         values = sum(layer.values for layer in self.simulation.layers)
         return self.hardware / "simulation.json", (
-            f"{self.simulation.images} digits, {values:,} values compared"
+            f"{self.simulation.images} images, {values:,} values compared"
         )
 
     def report(self, _: Progress) -> tuple[Path, str]:
         """Write the page with figures."""
-        from systolith.golden import test_digits
         from systolith.golden.files.whole_files import write_whole
         from systolith.scripts.pages.evaluation_page import evaluation_page
         from systolith.scripts.rtl_folder import hardware_entry
 
         hardware = hardware_entry(self.hardware, self.quantized)
         page = evaluation_page(
-            replace(self.accuracy, hardware=hardware), self.quantized, test_digits(), self.hardware
+            replace(self.accuracy, hardware=hardware),
+            self.quantized,
+            self.evaluated,
+            self.hardware,
         )
         with writing(self.page):
             write_whole(self.page, page.encode())
         return self.page, "figures, values of every layer, one image through the layers"
 
     def _print_results(self) -> None:
-        from systolith.golden import test_digits
         from systolith.scripts.digit import draw
 
-        digits = test_digits()
+        picture = self.evaluated.images[0].mean(axis=2).astype("uint8")
         shown = console()
         shown.print()
-        shown.print(draw(digits.images[0, :, :, 0], colour=shown.color_system is not None))
-        print_line("digit", f"a {digits.labels[0]}; the hardware says {self.simulation.classes[0]}")
+        if picture.shape[1] <= shown.width:
+            shown.print(draw(picture, colour=shown.color_system is not None))
+        label = self.evaluated.labels[0]
+        print_line("image", f"a {label}; the hardware says {self.simulation.classes[0]}")
         shown.print()
         print_report(self.simulation)
         print_line("Verilog", self.hardware / self.manifest.files.verilog)
@@ -195,13 +267,14 @@ class Flow:
         busiest = max(network.computing_layers(), key=lambda each: each[0].macs(each[1]))[0].name
         rtl, smaller = self.hardware, self.folder / "4-bit.npz"
         fewer = "--weight-bits 4 --activation-bits 4 --bias-correction"
+        on_data = "" if self.data is None else f" --data {shlex.quote(str(self.data))}"
         print_text("")
         print_text("Try next:")
         for command, why in (
-            (f"simulate {rtl} --inject-fault {busiest}", "see the check fail"),
-            (f"simulate {rtl} --images all", "all 10,000 digits in RTL"),
+            (f"simulate {rtl} --inject-fault {busiest}{on_data}", "see the check fail"),
+            (f"simulate {rtl} --images all{on_data}", "all images in RTL"),
             (
-                f"quantize {self.name} {fewer} --out {smaller}",
+                f"quantize {shlex.quote(self.network)} {fewer} --out {smaller}{on_data}",
                 "fewer bits, to evaluate, generate and simulate",
             ),
         ):

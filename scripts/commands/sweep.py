@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.calibration_split import split
+from systolith.scripts.calibration_split import split, test_images, validation_images
 from systolith.scripts.console import print_error, print_json, print_line, print_markdown
 from systolith.scripts.options import JsonOption, folder_to_write, one_of, whole_number
 from systolith.scripts.outputs import writing
@@ -107,7 +107,7 @@ def sweep(
         typer.Option(
             metavar="FILE",
             help="Images with labels, by which everything is chosen: .npz, or IDX.",
-            show_default="the 5,000 validation digits",
+            show_default="the 5,000 validation digits, for networks trained on MNIST",
         ),
     ] = None,
     images: Annotated[
@@ -124,7 +124,7 @@ def sweep(
         typer.Option(
             metavar="FILE",
             help="Images with labels, on which nothing is chosen.",
-            show_default="the 10,000 test digits",
+            show_default="the 10,000 test digits, for networks trained on MNIST",
         ),
     ] = None,
     jobs: Annotated[
@@ -152,7 +152,9 @@ def sweep(
     Formats are chosen on the first 1,000 of the validation digits, and points
     are ranked on the others. This ranking chooses the Pareto front of accuracy
     against weight bits, multipliers and cycles; only its points are then
-    scored on the test digits.
+    scored on the test digits. Networks whose files do not say that they were
+    trained on MNIST need --data and --test-data; of --data the first 1,000, at
+    most half, choose the formats.
 
     Results are cached in DIR as soon as they are there: an interrupted sweep
     continues, and a sweep with more widths computes only the new ones. DIR
@@ -180,16 +182,17 @@ def sweep(
         if name in loaded:
             raise ValueError(f"network {name!r} is there twice")
         loaded[name] = golden.load_network(name)
-    calibration_data, others = split(
-        golden.validation_digits() if data is None else golden.load_dataset(data)
-    )
+    trained = loaded.values()
+    calibration_data, others = split(validation_images(data, "--data FILE", *trained))
+    test = test_images(test_data, "--test-data FILE", *trained)
     request = Sweep(
         networks=loaded,
         settings=_settings(weight_bits, activation_bits, calibration),
         budgets=_budgets(preset, max_multipliers),
         calibration_images=calibration_data.images,
+        calibration_name=calibration_data.title,
         validation=others if images is None else others.take(images),
-        test=golden.test_digits() if test_data is None else golden.load_dataset(test_data),
+        test=test,
     )
     with _workers(dask, jobs) as workers, progress("sweep") as shown:
         report = sweep(request, out, workers, shown, print_error)

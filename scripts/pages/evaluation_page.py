@@ -75,8 +75,11 @@ def _settings(network: QuantizedNetwork) -> str:
     default = network.settings.default
     text = (
         f"Weights of {default.weight_bits} bits, feature maps of {default.activation_bits}, "
-        f"calibrated by {default.calibration}, one weight scale a {default.granularity}"
+        f"calibrated by {default.calibration}"
     )
+    if network.calibrated_on is not None:
+        text += f" on {network.calibrated_on.images:,} images of {network.calibrated_on.name}"
+    text += f", one weight scale a {default.granularity}"
     if default.bias_correction:
         text += ", biases corrected"
     others = ", ".join(network.settings.layers)

@@ -6,7 +6,6 @@ Every job is a function of a subject and of plain data; `run_job` calls it insid
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +15,9 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from systolith import golden, hw
+from systolith.golden.files.datasets import UNNAMED, images_sha256
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
 from systolith.hw.accelerator import Accelerator
@@ -70,16 +69,21 @@ class Subject:
         The float network.
     calibration_images
         uint8 `(images, height, width, channels)`.
+    calibration_name
+        Their name.
     """
 
     trained: golden.TrainedNetwork
     calibration_images: NDArray[np.uint8]
+    calibration_name: str = UNNAMED
 
     @cached_property
-    def key(self) -> tuple[str, str]:
-        """The hashes of the network's file and of the images, which identify the subject."""
-        images = np.ascontiguousarray(self.calibration_images)
-        return self.trained.sha256, hashlib.sha256(images.data).hexdigest()
+    def key(self) -> tuple[str, golden.DatasetReference]:
+        """The hash of the network's file and the calibration images, which identify the subject."""
+        images = self.calibration_images
+        return self.trained.sha256, golden.DatasetReference(
+            self.calibration_name, images_sha256(images), len(images)
+        )
 
     def quantized(self, settings: Mapping[str, Any]) -> golden.QuantizedNetwork:
         """The fixed-point twin with the given settings (`Settings.from_mapping`)."""
@@ -124,7 +128,7 @@ def plan_cost(subject: Subject, goal: hw.Goal) -> Cost:
 
 
 def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:
-    """Run a job in a worker, with one BLAS thread.
+    """Run a job in a worker.
 
     Parameters
     ----------
@@ -148,9 +152,7 @@ def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:
             f"a worker has systolith {program_version()}, and this is systolith {version}"
         )
     try:
-        # The workers already keep every processor busy.
-        with threadpool_limits(1, "blas"):
-            return job(*arguments)
+        return job(*arguments)
     except ValueError as error:
         raise ValueError(str(error)) from None
 
@@ -167,14 +169,16 @@ def _correct(classes: NDArray[np.int64], data: golden.Dataset) -> int:
     return int(np.count_nonzero(classes == data.labels))
 
 
-_latest: dict[tuple[str, str], golden.Observations] = {}
+_latest: dict[tuple[str, golden.DatasetReference], golden.Observations] = {}
 
 
 def _observed(subject: Subject) -> golden.Observations:
     """The float network's values on the calibration images, cached for consecutive jobs."""
     found = _latest.get(subject.key)
     if found is None:
-        found = golden.observe(subject.trained, subject.calibration_images)
+        found = golden.observe(
+            subject.trained, subject.calibration_images, subject.calibration_name
+        )
         _latest.clear()
         _latest[subject.key] = found
     return found

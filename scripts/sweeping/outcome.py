@@ -132,7 +132,8 @@ class SweepReport(msgspec.Struct, frozen=True):
     schema
         The document's.
     calibration
-        The number of images on which formats were chosen, and their hash.
+        The images on which formats were chosen: their name, their hash without labels, their
+        number.
     data, test
         The validation images, by which points are ranked, and the test images, on which nothing
         is chosen.
@@ -216,9 +217,10 @@ class SweepReport(msgspec.Struct, frozen=True):
         parts = [
             "# Sweep",
             (
-                f"Formats are chosen on {self.calibration['images']:,} images, points are ranked "
-                f"by the accuracy on {data.images:,} others, {_called(data)}. The Pareto front is "
-                f"chosen by that alone; only its points are then scored on {test.images:,} images, "
+                f"Formats are chosen on {self.calibration['images']:,} images of "
+                f"{cell(self.calibration['name'])}, points are ranked by the accuracy on "
+                f"{data.images:,} others, {_called(data)}. The Pareto front is chosen by that "
+                f"alone; only its points are then scored on {test.images:,} images, "
                 f"{_called(test)}."
             ),
             "## Points",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith import golden, hw
+from systolith.golden.files.datasets import UNNAMED
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.scripts.sweeping import jobs
 from systolith.scripts.sweeping.jobs import Accuracy, Cost, PointResult, Subject, program_version
@@ -59,6 +60,8 @@ class Sweep:
         The images by whose accuracy points are ranked.
     test
         The images on which nothing is chosen.
+    calibration_name
+        The name of the calibration images.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class Sweep:
     calibration_images: NDArray[np.uint8]
     validation: golden.Dataset
     test: golden.Dataset
+    calibration_name: str = UNNAMED
 
     def __post_init__(self) -> None:
         networks = {name: trained.sha256 for name, trained in self.networks.items()}
@@ -145,10 +149,7 @@ def sweep(
     test_scores = dict(zip(chosen, map(_score, tests), strict=True))
     return SweepReport(
         schema=SCHEMA,
-        calibration={
-            "sha256": tasks.calibration_sha256,
-            "images": len(request.calibration_images),
-        },
+        calibration=tasks.calibration,
         data=_images(request.validation),
         test=_images(request.test),
         networks=[
@@ -202,11 +203,11 @@ class _Tasks:
     def __init__(self, request: Sweep) -> None:
         self._request = request
         self._subjects = {
-            name: Subject(trained, request.calibration_images)
+            name: Subject(trained, request.calibration_images, request.calibration_name)
             for name, trained in request.networks.items()
         }
         self._sha256 = {id(data): data.sha256 for data in (request.validation, request.test)}
-        self.calibration_sha256 = next(iter(self._subjects.values())).key[1]
+        self.calibration = msgspec.to_builtins(next(iter(self._subjects.values())).key[1])
 
     def plan(self, network: str, budget: str) -> Task:
         """The cost of a network under a budget."""
@@ -239,7 +240,7 @@ class _Tasks:
         subject = self._subjects[network]
         common = {
             "network": subject.key[0],
-            "calibration": subject.key[1],
+            "calibration": self.calibration,
             "version": program_version(),
         }
         return Task(kind, {**common, **inputs}, result, job, (subject, *arguments))

@@ -8,13 +8,18 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from systolith.golden.files.datasets import Dataset, training_digits
+from systolith.golden.files.datasets import (
+    Dataset,
+    DatasetReference,
+    hold_out,
+    training_files,
+)
 from systolith.golden.network import shipped
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.network.graph import Convolution, Layer, Network, RadialBasis, Subsampling
@@ -46,7 +51,8 @@ def train(
     """Train one of the networks that ship on the MNIST training files.
 
     The last 5,000 images are validation images. The returned weights are those of the epoch with
-    the highest accuracy on them; on a tie, of the later epoch.
+    the highest accuracy on them; on a tie, of the later epoch. The network says what it was trained
+    on: the name and the hash of all images and labels in the files.
 
     Parameters
     ----------
@@ -69,11 +75,14 @@ def train(
     graph = shipped.network(name)
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")
-    training, validation = training_digits(data_dir)
+    everything = training_files(data_dir)
+    origin = DatasetReference(everything.name, everything.sha256, len(everything))
+    training, validation = hold_out(everything)
     for dataset in (training, validation):
         check_dataset(graph, dataset)
     with _one_deterministic_thread():
-        return _train(graph, recipe or RECIPES[name], training, validation, seed, progress)
+        trained = _train(graph, recipe or RECIPES[name], training, validation, seed, progress)
+    return replace(trained, trained_on=origin)
 
 
 def _train(

@@ -10,8 +10,9 @@ import re
 _MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
 _REGISTER = re.compile(r"^(\s*reg (?:\[\d+:\d+\] )?\S+ ?) = \d+'h[0-9a-f]+;$", re.MULTILINE)
 _MEMORY = re.compile(
-    r"^(\s*reg (?:\[\d+:\d+\] )?(\S+) {1,2}\[\d+:\d+\];\n)\s*initial begin\n.*?^\s*end\n",
-    re.MULTILINE | re.DOTALL,
+    r"^(\s*reg (?:\[\d+:\d+\] )?(\S+) {1,2}\[\d+:\d+\];\n)\s*initial begin\n"
+    r"(?:\s*\S+ ?\[\d+\] = \d+'h[0-9a-f]+;\n)*\s*end\n",
+    re.MULTILINE,
 )
 
 

@@ -13,7 +13,11 @@ from systolith import golden
 from systolith.scripts.main import app, main
 from systolith.sim.errors import MissingToolError, SimulationError
 
-_COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+_COMMANDS = [
+    command.name or command.callback.__name__
+    for command in app.registered_commands
+    if command.callback
+]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

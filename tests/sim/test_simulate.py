@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,10 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from systolith import hw
-from systolith.golden.child_processes import started
+from systolith import golden, hw
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.fixed.execution import FixedModel, classes
+from systolith.hw.child_processes import started
 from systolith.hw.verilog import artifacts
 from systolith.sim import SimulationReport, simulate
 from systolith.sim.bench.network_bench import simulate_cocotb
@@ -104,6 +106,9 @@ def test_the_file(folder: Path) -> None:
         "schema",
         "network",
         "quantized_sha256",
+        "plan_sha256",
+        "verilog_sha256",
+        "as_generated",
         "dataset",
         "simulator",
         "layer",
@@ -115,11 +120,19 @@ def test_the_file(folder: Path) -> None:
         "interval_cycles",
         "latency_cycles",
         "as_predicted",
+        "deviations",
         "layers",
         "violations",
     ]
     assert found["schema"] == "systolith.simulation/1"
-    assert found["quantized_sha256"] == small_hardware.quantized().sha256
+    for name, file in (
+        ("quantized", "small-one.npz"),
+        ("plan", "plan.toml"),
+        ("verilog", "small-one.v"),
+    ):
+        sha256 = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        assert found[f"{name}_sha256"] == sha256
+    assert (found["as_generated"], found["as_predicted"], found["deviations"]) == (True, True, [])
     assert found["dataset"]["sha256"] == DATA.sha256
     assert (found["stalls"], found["images"], found["bit_exact"]) == (9, 12, True)
     assert found["layers"][1] == {
@@ -164,6 +177,31 @@ def test_a_layer_alone_does_not_suffer_from_those_before_it(
     assert wrong.layers[0].mismatches > 0 and wrong.failures[0].startswith("conv__x: ")
     right = run(folder, count, layer="dense", inject_fault="conv__x", simulator=simulator)
     assert right.bit_exact
+
+
+@pytest.mark.parametrize(
+    ("keys", "layer", "name"),
+    [
+        (("predicted", "interval_cycles"), None, "interval_cycles"),
+        (("predicted", "latency_cycles"), None, "latency_cycles"),
+        (("layers", 1, "latency_cycles"), None, "conv__x: latency_cycles"),
+        (("layers", 1, "cycles"), "conv__x", "conv__x: interval_cycles"),
+    ],
+)
+def test_cycles_that_were_not_predicted_are_a_failure(
+    folder: Path, tmp_path: Path, keys: tuple[Any, ...], layer: str | None, name: str
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    part = manifest
+    for key in keys[:-1]:
+        part = part[key]
+    measured = part[keys[-1]]
+    part[keys[-1]] = measured + 1
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    report = run(copy, layer=layer)
+    assert report.bit_exact and report.as_predicted is False
+    assert report.failures == (f"{name}: measured {measured}, predicted {measured + 1}",)
 
 
 def test_progress(folder: Path) -> None:
@@ -256,7 +294,7 @@ def test_bad_input(folder: Path, options: dict[str, Any], message: str) -> None:
 
 def test_images_of_another_shape_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="28 x 28 x 1, network 'small-one' takes 7 x 5 x 2"):
-        simulate(folder)
+        simulate(folder, 1, golden.test_digits())
 
 
 def test_labels_that_are_no_class_are_refused(folder: Path) -> None:

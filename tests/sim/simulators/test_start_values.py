@@ -56,6 +56,22 @@ def test_registers_and_written_memories_start_undefined() -> None:
     assert without_start_values(VERILOG) == expected
 
 
+def test_no_comment_is_opened() -> None:
+    text = """module one;
+  reg [7:0] ring [1:0];
+  initial begin
+    /*
+  end
+  initial $system("ls"); // */
+    ring[0] = 8'h00;
+  end
+  always @*
+    ring[0] <= 1;
+endmodule
+"""
+    assert without_start_values(text) == text
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> TappedNetwork:
     folder: Path = tmp_path_factory.mktemp("hardware") / "small"

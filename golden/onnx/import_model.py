@@ -1,0 +1,197 @@
+"""Somebody's ONNX model as a trained network, equal to it; or the list of what is in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.network import graph_json
+from systolith.golden.network.graph import (
+    LAYER_TYPES,
+    Activation,
+    Input,
+    Layer,
+    Network,
+)
+from systolith.golden.network.trained_network import Array, TrainedNetwork
+from systolith.golden.onnx.model.onnx_graph import OnnxGraph
+from systolith.golden.onnx.model.onnx_reading import read_onnx
+from systolith.golden.onnx.preprocessing import Preprocessing
+from systolith.golden.onnx.refusals import RefusedError
+from systolith.golden.onnx.translation.drafting import draft_layers
+from systolith.golden.onnx.translation.graph_walk import Walk, walk
+from systolith.golden.onnx.translation.layer_drafts import Draft, DraftError, InputDraft
+from systolith.golden.onnx.translation.layer_names import LayerNames, network_name
+from systolith.golden.onnx.translation.steps import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a layer comes from.
+
+    Parameters
+    ----------
+    layer
+        Its name.
+    chief
+        The name of the node that gave it its name; `""` if it is none's.
+    nodes
+        Names and operators of the nodes whose work it does, in order.
+    equals
+        The step whose tensor has its values; None if no tensor has.
+    before_activation
+        Whether the tensor has them as they are before the activation.
+    """
+
+    layer: str
+    chief: str
+    nodes: tuple[tuple[str, str], ...]
+    equals: Step | None = field(repr=False)
+    before_activation: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedNetwork:
+    """A model that was imported.
+
+    Parameters
+    ----------
+    trained
+        The network; it takes raw pixels, and `preprocessing` is part of it.
+    origins
+        Where its layers come from, in order; the input has none.
+    notes
+        What is worth saying of single nodes: what was left out, what became larger.
+    preprocessing
+        What was declared.
+    graph, walk
+        The model as it was read.
+    """
+
+    trained: TrainedNetwork
+    origins: tuple[Origin, ...]
+    notes: tuple[str, ...]
+    preprocessing: Preprocessing
+    graph: OnnxGraph = field(repr=False)
+    walk: Walk = field(repr=False)
+
+
+def import_onnx(
+    path: str | os.PathLike[str], preprocessing: Preprocessing, output: str | None = None
+) -> ImportedNetwork:
+    """Read an ONNX model as a trained network of the same values in every layer.
+
+    Parameters
+    ----------
+    path
+        The model, of opset 6 to 28. Weights in other files are read from its folder only.
+    preprocessing
+        What the model's input is, of raw pixels; no file says it.
+    output
+        The name of the output to take, where there are several.
+
+    Raises
+    ------
+    RefusedError
+        Nodes are in the way; `refusals` has them all.
+    FileFormatError
+        The file is missing, damaged, too large, or no single image goes in.
+    ValueError
+        The preprocessing does not fit the image, or no layer is left.
+    ModuleNotFoundError
+        The package `onnx` is not installed.
+    """
+    graph = read_onnx(path)
+    walked = walk(graph, graph.output(output))
+    try:
+        trained, origins = _network(Path(path).stem, walked, preprocessing)
+    except DraftError as error:
+        raise RefusedError(graph.source, [error.refusal], len(walked.nodes)) from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return ImportedNetwork(trained, origins, walked.notes, preprocessing, graph, walked)
+
+
+def _network(
+    stem: str, walked: Walk, preprocessing: Preprocessing
+) -> tuple[TrainedNetwork, tuple[Origin, ...]]:
+    """The network of a chain of steps, and where its layers come from."""
+    if walked.input_type.dtype == "uint8" and not preprocessing.is_raw:
+        raise ValueError("the model takes raw 8-bit pixels: declare them as raw")
+    first, drafts = draft_layers(walked.last, preprocessing)
+    if not drafts:
+        raise ValueError(f"no layer is left of its {len(walked.nodes)} nodes")
+    dtype = np.float64 if walked.input_type.dtype == "float64" else np.float32
+    names = LayerNames()
+    origins = tuple(_origin(names, draft) for draft in drafts)
+    layers: list[Layer] = [_input(first)]
+    arrays: dict[str, Mapping[str, Array]] = {}
+    for origin, draft in zip(origins, drafts, strict=True):
+        layers.append(_layer(draft, origin.layer, layers[-1].name))
+        arrays[origin.layer] = _arrays(draft, dtype)
+    network = Network(network_name(stem), tuple(layers))
+    # What could not be read again is not made.
+    graph_json.from_json(json.dumps(graph_json.to_json(network)).encode())
+    return TrainedNetwork(network, arrays), origins
+
+
+def _origin(names: LayerNames, draft: Draft) -> Origin:
+    chief = next(
+        (node for node in draft.nodes if node.operator not in _HELPERS),
+        draft.nodes[0] if draft.nodes else None,
+    )
+    wanted, operator = (chief.name, chief.operator) if chief is not None else ("normalize", "")
+    name = names.take(wanted, operator, draft.kind)
+    nodes = tuple((node.name, node.operator) for node in draft.nodes)
+    shown = chief.name if chief is not None else ""
+    return Origin(name, shown, nodes, draft.equals, draft.before_activation)
+
+
+_HELPERS = ("Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization")
+"""Operators that do not give a layer its name, if it has another."""
+
+
+def _input(draft: InputDraft) -> Input:
+    return Input(
+        name="input",
+        height=draft.shape.height,
+        width=draft.shape.width,
+        channels=draft.shape.channels,
+        border=draft.border,
+        background=draft.background,
+        scale=draft.scale,
+        offset=draft.offset,
+    )
+
+
+def _layer(draft: Draft, name: str, feeder: str) -> Layer:
+    arguments: dict[str, Any] = {"name": name, "inputs": (feeder,)}
+    if draft.activation != "none":
+        arguments["activation"] = Activation(draft.activation)
+    if draft.kind == "convolution":
+        assert draft.weights is not None
+        arguments |= {
+            "kernel": draft.weights.shape[:2],
+            "out_channels": draft.shape.channels,
+            "padding": draft.padding,
+            "connection_table": draft.connections,
+        }
+    elif draft.kind == "dense":
+        arguments["units"] = draft.shape.channels
+    else:
+        arguments["window"] = draft.window
+    return LAYER_TYPES[draft.kind](**arguments)
+
+
+def _arrays(draft: Draft, dtype: type[np.floating[Any]]) -> dict[str, NDArray[Any]]:
+    if draft.weights is None or draft.bias is None:
+        return {}
+    with np.errstate(over="ignore"):
+        return {"weights": draft.weights.astype(dtype), "bias": draft.bias.astype(dtype)}

@@ -1,0 +1,1 @@
+"""An ONNX file as plain data, read without trusting it."""

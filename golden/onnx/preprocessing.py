@@ -1,0 +1,65 @@
+"""What a network was trained on, said of raw pixels: no ONNX file holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The network's input is `(pixel * scale - mean) / std`; each is one number, or one a channel.
+
+    That is what `ToTensor` (`scale=1/255`) and `Normalize(mean, std)` of torchvision do. Without
+    arguments, pixels from 0 to 255 are the input.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite, or a scale or a standard deviation is not above 0.
+    """
+
+    scale: tuple[float, ...] = (1.0,)
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "mean", "std"):
+            values = getattr(self, name)
+            if not values or not np.isfinite(values).all():
+                raise ValueError(f"preprocessing: {name} must be finite numbers, not {values}")
+            if name != "mean" and min(values) <= 0:
+                raise ValueError(f"preprocessing: {name} must be above 0, not {min(values)}")
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether pixels are taken as they are."""
+        return self == Preprocessing()
+
+    def affine(self, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gain and offset of each channel: the input is `gain * pixel + offset`.
+
+        Raises
+        ------
+        ValueError
+            There is neither one number nor one a channel.
+        """
+        spread = []
+        for name in ("scale", "mean", "std"):
+            values = getattr(self, name)
+            if len(values) not in (1, channels):
+                raise ValueError(
+                    f"preprocessing: {name} must be 1 number or {channels}, one a channel, "
+                    f"not {len(values)}"
+                )
+            spread.append(np.broadcast_to(np.array(values, np.float64), channels))
+        scale, mean, std = spread
+        return scale / std, -mean / std
+
+    def apply(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """The network's input for images `(batch, height, width, channels)`, float64."""
+        gain, offset = self.affine(images.shape[-1])
+        return images * gain + offset

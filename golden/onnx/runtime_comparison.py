@@ -1,0 +1,168 @@
+"""An imported network beside ONNX Runtime, which executes the model that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.network import float_model
+from systolith.golden.onnx.import_model import ImportedNetwork, Origin
+from systolith.golden.onnx.translation.steps import Layout
+
+if TYPE_CHECKING:
+    import onnx
+
+TOLERANCE = 1e-4
+"""The largest difference allowed, of the largest value of a layer: what float32 rounds away."""
+
+_IMAGES = 2
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """A layer beside the tensor that it equals.
+
+    Parameters
+    ----------
+    layer
+        Its name.
+    largest_value
+        The largest magnitude in the tensor.
+    difference
+        The largest difference from it.
+    """
+
+    layer: str
+    largest_value: float
+    difference: float
+
+    @property
+    def relative(self) -> float:
+        """The difference as a part of the largest value."""
+        return self.difference / self.largest_value if self.largest_value else self.difference
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether rounding explains it."""
+        return bool(self.relative <= TOLERANCE)
+
+
+class RuntimeRefusedError(RuntimeError):
+    """ONNX Runtime does not execute the model."""
+
+
+def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
+    """Differences of all layers that a tensor equals, on random images.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        The package `onnxruntime` is not installed.
+    RuntimeRefusedError
+        ONNX Runtime refuses the model.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    try:
+        return _compared(imported)
+    except (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NotImplemented,
+        state.RuntimeException,
+    ) as error:
+        raise RuntimeRefusedError(" ".join(str(error).split())[:200]) from None
+
+
+def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
+    import onnxruntime
+
+    compared = [origin for origin in imported.origins if origin.equals is not None]
+    names = sorted({origin.equals.tensor for origin in compared if origin.equals is not None})
+    names = [name for name in names if name != imported.walk.input_name]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        _model(imported, names), options, providers=["CPUExecutionProvider"]
+    )
+    source = list(imported.walk.last.chain())[-1]
+    batch = source.order.shape[0]
+    rng = np.random.default_rng(_SEED)
+    largest: dict[str, tuple[float, float]] = {}
+    for _ in range(-(-_IMAGES // batch)):
+        shape = (batch, *imported.trained.network.input.image_shape)
+        images = rng.integers(0, 256, shape, dtype=np.uint8)
+        values = _fed(imported, images)
+        feed = {imported.walk.input_name: values}
+        found = {**feed, **dict(zip(names, session.run(names, feed), strict=True))}
+        for name, pair in _differences(imported, compared, images, found):
+            before = largest.get(name, (0.0, 0.0))
+            largest[name] = max(before[0], pair[0]), max(before[1], pair[1])
+    return tuple(LayerDifference(name, *pair) for name, pair in largest.items())
+
+
+def _fed(imported: ImportedNetwork, images: NDArray[np.uint8]) -> NDArray[Any]:
+    """What the model takes for raw images."""
+    steps = list(imported.walk.last.chain())
+    layout = next(each for each in steps if isinstance(each, Layout))
+    dtype = np.dtype(imported.walk.input_type.dtype)
+    values = imported.preprocessing.apply(images).astype(dtype)
+    flat = np.empty((len(images), layout.shape.size), dtype)
+    flat[:, layout.places.ravel()] = values.reshape(len(images), -1)
+    return flat.reshape(steps[-1].order.shape)
+
+
+def _differences(
+    imported: ImportedNetwork,
+    compared: list[Origin],
+    images: NDArray[np.uint8],
+    found: Mapping[str, NDArray[Any]],
+) -> list[tuple[str, tuple[float, float]]]:
+    """Of each layer the largest magnitude and the largest difference."""
+    by_name = {origin.layer: origin for origin in compared}
+    result = []
+    for name, before, after in float_model.intermediates(imported.trained, images):
+        if name not in by_name:
+            continue
+        origin = by_name[name]
+        assert origin.equals is not None
+        ours = (before if origin.before_activation else after).reshape(-1)
+        order, theirs = origin.equals.order, found[origin.equals.tensor]
+        known = order >= 0
+        expected = theirs.reshape(order.shape)[known].astype(np.float64)
+        difference = np.abs(ours[order[known]] - expected)
+        result.append((name, (float(np.abs(expected).max()), float(difference.max()))))
+    return result
+
+
+def _model(imported: ImportedNetwork, outputs: list[str]) -> bytes:
+    """The part of the model that the network came from, all its weights inside."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    walk, proto = imported.walk, imported.graph.proto
+    read = {name for node in walk.nodes for name in node.inputs}
+    graph: onnx.GraphProto = helper.make_graph(
+        [node.proto for node in walk.nodes],
+        "imported",
+        [each for each in proto.graph.input if each.name == walk.input_name],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [
+            numpy_helper.from_array(values, name)
+            for name, values in imported.graph.constants.items()
+            if name in read
+        ],
+    )
+    model = helper.make_model(
+        graph, opset_imports=proto.opset_import, ir_version=min(proto.ir_version, 13)
+    )
+    content: bytes = model.SerializeToString()
+    return content

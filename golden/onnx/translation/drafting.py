@@ -1,0 +1,259 @@
+"""From steps to layers: what can be folded into a layer's weights is, the rest gets a layer.
+
+Every rewriting here is an equality of real numbers. Scalings go back into the weights before them,
+or into the input, or forward into weights without padding; what is left becomes a sub-sampling
+layer with windows of one value. Activations behind a max pooling go before it, as they never fall.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np
+
+from systolith.golden.network.graph import Shape
+from systolith.golden.onnx.model.onnx_graph import Node
+from systolith.golden.onnx.preprocessing import Preprocessing
+from systolith.golden.onnx.refusals import Refusal
+from systolith.golden.onnx.translation.layer_drafts import Draft, DraftError, InputDraft
+from systolith.golden.onnx.translation.layouts import in_image
+from systolith.golden.onnx.translation.steps import (
+    Border,
+    Layout,
+    Pool,
+    Products,
+    Reals,
+    Scaling,
+    Squashing,
+    Step,
+)
+
+_BORDER_TOLERANCE = 1e-4
+
+
+@dataclass
+class _Pending:
+    """A scaling that no layer has taken yet, one entry for every value of the map before it."""
+
+    gain: Reals
+    offset: Reals
+    nodes: list[Node] = field(default_factory=list)
+    last: Step | None = None
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it changes nothing."""
+        return bool((self.gain == 1).all() and (self.offset == 0).all())
+
+
+def draft_layers(last: Step, preprocessing: Preprocessing) -> tuple[InputDraft, list[Draft]]:
+    """The layers that compute the chain up to `last`, of raw pixels.
+
+    Raises
+    ------
+    DraftError
+        A node that no layer can hold.
+    ValueError
+        The preprocessing does not fit the channels of the image.
+    """
+    steps = list(last.chain())[::-1]
+    layout = next(each for each in steps if isinstance(each, Layout))
+    known = steps.index(layout)
+    drafter = _Drafter(layout, preprocessing)
+    for step in [*(in_image(each, layout) for each in steps[: known + 1]), *steps[known + 1 :]]:
+        if isinstance(step, Scaling):
+            drafter.scale(step)
+        elif isinstance(step, Border):
+            drafter.surround(step)
+        elif isinstance(step, Products):
+            drafter.weigh(step)
+        elif isinstance(step, Pool):
+            drafter.pool(step)
+        elif isinstance(step, Squashing):
+            drafter.squash(step)
+    drafter.settle()
+    return drafter.input, drafter.drafts
+
+
+def _refuse(node: Node | None, reason: str, remedy: str = "") -> NoReturn:
+    name, operator = (node.name, node.operator) if node is not None else ("input", "input")
+    raise DraftError(Refusal(name, operator, "", reason, remedy))
+
+
+class _Drafter:
+    """The layers so far, and a scaling that waits for one."""
+
+    def __init__(self, layout: Layout, preprocessing: Preprocessing) -> None:
+        self.input = InputDraft(layout.shape)
+        self.drafts: list[Draft] = []
+        pixels = layout.shape.height * layout.shape.width
+        gain, offset = preprocessing.affine(layout.shape.channels)
+        self._shape = layout.shape
+        self._pending = _Pending(
+            np.tile(gain, pixels), np.tile(offset, pixels), last=in_image(layout, layout)
+        )
+
+    def scale(self, step: Scaling) -> None:
+        """Multiply and add constants."""
+        assert step.node is not None
+        if self.drafts and self._pending.is_identity and self._fold_back(step):
+            return
+        held = self._pending
+        held.gain, held.offset = step.gain * held.gain, step.gain * held.offset + step.offset
+        held.nodes.append(step.node)
+        held.last = step
+
+    def surround(self, step: Border) -> None:
+        """A border of the input."""
+        self._settle_into_input()
+        if not self._pending.is_identity:
+            _refuse(step.node, "pads with a value, and channels stand for different numbers")
+        raw = (step.value - self.input.offset) / self.input.scale
+        if not 0 <= round(raw) <= 255 or abs(raw - round(raw)) > _BORDER_TOLERANCE:
+            _refuse(step.node, f"pads with {step.value:g}, which is no pixel from 0 to 255")
+        self.input.border, self.input.background = step.width, round(raw)
+        self._forget(step.shape)
+
+    def weigh(self, step: Products) -> None:
+        """A convolution or a dense layer."""
+        weights, bias = step.weights, step.bias
+        self._settle_into_input()
+        gain, offset = self._pending.gain, self._pending.offset
+        nodes = self._pending.nodes
+        if weights.ndim == 2:
+            bias = bias + offset @ weights
+            weights = gain[:, np.newaxis] * weights
+        elif not self._pending.is_identity:
+            if self._is_by_channel() and (not any(step.padding) or not offset.any()):
+                channels = weights.shape[2]
+                bias = bias + np.einsum("ijko,k->o", weights, offset[:channels])
+                weights = weights * gain[:channels, np.newaxis]
+            else:
+                self._settle_into_layer(step.node)
+                nodes = []
+        assert step.node is not None
+        self.drafts.append(
+            Draft(
+                kind="dense" if weights.ndim == 2 else "convolution",
+                shape=step.shape,
+                nodes=[*nodes, step.node],
+                equals=step,
+                weights=weights,
+                bias=bias,
+                padding=step.padding,
+                connections=step.connections,
+            )
+        )
+        self._forget(step.shape)
+
+    def pool(self, step: Pool) -> None:
+        """A pooling; one of single values is nothing."""
+        if step.window == (1, 1):
+            return
+        self.settle()
+        assert step.node is not None
+        kind = "max_pooling" if step.kind == "max" else "average_pooling"
+        self.drafts.append(Draft(kind, step.shape, [step.node], step, window=step.window))
+        self._forget(step.shape)
+
+    def squash(self, step: Squashing) -> None:
+        """An activation of the layer before it; behind a max pooling, of the one before that."""
+        assert step.node is not None
+        target = self._holder() if self._pending.is_identity else None
+        if target is not None and step.kind == "relu" and target.activation in ("relu", "sigmoid"):
+            target.nodes.append(step.node)
+            return
+        if target is None or target.activation != "none":
+            self._settle_into_layer(step.node)
+            target = self.drafts[-1]
+        target.activation = step.kind
+        target.nodes.append(step.node)
+        behind = self.drafts[self.drafts.index(target) + 1 :]
+        if not behind:
+            target.equals = step
+            return
+        target.before_activation = True
+        for draft in behind:
+            draft.equals = None
+        self.drafts[-1].equals = step
+
+    def settle(self) -> None:
+        """Let the input or a layer of its own hold what is pending."""
+        self._settle_into_input()
+        if not self._pending.is_identity:
+            self._settle_into_layer(None)
+
+    def _holder(self) -> Draft | None:
+        """The layer whose activation an activation would be; it is behind no other than max."""
+        for draft in reversed(self.drafts):
+            if draft.kind != "max_pooling":
+                return draft
+        return None
+
+    def _fold_back(self, step: Scaling) -> bool:
+        """Whether the last layer could take a scaling into its weights."""
+        assert step.node is not None
+        last, gain, offset = self.drafts[-1], step.gain, step.offset
+        channels = last.shape.channels
+        by_channel = _is_by_channel(gain, channels) and _is_by_channel(offset, channels)
+        if last.activation != "none" or not by_channel or last.kind == "max_pooling":
+            return False
+        if last.kind == "average_pooling":
+            last.kind = "subsampling"
+            last.weights = np.full(channels, 1 / (last.window[0] * last.window[1]))
+            last.bias = np.zeros(channels)
+        assert last.weights is not None and last.bias is not None
+        last.weights = last.weights * gain[:channels]
+        last.bias = last.bias * gain[:channels] + offset[:channels]
+        last.nodes.append(step.node)
+        last.equals = step
+        return True
+
+    def _settle_into_input(self) -> None:
+        """Let the input hold a scaling that is the same for every pixel."""
+        gain, offset = self._pending.gain, self._pending.offset
+        if self.drafts or self.input.border or gain[0] <= 0 or self._pending.is_identity:
+            return
+        if (gain == gain[0]).all() and (offset == offset[0]).all():
+            self.input.scale, self.input.offset = float(gain[0]), float(offset[0])
+            self._forget(self._shape)
+
+    def _settle_into_layer(self, node: Node | None) -> None:
+        """A layer of its own for what is pending, be it nothing: windows of one value."""
+        self._settle_into_input()
+        held = self._pending
+        nodes = held.nodes or ([node] if node is not None and held.is_identity else [])
+        if not self._is_by_channel():
+            _refuse(
+                nodes[0] if nodes else node,
+                "its constants differ from pixel to pixel, not only from channel to channel",
+            )
+        channels = self._shape.channels
+        self.drafts.append(
+            Draft(
+                kind="subsampling",
+                shape=self._shape,
+                nodes=list(held.nodes),
+                equals=held.last,
+                weights=held.gain[:channels],
+                bias=held.offset[:channels],
+            )
+        )
+        self._forget(self._shape)
+
+    def _is_by_channel(self) -> bool:
+        channels = self._shape.channels
+        return _is_by_channel(self._pending.gain, channels) and _is_by_channel(
+            self._pending.offset, channels
+        )
+
+    def _forget(self, shape: Shape) -> None:
+        """Nothing is pending behind a map of this shape."""
+        self._shape = shape
+        self._pending = _Pending(np.ones(shape.size), np.zeros(shape.size))
+
+
+def _is_by_channel(values: Reals, channels: int) -> bool:
+    """Whether all pixels have the values of the first."""
+    return bool((values.reshape(-1, channels) == values[:channels]).all())

@@ -1,0 +1,227 @@
+"""From the nodes of a graph to the steps of a chain, with every node in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.network.graph import Shape
+from systolith.golden.onnx.model.onnx_graph import Node, OnnxGraph, TensorType, Values
+from systolith.golden.onnx.model.plain_text import shown
+from systolith.golden.onnx.refusals import Refusal, RefusedError
+from systolith.golden.onnx.translation.call import (
+    MAX_VALUES,
+    AbandonedError,
+    Call,
+    Signal,
+)
+from systolith.golden.onnx.translation.constant_folding import FOLDED, computed
+from systolith.golden.onnx.translation.layouts import has_layout, placed, usual_layout
+from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
+from systolith.golden.onnx.translation.operator_table import (
+    AFTER_THE_END,
+    OPERATORS,
+    SAME_SHAPE,
+    why_not,
+)
+from systolith.golden.onnx.translation.steps import Ending, Order, Scaling, Source, Step
+
+MAX_WORK = 2**25
+"""The most values that all nodes together make."""
+
+MAX_REFUSALS = 1_000
+"""Behind so many, no more are looked for."""
+
+_INPUT_TYPES = ("float32", "float64", "uint8")
+
+
+class _Unknown:
+    """What a refused node makes."""
+
+
+_Value = Signal | Values | _Unknown | None
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A graph that was taken.
+
+    Parameters
+    ----------
+    nodes
+        The nodes that the output needs, each behind those that feed it.
+    input_name, input_type
+        The input, and its type and sizes; the batch is the first.
+    last
+        The last step of the chain; one of those before it is a layout.
+    last_order
+        Of each element of the output, its place in the stream; -1 for a zero.
+    notes
+        What is worth saying of nodes that were taken.
+    """
+
+    nodes: tuple[Node, ...]
+    input_name: str
+    input_type: TensorType
+    last: Step
+    last_order: Order
+    notes: tuple[str, ...]
+
+
+def walk(graph: OnnxGraph, output: str) -> Walk:
+    """Follow the nodes that an output needs.
+
+    Raises
+    ------
+    RefusedError
+        Nodes are in the way; it has them all.
+    FileFormatError
+        The graph has no single input of a fixed size, or a cycle.
+    """
+    nodes = graph.nodes_for(output)
+    name, kind = _input(graph, nodes)
+    walker = _Walker(graph, name, kind)
+    for node in nodes:
+        walker.follow(node)
+        if walker.work > MAX_WORK:
+            raise FileFormatError(f"{graph.source}: its nodes make more than {MAX_WORK:,} values")
+        if len(walker.refusals) >= MAX_REFUSALS:
+            break
+    if walker.refusals:
+        raise RefusedError(graph.source, walker.refusals, len(nodes))
+    end = walker.values.get(output)
+    if not isinstance(end, Signal):
+        raise FileFormatError(f"{graph.source}: output {shown(output)!r} depends on no input")
+    last, order = end.step, end.order
+    if not has_layout(last):
+        last = usual_layout(last)
+        order = placed(order, last, walker.images)
+    return Walk(tuple(nodes), name, kind, last, order, tuple(walker.notes))
+
+
+def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
+    """The one input that the nodes read, of a type and a size that are taken."""
+    read = {name for node in nodes for name in node.inputs}
+    used = [name for name in graph.inputs if name in read]
+    if len(used) != 1:
+        raise FileFormatError(
+            f"{graph.source}: needs one input, the image, not {len(used)}: "
+            f"{', '.join(map(shown, used[:20])) or 'none is read'}"
+        )
+    name = used[0]
+    kind = graph.inputs[name]
+    where = f"{graph.source}: input {shown(name)!r}"
+    if kind.dtype not in _INPUT_TYPES:
+        raise FileFormatError(f"{where}: its type is {kind.dtype}, not {', '.join(_INPUT_TYPES)}")
+    sizes = " x ".join("?" if size is None else str(size) for size in kind.dims)
+    if len(kind.dims) < 2 or None in kind.dims[1:]:
+        remedy = "; onnx.tools.update_model_dims fixes them" if len(kind.dims) > 1 else ""
+        raise FileFormatError(
+            f"{where}: must have a batch and then fixed sizes, not {sizes or 'none'}{remedy}"
+        )
+    if any(size is not None and size > MAX_VALUES for size in kind.dims) or (
+        int(np.prod([float(size or 1) for size in kind.dims])) > MAX_VALUES
+    ):
+        raise FileFormatError(f"{where}: {sizes} are more than the {MAX_VALUES:,} values allowed")
+    return name, kind
+
+
+class _Walker:
+    """What is known of each tensor so far."""
+
+    def __init__(self, graph: OnnxGraph, name: str, kind: TensorType) -> None:
+        dims = tuple(size or 1 for size in kind.dims)
+        order = np.arange(int(np.prod(dims))).reshape(dims)
+        shape = Shape(1, 1, order[0].size)
+        source = Source(source=None, shape=shape, node=None, tensor=name, order=order)
+        self.graph = graph
+        self.images = dims[0]
+        self.refusals: list[Refusal] = []
+        self.notes: list[str] = []
+        self.values: dict[str, _Value] = {**graph.constants, name: Signal(order, source), "": None}
+        self.work = 0
+
+    def follow(self, node: Node) -> None:
+        """Find out what a node makes."""
+        inputs = [self.values[name] for name in node.inputs]
+        known = [each for each in inputs if not isinstance(each, _Unknown)]
+        call = Call(node, known, self.graph.opset, self.images, self.refusals, self.notes)
+        made: _Value = _Unknown()
+        try:
+            if not self._is_taken(call):
+                made = self._beyond(call)
+            elif len(known) == len(inputs):
+                made = self._made(call)
+        except AbandonedError:
+            pass
+        # What NumPy says of shapes and axes that do not fit.
+        except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
+            call.refuse("", f"does not fit its inputs ({str(error)[:100]})")
+        for name in node.outputs:
+            self.values[name] = _Unknown()
+        if node.outputs:
+            self.values[node.outputs[0]] = made
+        self.values[""] = None
+
+    def _is_taken(self, call: Call) -> bool:
+        """Whether a node's operator and attributes are known; if not, it is refused."""
+        node = call.node
+        signals = [each for each in call.inputs if isinstance(each, Signal)]
+        own = not node.domain and len(node.outputs) > 0
+        if own and not signals and (node.operator in FOLDED or node.operator in MOVERS):
+            return True
+        if own and node.operator in ("Shape", "Size"):
+            return True
+        if not own or node.operator not in OPERATORS:
+            call.refuse("", *why_not(node.operator, node.domain))
+            return False
+        for name in node.attributes:
+            if name not in OPERATORS[node.operator].attributes:
+                call.refuse(shown(name), "is not known of this operator")
+        ended = [each for each in signals if isinstance(each.step, Ending)]
+        if ended and node.operator not in AFTER_THE_END:
+            before = ended[0].step.node
+            call.refuse(
+                "", f"follows a {before.operator if before else ''}, which is taken at the end only"
+            )
+        return True
+
+    def _made(self, call: Call) -> Signal | Values:
+        node = call.node
+        signals = [each for each in call.inputs if isinstance(each, Signal)]
+        result: Signal | Values
+        if node.operator in ("Shape", "Size"):
+            result = _sizes(call)
+        elif signals:
+            result = OPERATORS[node.operator].take(call)
+        elif node.operator not in MOVERS and node.operator not in FOLDED:
+            call.abandon("", "depends on no image, and is not computed of constants")
+        else:
+            result = moved(call) if node.operator in MOVERS else computed(call)
+        if not isinstance(result, Signal):
+            self.work += result.size
+        elif isinstance(result.step, Scaling):
+            self.work += 2 * result.order.size
+        elif all(each.order is not result.order for each in signals):
+            self.work += result.order.size
+        return result
+
+    def _beyond(self, call: Call) -> _Value:
+        """Where an operator that is refused keeps the shape, what follows is looked at, too."""
+        first = call.inputs[0] if call.inputs else None
+        return first if call.node.operator in SAME_SHAPE and first is not None else _Unknown()
+
+
+def _sizes(call: Call) -> Values:
+    """`Shape` or `Size` of anything."""
+    value = call.inputs[0]
+    if value is None:
+        call.abandon("input 1", "is missing")
+    shape = (value.order if isinstance(value, Signal) else value).shape
+    if call.node.operator == "Size":
+        return np.array(int(np.prod(shape)), np.int64)
+    start, end = call.integer("start", 0), call.integer("end", len(shape))
+    return np.array(shape, np.int64)[start:end]

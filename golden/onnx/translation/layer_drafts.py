@@ -1,0 +1,49 @@
+"""Layers in the making, as the drafting of a network leaves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from systolith.golden.network.graph import Shape
+from systolith.golden.onnx.model.onnx_graph import Node
+from systolith.golden.onnx.refusals import Refusal
+from systolith.golden.onnx.translation.steps import Reals, Step
+
+
+class DraftError(Exception):
+    """A node that no layer can hold."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+
+@dataclass
+class Draft:
+    """A layer in the making.
+
+    `kind` is a layer's type name. `nodes` are those whose work it does. Its values are those of
+    the step `equals`: before its activation if `before_activation`, and of none if that is None.
+    """
+
+    kind: str
+    shape: Shape
+    nodes: list[Node]
+    equals: Step | None
+    weights: Reals | None = None
+    bias: Reals | None = None
+    padding: tuple[int, int] = (0, 0)
+    connections: tuple[tuple[int, ...], ...] | None = None
+    window: tuple[int, int] = (1, 1)
+    activation: str = "none"
+    before_activation: bool = False
+
+
+@dataclass
+class InputDraft:
+    """The input in the making: an image's shape, what a pixel stands for, and a border."""
+
+    shape: Shape
+    scale: float = 1.0
+    offset: float = 0.0
+    border: int = 0
+    background: int = 0

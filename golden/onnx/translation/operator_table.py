@@ -1,0 +1,118 @@
+"""The operators that are taken, with the attributes that are known, and why others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from systolith.golden.onnx.model.onnx_graph import Values
+from systolith.golden.onnx.translation import elementwise_operators as elementwise
+from systolith.golden.onnx.translation import pooling_operators as pooling
+from systolith.golden.onnx.translation import weighted_operators as weighted
+from systolith.golden.onnx.translation.call import Call, Signal
+from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
+from systolith.golden.onnx.translation.padding_operator import pad
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How a node that depends on the image is taken, and the attributes that are looked at."""
+
+    take: Callable[[Call], Values | Signal]
+    attributes: tuple[str, ...] = ()
+
+
+_WINDOW = ("kernel_shape", "strides", "pads", "auto_pad", "dilations")
+_POOL = (*_WINDOW, "ceil_mode", "storage_order")
+_LEGACY = ("axis", "broadcast", "consumed_inputs")
+_REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
+
+OPERATORS: Mapping[str, Operator] = MappingProxyType(
+    {
+        "Add": Operator(elementwise.add, _LEGACY),
+        "ArgMax": Operator(elementwise.arg_max, ("axis", "keepdims", "select_last_index")),
+        "AveragePool": Operator(pooling.average_pool, (*_POOL, "count_include_pad")),
+        "BatchNormalization": Operator(
+            elementwise.batch_normalization,
+            ("epsilon", "momentum", "spatial", "is_test", "training_mode", "consumed_inputs"),
+        ),
+        "Cast": Operator(moved, ("to", "saturate", "round_mode")),
+        "Clip": Operator(elementwise.clip, ("min", "max", "consumed_inputs")),
+        "Conv": Operator(weighted.conv, (*_WINDOW, "group")),
+        "Div": Operator(elementwise.divide, _LEGACY),
+        "Dropout": Operator(moved, ("ratio", "seed", "is_test")),
+        "Expand": Operator(moved),
+        "Flatten": Operator(moved, ("axis",)),
+        "Gather": Operator(moved, ("axis",)),
+        "Gemm": Operator(weighted.gemm, ("alpha", "beta", "transA", "transB", "broadcast")),
+        "GlobalAveragePool": Operator(pooling.global_average_pool),
+        "GlobalMaxPool": Operator(pooling.global_max_pool),
+        "Identity": Operator(moved),
+        "LogSoftmax": Operator(elementwise.softmax, ("axis",)),
+        "MatMul": Operator(weighted.matmul),
+        "MaxPool": Operator(pooling.max_pool, _POOL),
+        "Mul": Operator(elementwise.multiply, _LEGACY),
+        "Neg": Operator(elementwise.negate),
+        "Pad": Operator(pad, ("mode", "pads", "value", "paddings")),
+        "ReduceMax": Operator(pooling.reduce_max, _REDUCE),
+        "ReduceMean": Operator(pooling.reduce_mean, _REDUCE),
+        "Relu": Operator(elementwise.relu, ("consumed_inputs",)),
+        "Reshape": Operator(moved, ("shape", "allowzero")),
+        "Sigmoid": Operator(elementwise.sigmoid, ("consumed_inputs",)),
+        "Slice": Operator(moved, ("starts", "ends", "axes")),
+        "Softmax": Operator(elementwise.softmax, ("axis",)),
+        "Squeeze": Operator(moved, ("axes",)),
+        "Sub": Operator(elementwise.subtract, _LEGACY),
+        "Tanh": Operator(elementwise.tanh, ("consumed_inputs",)),
+        "Transpose": Operator(moved, ("perm",)),
+        "Unsqueeze": Operator(moved, ("axes",)),
+    }
+)
+"""By name, the operators that are taken where they depend on the image."""
+
+AFTER_THE_END = frozenset({*MOVERS, "ArgMax", "Softmax", "LogSoftmax"})
+"""The operators that may follow one that ends a classifier."""
+
+_QUANTIZED = ("scales that a file gives are not read", "import the float network and quantize it")
+_ACTIVATION = ("is no activation that is built", "train with Relu, Tanh or Sigmoid")
+_JOIN = ("joins or splits feature maps: branches are not built", "a chain of layers")
+_ENLARGE = ("nothing makes a map larger", "")
+_FLOW = ("control flow and functions are not read", "export the network without them")
+
+_REASONS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        (
+            *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger"),
+            *("MatMulInteger", "QLinearConv", "QLinearMatMul", "QLinearAdd", "Quant"),
+            *("BipolarQuant", "Trunc", "IntQuant"),
+        ),
+        _QUANTIZED,
+    ),
+    **dict.fromkeys(
+        (
+            *("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish"),
+            *("PRelu", "Selu", "Softplus", "Softsign", "Swish", "ThresholdedRelu"),
+        ),
+        _ACTIVATION,
+    ),
+    **dict.fromkeys(("Concat", "Split", "Sum", "Mean", "Max", "Min", "Where"), _JOIN),
+    **dict.fromkeys(
+        ("Resize", "Upsample", "ConvTranspose", "DepthToSpace", "Tile", "MaxUnpool"), _ENLARGE
+    ),
+    **dict.fromkeys(("If", "Loop", "Scan"), _FLOW),
+}
+
+SAME_SHAPE = frozenset(
+    name for name, why in _REASONS.items() if why == _ACTIVATION or name.endswith("Linear")
+)
+"""Operators not taken behind which the rest of the graph can still be looked at."""
+
+
+def why_not(operator: str, domain: str) -> tuple[str, str]:
+    """Why an operator is not taken, and what to do about it."""
+    if operator in _REASONS:
+        return _REASONS[operator]
+    if domain:
+        return "is none of ONNX's own operators", ""
+    return "no layer computes it", ""

@@ -1,0 +1,112 @@
+"""What a chain of nodes computes, step by step: each step makes a map of the one before it.
+
+Values of a map stand in stream order (row, column, channel). Arithmetic is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.network.graph import Shape
+from systolith.golden.onnx.model.onnx_graph import Node
+
+Reals = NDArray[np.float64]
+Order = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step:
+    """A step, and where its values are found in ONNX's graph.
+
+    Parameters
+    ----------
+    source
+        The step before it; none before the input.
+    shape
+        The shape of its map. Of an input whose layout is not known yet: one row, one column.
+    node
+        The node that says so; none for the input.
+    tensor
+        The name of the tensor that holds its values.
+    order
+        Of each element of that tensor (batch included), `image * size + place in the stream`.
+    """
+
+    source: Step | None
+    shape: Shape
+    node: Node | None
+    tensor: str
+    order: Order
+
+    def chain(self) -> Iterator[Step]:
+        """The step and those before it, the last first."""
+        step: Step | None = self
+        while step is not None:
+            yield step
+            step = step.source
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source(Step):
+    """The graph's input: its places are those of ONNX's tensor, whatever its axes mean."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layout(Step):
+    """Which axes of the input are rows, columns and channels.
+
+    `places[row, column, channel]` is the place in the tensor of one image.
+    """
+
+    places: Order
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Border(Step):
+    """`width` pixels of a value around the input."""
+
+    width: int
+    value: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Products(Step):
+    """A convolution, weights `(rows, columns, in, out)`; or a dense layer, `(values, out)`."""
+
+    weights: Reals
+    bias: Reals
+    padding: tuple[int, int] = (0, 0)
+    connections: tuple[tuple[int, ...], ...] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pool(Step):
+    """The largest value, or the mean, of windows that do not overlap."""
+
+    kind: Literal["max", "average"]
+    window: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scaling(Step):
+    """`gain * x + offset`, each an array with an entry for every value of the map."""
+
+    gain: Reals
+    offset: Reals
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Squashing(Step):
+    """An activation."""
+
+    kind: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ending(Step):
+    """An operator at the end that changes scores but not which of them is the largest."""

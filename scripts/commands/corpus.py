@@ -1,0 +1,206 @@
+"""`systolith corpus`: every ONNX model of a folder, and how far each of them comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from systolith.scripts.commands.import_network import compared, require_onnx
+from systolith.scripts.console import print_json, print_markdown, to_json
+from systolith.scripts.options import JsonOption, file_to_write
+from systolith.scripts.outputs import writing
+from systolith.scripts.preprocessing_options import (
+    MeanOption,
+    RawOption,
+    ScaleOption,
+    StdOption,
+    declared_preprocessing,
+)
+from systolith.scripts.progress import progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from systolith.golden import ImportedNetwork, Preprocessing
+
+SCHEMA = "systolith.corpus/1"
+
+_IMAGES = 16
+_SEED = 0
+
+
+@dataclass
+class ModelEntry:
+    """How far a model came: a step that was not reached has no value.
+
+    `reasons` has a line for each node that was refused, or the one reason why a step failed.
+    """
+
+    file: str
+    result: str = "refused"
+    layers: int | None = None
+    compared_layers: int | None = None
+    largest_difference: float | None = None
+    multipliers: int | None = None
+    interval_cycles: int | None = None
+    seconds: float = 0.0
+    reasons: list[str] = field(default_factory=list)
+
+
+def corpus(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Every .onnx file in it and below.", show_default=False
+        ),
+    ],
+    scale: ScaleOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    raw: RawOption = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images to quantize on: .npz, or IDX (the labels' file beside it), where they fit "
+            "the network.",
+            show_default="random images",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file_to_write("--out", ".md", ".json"),
+            metavar="FILE",
+            help="A file for the table.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Try every ONNX model of a folder: import, compare, quantize, plan.
+
+    The table says of each model how far it came and, if it was refused, why.
+    Layers are compared with ONNX Runtime, where it is installed. Ends with 1
+    if a layer differs from it by more than rounding.
+
+    [bold]Examples[/bold]
+
+    systolith corpus models --scale 1/255
+    systolith corpus models --scale 1/255 --data images.npz --out corpus.md
+    """
+    from systolith import golden
+    from systolith.golden.files.whole_files import write_whole
+
+    preprocessing = declared_preprocessing(scale, mean, std, raw)
+    require_onnx()
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    files = sorted(folder.rglob("*.onnx"))
+    if not files:
+        raise ValueError(f"{folder}: has no .onnx files")
+    images = golden.load_dataset(data).images if data is not None else None
+    entries = []
+    with progress("models") as report:
+        for done, file in enumerate(files):
+            report(done, len(files))
+            entries.append(tried(file, str(file.relative_to(folder)), preprocessing, images))
+    document = {
+        "schema": SCHEMA,
+        "models": len(entries),
+        "imported": sum(entry.result != "refused" for entry in entries),
+        "entries": [asdict(entry) for entry in entries],
+    }
+    if out is not None:
+        text = to_json(document) if out.suffix == ".json" else to_markdown(entries)
+        with writing(out):
+            write_whole(out, text.encode())
+    if json:
+        print_json(to_json(document))
+    else:
+        print_markdown(to_markdown(entries))
+    if any(entry.result == "wrong" for entry in entries):
+        raise typer.Exit(1)
+
+
+def tried(
+    path: Path, name: str, preprocessing: Preprocessing, images: NDArray[np.uint8] | None
+) -> ModelEntry:
+    """Take a model as far as it goes."""
+    from systolith import golden
+
+    begun = time.perf_counter()
+    entry = ModelEntry(name)
+    try:
+        _take(entry, golden.import_onnx(path, preprocessing), images)
+    except golden.RefusedError as error:
+        entry.reasons += map(str, error.refusals)
+    except ValueError as error:
+        entry.reasons.append(str(error).removeprefix(f"{path}: "))
+    entry.seconds = round(time.perf_counter() - begun, 2)
+    return entry
+
+
+def _take(entry: ModelEntry, imported: ImportedNetwork, images: NDArray[np.uint8] | None) -> None:
+    """Compare, quantize and plan; the entry says what was reached before an error."""
+    import numpy as np
+
+    from systolith import golden, hw
+
+    entry.result, entry.layers = "imported", len(imported.origins)
+    differences, reason = compared(imported)
+    if differences:
+        entry.compared_layers = len(differences)
+        entry.largest_difference = max(each.relative for each in differences)
+    else:
+        entry.reasons.append(f"ONNX Runtime {reason}")
+    if not all(each.is_rounding for each in differences):
+        entry.result = "wrong"
+        return
+    shape = imported.trained.network.input.image_shape
+    if images is None or images.shape[1:] != shape:
+        rng = np.random.default_rng(_SEED)
+        images = rng.integers(0, 256, (_IMAGES, *shape), dtype=np.uint8)
+    quantized = golden.quantize(imported.trained, images)
+    entry.result = "quantized"
+    goal = hw.PRESETS[hw.DEFAULT_PRESET]
+    planned = hw.report_plan(quantized, hw.make_plan(quantized.fixed, goal))
+    entry.result = "planned"
+    entry.multipliers = planned.multipliers
+    entry.interval_cycles = planned.predicted.interval_cycles
+
+
+def to_markdown(entries: Sequence[ModelEntry]) -> str:
+    """The table, and below it the reasons of those that did not come to its end."""
+    from systolith.golden.reports.markdown import cell, table
+
+    reached = sum(entry.result != "refused" for entry in entries)
+    rows = [
+        (
+            cell(entry.file),
+            entry.result,
+            _figure(entry.layers),
+            "" if entry.largest_difference is None else f"{entry.largest_difference:.1e}",
+            _figure(entry.multipliers),
+            _figure(entry.interval_cycles),
+            f"{entry.seconds:.2f}",
+        )
+        for entry in entries
+    ]
+    headings = ("model", "result", "layers", "difference", "multipliers", "cycles", "seconds")
+    text = f"{reached} of {len(entries)} models imported\n\n{table(headings, rows, left=2)}"
+    for entry in entries:
+        if entry.reasons:
+            lines = "".join(f"- {cell(reason)}\n" for reason in entry.reasons)
+            text += f"\n{cell(entry.file)}:\n\n{lines}"
+    return text
+
+
+def _figure(value: Any) -> str:
+    return "" if value is None else f"{value:,}"

@@ -1,0 +1,159 @@
+"""`systolith import`: somebody's ONNX model as a network of ours."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from systolith.scripts.console import print_line, print_table
+from systolith.scripts.options import file_to_write
+from systolith.scripts.outputs import writing
+from systolith.scripts.preprocessing_options import (
+    MeanOption,
+    RawOption,
+    ScaleOption,
+    StdOption,
+    declared_preprocessing,
+)
+
+if TYPE_CHECKING:
+    from systolith.golden import ImportedNetwork
+    from systolith.golden.onnx.runtime_comparison import LayerDifference
+
+
+def import_network(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL.onnx", help="An ONNX model.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=file_to_write("--out", ".npz"),
+            metavar="NET.npz",
+            help="The network to write, as quantize takes it.",
+            show_default=False,
+        ),
+    ],
+    scale: ScaleOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    raw: RawOption = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The output to take, where there are several.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Import an ONNX model: a chain of convolutions, poolings and dense layers.
+
+    Every layer is compared with ONNX Runtime, where it is installed. What
+    cannot be imported is refused, with a line for every node in the way.
+
+    No ONNX file says what its input is, so it must be declared: the network
+    takes (pixel * scale - mean) / std, or pixels as they are.
+
+    Needs the extra onnx; without it, the command that installs it is printed.
+
+    [bold]Examples[/bold]
+
+    systolith import lenet.onnx --out lenet.npz --scale 1/255
+    systolith import lenet.onnx --out lenet.npz --scale 1/255 --mean 0.1307 --std 0.3081
+    systolith import rgb.onnx --out rgb.npz --scale 1/255 --mean 0.5,0.4,0.4 --std 0.2,0.2,0.2
+    """
+    from systolith import golden
+
+    preprocessing = declared_preprocessing(scale, mean, std, raw)
+    require_onnx()
+    try:
+        imported = golden.import_onnx(model, preprocessing, output)
+    except golden.RefusedError as error:
+        if len(error.refusals) > 1:
+            for refusal in error.refusals:
+                print(refusal, file=sys.stderr)
+        raise
+    differences, reason = compared(imported)
+    _print(imported, {each.layer: each for each in differences})
+    wrong = [each for each in differences if not each.is_rounding]
+    if differences:
+        worst = max(differences, key=lambda each: each.relative)
+        print_line(
+            "ONNX Runtime",
+            f"{len(differences)} of {len(imported.origins)} layers compared, largest difference "
+            f"{worst.relative:.1e} of the largest value, in {worst.layer}",
+        )
+    else:
+        print_line("ONNX Runtime", reason)
+    if wrong:
+        names = ", ".join(each.layer for each in wrong)
+        print(f"systolith: {model}: not written, as ONNX Runtime differs: {names}", file=sys.stderr)
+        raise typer.Exit(1)
+    with writing(out):
+        imported.trained.save(out)
+    print_line("written", str(out))
+
+
+def require_onnx() -> None:
+    """Refuse to go on without the package onnx.
+
+    Raises
+    ------
+    MissingToolError
+        It is not installed.
+    """
+    from systolith.sim.errors import MissingToolError
+    from systolith.sim.installation import install_extra
+
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingToolError("onnx", "which reads ONNX files", install_extra("onnx"))
+
+
+def compared(imported: ImportedNetwork) -> tuple[tuple[LayerDifference, ...], str]:
+    """Differences from ONNX Runtime; none, and why, where it cannot say."""
+    from systolith.golden.onnx.runtime_comparison import RuntimeRefusedError, compare_with_runtime
+    from systolith.sim.installation import install_package
+
+    if importlib.util.find_spec("onnxruntime") is None:
+        return (), f"not installed, so nothing was compared: {install_package('onnxruntime')}"
+    try:
+        return compare_with_runtime(imported), ""
+    except RuntimeRefusedError as error:
+        return (), f"refuses the model, so nothing was compared: {error}"
+
+
+def _print(imported: ImportedNetwork, differences: dict[str, LayerDifference]) -> None:
+    from rich.markup import escape
+
+    from systolith.golden.onnx.model.plain_text import shown
+
+    network = imported.trained.network
+    shapes = network.shapes()
+    rows = []
+    for origin in imported.origins:
+        difference = differences.get(origin.layer)
+        rows.append(
+            (
+                origin.layer,
+                network[origin.layer].type_name,
+                str(shapes[origin.layer]),
+                escape(shown(origin.chief)),
+                escape(shown(" ".join(operator for _, operator in origin.nodes))),
+                "" if difference is None else f"{difference.relative:.1e}",
+            )
+        )
+    print_table(
+        network.name, ("layer", "type", "output", "node", "operators", "difference"), rows, left=5
+    )
+    first = network.input
+    print_line(
+        "input",
+        f"{first.image_shape} pixels, each standing for {first.scale:g} * pixel + {first.offset:g}"
+        + (f", {first.border} of {first.background} around" if first.border else ""),
+    )
+    for note in imported.notes:
+        print_line("note", note)

@@ -1,0 +1,233 @@
+"""Models that nobody should trust: one clear line, and neither time nor memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from systolith import golden
+from systolith.golden.onnx.model.onnx_reading import MAX_NODES, read_onnx
+from tests.golden.onnx.small_models import RAW, constant, model, node, normal
+
+W = {"w": normal(2, 1, 3, 3)}
+CONV = [node("Conv", "x w", "y")]
+
+
+def refused(folder: Path, content: bytes) -> str:
+    """The line that refuses a model: without a control character, within limits."""
+    path = folder / "model.onnx"
+    path.write_bytes(content)
+    before = time.process_time()
+    with pytest.raises(ValueError, match=r"^\S*model\.onnx: ") as caught:
+        golden.import_onnx(path, RAW)
+    assert time.process_time() - before < 5
+    text = str(caught.value)
+    assert text.isprintable()
+    assert len(text) < 400 + len(str(path))
+    return text.removeprefix(f"{path}: ")
+
+
+def with_weights(tensor: onnx.TensorProto) -> bytes:
+    """A convolution with weights of a tensor as it is."""
+    made = onnx.load_from_string(model(CONV, W))
+    tensor.name = "w"
+    made.graph.initializer[0].CopyFrom(tensor)
+    content: bytes = made.SerializeToString()
+    return content
+
+
+def external(**entries: object) -> bytes:
+    tensor = TensorProto(data_type=TensorProto.FLOAT, dims=[2, 1, 3, 3])
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return with_weights(tensor)
+
+
+def chain(operator: str, count: int, **attributes: Any) -> list[onnx.NodeProto]:
+    names = ["x", *(f"t{i}" for i in range(1, count)), "y"]
+    return [node(operator, names[i], names[i + 1], **attributes) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda good: good[: len(good) * 2 // 3],
+        lambda good: good[:1],
+        lambda good: b"not a model at all",
+        lambda good: b"",
+        lambda good: good.replace(b"Conv", b"\xff\xfe\xfd\xfc"),
+    ],
+    ids=["truncated", "one byte", "text", "empty", "no text"],
+)
+def test_files_that_are_no_models(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    assert "not an" in refused(tmp_path, damage(model(CONV, W)))
+
+
+def test_a_cycle(tmp_path: Path) -> None:
+    nodes = [node("Relu", "y", "z"), node("Relu", "z", "y")]
+    assert refused(tmp_path, model(nodes)) == "the graph has a cycle through the node 'y'"
+
+
+@pytest.mark.parametrize("opset", [5, 29])
+def test_operator_sets_that_are_not_known(opset: int, tmp_path: Path) -> None:
+    assert f"opset {opset}: read are 6 to 28" in refused(tmp_path, model(CONV, W, opset=opset))
+
+
+def test_100_000_nodes(tmp_path: Path) -> None:
+    assert "has more than 10,000 nodes" in refused(tmp_path, model(chain("Relu", 100_000)))
+
+
+def test_as_many_nodes_as_are_read(tmp_path: Path) -> None:
+    assert "1000 of" in refused(tmp_path, model(chain("LeakyRelu", MAX_NODES)))
+    turning = chain("Transpose", MAX_NODES, perm=[0, 1, 3, 2])
+    assert "more than 33,554,432 values" in refused(tmp_path, model(turning, {}, (1, 1, 999, 999)))
+    convolutions = [
+        helper.make_node("Conv", [*each.input, "v"], each.output) for each in chain("Conv", 2000)
+    ]
+    content = model(convolutions, {"v": normal(1, 1, 1, 1)})
+    assert "of length <= 1024 - at `$.layers`" in refused(tmp_path, content)
+
+
+def test_a_tensor_of_a_million_million_elements(tmp_path: Path) -> None:
+    tensor = TensorProto(data_type=TensorProto.FLOAT, dims=[10**6, 10**6])
+    assert "1,000,000,000,000 of its shape" in refused(tmp_path, with_weights(tensor))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "dims"),
+    [
+        ([node("ConstantOfShape", "s", "w"), *CONV], {"s": [10**6, 10**6]}, (1, 1, 8, 8)),
+        ([node("Expand", "x s", "y")], {"s": [10**6, 10**6, 8, 8]}, (1, 1, 8, 8)),
+        ([node("Pad", "x s", "y")], {"s": [0, 0, 10**9, 0, 0, 0, 0, 0]}, (1, 1, 8, 8)),
+        ([node("Gather", "x s", "y")], {"s": np.zeros((3000, 3000))}, (1, 1, 8, 8)),
+        ([node("Add", "s t", "w"), *CONV], {"s": np.ones((10**6, 1)), "t": np.ones(10**6)}, (1, 8)),
+        (CONV, W, (1, 1, 10**6, 10**6)),
+        ([node("Conv", "x w", "y", pads=[10**12] * 4)], W, (1, 1, 8, 8)),
+        ([node("Conv", "x w", "y", dilations=[10**12] * 2, pads=[10**13] * 4)], W, (1, 1, 8, 8)),
+        (
+            [node("Conv", "x v", "y", group=60000)],
+            {"v": np.ones((60000, 1, 1, 1))},
+            (1, 60000, 1, 1),
+        ),
+    ],
+)
+def test_tensors_that_grow(
+    nodes: list[onnx.NodeProto], constants: dict[str, Any], dims: tuple[int, ...], tmp_path: Path
+) -> None:
+    arrays = {
+        name: constant(values, np.float32 if name in "wvt" else np.int64)
+        for name, values in constants.items()
+    }
+    text = refused(tmp_path, model(nodes, arrays, dims))
+    assert "more than" in text or "of 1 nodes cannot be imported" in text
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ({"location": "../outside.bin"}, "outside the folder"),
+        ({"location": "/etc/passwd"}, "outside the folder"),
+        ({"location": "link.bin"}, "outside the folder"),
+        ({"location": "a\0b"}, "outside the folder"),
+        ({"location": "missing.bin"}, "no such file"),
+        ({"location": "."}, "not a file"),
+        ({}, "not a file"),
+        ({"location": "good.bin", "offset": 10**18}, "end behind the 72 bytes"),
+        ({"location": "good.bin", "offset": -4, "length": 72}, "end behind the 72 bytes"),
+        ({"location": "good.bin", "offset": "x"}, "are not placed"),
+        ({"location": "good.bin", "length": 68}, "has 17 values, not the 18"),
+    ],
+)
+def test_data_that_are_elsewhere(where: dict[str, object], reason: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "outside.bin").write_bytes(bytes(72))
+    (folder / "good.bin").write_bytes(bytes(72))
+    os.symlink(tmp_path / "outside.bin", folder / "link.bin")
+    assert reason in refused(folder, external(**where))
+
+
+def test_data_beside_the_model_are_read(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"1234" + W["w"].tobytes())
+    path = tmp_path / "model.onnx"
+    path.write_bytes(external(location="weights.bin", offset=4))
+    (tmp_path / "other").mkdir()
+    assert (read_onnx(path).constants["w"] == W["w"]).all()
+
+
+@pytest.mark.parametrize("position", ["node", "operator", "attribute", "output", "tensor"])
+def test_names_with_escape_codes(position: str, tmp_path: Path) -> None:
+    evil = "\x1b[2J\x1b]0;title\x07[bold]\u202e" * 20
+    names = dict.fromkeys(("node", "operator", "attribute", "output", "tensor"), "LeakyRelu")
+    names[position] = evil
+    attributes: dict[str, Any] = {names["attribute"]: 1}
+    made = helper.make_node(
+        names["operator"], [names["tensor"]], ["y"], names["node"], **attributes
+    )
+    content = model([made], outputs=["y", "z"] if position == "output" else ["y"])
+    refused(tmp_path, content)
+
+
+@pytest.mark.parametrize("calls", ["itself", "twice", "deep"])
+def test_functions_that_never_end(calls: str, tmp_path: Path) -> None:
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("d", 1)]
+    count = {"itself": 1, "twice": 60, "deep": 3000}[calls]
+    functions = []
+    for i in range(count):
+        inner = f"f{0 if calls == 'itself' else i + 1}"
+        body = [node(inner, "a", "b", domain="d")]
+        if calls == "twice":
+            body.append(node(inner, "b", "c", domain="d"))
+        functions.append(
+            helper.make_function("d", f"f{i}", ["a"], [body[-1].output[0]], body, opsets)
+        )
+    made = onnx.load_from_string(model([node("f0", "x", "y", domain="d")]))
+    made.functions.extend(functions)
+    made.opset_import.append(opsets[1])
+    text = refused(tmp_path, made.SerializeToString())
+    assert "calls itself" in text or "has more than" in text
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        ([node("Conv", "z w", "y")], "node 'y' reads 'z', which nothing makes"),
+        ([node("Conv", "x w", "q")], "nothing makes the output 'y'"),
+        ([node("Relu", "x", "w"), *CONV], "two tensors are named 'w'"),
+    ],
+)
+def test_tensors_that_do_not_fit_together(
+    nodes: list[onnx.NodeProto], reason: str, tmp_path: Path
+) -> None:
+    assert refused(tmp_path, model(nodes, W)) == reason
+
+
+def test_a_model_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("systolith.golden.onnx.model.onnx_reading.MAX_BYTES", 100)
+    assert "at most 100 are read" in refused(tmp_path, model(CONV, W))
+
+
+def test_a_random_byte_here_and_there(tmp_path: Path) -> None:
+    good = model([*CONV[:-1], node("Conv", "x w", "a"), node("Softmax", "a", "y")], W)
+    rng = np.random.default_rng(0)
+    path = tmp_path / "model.onnx"
+    for _ in range(500):
+        content = bytearray(good)
+        for place in rng.integers(0, len(content), 3):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content)
+        # Anything but a ValueError fails the test.
+        with contextlib.suppress(ValueError):
+            golden.import_onnx(path, RAW)

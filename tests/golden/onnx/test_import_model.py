@@ -1,0 +1,386 @@
+"""What becomes of single spellings: which layers, which input, and what is left out or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from systolith import golden
+from systolith.golden.errors import FileFormatError
+from systolith.golden.fixed import execution
+from systolith.golden.network.graph import Convolution, Input
+from systolith.golden.onnx.model.onnx_reading import MAX_NODES
+from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
+from systolith.golden.onnx.translation.constant_folding import FOLDED
+from systolith.golden.onnx.translation.operator_table import OPERATORS
+from systolith.golden.quantization.observation import CalibrationError
+from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
+
+W = {"w": normal(3, 1, 3, 3)}
+CONV = node("Conv", "x w", "y")
+
+
+def refusals(folder: Path, content: bytes) -> list[str]:
+    path = folder / "small.onnx"
+    path.write_bytes(content)
+    with pytest.raises(golden.RefusedError) as caught:
+        golden.import_onnx(path, RAW)
+    return [str(each) for each in caught.value.refusals]
+
+
+def lenet(dense_c5: bool) -> bytes:
+    """`lenet5-relu` as PyTorch would export it."""
+    arrays = golden.load_network("lenet5-relu").arrays
+    constants: dict[str, Any] = {"pads": constant([0, 0, 2, 2, 0, 0, 2, 2], np.int64)}
+    constants["edge"] = constant(-0.1)
+    for name in ("C1", "C3", "C5"):
+        # Ours are (rows, columns, in, out).
+        constants[f"{name}.weight"] = arrays[name]["weights"].transpose(3, 2, 0, 1)
+        constants[f"{name}.bias"] = arrays[name]["bias"]
+    for name in ("F6", "output"):
+        constants[f"{name}.weight"] = arrays[name]["weights"].T
+        constants[f"{name}.bias"] = arrays[name]["bias"]
+    nodes = [
+        node("Pad", "x pads edge", "padded"),
+        node("Conv", "padded C1.weight C1.bias", "c1", name="C1", kernel_shape=[5, 5]),
+        node("Relu", "c1", "c1r"),
+        node("MaxPool", "c1r", "s2", name="S2", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", "s2 C3.weight C3.bias", "c3", name="C3", kernel_shape=[5, 5]),
+        # The other order of a ReLU and a max pooling.
+        node("MaxPool", "c3", "s4", name="S4", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Relu", "s4", "s4r"),
+    ]
+    if dense_c5:
+        constants["C5.weight"] = constants["C5.weight"].reshape(120, 400)
+        nodes += [
+            node("Flatten", "s4r", "flat"),
+            node("Gemm", "flat C5.weight C5.bias", "c5", name="C5", transB=1),
+            node("Relu", "c5", "f"),
+        ]
+    else:
+        nodes += [
+            node("Conv", "s4r C5.weight C5.bias", "c5", name="C5"),
+            node("Relu", "c5", "c5r"),
+            node("Flatten", "c5r", "f"),
+        ]
+    nodes += [
+        node("Gemm", "f F6.weight F6.bias", "f6", name="F6", transB=1),
+        node("Relu", "f6", "f6r"),
+        node("Gemm", "f6r output.weight output.bias", "y", name="output", transB=1),
+    ]
+    return model(nodes, constants, ("N", 1, 28, 28))
+
+
+def import_lenet(folder: Path, dense_c5: bool) -> golden.ImportedNetwork:
+    path = folder / "lenet5-relu.onnx"
+    path.write_bytes(lenet(dense_c5))
+    ours = golden.Preprocessing((1.275 / 255,), (0.1,))
+    return golden.import_onnx(path, ours)
+
+
+def test_our_own_network_comes_back_bit_by_bit(tmp_path: Path) -> None:
+    imported = import_lenet(tmp_path, dense_c5=False)
+    assert imported.trained.sha256 == golden.load_network("lenet5-relu").sha256
+    assert all(each.is_rounding for each in golden.compare_with_runtime(imported))
+
+
+def test_a_dense_layer_over_a_map_gives_our_own_integers(tmp_path: Path) -> None:
+    imported = import_lenet(tmp_path, dense_c5=True)
+    images = golden.validation_digits().images[:100]
+    theirs = golden.quantize(imported.trained, images).fixed
+    ours = golden.quantize(golden.load_network("lenet5-relu"), images).fixed
+    assert (execution.scores(theirs, images) == execution.scores(ours, images)).all()
+    for name in ("C1", "C3", "C5", "F6", "output"):
+        weights, own = theirs[name].weights, ours[name].weights
+        assert weights is not None and own is not None
+        assert (weights.ravel() == own.ravel()).all()
+
+
+def test_constants_go_into_the_weights_before_them(tmp_path: Path) -> None:
+    constants = {
+        **W,
+        "k": constant([[[2.0]], [[-3.0]], [[0.5]]]),
+        **{name: abs(normal(3, seed=i)) + 0.1 for i, name in enumerate("smbv")},
+    }
+    nodes = [
+        node("Conv", "x w", "a"),
+        node("Mul", "k a", "b"),
+        node("BatchNormalization", "b s b0 m v", "c", epsilon=0.01),
+        node("Relu", "c", "y"),
+    ]
+    constants["b0"] = constants.pop("b")
+    imported = taken(tmp_path, model(nodes, constants))
+    assert layers(imported) == [("convolution", "relu")]
+    assert imported.origins[0].nodes == (
+        ("a", "Conv"),
+        ("b", "Mul"),
+        ("c", "BatchNormalization"),
+        ("y", "Relu"),
+    )
+
+
+def test_constants_go_forward_where_nothing_is_padded(tmp_path: Path) -> None:
+    constants = {**W, "k": constant(2.0), "c": constant(0.5), "v": normal(2, 3, 3, 3, seed=1)}
+    nodes = [
+        node("Conv", "x w", "a"),
+        node("Tanh", "a", "b"),
+        node("Mul", "b k", "c0"),
+        node("Sub", "c c0", "d"),
+        node("Conv", "d v", "y"),
+    ]
+    imported = taken(tmp_path, model(nodes, constants))
+    assert layers(imported) == [("convolution", "tanh"), ("convolution", "none")]
+    nodes[-1] = node("Conv", "d v", "y", pads=[1, 1, 1, 1])
+    imported = taken(tmp_path, model(nodes, constants))
+    assert layers(imported) == [
+        ("convolution", "tanh"),
+        ("subsampling", "none"),
+        ("convolution", "none"),
+    ]
+
+
+@pytest.mark.parametrize("activation", ["Relu", "Tanh", "Sigmoid"])
+def test_an_activation_goes_before_a_max_pooling(activation: str, tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "a"),
+        node("MaxPool", "a", "b", kernel_shape=[2, 2], strides=[2, 2]),
+        node(activation, "b", "y"),
+    ]
+    imported = taken(tmp_path, model(nodes, W))
+    assert layers(imported) == [("convolution", activation.lower()), ("max_pooling", "none")]
+
+
+def test_one_number_for_all_pixels_is_the_input_s(tmp_path: Path) -> None:
+    nodes = [node("Div", "x k", "a"), node("Sub", "a m", "b"), node("Conv", "b w", "y")]
+    constants = {**W, "k": constant(255.0), "m": constant(0.5)}
+    first = taken(tmp_path, model(nodes, constants)).trained.network.input
+    assert first.scale == pytest.approx(1 / 255)
+    assert first.offset == -0.5
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+def test_a_mean_of_each_channel(pads: list[int], tmp_path: Path) -> None:
+    content = model(
+        [node("Conv", "x w", "y", pads=pads)], {"w": normal(2, 3, 3, 3)}, ("N", 3, 6, 6)
+    )
+    each = golden.Preprocessing((1 / 255,), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    expected = [("convolution", "none")]
+    if any(pads):
+        expected.insert(0, ("subsampling", "none"))
+    assert layers(taken(tmp_path, content, each)) == expected
+    with pytest.raises(ValueError, match="mean must be 1 number or 3, one a channel, not 2"):
+        taken(tmp_path, content, golden.Preprocessing(mean=(0.5, 0.4)))
+
+
+def test_one_sided_padding_and_dilation_become_zeros_in_the_kernel(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "y", pads=[0, 1, 2, 1], dilations=[1, 2])]
+    imported = taken(tmp_path, model(nodes, W))
+    layer = imported.trained.network["y"]
+    assert isinstance(layer, Convolution)
+    assert (layer.kernel, layer.padding) == ((5, 5), (2, 1))
+    assert any("with zeros" in note for note in imported.notes)
+
+
+def test_groups_are_connections(tmp_path: Path) -> None:
+    content = model([node("Conv", "x w", "y", group=2)], {"w": normal(4, 2, 1, 1)}, (1, 4, 3, 3))
+    layer = taken(tmp_path, content).trained.network["y"]
+    assert isinstance(layer, Convolution)
+    assert layer.connection_table == ((0, 1), (0, 1), (2, 3), (2, 3))
+
+
+def test_strides_of_a_single_place_do_not_matter(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "y", strides=[4, 4])]
+    taken(tmp_path, model(nodes, W, (1, 1, 3, 3)))
+    assert refusals(tmp_path, model(nodes, W, (1, 1, 4, 3))) == [
+        "y (Conv, strides): 4 x 4 is not built; stride 1, then pool"
+    ]
+
+
+def test_sums_of_opset_6_say_which_axis_they_mean(tmp_path: Path) -> None:
+    # ONNX Runtime begins with opset 7: there the same constants need axes of their own.
+    def network(opset: int) -> golden.TrainedNetwork:
+        shape = (3,) if opset == 6 else (3, 1, 1)
+        more: dict[str, Any] = {"broadcast": 1, "axis": 1} if opset == 6 else {}
+        nodes = [node("Conv", "x w", "a"), node("Add", "a c", "y", **more)]
+        path = tmp_path / "small.onnx"
+        constants = {**W, "c": normal(3).reshape(shape)}
+        path.write_bytes(model(nodes, constants, opset=opset))
+        return golden.import_onnx(path, RAW).trained
+
+    assert network(6).sha256 == network(7).sha256
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_a_border_of_the_input(value: float, tmp_path: Path) -> None:
+    pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "v": constant(value)}
+    nodes = [node("Pad", "x p v", "a"), node("Conv", "a w", "y")]
+    half = golden.Preprocessing((1 / 256,))
+    imported = taken(tmp_path, model(nodes, {**W, **pads}), half)
+    first = imported.trained.network.input
+    assert (first.border, first.background) == ((1, 64) if value else (0, 0))
+    if value:
+        with pytest.raises(golden.RefusedError, match=r"pads with 0.25, which is no pixel"):
+            taken(tmp_path, model(nodes, {**W, **pads}), golden.Preprocessing((1 / 255,)))
+
+
+def test_a_weight_for_every_value_of_a_map_in_either_order(tmp_path: Path) -> None:
+    weights = {"w": normal(2, 2, 1, 1), "d": normal(24, 5, seed=1)}
+    first = [node("Conv", "x w", "a"), node("Transpose", "a", "b", perm=[0, 2, 3, 1])]
+    last = [node("Flatten", "b", "c"), node("MatMul", "c d", "y")]
+    turned = taken(tmp_path, model([*first, *last], weights, (2, 2, 3, 4)))
+    plain = [first[0], node("Flatten", "a", "c"), last[1]]
+    straight = taken(tmp_path, model(plain, weights, (2, 2, 3, 4)))
+    ours = turned.trained.arrays["y"]["weights"]
+    assert (ours == weights["d"]).all()
+    expected = weights["d"].reshape(2, 3, 4, 5).transpose(1, 2, 0, 3).reshape(24, 5)
+    assert (straight.trained.arrays["y"]["weights"] == expected).all()
+
+
+def test_a_map_with_channels_last_times_constants_is_a_convolution(tmp_path: Path) -> None:
+    content = model([node("MatMul", "x d", "y")], {"d": normal(4, 5)}, ("N", 3, 3, 4))
+    imported = taken(tmp_path, content)
+    assert layers(imported) == [("convolution", "none")]
+    assert imported.trained.network.input.image_shape == (3, 3, 4)
+
+
+def test_softmax_is_left_out_and_said_so(tmp_path: Path) -> None:
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d", "g"), node("Softmax", "g", "y")]
+    imported = taken(tmp_path, model(nodes, {"d": normal(64, 4)}))
+    assert layers(imported) == [("dense", "none")]
+    (note,) = imported.notes
+    assert note.startswith("y (Softmax): left out; the largest score stays the largest")
+    nodes = [*nodes[:2], node("Softmax", "g", "s"), node("Gemm", "s e", "y")]
+    assert refusals(tmp_path, model(nodes, {"d": normal(64, 4), "e": normal(4, 4)})) == [
+        "y (Gemm): follows a Softmax, which is taken at the end only"
+    ]
+
+
+def test_one_of_several_outputs(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "a"),
+        node("Relu", "a", "y"),
+        node("LeakyRelu", "y", "z"),
+    ]
+    content = model(nodes, W, outputs=("y", "z"))
+    assert layers(taken(tmp_path, content, output="y")) == [("convolution", "relu")]
+    with pytest.raises(FileFormatError, match="has 2 outputs, choose one with --output: y, z"):
+        taken(tmp_path, content)
+    with pytest.raises(FileFormatError, match="has no output 'q': it has y, z"):
+        taken(tmp_path, content, output="q")
+
+
+def test_all_that_is_in_the_way_is_said_at_once(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "a", strides=[2, 2], name="first"),
+        node("LeakyRelu", "a", "b", alpha=0.1),
+        node("MaxPool", "b", "c", kernel_shape=[2, 2], strides=[1, 1]),
+        node("Add", "c c", "d"),
+        node("Resize", "d", "e"),
+        node("Quant", "e", "y", domain="onnx.brevitas"),
+    ]
+    content = model(nodes, W)
+    found = refusals(tmp_path, content)
+    assert [each.partition(":")[0] for each in found] == [
+        "first (Conv, strides)",
+        "b (LeakyRelu)",
+        "c (MaxPool, strides)",
+        "d (Add)",
+        "e (Resize)",
+        "y (Quant)",
+    ]
+    with pytest.raises(golden.RefusedError, match="6 of 6 nodes cannot be imported"):
+        golden.import_onnx(tmp_path / "small.onnx", RAW)
+
+
+def test_attributes_that_nobody_knows_are_refused(tmp_path: Path) -> None:
+    content = model([node("Conv", "x w", "y", flavour=3)], W)
+    assert refusals(tmp_path, content) == ["y (Conv, flavour): is not known of this operator"]
+
+
+def test_names_become_identifiers(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "a", name="/features/features.0/Conv"),
+        node("Conv", "a v", "b", name="12"),
+        node("Conv", "b v", "c", name="12!"),
+        node("Conv", "c v", "y", name="Zähler 1"),
+    ]
+    constants = {**W, "v": normal(3, 3, 1, 1)}
+    imported = taken(tmp_path, model(nodes, constants))
+    assert [(each.layer, each.chief) for each in imported.origins] == [
+        ("features_0", "/features/features.0/Conv"),
+        ("convolution_12", "12"),
+        ("convolution_12_2", "12!"),
+        ("Z_hler_1", "Zähler 1"),
+    ]
+
+
+def test_raw_pixels_of_eight_bits(tmp_path: Path) -> None:
+    nodes = [node("Cast", "x", "a", to=TensorProto.FLOAT), node("Conv", "a w", "y")]
+    content = model(nodes, W, (1, 1, 8, 8), dtype=TensorProto.UINT8)
+    taken(tmp_path, content)
+    with pytest.raises(ValueError, match="takes raw 8-bit pixels"):
+        taken(tmp_path, content, golden.Preprocessing((0.5,)))
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT16, TensorProto.INT64])
+def test_other_types_of_input_are_refused(dtype: int, tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"input 'x': its type is .* not float32, float64"):
+        taken(tmp_path, model([CONV], W, dtype=dtype))
+
+
+def test_zero_padding_under_an_offset_is_the_quantizer_s_to_refuse(tmp_path: Path) -> None:
+    content = model([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], W)
+    imported = taken(tmp_path, content, golden.Preprocessing((1 / 255,), (0.1307,), (0.3081,)))
+    images = np.arange(640, dtype=np.int64).reshape(10, 8, 8, 1).astype(np.uint8)
+    with pytest.raises(CalibrationError, match="no raw value from 0 to 255 stands for zero"):
+        golden.quantize(imported.trained, images)
+
+
+def test_functions_are_written_out(tmp_path: Path) -> None:
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    function = helper.make_function(
+        "own", "Twice", ["a"], ["b"], [node("Relu", "a", "r"), node("Relu", "r", "b")], opsets[:1]
+    )
+    made = onnx.load_from_string(
+        model([node("Conv", "x w", "c"), node("Twice", "c", "y", domain="own")], W)
+    )
+    made.functions.append(function)
+    made.opset_import.append(opsets[1])
+    assert layers(taken(tmp_path, made.SerializeToString())) == [("convolution", "relu")]
+
+
+def test_an_altered_weight_is_seen_by_the_comparison(tmp_path: Path) -> None:
+    imported = taken(tmp_path, model([CONV], W))
+    (tensor,) = imported.graph.proto.graph.initializer
+    values = numpy_helper.to_array(tensor).copy()
+    values.flat[0] += 0.01
+    imported.graph.constants["w"] = values  # type: ignore[index]
+    (difference,) = golden.compare_with_runtime(imported)
+    assert not difference.is_rounding
+
+
+def test_the_input_is_read_as_images_are(tmp_path: Path) -> None:
+    dense = [node("Flatten", "x", "f"), node("Gemm", "f d", "y")]
+    for dims, expected in (
+        (("N", 3, 8, 8), (8, 8, 3)),
+        (("N", 8, 8, 3), (8, 8, 3)),
+        (("N", 8, 24), (8, 24, 1)),
+        (("N", 192), (1, 1, 192)),
+    ):
+        imported = taken(tmp_path, model(dense, {"d": normal(192, 4)}, dims))
+        first = imported.trained.network.input
+        assert isinstance(first, Input)
+        assert first.image_shape == expected
+
+
+def test_the_document_has_every_operator() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
+    assert [name for name in (*OPERATORS, *FOLDED) if f"`{name}`" not in text] == []
+    assert f"{MAX_NODES:,} nodes" in text
+    assert f"{MAX_VALUES:,} values of a feature map" in text
+    assert f"{MAX_CONSTANT:,} weights" in text

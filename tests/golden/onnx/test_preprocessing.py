@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from systolith.golden.onnx.preprocessing import Preprocessing
+
+
+def test_the_formula_is_torchvision_s() -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
+    mean, std = (0.5, 0.4, 0.3), (0.1, 0.2, 0.4)
+    expected = (images / 255 - np.array(mean)) / np.array(std)
+    assert np.allclose(Preprocessing((1 / 255,), mean, std).apply(images), expected)
+
+
+def test_without_numbers_pixels_are_raw() -> None:
+    assert Preprocessing().is_raw
+    assert not Preprocessing((0.5,)).is_raw
+    images = np.arange(4, dtype=np.uint8).reshape(1, 2, 2, 1)
+    assert (Preprocessing().apply(images) == images).all()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [
+        ({"scale": (0.0,)}, "scale must be above 0, not 0.0"),
+        ({"std": (1.0, -1.0)}, "std must be above 0, not -1.0"),
+        ({"mean": (float("nan"),)}, "mean must be finite numbers"),
+        ({"mean": ()}, "mean must be finite numbers"),
+    ],
+)
+def test_numbers_that_cannot_be(numbers: dict[str, tuple[float, ...]], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Preprocessing(**numbers)
+
+
+def test_one_number_or_one_a_channel() -> None:
+    with pytest.raises(ValueError, match="std must be 1 number or 3, one a channel, not 2"):
+        Preprocessing(std=(1.0, 2.0)).affine(3)

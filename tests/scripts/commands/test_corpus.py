@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from systolith import golden
+from systolith.golden.onnx import runtime_comparison
+from systolith.scripts.main import main
+from tests.golden.onnx.small_models import model, node, normal
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with three models below it: good, refused, and none."""
+    monkeypatch.chdir(tmp_path)
+    Path("models/more").mkdir(parents=True)
+    nodes = [node("Flatten", "x", "a"), node("Gemm", "a d", "y")]
+    Path("models/more/a.onnx").write_bytes(model(nodes, {"d": normal(64, 4)}))
+    leaky = [node("LeakyRelu", "x", "a"), node("Elu", "a", "y", name="<script>|")]
+    Path("models/b.onnx").write_bytes(model(leaky))
+    Path("models/c.onnx").write_bytes(b"text")
+    return tmp_path
+
+
+def test_says_of_every_model_how_far_it_came(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("corpus models --scale 1/255 --json --out table.json".split()) == 0
+    out = capsys.readouterr().out
+    assert out == Path("table.json").read_text()
+    document = json.loads(out)
+    assert (document["models"], document["imported"]) == (3, 1)
+    b, c, a = document["entries"]
+    assert (a["file"], a["result"], a["layers"], a["compared_layers"]) == (
+        *("more/a.onnx", "planned", 1, 1),
+    )
+    assert 0 < a["largest_difference"] < 1e-5 or a["largest_difference"] == 0
+    assert a["interval_cycles"] >= 64
+    assert a["reasons"] == []
+    assert (b["result"], len(b["reasons"]), b["layers"]) == ("refused", 2, None)
+    assert c["reasons"] == ["not an intact ONNX file"]
+
+
+def test_a_table_in_markdown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("corpus models --raw --out table.md".split()) == 0
+    text = Path("table.md").read_text()
+    assert text.startswith("1 of 3 models imported\n\n| model | result |")
+    assert "\\<script\\>\\|" in text
+    assert "1 of 3 models imported" in capsys.readouterr().out
+
+
+def test_given_images_are_what_it_is_quantized_on(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.full((5, 8, 8, 1), 7, np.uint8)
+    np.savez("images.npz", images=images, labels=np.zeros(5, np.int64))
+    seen = []
+
+    def quantize(trained: golden.TrainedNetwork, given: Any) -> None:
+        seen.append(given)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(golden, "quantize", quantize)
+    assert main("corpus models --raw --json --data images.npz".split()) == 0
+    (given,) = seen
+    assert (given == images).all()
+    *_, a = json.loads(capsys.readouterr().out)["entries"]
+    assert (a["result"], a["reasons"]) == ("imported", ["seen enough"])
+
+
+def test_a_difference_is_a_failed_check(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differ(imported: golden.ImportedNetwork) -> tuple[Any, ...]:
+        return (runtime_comparison.LayerDifference("y", 1.0, 0.1),)
+
+    monkeypatch.setattr(runtime_comparison, "compare_with_runtime", differ)
+    assert main("corpus models --raw --json".split()) == 1
+    assert [each["result"] for each in json.loads(capsys.readouterr().out)["entries"]] == [
+        *("refused", "refused", "wrong"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ("corpus models", "--scale: must be given"),
+        ("corpus absent --raw", "absent: no such folder"),
+        ("corpus . --raw --data absent.npz", "absent.npz: no such file"),
+        ("corpus empty --raw", "empty: has no .onnx files"),
+        ("corpus models --raw --out table.html", "must end with .md or .json"),
+    ],
+)
+def test_bad_input(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: str, names: str
+) -> None:
+    Path("empty").mkdir()
+    assert main(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert names in err
+    assert err.count("\n") == 1

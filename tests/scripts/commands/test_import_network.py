@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from systolith import golden
+from systolith.golden.onnx import runtime_comparison
+from systolith.scripts.main import main
+from systolith.sim.installation import install_extra
+from tests.golden.onnx.small_models import model, node, normal
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a model in it."""
+    monkeypatch.chdir(tmp_path)
+    nodes = [
+        node("Conv", "x w", "a", name="/conv/Conv"),
+        node("Relu", "a", "b"),
+        node("Flatten", "b", "c"),
+        node("Gemm", "c d", "e", name="\x1b[31mfc\x1b[0m"),
+        node("Softmax", "e", "y", name="softmax"),
+    ]
+    Path("net.onnx").write_bytes(model(nodes, {"w": normal(2, 1, 3, 3), "d": normal(72, 4)}))
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: str, status: int = 2) -> list[str]:
+    before = sorted(Path().iterdir())
+    assert main(arguments.split()) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.replace("\n", "").isprintable()
+    assert sorted(Path().iterdir()) == before
+    lines = err.splitlines()
+    assert lines[-1].startswith("systolith: ")
+    return lines
+
+
+def test_writes_a_network_and_says_what_became_of_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = "import net.onnx --out net.npz --scale 1/255 --mean 0.1307 --std 0.3081"
+    assert main(arguments.split()) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "\x1b" not in out
+    out = " ".join(out.split())
+    network = golden.load_network("net.npz").network
+    assert [layer.name for layer in network.layers] == ["input", "conv", "dense_31mfc_0m"]
+    assert network.name == "net"
+    assert network.input.scale == pytest.approx(1 / 255 / 0.3081)
+    assert network.input.offset == pytest.approx(-0.1307 / 0.3081)
+    assert "/conv/Conv" in out
+    assert "Conv Relu" in out
+    assert "8 x 8 x 1 pixels, each standing for 0.0127282 * pixel + -0.424213" in out
+    assert "softmax (Softmax): left out" in out
+    assert "2 of 2 layers compared, largest difference" in out
+
+
+def test_the_network_goes_on_to_integers(here: Path) -> None:
+    assert main("import net.onnx --out net.npz --raw".split()) == 0
+    trained = golden.load_network("net.npz")
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), dtype=np.uint8)
+    assert golden.quantize(trained, images).name == "net"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ("", "--scale: must be given, as no ONNX file says what its input is: --scale S"),
+        ("--mean 0.5", "--scale: must be given"),
+        ("--scale 1/0", "--scale: must be a number such as 0.5 or 1/255"),
+        ("--scale x", "one a channel with commas between, not 'x'"),
+        ("--scale 0", "scale must be above 0, not 0.0"),
+        ("--raw --std 2", "--raw: has no meaning with --std"),
+        ("--scale 1 --mean 1,2", "net.onnx: preprocessing: mean must be 1 number or 1, one a"),
+        ("--raw --output z", "net.onnx: has no output 'z': it has y"),
+    ],
+)
+def test_preprocessing_is_declared(
+    here: Path, capsys: pytest.CaptureFixture[str], options: str, names: str
+) -> None:
+    (line,) = refused(capsys, f"import net.onnx --out net.npz {options}")
+    assert names in line
+
+
+def test_every_node_in_the_way_has_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [node("LeakyRelu", "x", "a"), node("LeakyRelu", "a", "y")]
+    Path("leaky.onnx").write_bytes(model(nodes))
+    assert refused(capsys, "import leaky.onnx --out net.npz --raw") == [
+        "a (LeakyRelu): is no activation that is built; train with Relu, Tanh or Sigmoid",
+        "y (LeakyRelu): is no activation that is built; train with Relu, Tanh or Sigmoid",
+        "systolith: leaky.onnx: 2 of 2 nodes cannot be imported",
+    ]
+    Path("leaky.onnx").write_bytes(model([node("LeakyRelu", "x", "y")]))
+    (line,) = refused(capsys, "import leaky.onnx --out net.npz --raw")
+    assert "1 of 1 nodes cannot be imported: y (LeakyRelu): is no activation" in line
+
+
+def test_without_onnx_it_says_how_to_get_it(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (line,) = refused(capsys, "import net.onnx --out net.npz --raw", 3)
+    assert install_extra("onnx") in line
+
+
+def test_without_onnx_runtime_it_says_that_nothing_was_compared(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name)
+    )
+    assert main("import net.onnx --out net.npz --raw".split()) == 0
+    assert "not installed, so nothing was compared" in capsys.readouterr().out
+
+
+def test_a_difference_is_a_failed_check_and_nothing_is_written(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differ(imported: golden.ImportedNetwork) -> tuple[Any, ...]:
+        return (runtime_comparison.LayerDifference("conv", 1.0, 0.1),)
+
+    monkeypatch.setattr(runtime_comparison, "compare_with_runtime", differ)
+    assert main("import net.onnx --out net.npz --raw".split()) == 1
+    err = capsys.readouterr().err
+    assert err == "systolith: net.onnx: not written, as ONNX Runtime differs: conv\n"
+    assert not Path("net.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "names"),
+    [
+        ("import absent.onnx --out net.npz --raw", 2, "absent.onnx: no such file"),
+        ("import net.onnx --out net.onnx --raw", 2, "must end with .npz"),
+        ("import net.onnx --raw", 2, "Missing option '--out'"),
+        ("import net.onnx --out absent/net.npz --raw", 3, "cannot be written"),
+    ],
+)
+def test_files(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: str, status: int, names: str
+) -> None:
+    assert names in refused(capsys, arguments, status)[-1]

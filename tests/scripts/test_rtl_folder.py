@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from systolith.golden.errors import FileFormatError
+from systolith.hw.verilog import artifacts
+from systolith.scripts.rtl_folder import hardware_entry
+from systolith.sim.report import SCHEMA
+from tests.scripts import tiny
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Hardware, and a simulation of it."""
+    folder = tmp_path / "rtl"
+    tiny.generate(folder)
+    built = artifacts.load(folder)
+    simulation = {
+        "schema": SCHEMA,
+        "bit_exact": True,
+        "quantized_sha256": built.quantized.sha256,
+        "plan_sha256": built.manifest.plan_sha256,
+        "verilog_sha256": built.verilog_sha256,
+    }
+    (folder / "simulation.json").write_text(json.dumps(simulation))
+    return folder
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_simulation_of_these_files_counts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hardware_entry(folder, tiny.quantized()).bit_exact is True
+    (folder / "simulation.json").unlink()
+    assert hardware_entry(folder, tiny.quantized()).bit_exact is None
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "file"), [("quantized", "tiny.npz"), ("plan", "plan.toml"), ("verilog", "tiny.v")]
+)
+def test_a_simulation_of_another_file_does_not_count(
+    folder: Path, key: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(folder / "simulation.json", **{f"{key}_sha256": "0" * 64})
+    assert hardware_entry(folder, tiny.quantized()).bit_exact is None
+    assert capsys.readouterr().err == (
+        f"systolith: {folder}/simulation.json: is of another {file} than that in the folder: "
+        "reported as not simulated\n"
+    )
+
+
+def test_a_simulation_that_does_not_say_of_what_does_not_count(folder: Path) -> None:
+    content = json.loads((folder / "simulation.json").read_text())
+    del content["plan_sha256"], content["verilog_sha256"]
+    (folder / "simulation.json").write_text(json.dumps(content))
+    assert hardware_entry(folder, tiny.quantized()).bit_exact is None
+
+
+def test_other_verilog_is_refused(folder: Path) -> None:
+    with (folder / "tiny.v").open("a") as file:
+        file.write("// mine\n")
+    with pytest.raises(ValueError, match=r"tiny\.v: is not the Verilog of manifest\.json"):
+        hardware_entry(folder, tiny.quantized())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("multipliers", 1),
+        ("macs", 1),
+        ("mac_efficiency", 0.5),
+        ("predicted", {"interval_cycles": 1, "latency_cycles": 1}),
+        ("network", "other"),
+    ],
+)
+def test_figures_that_do_not_follow_from_the_plan_are_refused(
+    folder: Path, key: str, value: object
+) -> None:
+    edit(folder / "manifest.json", **{key: value})
+    with pytest.raises(ValueError, match=rf"manifest\.json: {key} is .*, from the network and the"):
+        hardware_entry(folder, tiny.quantized())
+
+
+def test_another_plan_is_refused(folder: Path) -> None:
+    (folder / "plan.toml").write_text("")
+    with pytest.raises(FileFormatError, match=r"plan\.toml: is not the plan of manifest\.json"):
+        hardware_entry(folder, tiny.quantized())
