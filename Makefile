@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-interrupts test-train formal mutants fuzz gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep bench-threads lint format clean machine
+.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants fuzz gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep bench-threads lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,9 @@ test-long: $(FINISHED)-test ## 100 random networks, a million rough cycles of ea
 
 test-interrupts: $(FINISHED)-test ## 40 interrupts at random moments, and what they leave (part of test-long)
 	$(BIN)/python -m pytest -n 0 -m long tests/scripts/test_random_interrupts.py
+
+test-readme: $(FINISHED)-test ## every command of the README, as written, in a fresh clone (an hour)
+	$(BIN)/python -m pytest -n 0 -s -m readme tests/test_readme.py
 
 test-train: $(FINISHED)-train ## the tests of training (installs PyTorch)
 	$(BIN)/python -m pytest -m training

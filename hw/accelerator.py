@@ -15,6 +15,7 @@ from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.streams.cycles import StreamCycles, always_ready, join, offering
 from systolith.hw.streams.module_boundary import ModuleInstance
+from systolith.hw.streams.module_names import default_module_name, is_module_name
 from systolith.hw.units.classify import Classifier
 from systolith.hw.units.frame import FrameChecker
 from systolith.hw.units.registry import Unit, build_unit
@@ -39,7 +40,28 @@ AXIS_PORTS: tuple[tuple[str, Literal["input", "output"], int], ...] = (
 
 
 STREAM_SIGNALS = ("data", "valid", "ready", "last")
-"""The signals of a layer's output stream; in the top module they are named `<layer>_<signal>`."""
+"""The signals of a layer's output stream; `stream_signal` names them in the top module."""
+
+SOURCE, RESULT = "s_axis port", "m_axis port"
+"""The names of the streams at the ports in the cycle model; no layer has a name with a space."""
+
+FRAME_CHECKER, CLASSIFIER = "frame_checker", "classifier"
+"""The parts of an accelerator beside the units."""
+
+
+def stream_signal(layer: str, signal: str) -> str:
+    """The name of a signal behind a layer in the top module, one of `STREAM_SIGNALS`."""
+    return f"stream_{layer}_{signal}"
+
+
+def unit_part(layer: str) -> str:
+    """The name of a layer's unit among the parts of an accelerator; no other part starts so."""
+    return f"unit_{layer}"
+
+
+def part_module(top: str, part: str) -> str:
+    """The name of the module of a part; it begins with that of the top module."""
+    return f"{top}_{part}"
 
 
 class AcceleratorCycles(NamedTuple):
@@ -48,7 +70,7 @@ class AcceleratorCycles(NamedTuple):
     Parameters
     ----------
     streams
-        "s_axis", the streams behind the input and each layer by the layers' names, "m_axis".
+        `SOURCE`, the streams behind the input and each layer by the layers' names, `RESULT`.
     inner
         The streams inside each layer's unit, by the layers' names.
     """
@@ -65,8 +87,8 @@ class Accelerator(wiring.Component):
     """A streaming accelerator of a whole network: pixels in, classes out.
 
     All layers work at the same time, on different parts of an image and on different images. Behind
-    each layer, the top module has the signals `<layer>_data`, `<layer>_valid`, `<layer>_ready` and
-    `<layer>_last`.
+    each layer, the top module has the signals `stream_<layer>_data`, `_valid`, `_ready` and
+    `_last`.
 
     Parameters
     ----------
@@ -74,6 +96,9 @@ class Accelerator(wiring.Component):
         The quantized network as integers.
     plan
         The folding of every layer after the input.
+    name
+        The name of the top module, with which the name of every module begins; by default the
+        network's (`streams.module_names`).
 
     Members
     -------
@@ -90,32 +115,37 @@ class Accelerator(wiring.Component):
     units
         The unit of every layer after the input, by name.
     parts
-        All submodules, the units among them, by the names of their modules.
+        All submodules: `FRAME_CHECKER`, the unit of each layer as `unit_part`, `CLASSIFIER`. The
+        module of each is `part_module`.
 
     Raises
     ------
     AcceleratorError
-        The plan has no folding for a layer, or a name cannot be that of a module.
+        The plan has no folding for a layer, or the name cannot be that of a module.
     UnitError
         A layer, a folding or arithmetic that hardware does not support.
     """
 
-    def __init__(self, fixed: FixedNetwork, plan: Plan) -> None:
+    def __init__(self, fixed: FixedNetwork, plan: Plan, name: str | None = None) -> None:
         self.fixed = fixed
         self.plan = plan
-        self.name = module_name(fixed)
+        self.name = default_module_name(fixed.name) if name is None else name
+        if not is_module_name(self.name):
+            raise AcceleratorError(
+                f"top module {self.name!r}: its name must have letters, digits and underscores, "
+                "start with no digit, and be no word that Verilog, SystemVerilog or a simulator "
+                "reserves"
+            )
         self.units: dict[str, Unit] = {}
         lanes = 1
         for layer in fixed.layers:
             folding = _folding(fixed, plan, layer.name)
             self.units[layer.name] = build_unit(layer, folding, lanes)
             lanes = folding.lanes
-        self._frame_checker = self._free_name("frame_checker")
-        self._classifier = self._free_name("classifier")
         self.parts: dict[str, Any] = {
-            self._frame_checker: FrameChecker(fixed.network.input),
-            **self.units,
-            self._classifier: Classifier(fixed.layers[-1], lanes),
+            FRAME_CHECKER: FrameChecker(fixed.network.input),
+            **{unit_part(layer): unit for layer, unit in self.units.items()},
+            CLASSIFIER: Classifier(fixed.layers[-1], lanes),
         }
         super().__init__(
             {name: (In if kind == "input" else Out)(width) for name, kind, width in AXIS_PORTS}
@@ -135,29 +165,32 @@ class Accelerator(wiring.Component):
             Cycles between the first pixels of two images. 0: the source is always ready.
         """
         names = [self.fixed.network.input.name, *self.units]
-        streams = {name: StreamCycles() for name in ("s_axis", *names, "m_axis")}
-        pixels, result = streams["s_axis"], streams["m_axis"]
+        streams = {name: StreamCycles() for name in (SOURCE, *names, RESULT)}
+        pixels, result = streams[SOURCE], streams[RESULT]
         offering(pixels, [0] * self.fixed.network.input.image_shape.size, interval)
         always_ready(result)
         classes, flags = StreamCycles(), StreamCycles()
         join([classes, flags], result)
-        self.parts[self._frame_checker].cycles(pixels, streams[names[0]], flags)
+        self.parts[FRAME_CHECKER].cycles(pixels, streams[names[0]], flags)
         inner = {
             name: unit.cycles(streams[before], streams[name])
             for before, (name, unit) in zip(names, self.units.items(), strict=False)
         }
-        self.parts[self._classifier].cycles(streams[names[-1]], classes)
+        self.parts[CLASSIFIER].cycles(streams[names[-1]], classes)
         return AcceleratorCycles(streams, inner)
 
     def stream_signals(self) -> list[str]:
         """The names of the signals behind the input and each layer, in the top module."""
         names = [self.fixed.network.input.name, *self.units]
-        return [f"{name}_{signal}" for name in names for signal in STREAM_SIGNALS]
+        return [stream_signal(name, signal) for name in names for signal in STREAM_SIGNALS]
 
     def with_black_boxes(self) -> Accelerator:
-        """A copy in which each part is a black box: an instance of the module with its name."""
-        top = Accelerator(self.fixed, self.plan)
-        top.parts = {name: ModuleInstance(part, name) for name, part in self.parts.items()}
+        """A copy in which each part is a black box: an instance of its module."""
+        top = Accelerator(self.fixed, self.plan, self.name)
+        top.parts = {
+            name: ModuleInstance(part, part_module(self.name, name))
+            for name, part in self.parts.items()
+        }
         return top
 
     def elaborate(self, platform: Any) -> Module:
@@ -168,7 +201,7 @@ class Accelerator(wiring.Component):
         domain.clk = self.aclk
         m.d.comb += domain.rst.eq(~self.aresetn)
 
-        checker, classifier = self.parts[self._frame_checker], self.parts[self._classifier]
+        checker, classifier = self.parts[FRAME_CHECKER], self.parts[CLASSIFIER]
         m.d.comb += [
             checker.i.payload.data.eq(self.s_axis_tdata),
             checker.i.payload.last.eq(self.s_axis_tlast),
@@ -177,7 +210,7 @@ class Accelerator(wiring.Component):
         ]
 
         names = [self.fixed.network.input.name, *self.units]
-        streams = [checker, *(self.parts[name] for name in self.units), classifier]
+        streams = [checker, *(self.parts[unit_part(name)] for name in self.units), classifier]
         for name, (source, sink) in zip(names, pairwise(streams), strict=True):
             _connect_named(m, name, source.o, sink.i)
 
@@ -195,30 +228,6 @@ class Accelerator(wiring.Component):
         ]
         return m
 
-    def _free_name(self, name: str) -> str:
-        """`name`, with underscores added until no layer has it."""
-        while name in self.units:
-            name += "_"
-        return name
-
-
-def module_name(fixed: FixedNetwork) -> str:
-    """The name of the top module of a network.
-
-    Raises
-    ------
-    AcceleratorError
-        The network's name cannot be that of a module, or a layer has the same name.
-    """
-    name = fixed.name.replace("-", "_")
-    if not name.isidentifier():
-        raise AcceleratorError(
-            f"network {fixed.name!r}: the name of a module starts with a letter or an underscore"
-        )
-    if name in (layer.name for layer in fixed.layers):
-        raise AcceleratorError(f"network {fixed.name!r}: a layer has the top module's name")
-    return name
-
 
 def _folding(fixed: FixedNetwork, plan: Mapping[str, Folding], layer: str) -> Folding:
     if layer not in plan:
@@ -228,10 +237,10 @@ def _folding(fixed: FixedNetwork, plan: Mapping[str, Folding], layer: str) -> Fo
 
 def _connect_named(m: Module, name: str, source: Any, sink: Any) -> None:
     """Connect two streams of beats through signals that are named after a layer."""
-    data = Signal(len(source.payload.data), name=f"{name}_data")
-    last = Signal(name=f"{name}_last")
-    valid = Signal(name=f"{name}_valid")
-    ready = Signal(name=f"{name}_ready")
+    data = Signal(len(source.payload.data), name=stream_signal(name, "data"))
+    last = Signal(name=stream_signal(name, "last"))
+    valid = Signal(name=stream_signal(name, "valid"))
+    ready = Signal(name=stream_signal(name, "ready"))
     m.d.comb += [
         data.eq(source.payload.data),
         last.eq(source.payload.last),

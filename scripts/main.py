@@ -113,7 +113,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(_os_error(error), Status.MACHINE_LACKS)
     except MemoryError:
         return _fail("out of memory", Status.MACHINE_LACKS)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         return _fail(str(error), Status.BAD_INPUT)
     except KeyboardInterrupt:
         return Status.INTERRUPTED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +10,18 @@ import typer
 
 from systolith.scripts.outputs import require_file, require_folder
 
+_MOST = 2**53  # counts are exact as floats, and files have none above
+
 
 def whole_number(
-    option: str, low: int, high: int | None = None, or_else: str = ""
+    option: str, low: int, high: int = _MOST, or_else: str = ""
 ) -> Callable[[str | int], int]:
-    """A parser of whole numbers from `low` to `high`, both included.
+    """A parser of whole numbers from `low` to `high`, both included, and never above 2**53.
 
     `or_else` is a word that the option also allows, for the error message; the caller checks for it
     before.
     """
-    allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
+    allowed = f"of at least {low}" if high == _MOST else f"from {low} to {high}"
     if or_else:
         allowed += f", or {or_else}"
 
@@ -29,7 +30,9 @@ def whole_number(
             value = int(given)
         except ValueError:
             value = low - 1
-        if value < low or (high is not None and value > high):
+        if value > _MOST:
+            raise typer.BadParameter(f"must be at most {_MOST}", param_hint=option)
+        if not low <= value <= high:
             raise typer.BadParameter(
                 f"must be a whole number {allowed}, not {given!r}", param_hint=option
             )
@@ -38,16 +41,18 @@ def whole_number(
     return parse
 
 
-def positive_number(option: str) -> Callable[[str | float], float]:
-    """A parser of numbers above 0."""
+def positive_number(option: str, most: int) -> Callable[[str | float], float]:
+    """A parser of numbers above 0, and of `most` at most."""
 
     def parse(given: str | float) -> float:
         try:
             value = float(given)
         except ValueError:
             value = 0.0
-        if not 0 < value < inf:
-            raise typer.BadParameter(f"must be a number above 0, not {given!r}", param_hint=option)
+        if not 0 < value <= most:
+            raise typer.BadParameter(
+                f"must be a number above 0 and at most {most:,}, not {given!r}", param_hint=option
+            )
         return value
 
     return parse

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.child_processes import temporary_folder
 from systolith.golden.files.datasets import Dataset, test_digits
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.golden.network.dataset_check import check_dataset, check_origin
+from systolith.hw.child_processes import temporary_folder
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.bulk.waves import write_waves
@@ -257,5 +257,6 @@ def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
 
     with temporary_folder("systolith-") as parent:
         folder = parent / "faulty"
-        artifacts.generate(replace(built.quantized, fixed=fault.fixed), folder, built.plan)
+        faulty = replace(built.quantized, fixed=fault.fixed)
+        artifacts.generate(faulty, folder, built.plan, built.manifest.top)
         return replace(built, verilog=artifacts.load(folder).verilog)

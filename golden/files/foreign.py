@@ -19,7 +19,8 @@ from systolith.golden.files.whole_files import read_whole
 _HEADER = "header.npy"
 _MAX_HEADER = 2**20
 _MAX_BYTES = 2**30
-_ADVICE_FOR_NETWORKS = "docs/limits.md shows how to make one from the arrays of another program"
+_ADVICE_FOR_ONNX = "systolith import makes one of it (docs/import.md)"
+_ADVICE_FOR_OTHERS = "export it as ONNX, which systolith import reads, or see docs/limits.md"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Kind:
     advice: str = ""
     is_network: bool = False
 
+
+ONNX = Kind("an ONNX model", is_network=True)
+"""What `import` reads, and what `export` writes."""
 
 NETWORK = Kind("a network of this program", "systolith train and quantize write them", True)
 """A trained or a quantized network."""
@@ -117,8 +121,9 @@ def refusal(
     found = kind_of(content)
     if found is None or found == wanted:
         return FileFormatError(f"{path}: {error}")
-    is_foreign = wanted.is_network and found.is_network and found not in _OURS.values()
-    advice = _ADVICE_FOR_NETWORKS if is_foreign else wanted.advice
+    advice = wanted.advice
+    if wanted.is_network and found.is_network and found not in _OURS.values():
+        advice = _ADVICE_FOR_ONNX if found == ONNX else _ADVICE_FOR_OTHERS
     return FileFormatError(
         f"{path}: is {found.words}, not {wanted.words}" + (f": {advice}" if advice else "")
     )
@@ -151,7 +156,7 @@ def kind_of(content: bytes) -> Kind | None:
         if content.startswith(magic, position):
             return kind
     if content[:1] == _ONNX_START and content[2:3] and content[1] in _ONNX_VERSIONS:
-        return Kind("an ONNX model", is_network=True) if content[2] in _ONNX_FIELDS else None
+        return ONNX if content[2] in _ONNX_FIELDS else None
     return _kind_of_json(content)
 
 

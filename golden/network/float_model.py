@@ -132,7 +132,8 @@ def classes_of(trained: TrainedNetwork, values: Array) -> NDArray[np.int64]:
     """
     if not np.isfinite(values).all():
         raise ValueError(
-            f"network {trained.name!r}: its float scores are not finite, its weights are too large"
+            f"network {trained.name!r}: its float scores are not finite, its weights or the scale "
+            "of its input are too large"
         )
     return winners(trained.network, values)
 

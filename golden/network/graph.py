@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, NoReturn, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Self, TypeVar
 
 from systolith.golden.network.activations import (
     ActivationFunction,
@@ -110,6 +110,17 @@ class Layer(ABC):
     inputs: tuple[str, ...]
     activation: Activation = NO_ACTIVATION
 
+    def __new__(cls, **given: Any) -> Self:
+        # Otherwise a stride would be a TypeError, which does not say what a layer has.
+        known = [field.name for field in fields(cls)]
+        for key in given:
+            if key not in known:
+                raise GraphError(
+                    f"{cls.type_name} {given.get('name')!r}: {key} is not supported: it has "
+                    f"{', '.join(known)} (docs/limits.md)"
+                )
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         if not (self.name.isidentifier() and self.name.isascii()):
             raise GraphError(f"layer {self.name!r}: a name is an ASCII identifier")
@@ -135,6 +146,13 @@ class Layer(ABC):
             known = ", ".join(each.type_name for each in table)
             self.fail(f"this layer type has no {what}: allowed are {known}")
         return table[type(self)]
+
+    def require_pair(self, what: str, values: object) -> None:
+        """Refuse what is not a size or a distance each way."""
+        if not isinstance(values, tuple) or [type(value) for value in values] != [int, int]:
+            self.fail(
+                f"{what} must be a pair of whole numbers, (vertical, horizontal), not {values!r}"
+            )
 
     def require_positive(self, what: str, *values: int) -> None:
         """Refuse a size that is not a whole number of at least 1."""
@@ -227,6 +245,8 @@ class Convolution(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require_pair("kernel", self.kernel)
+        self.require_pair("padding", self.padding)
         self.require_positive("kernel", *self.kernel)
         self.require_positive("out_channels", self.out_channels)
         for side, (pad, size) in enumerate(zip(self.padding, self.kernel, strict=True)):
@@ -295,6 +315,7 @@ class Pooling(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require_pair("window", self.window)
         self.require_positive("window", *self.window)
 
     def output_shape(self, source: Shape) -> Shape:
@@ -444,13 +465,16 @@ class Network:
             if names.index(layer.name) != position:
                 raise GraphError(f"network {self.name!r}: two layers are named {layer.name!r}")
             if LAYER_TYPES.get(layer.type_name) is not type(layer):
-                layer.fail(f"this layer type is not one of {', '.join(LAYER_TYPES)}")
+                layer.fail(
+                    f"this layer type is not one of {', '.join(LAYER_TYPES)} (docs/limits.md)"
+                )
             if position and isinstance(layer, Input):
                 raise GraphError(f"network {self.name!r}: {layer.name!r} is a second input")
             if position and layer.inputs != (names[position - 1],):
                 layer.fail(
                     f"must be fed by {names[position - 1]!r}, the layer before it, "
-                    f"not by {', '.join(map(repr, layer.inputs))}"
+                    f"not by {', '.join(map(repr, layer.inputs))}: networks are chains "
+                    "(docs/limits.md)"
                 )
         self.shapes()
 

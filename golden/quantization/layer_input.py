@@ -41,7 +41,7 @@ def with_input(
         if border and zero != value:
             raise CalibrationError(
                 f"convolution {layer.name!r}: its padding, zero, is the raw pixel {zero}, and the "
-                f"input's border is {value}: one of the two must go"
+                f"input's border is {value}: one of the two must go (docs/limits.md)"
             )
         value = zero
     made = FixedLayer(
@@ -57,11 +57,15 @@ def with_input(
 
 def _raw_zero(layer: Layer, fmt: QFormat, source: Affine) -> int:
     """The raw value that stands for the real zero."""
-    exact = math.ldexp(-source.offset / source.gain, fmt.frac_bits)
-    raw = round(exact)
-    if abs(exact - raw) > _ZERO_TOLERANCE or not fmt.contains(raw):
-        raise CalibrationError(
-            f"convolution {layer.name!r}: its padding is zero, but no raw value from "
-            f"{fmt.min_raw} to {fmt.max_raw} stands for zero: that would be {exact:g}"
-        )
-    return raw
+    try:
+        exact = math.ldexp(-source.offset / source.gain, fmt.frac_bits)
+    except OverflowError:
+        exact = math.inf
+    raw = round(exact) if math.isfinite(exact) else None
+    if raw is not None and abs(exact - raw) <= _ZERO_TOLERANCE and fmt.contains(raw):
+        return raw
+    raise CalibrationError(
+        f"convolution {layer.name!r}: its padding is zero, but no raw value from "
+        f"{fmt.min_raw} to {fmt.max_raw} stands for zero: that would be {exact:g} "
+        "(docs/limits.md)"
+    )

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import RESULT, Accelerator
 from systolith.hw.streams.cycles import run_until_taken
 
 
@@ -48,8 +48,8 @@ def activity(accelerator: Accelerator, images: int, spans: int) -> Activity:
         About the number of spans that the time is divided into.
     """
     streams, inner = accelerator.cycles()
-    run_until_taken(streams["m_axis"], images)
-    results = streams["m_axis"].taken[:images]
+    run_until_taken(streams[RESULT], images)
+    results = streams[RESULT].taken[:images]
     span = -(-(results[-1] + 1) // spans)
     names = [accelerator.fixed.network.input.name, *accelerator.units]
     busy = {}

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import pairwise
 
 from systolith.golden.fixed.integers import FixedNetwork
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import RESULT, SOURCE, Accelerator
 from systolith.hw.folding import Plan
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering
@@ -56,7 +56,7 @@ class Prediction:
 
 
 def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
-    """The timeline of an accelerator: "s_axis", the streams behind all layers, "m_axis".
+    """The timeline of an accelerator: `SOURCE`, the streams behind all layers, `RESULT`.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
     """
     fixed = accelerator.fixed
     pixels = fixed.network.input.image_shape.size
-    beats = {"s_axis": pixels, fixed.network.input.name: pixels, "m_axis": 1}
+    beats = {SOURCE: pixels, fixed.network.input.name: pixels, RESULT: 1}
     for layer in fixed.layers:
         beats[layer.name] = layer.output_shape.size // accelerator.plan[layer.name].lanes
     return Timeline(accelerator.cycles(interval).streams, beats)
@@ -103,7 +103,7 @@ def predict(accelerator: Accelerator) -> Prediction:
     fixed, plan = accelerator.fixed, accelerator.plan
     alone = unit_cycles(fixed, plan)
     slowest = min_interval(fixed, plan)
-    images, interval = _steady_interval(partial(timeline, accelerator), "m_axis", slowest)
+    images, interval = _steady_interval(partial(timeline, accelerator), RESULT, slowest)
 
     def latency(source: str, sink: str) -> int:
         return int(images.offered(sink)[0, 0] - images.taken(source)[0, 0])
@@ -114,7 +114,7 @@ def predict(accelerator: Accelerator) -> Prediction:
         make = partial(_timeline_alone, accelerator.units[name], beats)
         _, cycles = _steady_interval(make, name, alone[name])
         layers[name] = LayerPrediction(cycles, latency(before, name))
-    return Prediction(interval, latency("s_axis", "m_axis"), layers)
+    return Prediction(interval, latency(SOURCE, RESULT), layers)
 
 
 def _timeline_alone(unit: Unit, beats: Mapping[str, int], interval: int) -> Timeline:

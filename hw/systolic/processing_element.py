@@ -107,8 +107,8 @@ def add_processing_element(
         `x_out` and `psum_out`.
     """
 
-    def register(name: str, value: Value, shape: Shape) -> Signal:
-        signal = Signal(shape, name=f"{prefix}{name}", reset_less=True)
+    def register(name: str, value: Value, shape: Shape, **attributes: str) -> Signal:
+        signal = Signal(shape, name=f"{prefix}{name}", reset_less=True, attrs=attributes)
         m.d.sync += signal.eq(value)
         return signal
 
@@ -116,7 +116,9 @@ def add_processing_element(
         result = x * weight
     else:
         distance = (x << input_shift) - weight
-        difference = register("difference", distance, distance.shape())
+        # Yosys 0.70 moves this register into a DSP as that of one operand, although it is both, and
+        # then multiplies by 0. The attribute prevents that.
+        difference = register("difference", distance, distance.shape(), keep="true")
         result = difference * difference
     # The sum drops bits above those of psum_out.
     width = min(result.shape().width, psum_out.width)

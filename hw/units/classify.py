@@ -60,12 +60,18 @@ class Classifier(wiring.Component):
     def __init__(self, layer: FixedLayer, lanes: int) -> None:
         scores = layer.output_shape.size
         if scores > MAX_CLASSES:
-            raise UnitError(layer, f"a class is one of at most {MAX_CLASSES} scores, not {scores}")
+            raise UnitError(
+                layer,
+                f"a class is one of at most {MAX_CLASSES} scores, not {scores}: its number has 8 "
+                "bits (docs/limits.md)",
+            )
         fmt = layer.output_format
         bits = fmt.bits + (not fmt.signed)
         if bits > MAX_SCORE_BITS:
             raise UnitError(
-                layer, f"a score has at most {MAX_SCORE_BITS} bits with its sign, not {bits}"
+                layer,
+                f"a score has at most {MAX_SCORE_BITS} bits with its sign, not {bits}: quantize "
+                "with fewer bits (docs/limits.md)",
             )
         self.smallest_wins = layer.layer.winner == "smallest"
         self.beat = Beat(value_shape(fmt), lanes)

@@ -75,7 +75,7 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     kind = UNITS.get(type(layer.layer))
     if kind is None:
         built = ", ".join(each.type_name for each in UNITS)
-        raise UnitError(layer, f"hardware is built for {built} only")
+        raise UnitError(layer, f"hardware is built for {built} only (docs/limits.md)")
     return Dense if kind is Convolution and as_dense(layer) is not None else kind
 
 
@@ -110,7 +110,9 @@ def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
         )
     if kind is not Convolution and any(layer.padding):
         raise UnitError(
-            layer, f"hardware makes borders for convolutions only, not {layer.padding} here"
+            layer,
+            f"hardware makes borders for convolutions only, not {layer.padding} here: let a "
+            "convolution follow the input, or make the border part of the images (docs/limits.md)",
         )
     unit: Unit = kind(layer, folding, input_lanes)
     return unit

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith.golden.fixed.arithmetic import Requantization
 from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network.graph import Pooling
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.beats import Beat
 from systolith.hw.streams.component import Component
@@ -186,13 +187,28 @@ class Requantizer(BufferedPipeline):
 
 def _require_built(layer: FixedLayer, how: Requantization) -> None:
     """Check that hardware supports a requantization."""
-    for name, value, built in (
-        ("rounding", how.rounding, "half_up"),
-        ("overflow", how.overflow, "saturate"),
-        ("multiplier", how.multiplier, 1),
-    ):
-        if value != built:
-            raise UnitError(layer, f"hardware builds the {name} {built!r} only, not {value!r}")
+    if how.rounding != "half_up":
+        raise UnitError(
+            layer,
+            f"hardware builds the rounding 'half_up' only, not {how.rounding!r}: quantize with "
+            'rounding = "half_up" (docs/limits.md)',
+        )
+    if how.overflow != "saturate":
+        raise UnitError(
+            layer,
+            f"hardware builds the overflow 'saturate' only, not {how.overflow!r} (docs/limits.md)",
+        )
+    if isinstance(layer.layer, Pooling) and how.multiplier != 1:
+        height, width = layer.layer.window
+        raise UnitError(
+            layer,
+            f"hardware averages windows of 2, 4, 8 or another power of two values, not "
+            f"{height} x {width}: choose such a window, or max_pooling (docs/limits.md)",
+        )
+    if how.multiplier != 1:
+        raise UnitError(
+            layer, f"hardware builds the multiplier 1 only, not {how.multiplier} (docs/limits.md)"
+        )
     channels = layer.output_shape.channels
     if np.shape(how.shifts) != (channels,):
         raise UnitError(

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from systolith.golden.child_processes import interrupts_delayed, temporary_folder
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.whole_files import read_whole
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
+from systolith.hw.child_processes import interrupts_delayed, temporary_folder
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, make_plan
 from systolith.hw.planning.plan_file import load_plan, plan_to_toml
@@ -59,11 +59,14 @@ class Artifacts:
 
 
 def generate(
-    quantized: QuantizedNetwork, out: str | os.PathLike[str], plan: Plan | None = None
+    quantized: QuantizedNetwork,
+    out: str | os.PathLike[str],
+    plan: Plan | None = None,
+    name: str | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
-    The folder then has NAME.v, the quantized network NAME.npz, `plan.toml`, `manifest.json`, and
+    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml`, `manifest.json`, and
     Verilator's lint waivers NAME.vlt. An earlier accelerator in the folder is replaced, and results
     of its simulation or synthesis are removed; other files stay, and files that were changed since
     they were generated are refused. The same input gives the same bytes.
@@ -76,6 +79,9 @@ def generate(
         The folder; made if it is missing.
     plan
         The folding of each layer; without one, that of `hw.planning.budget.DEFAULT_PRESET`.
+    name
+        The name of the top module, with which the name of every module begins, and of the Verilog's
+        file; by default the network's.
 
     Raises
     ------
@@ -89,19 +95,19 @@ def generate(
     folder = Path(out)
     if plan is None:
         plan = make_plan(quantized.fixed, PRESETS[DEFAULT_PRESET])
-    accelerator = Accelerator(quantized.fixed, plan)
-    files = manifests.file_names(quantized.name)
+    accelerator = Accelerator(quantized.fixed, plan, name)
+    files = manifests.file_names(quantized.name, name)
     _require_writable(folder)
     _replaced_files(folder, [*msgspec.structs.astuple(files), manifests.FILE_NAME])
     modules = accelerator_modules(accelerator)
     contents = {
-        files.verilog: with_comments(quantized.fixed, plan, modules, quantized.sha256).encode(),
+        files.verilog: with_comments(accelerator, modules, quantized.sha256).encode(),
         files.lint_waivers: (resources.files("systolith.hw.verilog") / "lint.vlt").read_bytes(),
         files.quantized: npz.encode(QUANTIZED_SCHEMA, *quantized.contents()),
         files.plan: plan_to_toml(plan).encode(),
     }
     manifest = msgspec.structs.replace(
-        manifests.describe(quantized, accelerator, modules),
+        manifests.describe(quantized, accelerator, modules, files),
         verilog_sha256=_sha256(contents[files.verilog]),
         plan_sha256=_sha256(contents[files.plan]),
         lint_waivers_sha256=_sha256(contents[files.lint_waivers]),

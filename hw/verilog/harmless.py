@@ -18,7 +18,7 @@ _PARTS = re.compile(
     | (?P<code>
         \\[\w.:\[\]]+(?=\s)                       # an escaped name
         | \$(?:un)?signed\b
-        | \(\*\s*keep\s*(?:=\s*(?:[\w']+|"\w*")\s*)?\*\)
+        | \(\*\s*(?:parallel_case|keep)\s*(?:=\s*(?:[\w']+|"\w*")\s*)?\*\)
         | \((?!\*(?!\s*\)))                       # also in @(*)
         | /
         | [^"/\\$`(]+
@@ -40,16 +40,13 @@ _PRAGMA = re.compile(
 )
 """The first word of comments that are instructions to tools."""
 
-_PARALLEL_CASE = "// synopsys parallel_case"
-"""What Yosys writes behind the `casez` of a one-hot selection."""
-
 
 def require_harmless(verilog: str) -> None:
     """Refuse Verilog with anything but modules of registers, wires and expressions.
 
     Refused are system tasks and functions other than `$signed` and `$unsigned`, compiler directives
     and macros, imports and exports (DPI), comments that instruct a tool, and attributes other than
-    `keep`.
+    `keep` and `parallel_case`.
 
     Raises
     ------
@@ -75,11 +72,7 @@ def require_harmless(verilog: str) -> None:
 
 def _is_pragma(comment: str) -> bool:
     words = comment.removesuffix("*/")[2:].split(maxsplit=1)
-    return (
-        bool(words)
-        and comment.rstrip() != _PARALLEL_CASE
-        and _PRAGMA.fullmatch(words[0]) is not None
-    )
+    return bool(words) and _PRAGMA.fullmatch(words[0]) is not None
 
 
 def _reason(found: str) -> str:
@@ -88,7 +81,7 @@ def _reason(found: str) -> str:
     if found == "\\":
         return "an escaped name with other signs than letters, digits and _ . : [ ]"
     if found == "(*":
-        return "an attribute other than keep"
+        return "an attribute other than keep and parallel_case"
     kind = "compiler directive" if found.startswith("`") else "system task"
     return f"the {kind} {found}"
 

@@ -15,7 +15,7 @@ from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.format_entry import FormatEntry, layer_formats
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import Accelerator, part_module, unit_part
 from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
 from systolith.hw.verilog.writer import Memory, memories
 from systolith.hw.verilog.yosys import yosys_version
@@ -114,7 +114,10 @@ class Manifest(Planned, frozen=True):
 
 
 def describe(
-    quantized: QuantizedNetwork, accelerator: Accelerator, modules: dict[str, str]
+    quantized: QuantizedNetwork,
+    accelerator: Accelerator,
+    modules: dict[str, str],
+    files: FilesEntry,
 ) -> Manifest:
     """The manifest of an accelerator, whose Verilog `modules` are by name."""
     report = report_accelerator(quantized, accelerator)
@@ -129,18 +132,18 @@ def describe(
         ),
         memory_bits=sum(_bits(memories(module)) for module in modules.values()),
         layers=tuple(
-            _layer(layer, planned, modules[layer.name])
+            _layer(layer, planned, modules[part_module(accelerator.name, unit_part(layer.name))])
             for layer, planned in zip(quantized.fixed.layers, report.layers, strict=True)
         ),
-        files=file_names(quantized.name),
+        files=files,
     )
 
 
-def file_names(network: str) -> FilesEntry:
-    """The names of the files of a network's accelerator."""
+def file_names(network: str, top: str | None) -> FilesEntry:
+    """The names of the files of a network's accelerator; `top` is the name chosen, if any."""
     return FilesEntry(
-        verilog=f"{network}.v",
-        lint_waivers=f"{network}.vlt",
+        verilog=f"{top or network}.v",
+        lint_waivers=f"{top or network}.vlt",
         quantized=f"{network}.npz",
         plan="plan.toml",
     )

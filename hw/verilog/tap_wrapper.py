@@ -6,7 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from systolith.hw.accelerator import AXIS_PORTS, STREAM_SIGNALS
+from systolith.hw.accelerator import (
+    AXIS_PORTS,
+    STREAM_SIGNALS,
+    part_module,
+    stream_signal,
+    unit_part,
+)
 from systolith.hw.units.frame import PIXEL
 from systolith.hw.verilog.manifest import Manifest, StreamEntry
 
@@ -64,10 +70,10 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
     for layer, stream in streams.items():
         for signal in STREAM_SIGNALS:
             width = stream.lanes * stream.bits if signal == "data" else 1
-            name = f"{layer}_{signal}"
+            name, tap = stream_signal(layer, signal), f"tap_{layer}_{signal}"
             module.require("wire", name, width)
-            declarations.append(f"output {_range(width)}tap_{name}")
-            assignments.append(f"  assign tap_{name} = {ACCELERATOR}.{name};")
+            declarations.append(f"output {_range(width)}{tap}")
+            assignments.append(f"  assign {tap} = {ACCELERATOR}.{name};")
         assignments += _lanes(layer, stream)
     connections = [f".{name}({name})" for name, _, _ in AXIS_PORTS]
     instance = f"  {manifest.top} {ACCELERATOR}({', '.join(connections)});"
@@ -100,7 +106,8 @@ def tapped_layer_verilog(
     """
     stream = next(each.stream for each in manifest.layers if each.name == layer)
     output_width = stream.lanes * stream.bits
-    module = _Module(verilog, layer, manifest.files.verilog)
+    name = part_module(manifest.top, unit_part(layer))
+    module = _Module(verilog, name, manifest.files.verilog)
     for side, inputs, width in (
         ("i", ("data", "valid", "last"), input_width),
         ("o", ("ready",), output_width),
@@ -123,7 +130,7 @@ def tapped_layer_verilog(
     connections["o_ready"] = "m_axis_tready"
     named = ", ".join(f".{port}({signal})" for port, signal in connections.items())
     lines = [
-        f"  \\{layer} {UNIT}({named});",
+        f"  {name} {UNIT}({named});",
         f"  assign {taps['ready']} = m_axis_tready;",
         f"  assign m_axis_tvalid = {taps['valid']};",
         f"  assign m_axis_tlast = {taps['last']};",
@@ -131,7 +138,7 @@ def tapped_layer_verilog(
         "  assign m_axis_tuser = 0;",
         *_lanes(layer, stream),
     ]
-    return _wrapped(verilog, f"{layer}_alone", ports, declarations, lines)
+    return _wrapped(verilog, f"{name}_alone", ports, declarations, lines)
 
 
 def _lanes(layer: str, stream: StreamEntry) -> list[str]:
@@ -151,8 +158,8 @@ class _Module:
     """The text of a module."""
 
     def __init__(self, verilog: str, name: str, file: str) -> None:
-        plain = rf"(?:{re.escape(name)}|\\{re.escape(name)} )"
-        found = re.search(rf"^module {plain}\s*\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+        module = rf"^module {re.escape(name)}\s*\(.*?^endmodule"
+        found = re.search(module, verilog, re.MULTILINE | re.DOTALL)
         if found is None:
             raise TapError(f"{file}: there is no module {name!r}")
         self._text, self._name, self._file = found[0], name, file
@@ -173,9 +180,7 @@ def _wrapped(
     declarations: Sequence[str],
     lines: Sequence[str],
 ) -> TappedVerilog:
-    """A text and the wrapper, whose name no other module has."""
-    while re.search(rf"^module {top}\b", verilog, re.MULTILINE):
-        top += "_"
+    """A text and the wrapper."""
     declared = [f"{kind} {_range(width)}{name}" for name, kind, width in ports]
     header = ",\n  ".join([*declared, *declarations])
     text = "\n".join([f"module {top}(\n  {header}\n);", *lines, "endmodule"])

@@ -1,4 +1,4 @@
-"""Writes readable Verilog: a module for every unit, named after its layer."""
+"""Writes readable Verilog: a module for every unit, named after the top module and its layer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import NamedTuple
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
-from systolith.golden.network.graph import Pooling
-from systolith.hw.accelerator import Accelerator
-from systolith.hw.folding import Folding, Plan
+from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network.graph import Pooling, RadialBasis
+from systolith.hw.accelerator import Accelerator, part_module, unit_part
+from systolith.hw.folding import Folding
 from systolith.hw.streams.module_boundary import FlatModule
 from systolith.hw.verilog.garbage_collection import garbage_collection_paused
 from systolith.hw.verilog.names import plain_names
@@ -39,7 +39,7 @@ opt_merge @rest
 opt_dff
 opt_expr -full @rest
 opt_clean -purge
-write_verilog -noattr -nodec -simple-lhs
+write_verilog -nodec -simple-lhs
 """
 """Each unit becomes one module and is optimized, except for its multiplications: Yosys would
 replace some that have a constant operand, and every multiplier is to be visible."""
@@ -52,6 +52,10 @@ processors, so that the bytes do not either."""
 _PROCESSES = 2
 """Yosys processes at a time."""
 
+_OTHER_ATTRIBUTE = re.compile(r"(?:^ +)?\(\* (?!keep |parallel_case ).*?\*\)\s", re.MULTILINE)
+"""Attributes for Yosys alone. `keep` is that of `systolic.processing_element`."""
+
+_RTLIL_MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(.*?^endmodule\n", re.MULTILINE | re.DOTALL)
 _MULTIPLICATION = re.compile(r"^  assign .* \* ", re.MULTILINE)
 _MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\S+) \[(\d+):0\];", re.MULTILINE)
@@ -76,7 +80,8 @@ def accelerator_modules(accelerator: Accelerator) -> dict[str, str]:
                 runs[-_PROCESSES][1].wait()
             runs.append((list(batch), stack.enter_context(started_yosys(_script(top, batch)))))
         for names, yosys in runs:
-            found = {match[1]: match[0] for match in _MODULE.finditer(yosys.output())}
+            text = _OTHER_ATTRIBUTE.sub("", yosys.output())
+            found = {match[1]: match[0] for match in _MODULE.finditer(text)}
             modules |= {name: found[name] for name in names}
     return modules
 
@@ -84,10 +89,14 @@ def accelerator_modules(accelerator: Accelerator) -> dict[str, str]:
 def part_rtlil(accelerator: Accelerator) -> Iterator[tuple[str, str]]:
     """The name and the RTLIL of the top module, and of each part with its submodules."""
     top = accelerator.name
-    keep = {top, *accelerator.parts, *accelerator.stream_signals()}
+    modules = {part_module(top, name): part for name, part in accelerator.parts.items()}
+    keep = {top, *modules, *accelerator.parts, *accelerator.stream_signals()}
     yield top, _rtlil(top, accelerator.with_black_boxes(), keep)
-    for name, part in accelerator.parts.items():
-        yield name, _rtlil(name, FlatModule(part), keep)
+    for name, part in modules.items():
+        text = _rtlil(name, FlatModule(part), keep)
+        # Submodules of different parts may get the same name: `x.y_z` and `x_y.z`.
+        keep.update(_RTLIL_MODULE.findall(text))
+        yield name, text
 
 
 def _rtlil(name: str, component: wiring.Component, keep: Collection[str]) -> str:
@@ -137,11 +146,12 @@ def memories(module: str) -> list[Memory]:
     ]
 
 
-def with_comments(fixed: FixedNetwork, plan: Plan, modules: dict[str, str], sha256: str) -> str:
-    """The text of a Verilog file: the modules, each with a comment that describes it.
+def with_comments(accelerator: Accelerator, modules: dict[str, str], sha256: str) -> str:
+    """The text of a Verilog file: an accelerator's modules, each with a comment that describes it.
 
     `sha256` is that of the quantized network's file.
     """
+    fixed, plan = accelerator.fixed, accelerator.plan
     versions = {
         "Systolith": metadata.version("systolith"),
         "Amaranth": metadata.version("amaranth"),
@@ -159,9 +169,10 @@ def with_comments(fixed: FixedNetwork, plan: Plan, modules: dict[str, str], sha2
         "// aresetn: synchronous, active low.",
         "",
     ]
+    units = {part_module(accelerator.name, unit_part(each.name)): each for each in fixed.layers}
     for name, module in modules.items():
-        if name in plan:
-            lines += _comment(fixed[name], plan[name])
+        if name in units:
+            lines += _comment(units[name], plan[units[name].name])
         lines.append(module)
     return "\n".join(lines)
 
@@ -174,7 +185,13 @@ def _comment(layer: FixedLayer, folding: Folding) -> list[str]:
     if folding.order == "outputs":
         size += ", one group of outputs after another"
     formats = f"{source} of {layer.input_format} to {result} of {layer.output_format}"
-    return [
+    lines = [
         f"// {layer.name}: {layer.layer.type_name}, {formats};",
         f"// {size}, {folding.lanes} values a beat.",
     ]
+    if isinstance(layer.layer, RadialBasis):
+        lines += [
+            "// keep: a difference is both operands of its square. Yosys 0.70 would move its",
+            "// register into a DSP for one of them, and multiply by 0.",
+        ]
+    return lines

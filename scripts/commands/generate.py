@@ -41,6 +41,15 @@ def generate(
     max_multipliers: MaxMultipliersOption = None,
     target_cycles: TargetCyclesOption = None,
     minimize: MinimizeOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The name of the top module, with which all modules' names begin, and of its "
+            "file. Give each accelerator of a design its own.",
+            show_default="the network's",
+        ),
+    ] = None,
 ) -> None:
     """Generate the accelerator of a quantized network: Verilog and a manifest.
 
@@ -57,6 +66,7 @@ def generate(
     systolith generate lenet5.npz --out lenet5-rtl
     systolith generate lenet5.npz --out lenet5-small --preset small
     systolith generate lenet5.npz --out lenet5-mine --plan plan.toml
+    systolith generate lenet5.npz --out second --name digits_2
     """
     from systolith import golden, hw
 
@@ -64,7 +74,7 @@ def generate(
     with progress("plan"):
         folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
     with progress("generate"), writing(out):
-        manifest = hw.generate(network, out, folding)
+        manifest = hw.generate(network, out, folding, name)
     print_plan(manifest)
     print_line("memory", f"{manifest.memory_bits:,} bits")
     print_text(str(out / manifest.files.verilog))

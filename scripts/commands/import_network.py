@@ -50,7 +50,7 @@ def import_network(
         ),
     ] = None,
 ) -> None:
-    r"""Import an ONNX model: a chain of convolutions, poolings and dense layers.
+    """Import an ONNX model: a chain of convolutions, poolings and dense layers.
 
     Every layer is compared with ONNX Runtime, where it is installed. What
     cannot be imported is refused, with a line for every node in the way.
@@ -58,7 +58,7 @@ def import_network(
     No ONNX file says what its input is, so it must be declared: the network
     takes (pixel * scale - mean) / std, or pixels as they are.
 
-    Needs the package onnx: python -m pip install "systolith\[onnx]".
+    Needs the extra onnx; without it, the command that installs it is printed.
 
     [bold]Examples[/bold]
 
@@ -107,19 +107,19 @@ def require_onnx() -> None:
         It is not installed.
     """
     from systolith.sim.errors import MissingToolError
+    from systolith.sim.installation import install_extra
 
     if importlib.util.find_spec("onnx") is None:
-        raise MissingToolError(
-            "onnx", "which reads ONNX files", "python -m pip install 'systolith[onnx]'"
-        )
+        raise MissingToolError("onnx", "which reads ONNX files", install_extra("onnx"))
 
 
 def compared(imported: ImportedNetwork) -> tuple[tuple[LayerDifference, ...], str]:
     """Differences from ONNX Runtime; none, and why, where it cannot say."""
     from systolith.golden.onnx.runtime_comparison import RuntimeRefusedError, compare_with_runtime
+    from systolith.sim.installation import install_package
 
     if importlib.util.find_spec("onnxruntime") is None:
-        return (), "not installed, so nothing was compared: python -m pip install onnxruntime"
+        return (), f"not installed, so nothing was compared: {install_package('onnxruntime')}"
     try:
         return compare_with_runtime(imported), ""
     except RuntimeRefusedError as error:

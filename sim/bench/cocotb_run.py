@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.child_processes import started, temporary_folder
 from systolith.golden.files.whole_files import write_whole
+from systolith.hw.child_processes import started, temporary_folder
 from systolith.sim.errors import SimulationError
 from systolith.sim.simulators import installed
 from systolith.sim.simulators.builds import Design, build_icarus, build_verilator_cocotb

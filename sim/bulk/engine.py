@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.child_processes import started, temporary_folder
+from systolith.hw.child_processes import started, temporary_folder
 from systolith.sim.bulk.program import RULE_BROKEN_STATUS, build_engine, command_line
 from systolith.sim.errors import SimulationError
 from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork

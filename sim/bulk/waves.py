@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vcd.gtkw import GTKWSave
 
 from systolith.golden.files.whole_files import write_whole
+from systolith.hw.accelerator import unit_part
 from systolith.hw.verilog.tap_wrapper import ACCELERATOR, UNIT
 from systolith.sim.bulk.engine import trace_image
 from systolith.sim.record.scoreboard import LayerResult
@@ -131,7 +132,7 @@ def save_file(network: TappedNetwork, waves: Path, marker: int | None) -> bytes:
             lanes = (tap.lane(number) for number in range(tap.beat.lanes))
             trace(top, lanes, "signed" if tap.beat.signed else "dec")
             for scope, inside in signals.items():
-                if scope[len(top) :] in ((ACCELERATOR, tap.layer), (UNIT,)):
+                if scope[len(top) :] in ((ACCELERATOR, unit_part(tap.layer)), (UNIT,)):
                     with save.group(f"inside {tap.layer}", closed=True):
                         trace(scope, inside)
     with save.group("m_axis"):

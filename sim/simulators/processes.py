@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from systolith.golden.child_processes import Command, interrupts_delayed, started, temporary_folder
+from systolith.hw.child_processes import Command, interrupts_delayed, started, temporary_folder
 from systolith.sim.errors import SimulationError
 
 

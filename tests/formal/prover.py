@@ -14,7 +14,7 @@ from typing import Any, Literal
 from amaranth.back import rtlil
 from amaranth.hdl import Assert, Cover, Elaboratable, Module, ValueLike
 
-from systolith.golden.child_processes import started
+from systolith.hw.child_processes import started
 
 Mode = Literal["bmc", "prove", "cover"]
 

@@ -22,6 +22,9 @@ import numpy as np
 import typer
 
 from systolith.golden.files import idx
+from systolith.golden.files.datasets import MNIST
+from systolith.golden.network.graph import Dense, Input, MaxPooling, Network
+from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.scripts.main import app
 from tests.fuzz.mutations import (
     HOSTILE_NUMBERS,
@@ -146,6 +149,7 @@ TEMPLATES = (
     Template(("evaluate q.npz --data d.npz --rtl rtl --out o.html",), 1),
     Template(("quantize n.npz --data c.npz --config settings.toml --out o.npz",), 10),
     Template(("quantize n.npz --data c.npz --weight-bits 4 --calibration entropy --out o.npz",), 3),
+    Template(("quantize w.npz --calibration minmax --bias-correction --out o.npz",), 2),
     Template(("import m.onnx --scale 1/255 --out o.npz",), 6),
     Template(("import m.onnx --scale 1/255 --mean 0.5 --std 0.25 --out o.npz",), 2),
     Template(("corpus models --raw --data d.npz --out o.md",), 3),
@@ -173,6 +177,7 @@ TEMPLATES = (
     Template((_GENERATE, _ON_VERILATOR), 1, altered="q.npz", mutations=(rename_in_npz,)),
     Template((_GENERATE, _ON_ICARUS), 4, altered="q.npz", mutations=(rename_in_npz,)),
     Template((_GENERATE, _ON_ICARUS), 2, altered="q.npz", mutations=MUTATIONS["quantized"]),
+    Template((f"{_GENERATE} --name mine", _ON_ICARUS), 3),
     Template((_GENERATE_PLAN, _ON_ICARUS), 3, altered="plan.toml", mutations=MUTATIONS["toml"]),
     Template((f"{COMPARE_INTEGERS} q.npz",), 5, altered="q.npz", mutations=_INTEGERS),
     Template((f"{COMPARE_INTEGERS} e.npz",), 8, altered="e.npz", mutations=_INTEGERS),
@@ -198,6 +203,7 @@ def first_files() -> Files:
         "n.npz": quantized.parent.save,
         "q.npz": quantized.save,
         "e.npz": every_kind.save,
+        "w.npz": _digits_network().save,
     }
     files: Files = {}
     with tempfile.TemporaryDirectory() as name:
@@ -259,10 +265,25 @@ def _onnx_models() -> Files:
     }
 
 
+def _digits_network() -> TrainedNetwork:
+    """A network that takes the digits that ship, almost all of whose work is pooling."""
+    network = Network(
+        "digits",
+        (
+            Input(name="input", height=28, width=28, scale=1 / 256),
+            MaxPooling(name="pool", inputs=("input",), window=(7, 7)),
+            Dense(name="scores", inputs=("pool",), units=10),
+        ),
+    )
+    rng = np.random.default_rng(3)
+    arrays = {"scores": {"weights": rng.normal(size=(16, 10)), "bias": rng.normal(size=10)}}
+    return TrainedNetwork(network, arrays, MNIST)
+
+
 def kind_of(path: str) -> str:
     """The kind of a seed file, a key of `MUTATIONS`."""
     name = Path(path).name
-    if name == "n.npz":
+    if name in ("n.npz", "w.npz"):
         return "trained"
     if name in ("c.npz", "d.npz"):
         return "images"

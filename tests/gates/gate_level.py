@@ -1,4 +1,4 @@
-"""Gate level: in place of a design, its netlist for an FPGA, with Yosys's models of the cells."""
+"""Gate level: in place of a design, its netlist for an FPGA, with models of the cells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from systolith.hw.verilog.netlist import cell_models, synthesis_script
 from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.builds import Design
+from tests.gates.multipliers import multiplier_models
 from tests.yowasp import full_yosys_version, run_full_yosys
 
 _SOURCE, _NETLIST = "design.v", "netlist.v"
@@ -47,4 +48,4 @@ def netlist(design: Design, target: str, show: Iterable[str] = ()) -> str:
 
 def with_models(design: Design, text: str, target: str) -> Design:
     """A netlist in place of a design, with the models of its cells."""
-    return replace(design, verilog=text + cell_models(target))
+    return replace(design, verilog=text + cell_models(target) + multiplier_models(target))

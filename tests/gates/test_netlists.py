@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -13,11 +12,19 @@ import numpy as np
 import pytest
 
 from systolith import hw
-from systolith.hw.accelerator import STREAM_SIGNALS
-from systolith.hw.units.registry import UNITS, build_unit
+from systolith.hw.accelerator import (
+    STREAM_SIGNALS,
+    Accelerator,
+    part_module,
+    stream_signal,
+    unit_part,
+)
+from systolith.hw.streams.module_boundary import flat_ports
+from systolith.hw.units.registry import UNITS
 from systolith.hw.verilog import artifacts
+from systolith.hw.verilog.artifacts import Artifacts
 from systolith.hw.verilog.netlist import NetlistError, count_cells, synthesis_script
-from systolith.sim.bench.unit_bench import BenchedUnit, benched, run_unit_bench
+from systolith.sim.bench.unit_bench import BenchedUnit, beat_format, run_unit_bench
 from systolith.sim.bench.unit_reference import layer_values, random_frames
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.record.checks import Check
@@ -25,30 +32,47 @@ from systolith.sim.record.taps import TappedNetwork, tapped_network
 from systolith.sim.simulators.builds import Design
 from tests.gates.gate_level import netlist, with_models
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
-from tests.yowasp import run_full_yosys
 
-TARGET = "xc7"
-CELLS = re.compile(r"LUT[1-6]|FD[RSCP]E|CARRY4|MUXF[78]|DSP48E1|RAM\d+\w+|SRL\w+|INV|GND|VCC")
+CELLS = {
+    "xc7": r"LUT[1-6]|FD[RS]E|CARRY4|MUXF[78]|DSP48E1|RAM\d+\w+|SRL\w+|INV|[IO]BUF|BUFG|GND|VCC",
+    "ice40": r"SB_(LUT4|DFF\w*|CARRY|RAM40_4K)",
+    "ecp5": r"LUT4|PFUMX|L6MUX21|CCU2C|TRELLIS_(FF|DPR16X4)|MULT18X18D",
+    "gowin": r"LUT[1-4]|MUX2_LUT[5-8]|DFF\w*|ALU|RAM16SDP4|MULT(9X9|18X18)|[IO]BUF|GND|VCC",
+}
+"""The cells of a target that have a model: no block memory of `xc7`, for example."""
+
 FIXED = quantized(EVERY_KIND).fixed
 NAMES = [layer.name for layer in FIXED.layers]
 
 
-@cache
-def unit(name: str) -> tuple[BenchedUnit, str]:
-    """The unit of a layer, and its netlist."""
-    before = FIXED[name].layer.inputs[0]
-    lanes = EVERY_KIND_PLAN[before].lanes if before in EVERY_KIND_PLAN else 1
-    seen = benched(build_unit(FIXED[name], EVERY_KIND_PLAN[name], lanes), None, None)
-    return seen, netlist(seen.design, TARGET)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """What users get: a small network with every type of unit."""
+    folder: Path = tmp_path_factory.mktemp("hardware") / "every-kind"
+    hw.generate(quantized(EVERY_KIND), folder, EVERY_KIND_PLAN)
+    return artifacts.load(folder)
 
 
-def failures(name: str, text: str) -> tuple[str, ...]:
+def unit_netlist(built: Artifacts, name: str, target: str = "xc7") -> str:
+    """The netlist of the unit of a layer, by the target's plain command; only cells with models."""
+    module = part_module(built.manifest.top, unit_part(name))
+    text = netlist(Design(module, built.verilog, ()), target)
+    assert not [cell for cell in count_cells(text) if not re.fullmatch(CELLS[target], cell)]
+    assert "always" not in text
+    return text
+
+
+def failures(name: str, text: str, target: str = "xc7") -> tuple[str, ...]:
     """What the bench finds wrong with a netlist in place of a unit."""
-    seen, _ = unit(name)
-    layer = FIXED[name]
+    accelerator = Accelerator(FIXED, EVERY_KIND_PLAN)
+    unit, layer = accelerator.units[name], FIXED[name]
+    ports = ("clk", "rst", *(port.name for port in flat_ports(unit)))
+    design = Design(part_module(accelerator.name, unit_part(name)), "", ports)
     frames = random_frames(layer, seed=1)
     report = run_unit_bench(
-        replace(seen, design=with_models(seen.design, text, TARGET)),
+        BenchedUnit(
+            with_models(design, text, target), beat_format(unit, "i"), beat_format(unit, "o")
+        ),
         frames,
         layer_values(layer, frames),
         simulator="verilator",
@@ -64,52 +88,51 @@ def test_every_type_of_unit_is_here() -> None:
 
 @pytest.mark.gates
 @pytest.mark.parametrize("name", NAMES)
-def test_a_unit(name: str) -> None:
-    _, text = unit(name)
-    cells = count_cells(text)
-    assert not [cell for cell in cells if not CELLS.fullmatch(cell)]
-    assert cells["FDRE"] > 10 and "always" not in text
+def test_a_unit(built: Artifacts, name: str) -> None:
+    text = unit_netlist(built, name)
+    assert count_cells(text)["FDRE"] > 10
     assert failures(name, text) == ()
 
 
 @pytest.mark.gates
+@pytest.mark.parametrize("target", ["ice40", "ecp5", "gowin"])
+def test_squares_on_other_targets(built: Artifacts, target: str) -> None:
+    assert failures("output", unit_netlist(built, "output", target), target) == ()
+
+
+@pytest.mark.gates
 @pytest.mark.parametrize("name", ["C1", "S4", "output"])
-def test_a_wrong_gate_is_seen(name: str) -> None:
+def test_a_wrong_gate_is_seen(built: Artifacts, name: str) -> None:
     """One table inverted, all of it."""
-    _, text = unit(name)
+    text = unit_netlist(built, name)
     tables = list(re.finditer(r"\.INIT\((\d+)'h([0-9a-f]+)\)", text))
     wide = [table for table in tables if int(table[1]) > 2]
-    table = np.random.default_rng(0).choice(len(wide))
+    table = np.random.default_rng(1).choice(len(wide))
     width, start, end = int(wide[table][1]), *wide[table].span(2)
     inverted = f"{int(wide[table][2], 16) ^ ((1 << width) - 1):0{end - start}x}"
     assert failures(name, text[:start] + inverted + text[end:]) != ()
 
 
 @pytest.mark.gates
-def test_the_register_of_a_difference_must_be_held_back(tmp_path: Path) -> None:
-    """Once this fails, Yosys packs such a register rightly, and the script need not hold it."""
-    seen, _ = unit("output")
-    script = synthesis_script("design.v", "netlist.v", seen.design.top, TARGET)
-    unheld = script.replace("setattr -set keep 1 w:*_difference\n", "")
-    assert unheld != script
-    (tmp_path / "design.v").write_text(seen.design.verilog, "utf-8")
-    run_full_yosys(unheld, tmp_path)
-    assert failures("output", (tmp_path / "netlist.v").read_text("utf-8")) != ()
+def test_the_register_of_a_difference_must_be_held_back(built: Artifacts) -> None:
+    """Once this fails, Yosys packs such a register rightly, and the Verilog needs no attribute."""
+    free = built.verilog.replace('(* keep = "true" *)', "")
+    assert free != built.verilog
+    assert failures("output", unit_netlist(replace(built, verilog=free), "output")) != ()
 
 
 @pytest.fixture(scope="module")
-def gates(tmp_path_factory: pytest.TempPathFactory) -> TappedNetwork:
-    """A small network with every type of unit; its netlist shows the streams behind the layers."""
-    folder: Path = tmp_path_factory.mktemp("hardware") / "every-kind"
-    hw.generate(quantized(EVERY_KIND), folder, EVERY_KIND_PLAN)
-    built = artifacts.load(folder)
+def gates(built: Artifacts) -> TappedNetwork:
+    """The whole network; its netlist shows the streams behind the layers."""
     network = tapped_network(built.quantized.fixed, built.manifest, built.verilog)
     streams = product((tap.layer for tap in network.taps), STREAM_SIGNALS)
-    show = [f"{layer}_{signal}" for layer, signal in streams]
-    text = netlist(Design(built.manifest.top, built.verilog, ()), TARGET, show)
-    assert not [cell for cell in count_cells(text) if not CELLS.fullmatch(cell)]
+    show = [stream_signal(layer, signal) for layer, signal in streams]
+    top = built.manifest.top
+    text = netlist(Design(top, built.verilog, ()), "xc7", show)
+    parts = rf"{top}_\w+|{CELLS['xc7']}"
+    assert not [cell for cell in count_cells(text) if not re.fullmatch(parts, cell)]
     around = network.design.verilog.removeprefix(built.verilog)
-    return replace(network, design=with_models(network.design, text + around, TARGET))
+    return replace(network, design=with_models(network.design, text + around, "xc7"))
 
 
 @pytest.mark.gates
@@ -124,7 +147,7 @@ def test_a_whole_network(gates: TappedNetwork, stalls: int | None) -> None:
 
 
 def test_other_targets_are_refused() -> None:
-    with pytest.raises(NetlistError, match="target 'asic': allowed are xc7"):
+    with pytest.raises(NetlistError, match="target 'asic': allowed are xc7, ice40, ecp5, gowin"):
         synthesis_script("a.v", "b.v", "top", "asic")
 
 

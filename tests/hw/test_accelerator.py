@@ -215,10 +215,23 @@ def test_refusals() -> None:
         Accelerator(fixed, {})
     with pytest.raises(UnitError, match="dense 'scores': lanes must divide 1"):
         Accelerator(fixed, {"scores": Folding(lanes=3)})
-    for name, message in (
-        ("1-layer", "the name of a module starts with a letter"),
-        ("scores", "a layer has the top module's name"),
-    ):
-        renamed = replace(fixed, network=replace(fixed.network, name=name))
-        with pytest.raises(AcceleratorError, match=f"network '{name}': {message}"):
-            Accelerator(renamed, smallest_plan(ONE_LAYER))
+    for name in ("", "1st", "a-b", "a$b", "a\n", "grün", "module", "logic", "TOP"):
+        with pytest.raises(AcceleratorError, match=r"top module .*: its name must have letters"):
+            Accelerator(fixed, smallest_plan(ONE_LAYER), name)
+
+
+@pytest.mark.parametrize(
+    ("network", "top"),
+    [
+        ("one-layer", "one_layer"),
+        ("scores", "scores"),
+        ("1-layer", "accelerator_1_layer"),
+        ("module", "accelerator_module"),
+        ("std", "accelerator_std"),
+        ("-", "_"),
+    ],
+)
+def test_the_top_is_named_after_the_network(network: str, top: str) -> None:
+    fixed = quantized(replace(ONE_LAYER, name=network)).fixed
+    assert Accelerator(fixed, smallest_plan(ONE_LAYER)).name == top
+    assert Accelerator(fixed, smallest_plan(ONE_LAYER), "mine").name == "mine"

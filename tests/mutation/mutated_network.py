@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from amaranth.back import rtlil
@@ -21,12 +22,19 @@ from numpy.typing import NDArray
 
 from systolith.golden.fixed.integers import Integers
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import (
+    CLASSIFIER,
+    FRAME_CHECKER,
+    Accelerator,
+    part_module,
+    stream_signal,
+    unit_part,
+)
 from systolith.hw.folding import Plan
 from systolith.hw.streams.module_boundary import FlatModule, ModuleInstance
 from systolith.hw.units.classify import Classifier
 from systolith.hw.units.frame import FrameChecker
-from systolith.hw.verilog.manifest import Manifest, describe
+from systolith.hw.verilog.manifest import Manifest, describe, file_names
 from systolith.hw.verilog.writer import accelerator_modules, part_rtlil
 from systolith.sim.bench.paces import modelled, random_paces
 from systolith.sim.bench.unit_bench import (
@@ -120,17 +128,31 @@ class Subject:
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest of the hardware."""
-        return describe(self.quantized, self.accelerator, accelerator_modules(self.accelerator))
+        modules = accelerator_modules(self.accelerator)
+        files = file_names(self.quantized.name, None)
+        return describe(self.quantized, self.accelerator, modules, files)
 
     @cached_property
     def modules(self) -> Modules:
-        """The netlists of the parts and of the top module, without mutations."""
-        return netlists(dict(part_rtlil(self.accelerator)), list(self.accelerator.parts))
+        """The netlists of the parts, by name, and of the top module, without mutations."""
+        top, parts = self.accelerator.name, self.accelerator.parts
+        modules = {
+            part_module(top, each): name for name, each in zip(self.parts, parts, strict=True)
+        }
+        found = netlists(dict(part_rtlil(self.accelerator)), list(modules))
+        for cell in found[top]["cells"].values():
+            cell["type"] = modules.get(cell["type"], cell["type"])
+        return {modules.get(name, name): netlist for name, netlist in found.items()}
 
     @property
     def parts(self) -> list[str]:
-        """The names of the parts that can be mutated."""
-        return list(self.accelerator.parts)
+        """The names of the parts that can be mutated: the layers', and two more."""
+        return [FRAME_CHECKER, *self.accelerator.units, CLASSIFIER]
+
+    def component(self, part: str) -> Any:
+        """A part as an Amaranth component."""
+        name = unit_part(part) if part in self.accelerator.units else part
+        return self.accelerator.parts[name]
 
 
 def netlists(modules: Mapping[str, str], parts: Sequence[str]) -> Modules:
@@ -190,7 +212,7 @@ class MutatedNetwork:
         accelerator, fixed = self.subject.accelerator, self.subject.quantized.fixed
         top = self.subject.modules[accelerator.name]
         names = [fixed.network.input.name, *accelerator.units]
-        taps = {f"tap_{n}_{signal}": f"{n}_{signal}" for n in names for signal in STREAM_PORTS}
+        taps = {f"tap_{n}_{s}": stream_signal(n, s) for n in names for s in STREAM_PORTS}
         top = join_select(show(top, taps), self._modules, self.width)
         design = self._design(accelerator.name, {accelerator.name: top, **self._modules})
         return network_in(design, fixed, self.subject.manifest)
@@ -271,7 +293,7 @@ class MutatedNetwork:
     def _unit(self, part: str) -> _PartBench:
         """The bench of a part, and its stimuli."""
         fixed, seed = self.subject.quantized.fixed, self.subject.seed
-        component = self.subject.accelerator.parts[part]
+        component = self.subject.component(part)
         place = ModuleInstance(component, part)
         if isinstance(component, FrameChecker):
             source = fixed.network.input

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from systolith.sim.errors import MissingToolError, SimulationError
+from systolith.sim.installation import install_extra
 from tests.mutation.invariants import Slice
 from tests.mutation.mutation import SELECT, Netlist
 from tests.yowasp import run_full_yosys
@@ -229,4 +230,4 @@ def _find_solver() -> str:
         found = shutil.which("yices-smt2", path=folder)
         if found is not None:
             return found
-    raise MissingToolError("Yices", "the solver", "pip install 'systolith[formal]'")
+    raise MissingToolError("Yices", "the solver", install_extra("formal"))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
 from systolith import golden, hw, sim
-from systolith.scripts.main import main
 
 _ROOT = Path(__file__).parents[2]
 _DOCUMENTS = [
@@ -18,11 +16,6 @@ _DOCUMENTS = [
     *sorted(_ROOT.glob("docs/*.md")),
 ]
 _README = _DOCUMENTS[0].read_text()
-
-
-def _commands() -> list[str]:
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", _README, re.DOTALL))
-    return re.findall(r"^systolith .*$", blocks, re.MULTILINE)
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
@@ -44,14 +37,6 @@ def test_python_of_the_readme_names_what_exists() -> None:
     ]
     assert {face for face, _ in used} == set(faces)
     assert [use for use in used if use[1] not in faces[use[0]].__all__] == []
-
-
-@pytest.mark.parametrize("line", _commands())
-def test_commands_of_the_readme_exist(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    _, command, *arguments = shlex.split(line, comments=True)
-    assert main([command, "--help"]) == 0
-    text = capsys.readouterr().out
-    assert [word for word in arguments if word.startswith("--") and word not in text] == []
 
 
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])

@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from systolith import golden, hw
-from systolith.golden.child_processes import started
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.fixed.execution import FixedModel, classes
+from systolith.hw.child_processes import started
 from systolith.hw.verilog import artifacts
 from systolith.sim import SimulationReport, simulate
 from systolith.sim.bench.network_bench import simulate_cocotb

@@ -151,8 +151,9 @@ def test_images_without_labels(tmp_path: Path) -> None:
         np.savez(tmp_path / "bad.npz", images=wrong)
         with pytest.raises(FileFormatError, match=r"bad\.npz: .* images must be uint8 of shape"):
             datasets.load_images(tmp_path / "bad.npz")
+    (tmp_path / "digits.txt").write_text("0", "utf-8")
     with pytest.raises(FileFormatError, match=r"read from \.npz files and from IDX files"):
-        datasets.load_images(tmp_path / "digits.png")
+        datasets.load_images(tmp_path / "digits.txt")
 
 
 def test_only_mnist_is_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,14 +64,14 @@ FOREIGN = {
     "a gzip file": gzip.compress(b"text"),
     "an empty file": b"",
 }
-NETWORKS = ("Keras", "ONNX", "PyTorch", "TensorFlow", "safetensors")
+NETWORKS = ("Keras", "PyTorch", "TensorFlow", "safetensors")
 
 
 @pytest.mark.parametrize("words", FOREIGN)
 def test_every_reader_names_what_it_was_given(words: str, tmp_path: Path) -> None:
     path = tmp_path / "given.npz"
     path.write_bytes(FOREIGN[words])
-    advice = "docs/limits.md" if any(name in words for name in NETWORKS) else "systolith "
+    advice = "export it as ONNX" if any(name in words for name in NETWORKS) else "systolith "
     for load, wanted in (
         (golden.load, "a network of this program"),
         (golden.load_network, "a trained network"),

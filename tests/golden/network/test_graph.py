@@ -136,6 +136,21 @@ def network_of(*layers: Layer) -> Network:
         (lambda: conv(name="Ä"), "layer 'Ä': a name is an ASCII identifier"),
         (lambda: conv(inputs=()), "convolution 'C1': takes one input, not 0"),
         (lambda: conv(kernel=(0, 2)), "convolution 'C1': kernel must be at least 1, not 0"),
+        (
+            lambda: conv(stride=2),
+            r"stride is not supported: it has name, .*kernel, out_channels, .*docs/limits\.md",
+        ),
+        (
+            lambda: MaxPooling(name="S", inputs=("a",), stride=3),  # type: ignore[call-arg]
+            "max_pooling 'S': stride is not supported: it has name, inputs, activation, window",
+        ),
+        (lambda: conv(kernel=5), r"kernel must be a pair of whole numbers, .*, not 5"),
+        (lambda: conv(padding="same"), r"padding must be a pair of whole numbers, .*, not 'same'"),
+        (lambda: conv(kernel=(5,)), r"kernel must be a pair of whole numbers, .*, not \(5,\)"),
+        (
+            lambda: MaxPooling(name="S", inputs=("a",), window=2),  # type: ignore[arg-type]
+            "max_pooling 'S': window must be a pair of whole numbers, .*, not 2",
+        ),
         (lambda: conv(out_channels=0), "out_channels must be at least 1, not 0"),
         (lambda: conv(padding=(3, 0)), "vertical padding must be from 0 to 2, not 3"),
         (lambda: conv(padding=(0, -1)), "horizontal padding must be from 0 to 1, not -1"),
@@ -217,7 +232,7 @@ def network_of(*layers: Layer) -> Network:
         ),
         (
             lambda: network_of(INPUT, conv(), Dense(name="F", inputs=("input",), units=1)),
-            "dense 'F': must be fed by 'C1', the layer before it, not by 'input'",
+            "dense 'F': must be fed by 'C1', the layer before it, not by 'input': networks",
         ),
     ],
 )

@@ -19,7 +19,7 @@ from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network import graph
 from systolith.golden.network.graph import Dense as DenseLayer
 from systolith.golden.network.graph import Input, MaxPooling, Network
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import RESULT, SOURCE, Accelerator
 from systolith.hw.folding import Folding
 from systolith.hw.planning.prediction import Prediction, min_interval, predict, timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering, run_until_taken
@@ -66,7 +66,7 @@ def test_the_model_predicts_every_stream_of_a_network(simulated_seed: int, tmp_p
     accelerator = Accelerator(fixed, case.plan)
     passing = timeline(accelerator)
     passing.run(IMAGES)
-    streams = {"s_axis": measured.source, **measured.taps, "m_axis": measured.result}
+    streams = {SOURCE: measured.source, **measured.taps, RESULT: measured.result}
     for name, stream in streams.items():
         offered, taken = passing.offered(name), passing.taken(name)
         assert offered[:, 0].tolist() == stream.offered.tolist(), name
@@ -102,10 +102,29 @@ def test_a_source_that_is_always_ready_reaches_the_interval(modelled_seed: int) 
     assert interval >= min_interval(fixed, case.plan)
     passing = timeline(accelerator)
     passing.run(5 * IMAGES)
-    intervals = np.diff(passing.taken("m_axis")[:, 0])
+    intervals = np.diff(passing.taken(RESULT)[:, 0])
     assert intervals[MEASURED_IMAGES - 2] == interval
     if _becomes_steady(prediction):
         assert set(intervals[MEASURED_IMAGES:].tolist()) == {interval}
+
+
+def test_names_change_no_prediction() -> None:
+    """Names of the ports' streams are names like any other for a layer."""
+    names = {"input": "s_axis", "scores": "m_axis"}
+    renamed = replace(
+        ONE_LAYER,
+        layers=tuple(
+            replace(
+                layer, name=names[layer.name], inputs=tuple(names[each] for each in layer.inputs)
+            )
+            for layer in ONE_LAYER.layers
+        ),
+    )
+    before = predict(Accelerator(quantized(ONE_LAYER).fixed, {"scores": Folding()}))
+    after = predict(Accelerator(quantized(renamed).fixed, {"m_axis": Folding()}))
+    assert after.interval_cycles == before.interval_cycles
+    assert after.latency_cycles == before.latency_cycles
+    assert list(after.layers.values()) == list(before.layers.values())
 
 
 def alone(layer: FixedLayer, folding: Folding, input_lanes: int) -> int:

@@ -210,7 +210,8 @@ def test_refusals() -> None:
         ("overflow 'saturate'", replace(layer.requantization, overflow="wrap")),
         ("multiplier 1", replace(layer.requantization, multiplier=3)),
     ):
-        with pytest.raises(UnitError, match=f"convolution 'C1': hardware builds the {what} only"):
+        message = f"convolution 'C1': hardware builds the {what} only.*docs/limits.md"
+        with pytest.raises(UnitError, match=message):
             RequantizePipeline(replace(layer, requantization=how), 2)
     with pytest.raises(UnitError, match="lanes must divide the 4 channels, not 3"):
         RequantizePipeline(make_layer(4), 3)

@@ -342,12 +342,17 @@ def test_taps_show_the_streams_of_the_unchanged_text(folder: Path) -> None:
     assert f"\n  output [{2 * stream.bits - 1}:0] tap_scores_data,\n" in tapped.text
     assert "\n  output [7:0] tap_input_data,\n" in tapped.text
     for layer, signal in itertools.product(("input", "scores"), ("data", "valid", "ready", "last")):
-        assert f"\n  assign tap_{layer}_{signal} = accelerator.{layer}_{signal};\n" in tapped.text
+        assert (
+            f"\n  assign tap_{layer}_{signal} = accelerator.stream_{layer}_{signal};\n"
+            in tapped.text
+        )
 
 
 def test_a_layer_needs_its_module(folder: Path) -> None:
     found = load(folder)
-    with pytest.raises(TapError, match=r"^one-layer\.v: there is no module 'scores'"):
+    with pytest.raises(
+        TapError, match=r"^one-layer\.v: there is no module 'one_layer_unit_scores'"
+    ):
         tapped_layer_verilog("", found.manifest, "scores", 8)
     with pytest.raises(TapError, match=r"^one-layer\.v: .* the input 'i_data' of width 9"):
         tapped_layer_verilog(found.verilog, found.manifest, "scores", 9)
@@ -356,7 +361,7 @@ def test_a_layer_needs_its_module(folder: Path) -> None:
 def test_taps_need_their_signals(folder: Path) -> None:
     found = load(folder)
     other = found.verilog.replace("scores_valid", "scores_gone")
-    with pytest.raises(TapError, match=r"^one-layer\.v: .* the wire 'scores_valid' of width 1"):
+    with pytest.raises(TapError, match=r"^one-layer\.v: .* wire 'stream_scores_valid' of width 1"):
         tapped_verilog(other, found.manifest, "input")
     with pytest.raises(TapError, match=r"^one-layer\.v: there is no module 'one_layer'"):
         tapped_verilog("", found.manifest, "input")

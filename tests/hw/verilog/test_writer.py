@@ -36,38 +36,47 @@ def modules() -> dict[str, str]:
 
 def test_a_module_for_each_unit_named_after_its_layer(modules: dict[str, str]) -> None:
     assert list(modules) == [
-        *("every_kind", "frame_checker", "C1", "S2", "C3", "S4", "S5", "F6", "output"),
-        "classifier",
+        "every_kind",
+        "every_kind_frame_checker",
+        *(f"every_kind_unit_{layer}" for layer in ("C1", "S2", "C3", "S4", "S5", "F6", "output")),
+        "every_kind_classifier",
     ]
-    for name in ("C1", "S2", "S5", "classifier"):
-        assert f"  {name} {name} (\n" in modules["every_kind"]
+    for name in ("unit_C1", "unit_S2", "unit_S5", "classifier"):
+        assert f"  every_kind_{name} {name} (\n" in modules["every_kind"]
 
 
 def test_multiplications_are_the_multipliers(modules: dict[str, str]) -> None:
     counted = {name: count_multipliers([text]) for name, text in modules.items()}
     assert {name: count for name, count in counted.items() if count} == {
-        "C1": 8,
-        "C3": 6,
-        "S4": 3,
-        "F6": 15,
+        "every_kind_unit_C1": 8,
+        "every_kind_unit_C3": 6,
+        "every_kind_unit_S4": 3,
+        "every_kind_unit_F6": 15,
         # Squares, of which each processing element has one.
-        "output": 2,
+        "every_kind_unit_output": 2,
     }
 
 
 def test_streams_keep_their_names_at_the_top(modules: dict[str, str]) -> None:
-    for layer, width in (("input", "[7:0] "), ("C1", "[15:0] "), ("output", r"\[\d+:0\] ")):
-        assert re.search(
-            rf"^  wire {re.escape(width) if layer != 'output' else width}{layer}_data;$",
-            modules["every_kind"],
-            re.MULTILINE,
-        )
+    for layer, high in (("input", "7"), ("C1", "15"), ("output", r"\d+")):
+        data = rf"^  wire \[{high}:0\] stream_{layer}_data;$"
+        assert re.search(data, modules["every_kind"], re.MULTILINE)
         for signal in ("valid", "ready", "last"):
-            assert f"  wire {layer}_{signal};\n" in modules["every_kind"]
+            assert f"  wire stream_{layer}_{signal};\n" in modules["every_kind"]
 
 
-def test_names_need_no_escape_unless_they_are_keywords(modules: dict[str, str]) -> None:
-    assert set(re.findall(r"\\\S+", "".join(modules.values()))) == {"\\output"}
+def test_names_need_no_escape(modules: dict[str, str]) -> None:
+    assert "\\" not in "".join(modules.values())
+
+
+def test_only_the_differences_of_a_radial_basis_unit_have_an_attribute(
+    modules: dict[str, str],
+) -> None:
+    text = "".join(modules.values())
+    found = re.findall(r'^  \(\* keep = "true" \*\)\n  reg \[.*?\] (\w+)', text, re.MULTILINE)
+    assert found == ["core_array_pe_0_0_difference", "core_array_pe_0_1_difference"]
+    assert set(re.findall(r"\(\* \w+", text)) == {"(* keep", "(* parallel_case"}
+    assert text.count("(* keep ") == len(found)
 
 
 def test_memories() -> None:
@@ -76,15 +85,16 @@ def test_memories() -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
-    fixed = quantized(EVERY_KIND).fixed
-    text = with_comments(fixed, EVERY_KIND_PLAN, modules, "0" * 64)
+    accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)
+    text = with_comments(accelerator, modules, "0" * 64)
     assert "// 1 x 2 processing elements, one group of outputs after another, 1 values" in text
+    assert text.count("\n// keep: a difference is both operands") == 1
     program = (
         "from tests.hw.small_networks import *\n"
         "from systolith.hw.verilog.writer import *\n"
-        "fixed = quantized(EVERY_KIND).fixed\n"
-        "modules = accelerator_modules(Accelerator(fixed, EVERY_KIND_PLAN))\n"
-        "print(with_comments(fixed, EVERY_KIND_PLAN, modules, '0' * 64), end='')\n"
+        "accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)\n"
+        "modules = accelerator_modules(accelerator)\n"
+        "print(with_comments(accelerator, modules, '0' * 64), end='')\n"
     )
     again = subprocess.run(
         [sys.executable, "-c", program],

@@ -10,6 +10,7 @@ import pytest
 from systolith import golden
 from systolith.golden.onnx import runtime_comparison
 from systolith.scripts.main import main
+from systolith.sim.installation import install_extra
 from tests.golden.onnx.small_models import model, node, normal
 
 
@@ -106,7 +107,7 @@ def test_without_onnx_it_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (line,) = refused(capsys, "import net.onnx --out net.npz --raw", 3)
-    assert "pip install 'systolith[onnx]'" in line
+    assert install_extra("onnx") in line
 
 
 def test_without_onnx_runtime_it_says_that_nothing_was_compared(

@@ -52,6 +52,12 @@ def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> Non
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_the_network_says_what_it_was_trained_on(folder: Path) -> None:
+    files = datasets.training_files(folder)
+    origin = datasets.DatasetReference("train-images-idx3-ubyte.gz", files.sha256, 7600)
+    assert quick("lenet5-relu", folder, 0).trained_on == origin != datasets.MNIST
+
+
 @pytest.mark.parametrize(
     ("name", "epochs", "accuracy"),
     [("lenet5", 4, 0.8), ("lenet5-sigmoid", 9, 0.5), ("lenet5-relu", 4, 0.8)],

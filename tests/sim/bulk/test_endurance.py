@@ -36,7 +36,7 @@ def test_a_million_cycles(folder: Path) -> None:
     ("module", "pattern", "replacement", "message"),
     [
         # A register of the schedule that no reset clears.
-        ("dense", r"if \(rst\) (core_step)", r"if (1'b0) \1", "dense: .* values differ"),
+        ("unit_dense", r"if \(rst\) (core_step)", r"if (1'b0) \1", "dense: .* values differ"),
         (
             "frame_checker",
             r"assign wrong_length_payload = .*;",
@@ -53,10 +53,10 @@ def test_what_is_not_as_new_is_seen(
     for file in folder.iterdir():
         (broken / file.name).write_bytes(file.read_bytes())
     verilog = broken / "small-one.v"
-    before, behind = verilog.read_text().split(f"\nmodule {module}(")
+    before, behind = verilog.read_text().split(f"\nmodule small_one_{module}(")
     altered, count = re.subn(pattern, replacement, behind, count=1)
     assert count == 1
-    verilog.write_text(f"{before}\nmodule {module}({altered}")
+    verilog.write_text(f"{before}\nmodule small_one_{module}({altered}")
     found = endure(broken, DATA, cycles=100_000)
     assert re.search(message, found.failures[0])
 

@@ -129,10 +129,10 @@ def test_what_did_not_come_out_is_shown(folder: Path, tmp_path: Path) -> None:
     stuck = tmp_path / "stuck"
     shutil.copytree(folder, stuck)
     verilog = stuck / "small-one.v"
-    text, dense = verilog.read_text().split("\nmodule dense(")
+    text, dense = verilog.read_text().split("\nmodule small_one_unit_dense(")
     broken = re.sub(r"assign o_valid = .*?;", "assign o_valid = 0;", dense, count=1)
     assert broken != dense
-    verilog.write_text(f"{text}\nmodule dense({broken}")
+    verilog.write_text(f"{text}\nmodule small_one_unit_dense({broken}")
     report = run(stuck)
     assert report.failures[0].startswith("nothing moved for ")
     assert report.waves_image == 0

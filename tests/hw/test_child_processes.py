@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from systolith.golden import child_processes
-from systolith.golden.child_processes import interrupts_delayed, started, temporary_folder
+from systolith.hw import child_processes
+from systolith.hw.child_processes import interrupts_delayed, started, temporary_folder
 from tests.processes import SLEEPER, is_running, wait_until_gone
 
 
