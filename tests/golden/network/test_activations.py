@@ -92,7 +92,6 @@ def test_an_unknown_activation_is_an_error_everywhere() -> None:
     for ask in (
         lambda: smuggled(POINTS),
         lambda: smuggled.is_identity,
-        lambda: smuggled.is_rectifier,
         lambda: smuggled.is_table,
         lambda: smuggled.function,
     ):
