@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.choices import choice
+
 Reals = NDArray[np.floating[Any]]
 
 
@@ -98,6 +100,4 @@ def activation_function(name: str) -> ActivationFunction:
     ValueError
         There is none; says which there are.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation {name!r}: allowed are {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
+    return choice(ACTIVATIONS, name, "activation")
