@@ -68,7 +68,7 @@ mutants: $(FINISHED)-formal ## faults put into every unit, and which check finds
 	$(BIN)/python -m tests.mutation.campaign $(ARGS)
 
 fuzz: $(FINISHED)-test ## 2,000 hostile files and options (arguments: make fuzz ARGS="--seed 1")
-	$(BIN)/python -m tests.fuzz.campaign $(ARGS)
+	$(BIN)/python -m tests.fuzz.fuzz_campaign $(ARGS)
 
 gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
 	$(BIN)/python -m pytest -n $(JOBS) -m gates

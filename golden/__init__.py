@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+if __name__ != "systolith.golden":
+    raise ImportError("golden is a part of systolith: import systolith.golden")
+
 import os
 
 from systolith.golden.files import npz

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+if __name__ != "systolith.hw":
+    raise ImportError("hw is a part of systolith: import systolith.hw")
+
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_plan

@@ -5,6 +5,9 @@ Call `simulate` with a folder that `hw.generate` wrote.
 
 from __future__ import annotations
 
+if __name__ != "systolith.sim":
+    raise ImportError("sim is a part of systolith: import systolith.sim")
+
 from systolith.sim.errors import MissingToolError, SimulationError
 from systolith.sim.record.scoreboard import LayerResult, Mismatch
 from systolith.sim.report import SimulationReport

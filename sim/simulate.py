@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,119 @@ def simulate(
     SimulationError, OSError
         The simulator could not be built or died, or a file cannot be written.
     """
+    built = _load(folder, simulator, layer)
+    dataset, used = _choose_images(built, dataset, images)
+    _check_writing(folder, simulator, waves, inject_fault)
+    installed.require(simulator)
+    fault, verilog = None, built.verilog
+    if inject_fault is not None:
+        announce("generating hardware with a fault")
+        fault = find_fault(built.quantized.fixed, inject_fault, used.images)
+        verilog = _faulty_verilog(built, fault)
+
+    run = _Run(built, dataset, used, simulator, layer, stalls, fault)
+    network, frames = run.tapped(verilog)
+    check = run.check()
+    stopwatch = Stopwatch(network)
+    announce("compiling")
+    with closing(_batches(network, frames, stalls, simulator)) as batches:
+        _exhaust(check.take(stopwatch.watch(batches)), len(used), progress, announce)
+    violations = check.violations()
+    timeline = stopwatch.timeline if stalls is None else None
+    if simulator == "verilator" and not _is_long_enough(timeline):
+        announce("measuring cycles")
+        timeline, more = _measure(network, frames)
+        violations += more
+    shown = None
+    if waves:
+        announce("compiling for the waveform")
+        results = check.layer_results()
+        shown = write_waves(network, frames, stalls, results, check.came_out, Path(folder))
+    report = run.report(check, timeline, shown, violations)
+    if fault is None and layer is None:
+        write_whole(Path(folder) / FILE_NAME, report.to_json())
+    return report
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What `simulate` runs: generated hardware, the images that go in, and how.
+
+    Parameters
+    ----------
+    built
+        The folder's content, without the fault.
+    dataset, used
+        The data set, and the images of it that go in.
+    simulator, layer, stalls
+        The arguments of `simulate`.
+    fault
+        The fault in the hardware, or None.
+    """
+
+    built: Artifacts
+    dataset: Dataset
+    used: Dataset
+    simulator: Simulator
+    layer: str | None
+    stalls: int | None
+    fault: Fault | None
+
+    def tapped(self, verilog: str) -> tuple[TappedNetwork, NDArray[np.integer[Any]]]:
+        """What is simulated of this Verilog, and the values that go in."""
+        fixed, images = self.built.quantized.fixed, self.used.images
+        if self.layer is None:
+            return tapped_network(fixed, self.built.manifest, verilog), images
+        network = tapped_layer(fixed, self.built.manifest, verilog, self.layer)
+        return network, _values(fixed, fixed[self.layer].layer.inputs[0], images)
+
+    def check(self) -> Check:
+        """The comparison with the fixed-point model."""
+        fixed, images = self.built.quantized.fixed, self.used.images
+        if self.layer is None:
+            return Check(fixed, images, [each.name for each in fixed.layers])
+        return Check(fixed, images, [self.layer], results=False)
+
+    def report(
+        self,
+        check: Check,
+        timeline: Timeline | None,
+        waves_image: int | None,
+        violations: tuple[str, ...],
+    ) -> SimulationReport:
+        """The report of what was compared and measured."""
+        built, dataset, alone = self.built, self.dataset, self.layer is not None
+        return SimulationReport(
+            network=built.quantized.fixed.name,
+            quantized_sha256=built.manifest.quantized_sha256,
+            plan_sha256=built.manifest.plan_sha256,
+            verilog_sha256=built.verilog_sha256,
+            as_generated=built.as_generated,
+            dataset={
+                "name": dataset.name,
+                "split": dataset.split,
+                "sha256": dataset.sha256,
+                "images": len(dataset),
+            },
+            simulator=self.simulator,
+            layer=self.layer,
+            stalls=self.stalls,
+            fault=None if self.fault is None else str(self.fault),
+            images=len(self.used),
+            classes=() if alone else tuple(check.classes.tolist()),
+            correct=None if alone else int(np.count_nonzero(check.classes == self.used.labels)),
+            interval_cycles=timeline.whole.interval_cycles if timeline else None,
+            latency_cycles=timeline.whole.latency_cycles if timeline else None,
+            layers=check.layer_results(),
+            layer_timings=timeline.layers if timeline else {},
+            deviations=deviations(built.manifest, timeline, self.layer),
+            waves_image=waves_image,
+            violations=violations,
+        )
+
+
+def _load(folder: str | os.PathLike[str], simulator: Simulator, layer: str | None) -> Artifacts:
+    """Read the folder; refuses a simulator that is unknown, and a layer that the network lacks."""
     from systolith.hw.verilog import (
         artifacts,  # imports Amaranth, which benches inside simulators do without
     )
@@ -106,81 +219,45 @@ def simulate(
     names = [each.name for each in fixed.layers]
     if layer is not None and layer not in names:
         raise ValueError(f"layer {layer!r}: network {fixed.name!r} has {', '.join(names)}")
+    return built
+
+
+def _choose_images(
+    built: Artifacts, dataset: Dataset | None, images: int | None
+) -> tuple[Dataset, Dataset]:
+    """The data set, by default the shipped digits, and the images of it that go in."""
     if dataset is None:
         check_origin(built.quantized.parent, "--data FILE")
         dataset = test_digits()
-    part = dataset if images is None else dataset.take(images)
-    check_dataset(fixed.network, part)
+    used = dataset if images is None else dataset.take(images)
+    check_dataset(built.quantized.fixed.network, used)
+    return dataset, used
+
+
+def _check_writing(
+    folder: str | os.PathLike[str], simulator: Simulator, waves: bool, inject_fault: str | None
+) -> None:
+    """Refuse a folder that cannot take the report, and waves that a simulator does not write."""
     if inject_fault is None and not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if waves and simulator != "verilator":
         raise ValueError(f"--waves: verilator writes them, {simulator} does not")
-    installed.require(simulator)
-    in_folder, fault = built, None
-    if inject_fault is not None:
-        announce("generating hardware with a fault")
-        fault = find_fault(fixed, inject_fault, part.images)
-        built = _with_fault(built, fault)
 
-    frames: NDArray[np.integer[Any]] = part.images
-    if layer is None:
-        network = tapped_network(fixed, built.manifest, built.verilog)
-    else:
-        network = tapped_layer(fixed, built.manifest, built.verilog, layer)
-        frames = _values(fixed, fixed[layer].layer.inputs[0], part.images)
-    check = Check(fixed, part.images, names if layer is None else [layer], results=layer is None)
-    stopwatch = Stopwatch(network)
+
+def _exhaust(
+    counts: Iterable[int],
+    total: int,
+    progress: Progress | None,
+    announce: Callable[[str], None],
+) -> None:
+    """Simulate until all images came out, and report the progress after each batch."""
     done = 0
-    announce("compiling")
-    with closing(_batches(network, frames, stalls, simulator)) as batches:
-        for count in check.take(stopwatch.watch(batches)):
-            if not done:
-                announce("simulating")
-            done += count
-            if progress is not None:
-                progress(done, len(part))
-    violations = check.violations()
-    timeline = stopwatch.timeline if stalls is None else None
-    enough = timeline is not None and timeline.images == MEASURED_IMAGES
-    if simulator == "verilator" and not enough:
-        announce("measuring cycles")
-        timeline, more = _measure(network, frames)
-        violations += more
-    if waves:
-        announce("compiling for the waveform")
-        shown = write_waves(
-            network, frames, stalls, check.layer_results(), check.came_out, Path(folder)
-        )
-    report = SimulationReport(
-        network=fixed.name,
-        quantized_sha256=built.manifest.quantized_sha256,
-        plan_sha256=built.manifest.plan_sha256,
-        verilog_sha256=in_folder.verilog_sha256,
-        as_generated=in_folder.as_generated,
-        dataset={
-            "name": dataset.name,
-            "split": dataset.split,
-            "sha256": dataset.sha256,
-            "images": len(dataset),
-        },
-        simulator=simulator,
-        layer=layer,
-        stalls=stalls,
-        fault=None if fault is None else str(fault),
-        images=len(part),
-        classes=() if layer else tuple(check.classes.tolist()),
-        correct=None if layer else int(np.count_nonzero(check.classes == part.labels)),
-        interval_cycles=timeline.whole.interval_cycles if timeline else None,
-        latency_cycles=timeline.whole.latency_cycles if timeline else None,
-        layers=check.layer_results(),
-        layer_timings=timeline.layers if timeline else {},
-        deviations=deviations(built.manifest, timeline, layer),
-        waves_image=shown if waves else None,
-        violations=violations,
-    )
-    if fault is None and layer is None:
-        write_whole(Path(folder) / FILE_NAME, report.to_json())
-    return report
+    for count in counts:
+        if not done:
+            announce("simulating")
+        done += count
+        if progress is not None:
+            progress(done, total)
 
 
 def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
@@ -203,7 +280,7 @@ def deviations(
     The figures are the interval, the latency, and the latency of every layer; for a layer alone
     only the interval. None if too few images were measured.
     """
-    if timeline is None or timeline.images < MEASURED_IMAGES:
+    if not _is_long_enough(timeline):
         return None
     whole, predicted = timeline.whole, manifest.predicted
     figures = [
@@ -229,6 +306,11 @@ def deviations(
     )
 
 
+def _is_long_enough(timeline: Timeline | None) -> TypeGuard[Timeline]:
+    """Whether enough images were measured to compare their cycles with the manifest's."""
+    return timeline is not None and timeline.images >= MEASURED_IMAGES
+
+
 def _measure(
     network: TappedNetwork, images: NDArray[np.integer[Any]]
 ) -> tuple[Timeline | None, tuple[str, ...]]:
@@ -251,12 +333,12 @@ def _batches(
     return simulate_cocotb(network, images, stalls, simulator)
 
 
-def _with_fault(built: Artifacts, fault: Fault) -> Artifacts:
-    """Generate the hardware of a network with a fault, by the same plan."""
+def _faulty_verilog(built: Artifacts, fault: Fault) -> str:
+    """The Verilog of a network with a fault, generated by the same plan."""
     from systolith.hw.verilog import artifacts
 
     with temporary_folder("systolith-") as parent:
         folder = parent / "faulty"
         faulty = replace(built.quantized, fixed=fault.fixed)
         artifacts.generate(faulty, folder, built.plan, built.manifest.top)
-        return replace(built, verilog=artifacts.load(folder).verilog)
+        return artifacts.load(folder).verilog

@@ -48,6 +48,16 @@ def test_the_wheel_has_every_file_of_the_folders_but_benchmarks(wheel_members: l
     assert present == {m for m in wheel_members if m.startswith("systolith/")}
 
 
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_a_folder_is_imported_only_inside_the_package(folder: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {folder}"], cwd=_ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    *_, line = done.stderr.splitlines()
+    assert line == f"ImportError: {folder} is a part of systolith: import systolith.{folder}"
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys; from systolith.scripts.main import main; main(['--help']); "

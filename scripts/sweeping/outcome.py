@@ -169,8 +169,39 @@ class SweepReport(msgspec.Struct, frozen=True):
     def to_markdown(self) -> str:
         """A page of tables: points, plans, front."""
         data, test = self.data, self.test
+        parts = [
+            "# Sweep",
+            (
+                f"Formats are chosen on {self.calibration['images']:,} images of "
+                f"{cell(self.calibration['name'])}, points are ranked by the accuracy on "
+                f"{data.images:,} others, {_called(data)}. The Pareto front is chosen by that "
+                f"alone; only its points are then scored on {test.images:,} images, "
+                f"{_called(test)}."
+            ),
+            "## Points",
+            self._points_table(),
+            "## Plans",
+            "Plans are the same at all widths.",
+            self._plans_table(),
+            "## Pareto front",
+            (
+                "No other design is as accurate with as few bits of weights, multipliers and "
+                "cycles from one image to the next, and better in one of these."
+            ),
+            self._front_table(),
+        ]
+        refused = [
+            f"- point {point.rank}: {cell(point.not_built)}"
+            for point in self.points
+            if point.not_built is not None
+        ]
+        if refused:
+            parts += ["## Not built", "\n".join(refused) + "\n"]
+        return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+    def _points_table(self) -> str:
         floats = {each.network: each for each in self.networks}
-        points = [
+        rows = [
             (
                 f"{point.rank}",
                 cell(point.network),
@@ -185,7 +216,10 @@ class SweepReport(msgspec.Struct, frozen=True):
             )
             for point in self.points
         ]
-        plans = [
+        return table(_POINT_HEADINGS, rows, left=4)
+
+    def _plans_table(self) -> str:
+        rows = [
             (
                 cell(plan.network),
                 plan.budget,
@@ -195,8 +229,11 @@ class SweepReport(msgspec.Struct, frozen=True):
             )
             for plan in self.plans
         ]
+        return table(_PLAN_HEADINGS, rows, left=2)
+
+    def _front_table(self) -> str:
         widths = {point.rank: point.widths for point in self.points}
-        front = [
+        rows = [
             (
                 f"{design.rank}",
                 cell(design.network),
@@ -209,35 +246,7 @@ class SweepReport(msgspec.Struct, frozen=True):
             )
             for design in self.front
         ]
-        refused = [
-            f"- point {point.rank}: {cell(point.not_built)}"
-            for point in self.points
-            if point.not_built is not None
-        ]
-        parts = [
-            "# Sweep",
-            (
-                f"Formats are chosen on {self.calibration['images']:,} images of "
-                f"{cell(self.calibration['name'])}, points are ranked by the accuracy on "
-                f"{data.images:,} others, {_called(data)}. The Pareto front is chosen by that "
-                f"alone; only its points are then scored on {test.images:,} images, "
-                f"{_called(test)}."
-            ),
-            "## Points",
-            table(_POINT_HEADINGS, points, left=4),
-            "## Plans",
-            "Plans are the same at all widths.",
-            table(_PLAN_HEADINGS, plans, left=2),
-            "## Pareto front",
-            (
-                "No other design is as accurate with as few bits of weights, multipliers and "
-                "cycles from one image to the next, and better in one of these."
-            ),
-            table(_FRONT_HEADINGS, front, left=4),
-        ]
-        if refused:
-            parts += ["## Not built", "\n".join(refused) + "\n"]
-        return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+        return table(_FRONT_HEADINGS, rows, left=4)
 
 
 _POINT_HEADINGS = (

@@ -26,7 +26,7 @@ from systolith.golden.files.datasets import MNIST
 from systolith.golden.network.graph import Dense, Input, MaxPooling, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.scripts.main import app
-from tests.fuzz.mutations import (
+from tests.fuzz.hostile_changes import (
     HOSTILE_NUMBERS,
     HOSTILE_STRINGS,
     MUTATIONS,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.campaign import examine
-from tests.fuzz.execution import Limits, Program, resident_bytes
+from tests.fuzz.fuzz_campaign import examine
 from tests.fuzz.inputs import COMPARE_INTEGERS, USERS_FILE, Case
+from tests.fuzz.watched_command import Limits, Program, resident_bytes
 
 _FILES = {"in.json": b"{}", USERS_FILE: b"of the user", "old.json": b"{}"}
 _COMMAND = ("plan", "in.json", "--out", "o.json")

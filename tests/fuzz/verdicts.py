@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from systolith.scripts.main import Status
-from tests.fuzz.execution import Limits, Outcome
 from tests.fuzz.inputs import COMPARE_INTEGERS, USERS_FILE
+from tests.fuzz.watched_command import Limits, Outcome
 
 Snapshot = Mapping[str, tuple[int, ...]]
 """By path, the type, size, time and number of each file of a folder."""
@@ -225,7 +225,7 @@ def _place(error: str) -> str:
         f"{os.path.relpath(os.path.realpath(file), _ROOT)}:{function}"
         for file, _, function in _FRAME.findall(error)
         if os.path.realpath(file).startswith(f"{_ROOT}/")
-        and not os.path.realpath(file).startswith(f"{_ROOT}/tests/fuzz/execution")
+        and not os.path.realpath(file).startswith(f"{_ROOT}/tests/fuzz/watched_command")
     ]
     last = next((line for line in reversed(error.splitlines()) if re.match(r"\w", line)), "")
     return f"{frames[-1] if frames else 'outside'}: {last.partition(':')[0]}"

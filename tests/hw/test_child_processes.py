@@ -13,7 +13,7 @@ import pytest
 
 from systolith.hw import child_processes
 from systolith.hw.child_processes import interrupts_delayed, started, temporary_folder
-from tests.processes import SLEEPER, is_running, wait_until_gone
+from tests.leftover_processes import SLEEPER, is_running, wait_until_gone
 
 
 def test_leaving_the_context_kills_children_too() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from systolith.sim.errors import SimulationError
 from systolith.sim.simulators.processes import run_all
-from tests.processes import SLEEPER, wait_until_gone
+from tests.leftover_processes import SLEEPER, wait_until_gone
 
 LETTERS = string.ascii_lowercase + string.digits
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.execution import FixedModel, FixedRun
 from systolith.scripts.main import app
-from tests.fuzz import campaign, integers
-from tests.fuzz.campaign import Examined
-from tests.fuzz.execution import Limits, Outcome
+from tests.fuzz import fuzz_campaign, integer_comparison
+from tests.fuzz.fuzz_campaign import Examined
+from tests.fuzz.hostile_changes import MUTATIONS, mutate_integers
 from tests.fuzz.inputs import (
     TEMPLATES,
     Case,
@@ -28,8 +28,8 @@ from tests.fuzz.inputs import (
     kind_of,
     make_case,
 )
-from tests.fuzz.mutations import MUTATIONS, mutate_integers
 from tests.fuzz.verdicts import Failure
+from tests.fuzz.watched_command import Limits, Outcome
 
 _JSON = b'{"schema": "x/1", "layers": [{"name": "conv", "cycles": 3}], "accuracy": 0.5}'
 
@@ -81,7 +81,7 @@ def test_other_integers_are_often_accepted(
     for _ in range(30):
         content, _ = mutate_integers(rng, files["e.npz"])
         (tmp_path / "q.npz").write_bytes(content)
-        statuses.append(integers.compare_integers([str(tmp_path / "q.npz")]))
+        statuses.append(integer_comparison.compare_integers([str(tmp_path / "q.npz")]))
     assert set(statuses) <= {0, 2}, capfd.readouterr().err
     assert statuses.count(0) >= 8
 
@@ -92,7 +92,7 @@ def test_other_integers_in_an_engine_are_found(
 ) -> None:
     path = tmp_path / "q.npz"
     path.write_bytes(files["q.npz"])
-    assert integers.compare_integers([str(path)]) == 0
+    assert integer_comparison.compare_integers([str(path)]) == 0
 
     class Wrong(FixedModel):
         def run(self, images: NDArray[np.uint8]) -> FixedRun:
@@ -106,24 +106,24 @@ def test_other_integers_in_an_engine_are_found(
             self.wrong = engine is None
 
     if engine == "BLAS":
-        monkeypatch.setattr(integers, "FixedModel", Wrong)
+        monkeypatch.setattr(integer_comparison, "FixedModel", Wrong)
     else:
         pytest.importorskip("onnxruntime")
-        right = integers._onnx_runtime
+        right = integer_comparison._onnx_runtime
 
         def wrong(*arguments: Any) -> Any:
             maps, scores = right(*arguments)
             return maps, scores + (np.arange(len(scores)) == 2)[:, None]
 
-        monkeypatch.setattr(integers, "_onnx_runtime", wrong)
-    assert integers.compare_integers([str(path)]) == 1
+        monkeypatch.setattr(integer_comparison, "_onnx_runtime", wrong)
+    assert integer_comparison.compare_integers([str(path)]) == 1
 
 
 def test_a_command_line_that_fails_unaltered_is_wrong() -> None:
     template = Template(("plan q.npz",), 1)
     good, bad = (_examined(number, status) for number, status in enumerate((0, 2)))
-    assert campaign.wrong_templates([template], [good]) == []
-    (line,) = campaign.wrong_templates([template], [bad])
+    assert fuzz_campaign.wrong_templates([template], [good]) == []
+    (line,) = fuzz_campaign.wrong_templates([template], [bad])
     assert line.startswith("plan q.npz: status 2")
 
 
@@ -134,9 +134,9 @@ def test_the_smallest_input_of_a_kind_is_reported() -> None:
         _examined(7, 1, failure, content=b"x"),
         _examined(8, 0),
     ]
-    text = campaign.to_text(examined)
+    text = fuzz_campaign.to_text(examined)
     assert "traceback: hw/plan.py:load: KeyError (2 inputs)" in text
-    assert "again: python -m tests.fuzz.campaign --seed 3 --only 7" in text
+    assert "again: python -m tests.fuzz.fuzz_campaign --seed 3 --only 7" in text
     assert "--only 4" not in text
     assert "1 kinds of failures in 3 inputs" in text
     assert text.splitlines()[1].split() == ["plan:", "toml", "1", "2", "2"]
@@ -154,10 +154,10 @@ def test_it_ends_with_1_if_a_verdict_fails(
     def run(seed: int, numbers: Sequence[int], *_: Any) -> Iterator[Examined]:
         return (_examined(number, 0, *failures) for number in numbers)
 
-    monkeypatch.setattr(campaign, "campaign", lambda *given: list(run(*given)))
-    monkeypatch.setattr(campaign, "seed_files", lambda limits: {})
+    monkeypatch.setattr(fuzz_campaign, "campaign", lambda *given: list(run(*given)))
+    monkeypatch.setattr(fuzz_campaign, "seed_files", lambda limits: {})
     monkeypatch.setenv("SYSTOLITH_CACHE", "")
-    assert campaign.run_campaign(["--seed", "3", "--count", "2"]) == status
+    assert fuzz_campaign.run_campaign(["--seed", "3", "--count", "2"]) == status
     assert capsys.readouterr().out.startswith("seed 3: ")
 
 
@@ -167,9 +167,9 @@ def test_one_input_is_repeated(
     def refuses(_: Sequence[str]) -> int:
         raise KeyError("layers")
 
-    monkeypatch.setattr(campaign, "in_this_process", refuses)
+    monkeypatch.setattr(fuzz_campaign, "in_this_process", refuses)
     case = Case(3, 9, "plan: toml", (("plan", "q.npz"),), {"plan.toml": b"x"}, ("plan.toml: x",))
-    assert campaign.repeat(case, files, Limits()) == 1
+    assert fuzz_campaign.repeat(case, files, Limits()) == 1
     text = capsys.readouterr().out
     assert "failed: traceback: " in text
     (folder,) = (line.removeprefix("input: ") for line in text.splitlines() if "input: " in line)

@@ -26,7 +26,6 @@ import typer
 
 from systolith.scripts.main import Status, main
 from systolith.scripts.progress import progress
-from tests.fuzz.execution import Limits, Outcome, Program, in_new_process, run
 from tests.fuzz.inputs import (
     COMPARE_INTEGERS,
     FIRST_COMMANDS,
@@ -38,8 +37,9 @@ from tests.fuzz.inputs import (
     make_case,
     write,
 )
-from tests.fuzz.integers import compare_integers
+from tests.fuzz.integer_comparison import compare_integers
 from tests.fuzz.verdicts import Failure, failures, hardware_failures, snapshot
+from tests.fuzz.watched_command import Limits, Outcome, Program, in_new_process, run
 
 COUNT = 2_000
 JOBS = 2
@@ -250,7 +250,9 @@ def described(examined: Examined) -> list[str]:
     last = examined.outcomes[-1]
     error = next((line for line in reversed(last.stderr.splitlines()) if line.strip()), "")
     lines.append(f"ends with {last.status} after {last.seconds:.2f} s: {ascii(error)[1:-1][:300]}")
-    lines.append(f"again: python -m tests.fuzz.campaign --seed {case.seed} --only {case.number}")
+    lines.append(
+        f"again: python -m tests.fuzz.fuzz_campaign --seed {case.seed} --only {case.number}"
+    )
     return lines
 
 
@@ -273,7 +275,7 @@ def repeat(case: Case, files: Files, limits: Limits) -> int:
 
 def run_campaign(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.campaign", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.fuzz_campaign", description=__doc__)
     parser.add_argument("--count", type=int, default=COUNT, help="how many inputs")
     parser.add_argument("--seed", type=int, help="of all inputs; by default a fresh one")
     parser.add_argument("--jobs", type=int, default=JOBS, help="processes")
@@ -287,7 +289,7 @@ def run_campaign(arguments: Sequence[str] | None = None) -> int:
         if chosen.only is not None:
             return repeat(make_case(seed, chosen.only, files, usable_templates()), files, limits)
         typer.echo(
-            f"seed {seed}: python -m tests.fuzz.campaign --seed {seed} --count {chosen.count}"
+            f"seed {seed}: python -m tests.fuzz.fuzz_campaign --seed {seed} --count {chosen.count}"
         )
         start = time.monotonic()
         examined = campaign(seed, range(chosen.count), files, chosen.jobs, limits)
