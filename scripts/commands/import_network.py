@@ -1,4 +1,4 @@
-"""Imports an ONNX model as an equivalent trained network, or lists every unsupported node."""
+"""`systolith import`: an ONNX model as an equivalent trained network, or its unsupported nodes."""
 
 from __future__ import annotations
 
