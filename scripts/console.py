@@ -45,15 +45,19 @@ def console() -> Console:
 
 
 def print_json(document: str | bytes) -> None:
-    """Print a JSON document. Characters that are not printable become JSON escapes."""
+    """Print a JSON document. What is not printable, or not in the encoding, becomes an escape."""
     text = document if isinstance(document, str) else document.decode()
     sys.stdout.write("\n".join(map(_escaped, text.split("\n"))))
 
 
 def _escaped(line: str) -> str:
-    if line.isprintable():
+    if line.isprintable() and line.isascii():
         return line
-    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
+    encoding = sys.stdout.encoding or "utf-8"
+    return "".join(
+        each if each.isprintable() and each.encode(encoding, "ignore") else json.dumps(each)[1:-1]
+        for each in line
+    )
 
 
 def to_json(value: Any) -> str:

@@ -1,4 +1,7 @@
-"""Standard streams whose reader may go away, as in `systolith compare ... --json | head -1`."""
+"""Standard streams whose reader may go away, as in `systolith compare ... --json | head -1`.
+
+They take any text: what their encoding lacks is written as an escape.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,20 @@ from typing import Any, TextIO, cast
 
 
 class _Stream:
-    """A text stream that discards what is written after its reader has gone."""
+    """A text stream that discards what is written after its reader has gone.
+
+    Characters that its encoding lacks become escapes: that a path cannot be printed is no reason to
+    fail once the file is written.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        encoding = self._stream.encoding or "utf-8"
         try:
-            return self._stream.write(text)
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            return len(text)
         except OSError as error:
             self._discard(error)
             return len(text)

@@ -5,6 +5,7 @@ Every reader and writer of this project goes through these two functions.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -43,10 +44,10 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     Raises
     ------
     OSError
-        The folder is missing, or the file cannot be written.
+        The folder is missing, the file cannot be written, or it is a pipe that no process reads.
     """
     if is_special(path):
-        Path(path).write_bytes(content)
+        _write_special(path, content)
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
@@ -59,6 +60,19 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _write_special(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write to a device or a pipe, without waiting for somebody who reads it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(error.errno, "no process reads this pipe", str(path)) from None
+        raise
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "wb") as file:
+        file.write(content)
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:

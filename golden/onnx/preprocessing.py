@@ -45,7 +45,7 @@ class Preprocessing:
         Raises
         ------
         ValueError
-            There is neither one number nor one a channel.
+            There is neither one number nor one a channel, or float32 cannot hold the input.
         """
         spread = []
         for name in ("scale", "mean", "std"):
@@ -57,7 +57,16 @@ class Preprocessing:
                 )
             spread.append(np.broadcast_to(np.array(values, np.float64), channels))
         scale, mean, std = spread
-        return scale / std, -mean / std
+        with np.errstate(over="ignore", under="ignore"):
+            gain, offset = scale / std, -mean / std
+            largest = (255 * gain + np.abs(offset)).max()
+        limits = np.finfo(np.float32)
+        if not (limits.tiny <= gain.min() and largest <= limits.max):
+            raise ValueError(
+                f"preprocessing: (pixel * scale - mean) / std must be within float32's range: "
+                f"a step of pixels is {gain.min():.3g}, the largest input up to {largest:.3g}"
+            )
+        return gain, offset
 
     def apply(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """The network's input for images `(batch, height, width, channels)`, float64."""

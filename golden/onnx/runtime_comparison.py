@@ -65,6 +65,8 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
         The package `onnxruntime` is not installed.
     RuntimeRefusedError
         ONNX Runtime refuses the model.
+    ValueError
+        A layer has values that are not finite.
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -138,6 +140,8 @@ def _differences(
         order, theirs = origin.equals.order, found[origin.equals.tensor]
         known = order >= 0
         expected = theirs.reshape(order.shape)[known].astype(np.float64)
+        if not (np.isfinite(expected).all() and np.isfinite(ours).all()):
+            raise ValueError(f"layer {name!r}: its values are not finite")
         difference = np.abs(ours[order[known]] - expected)
         result.append((name, (float(np.abs(expected).max()), float(difference.max()))))
     return result

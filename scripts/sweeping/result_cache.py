@@ -13,7 +13,7 @@ import msgspec
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import json_files
-from systolith.golden.files.whole_files import write_whole
+from systolith.golden.files.whole_files import is_special, write_whole
 from systolith.scripts.console import to_json
 from systolith.scripts.outputs import writing
 
@@ -84,10 +84,14 @@ class ResultCache:
 
         Raises
         ------
+        FileFormatError
+            A folder, a device or a pipe has the name of the file.
         OSError
             The file exists and cannot be read.
         """
         path = self.path(task)
+        if is_special(path):
+            raise FileFormatError(f"{path}: is not a file, so no result can be cached there")
         if not path.exists():
             return None
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ _FOLDER = "SYSTOLITH_BENCH"
 _TASK = "task.json"
 _RESULT = "result.json"
 _LOG = "simulation.log"
+_FROZEN_SECONDS = 5.0
 _CLEARED = ("COCOTB_", "GPI_", "PYGPI_", "TOPLEVEL")
 
 
@@ -66,9 +68,14 @@ class BenchRun:
         Raises
         ------
         SimulationError
-            If the simulator died or wrote no result.
+            If the simulator died, stopped making progress or wrote no result.
         """
         status = self._process.wait()
+        if status == -signal.SIGVTALRM:
+            raise SimulationError(
+                f"{self.simulator} computed for {_FROZEN_SECONDS:g} s without completing a clock "
+                "cycle: the Verilog has a loop that does not end"
+            )
         log = self.folder / _LOG
         result = self.folder / _RESULT
         if status or not result.exists():
@@ -152,6 +159,15 @@ def running_bench(
 def bench_folder() -> Path:
     """The bench's folder; for the cocotb side."""
     return Path(os.environ[_FOLDER])
+
+
+def expect_progress() -> None:
+    """Let the system end this process unless this is called again soon; for the cocotb side.
+
+    It is ended by `SIGVTALRM` after 5 s of its own processor time, even if the simulator never
+    returns to Python. Neither a loaded machine nor a suspended process is mistaken for a loop.
+    """
+    signal.setitimer(signal.ITIMER_VIRTUAL, _FROZEN_SECONDS)
 
 
 def read_task() -> tuple[Any, dict[str, NDArray[Any]]]:

@@ -18,7 +18,12 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
 
-from systolith.sim.bench.cocotb_run import bench_folder, read_task, write_result
+from systolith.sim.bench.cocotb_run import (
+    bench_folder,
+    expect_progress,
+    read_task,
+    write_result,
+)
 from systolith.sim.bench.endpoints import (
     BeatCycles,
     Concatenation,
@@ -40,6 +45,8 @@ _HELD_CYCLES = 16
 _RESET_CYCLES = 4
 _RESULT_BITS = 64
 _SURPLUS_BEAT = 0x5A
+
+expect_progress()  # the simulator imports this before it runs `initial` blocks, which may not end
 
 
 class Bench:
@@ -169,6 +176,7 @@ class Bench:
     async def _clock(self) -> bool:
         """One rising edge; returns whether any beat was taken."""
         await self._edge
+        expect_progress()
         self._cycle += 1
         moved = self._driver.clock(self._cycle)
         for monitor in self._monitors:

@@ -7,6 +7,7 @@ and runs the command under watch. `docs/fuzzing.md` says what is altered and wha
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import multiprocessing
 import os
 import secrets
@@ -125,11 +126,13 @@ def seed_files(limits: Limits) -> Files:
 
 def usable_templates() -> list[Template]:
     """All templates whose tools are installed."""
-    with_icarus = shutil.which("iverilog") is not None
+    absent = set()
+    if shutil.which("iverilog") is None:
+        absent.add("icarus")
+    if importlib.util.find_spec("onnx") is None:
+        absent |= {"import", "corpus", "export"}
     return [
-        each
-        for each in TEMPLATES
-        if with_icarus or not any("icarus" in line for line in each.lines)
+        each for each in TEMPLATES if not any(absent.intersection(line) for line in each.commands)
     ]
 
 

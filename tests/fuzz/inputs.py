@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import importlib.util
 import os
 import random
 import shlex
@@ -125,7 +126,7 @@ class Case:
 
 
 _SWEEP = (
-    "sweep n.npz --out swept --data d.npz --test-data d.npz --weight-bits 4 "
+    "sweep n.npz --out swept --data c.npz --test-data d.npz --weight-bits 4 "
     "--activation-bits 4 --preset small --jobs 1"
 )
 
@@ -140,12 +141,18 @@ TEMPLATES = (
     Template(("describe q.npz --json",), 3),
     Template(("evaluate n.npz --data d.npz --images 3 --out o.json",), 4),
     Template(("evaluate q.npz --data d.npz --out o.md",), 4),
-    Template(("evaluate q.npz --data t-images-idx3-ubyte --no-advice --json",), 4),
+    Template(("evaluate q.npz --data t-images-idx3-ubyte --json",), 4),
+    Template(("evaluate q.npz --data d.npz --advice --trial-data c.npz --out o.json",), 3),
     Template(("evaluate e.npz --data z-images-idx3-ubyte.gz",), 4),
     Template(("evaluate q.npz --data d.npz --rtl rtl --out o.json",), 8),
     Template(("evaluate q.npz --data d.npz --rtl rtl --out o.html",), 1),
-    Template(("quantize w.npz --config settings.toml --out o.npz",), 10),
-    Template(("quantize w.npz --weight-bits 4 --calibration entropy --out o.npz",), 3),
+    Template(("quantize n.npz --data c.npz --config settings.toml --out o.npz",), 10),
+    Template(("quantize n.npz --data c.npz --weight-bits 4 --calibration entropy --out o.npz",), 3),
+    Template(("quantize w.npz --calibration minmax --bias-correction --out o.npz",), 2),
+    Template(("import m.onnx --scale 1/255 --out o.npz",), 6),
+    Template(("import m.onnx --scale 1/255 --mean 0.5 --std 0.25 --out o.npz",), 2),
+    Template(("corpus models --raw --data d.npz --out o.md",), 3),
+    Template(("corpus models --scale 1/255 --out o.json --json",), 3),
     Template(("plan q.npz --plan plan.toml --out o.toml",), 8),
     Template(("plan q.npz --preset small --mhz 100",), 3),
     Template(("plan e.npz --max-multipliers 40 --timeline o.svg --json",), 3),
@@ -163,11 +170,13 @@ TEMPLATES = (
     Template(("compare fixed.json float.json --out o.html",), 1),
     Template((_SWEEP,), 4),
     Template(("train lenet5 --data . --seed 1 --out o.npz",), 1, frozenset({2, 3})),
+    Template(("run --network n.npz --data c.npz --images 2 --out new",), 1),
     Template(("run --network absent --images 10001 --out new",), 1, frozenset({2})),
     Template(("--version",), 1),
     Template((_GENERATE, _ON_VERILATOR), 1, altered="q.npz", mutations=(rename_in_npz,)),
     Template((_GENERATE, _ON_ICARUS), 4, altered="q.npz", mutations=(rename_in_npz,)),
     Template((_GENERATE, _ON_ICARUS), 2, altered="q.npz", mutations=MUTATIONS["quantized"]),
+    Template((f"{_GENERATE} --name mine", _ON_ICARUS), 3),
     Template((_GENERATE_PLAN, _ON_ICARUS), 3, altered="plan.toml", mutations=MUTATIONS["toml"]),
     Template((f"{COMPARE_INTEGERS} q.npz",), 5, altered="q.npz", mutations=_INTEGERS),
     Template((f"{COMPARE_INTEGERS} e.npz",), 8, altered="e.npz", mutations=_INTEGERS),
@@ -200,8 +209,12 @@ def first_files() -> Files:
         for file, save in contents.items():
             save(Path(name) / file)
             files[file] = (Path(name) / file).read_bytes()
-        tiny.save_images(Path(name) / "d.npz", 6)
-        files["d.npz"] = (Path(name) / "d.npz").read_bytes()
+        path = Path(name) / "d.npz"
+        tiny.save_images(path, 18)
+        with np.load(path) as data:
+            for file, chosen in (("d.npz", slice(6)), ("c.npz", slice(6, None))):
+                np.savez(path, **{key: values[chosen] for key, values in data.items()})
+                files[file] = path.read_bytes()
     rng = np.random.default_rng(0)
     labels = idx.encode(np.arange(6, dtype=np.uint8) % 3)
     files["t-images-idx3-ubyte"] = idx.encode(rng.integers(0, 256, (6, 5, 4), np.uint8))
@@ -210,6 +223,8 @@ def first_files() -> Files:
     images = idx.encode(rng.integers(0, 256, shape, np.uint8))
     files["z-images-idx3-ubyte.gz"] = gzip.compress(images, mtime=0)
     files["z-labels-idx1-ubyte.gz"] = gzip.compress(labels, mtime=0)
+    if importlib.util.find_spec("onnx") is not None:
+        files |= _onnx_models()
     files["settings.toml"] = _SETTINGS.encode()
     files[USERS_FILE] = b"of the user\n"
     return files
@@ -220,10 +235,33 @@ activation_bits = 5
 calibration = "percentile"
 percentile = 99.5
 rounding = "half_even"
-[layers.scores]
+[layers.dense]
 weight_bits = 4
 bias_correction = true
 """
+
+
+def _onnx_models() -> Files:
+    """Models that take the images of `d.npz`: one alone, and two in a folder, one is refused."""
+    from tests.golden.onnx.small_models import model, node, normal
+
+    def chain(pooling: str, last: str) -> bytes:
+        nodes = [
+            node("Conv", "x w b", "c", kernel_shape=[2, 3], pads=[0, 1, 0, 1]),
+            node("Relu", "c", "r"),
+            node(pooling, "r", "p", kernel_shape=[2, 2], strides=[2, 2]),
+            node("Flatten", "p", "f", axis=1),
+            node("Gemm", "f v", "g", transB=1),
+            node(last, "g", "y"),
+        ]
+        constants = {"w": normal(2, 1, 2, 3), "b": normal(2), "v": normal(3, 8)}
+        return model(nodes, constants, ("N", 1, 5, 4))
+
+    return {
+        "m.onnx": chain("MaxPool", "Identity"),
+        "models/a.onnx": chain("AveragePool", "Sigmoid"),
+        "models/b/c.onnx": chain("MaxPool", "Sin"),
+    }
 
 
 def _digits_network() -> TrainedNetwork:
@@ -246,7 +284,7 @@ def kind_of(path: str) -> str:
     name = Path(path).name
     if name in ("n.npz", "w.npz"):
         return "trained"
-    if name == "d.npz":
+    if name in ("c.npz", "d.npz"):
         return "images"
     if "-idx" in name:
         return "gzip" if name.endswith(".gz") else "idx"

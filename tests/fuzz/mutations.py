@@ -290,6 +290,95 @@ def mutate_verilog(rng: random.Random, content: bytes) -> Mutated:
     return ("\n".join(lines) + "\n").encode(), done
 
 
+def mutate_onnx(rng: random.Random, content: bytes) -> Mutated:
+    """A node, a constant, an attribute, a name, a shape or a version of an ONNX model altered."""
+    from onnx import ModelProto
+
+    model = ModelProto.FromString(content)
+    kind = rng.choice(("node", "attribute", "wire", "constant", "shape", "message", "text", "text"))
+    node = rng.choice(model.graph.node)
+    if kind == "node":
+        done = rng.choice(("absent", "twice", "moved", "operator", "domain"))
+        if done == "absent":
+            model.graph.node.remove(node)
+        elif done == "twice":
+            model.graph.node.add().CopyFrom(node)
+        elif done == "moved":
+            moved = list(model.graph.node)
+            rng.shuffle(moved)
+            del model.graph.node[:]
+            model.graph.node.extend(moved)
+        elif done == "operator":
+            node.op_type = rng.choice((*_OPERATORS, *HOSTILE_STRINGS))
+        else:
+            node.domain = rng.choice(("ai.onnx.ml", "com.example", *HOSTILE_STRINGS))
+        done = f"node {done}"
+    elif kind == "wire":
+        names = [name for each in model.graph.node for name in (*each.input, *each.output)]
+        wires = rng.choice((node.input, node.output))
+        wires[rng.randrange(len(wires))] = rng.choice((*names, "", "absent"))
+        done = f"{node.op_type} wired {list(wires)}"
+    elif kind == "constant":
+        done = _mutate_constant(rng, rng.choice(model.graph.initializer))
+    elif kind == "shape":
+        dims = model.graph.input[0].type.tensor_type.shape.dim
+        place = rng.randrange(len(dims))
+        dims[place].dim_value = rng.choice((0, -1, 1, 3, 4, 2**16, 2**31, 2**62))
+        done = f"size {place} is {dims[place].dim_value}"
+    elif kind == "attribute":
+        attributes = [each for part in model.graph.node for each in part.attribute]
+        done = _mutate_attribute(rng, rng.choice(attributes))
+    elif kind == "message":
+        model.opset_import[0].version = rng.choice((-1, 0, 1, 6, 99, 2**62))
+        model.ir_version = rng.choice((0, 3, 8, 99, 2**62))
+        done = f"opset {model.opset_import[0].version}, IR {model.ir_version}"
+    else:
+        new = rng.choice((*HOSTILE_STRINGS, *HOSTILE_NAMES))
+        old = rng.choice([each.name for each in model.graph.node] + [model.graph.name])
+        for each in (model.graph, *model.graph.node):
+            each.name = new if each.name == old else each.name
+        for part in model.graph.node:
+            for names in (part.input, part.output):
+                names[:] = [new if name == old else name for name in names]
+        done = f"{old!r} named {new[:20]!r}"
+    return model.SerializeToString(), done
+
+
+def _mutate_constant(rng: random.Random, tensor: Any) -> str:
+    from onnx import numpy_helper
+
+    kind = rng.choice(("dims", "type", "location", "values", "values"))
+    if kind == "dims":
+        place = rng.randrange(len(tensor.dims))
+        tensor.dims[place] = rng.choice((0, -1, 1, 2**31, 2**62))
+    elif kind == "type":
+        tensor.data_type = rng.randrange(20)
+    elif kind == "location":
+        tensor.data_location = 1
+        entry = tensor.external_data.add()
+        entry.key, entry.value = "location", rng.choice(("/etc/passwd", "../x", "d.npz", ""))
+    else:
+        array, kind = _mutate_array(rng, numpy_helper.to_array(tensor), "values")
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    return f"constant {tensor.name}: {kind}"
+
+
+def _mutate_attribute(rng: random.Random, attribute: Any) -> str:
+    new = rng.choice((0, -1, 1, 2, 3, 7, 2**16, 2**31, 2**62, -(2**63)))
+    kind = rng.choice(("value", "value", "name", "type", "empty"))
+    if kind == "name":
+        attribute.name = rng.choice(("dilations", "group", "auto_pad", "ceil_mode", "x", ""))
+    elif kind == "type":
+        attribute.type = rng.randrange(15)
+    elif kind == "empty":
+        del attribute.ints[:]
+    elif attribute.ints:
+        attribute.ints[rng.randrange(len(attribute.ints))] = new
+    else:
+        attribute.i = new
+    return f"attribute {attribute.name}: {kind} {new}"
+
+
 def npy(array: NDArray[Any]) -> bytes:
     """The bytes of an `.npy` file."""
     buffer = io.BytesIO()
@@ -303,6 +392,7 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {
     "images": (mutate_npz, mutate_npz, mutate_bytes),
     "idx": (mutate_idx,),
     "gzip": (mutate_gzip,),
+    "onnx": (mutate_onnx, mutate_onnx, mutate_onnx, mutate_bytes),
     "toml": (mutate_toml, mutate_toml, mutate_toml, mutate_toml, mutate_bytes),
     "json": (mutate_json, mutate_json, mutate_json, mutate_json, mutate_json, mutate_bytes),
     "verilog": (mutate_verilog,),
@@ -313,6 +403,12 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {
 _NPZ_KINDS = (
     *("text", "text", "header", "type", "shape", "values", "values", "name", "absent", "twice"),
     *("foreign", "compressed", "damaged"),
+)
+
+_OPERATORS = (
+    *"Conv Gemm MatMul Add Mul Sub Div Relu Tanh Sigmoid Softmax MaxPool AveragePool".split(),
+    *"Reshape Transpose BatchNormalization Clip Pad Concat Split Loop If Constant Cast".split(),
+    *"GlobalAveragePool Dropout LeakyRelu QuantizeLinear ConvTranspose Identity Flatten".split(),
 )
 
 _DESCRIPTIONS = (

@@ -24,6 +24,9 @@ _ROOT = Path(__file__).parents[2]
 _TEMPORARY_NAME = re.compile(r"^\..*\.tmp$|^\.generate-|^building-|^systolith-")
 _OUTPUT_OPTIONS = ("--out", "--timeline")
 _OUTPUT_ASSIGNED = tuple(f"{option}=" for option in _OUTPUT_OPTIONS)
+_OF_ONNX_RUNTIME = "tmp/.ses"
+"""A file that ONNX Runtime leaves in the folder of temporary files."""
+
 _TOOL_CHARACTERS = 40
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
 _WARNING = re.compile(r"^(.*?):\d+: (\w*Warning): (.*)", re.MULTILINE)
@@ -148,9 +151,7 @@ def _of_files(
     folder: Path,
 ) -> Iterator[Failure]:
     command = outcome.arguments[0]
-    if command == COMPARE_INTEGERS:
-        return  # ONNX Runtime leaves a file of its own
-    for path in sorted(changed):
+    for path in sorted(changed - {_OF_ONNX_RUNTIME}):
         kind, old = after.get(path, (0,))[0], before.get(path, (0,))[0]
         if Path(path).parts[0] == "tmp" or _TEMPORARY_NAME.match(Path(path).name):
             yield Failure("left", f"{command}: {_kind_of(Path(path).name)}")
@@ -184,7 +185,10 @@ def _outputs(outcome: Outcome, folder: Path) -> list[str]:
     found += [word.partition("=")[2] for word in words if word.startswith(_OUTPUT_ASSIGNED)]
     if command == "simulate":
         found += words  # among them the folder, in which it writes what it finds
-    return [os.path.normpath(folder / word) for word in found if "\0" not in word]
+    if command == "run":
+        found.append("systolith-out")  # without --out
+    named = [os.path.normpath(folder / word) for word in found if "\0" not in word]
+    return [*named, *map(os.path.realpath, named)]  # of a link, its target is written
 
 
 def _damage(path: Path) -> str | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -158,6 +159,15 @@ def test_json_has_escapes_for_what_is_not_printable(capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert out.isprintable() and "é" in out
     assert json.loads(out) == value
+
+
+def test_json_stays_json_in_an_encoding_that_lacks_a_character(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(buffer, "ascii", write_through=True))
+    print_json('{"name": "é"}')
+    assert json.loads(buffer.getvalue()) == {"name": "é"}
 
 
 def test_json_has_no_nan() -> None:

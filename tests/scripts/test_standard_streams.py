@@ -11,7 +11,9 @@ _ROOT = Path(__file__).parents[2]
 _COMMAND = [sys.executable, "-m", "systolith.scripts.main"]
 
 
-def ended(arguments: str, stdout: int, stderr: int = subprocess.PIPE) -> tuple[int, bytes]:
+def ended(
+    arguments: str, stdout: int, stderr: int = subprocess.PIPE, **environment: str
+) -> tuple[int, bytes]:
     """The status of a command, and its standard error."""
     done = subprocess.run(
         [*_COMMAND, *arguments.split()],
@@ -19,7 +21,7 @@ def ended(arguments: str, stdout: int, stderr: int = subprocess.PIPE) -> tuple[i
         stdout=stdout,
         stderr=stderr,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        env={**os.environ, "PYTHONPATH": str(_ROOT), **environment},
     )
     return done.returncode, done.stderr or b""
 
@@ -53,6 +55,15 @@ def test_a_closed_output_is_quiet() -> None:
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_path_that_the_encoding_lacks_is_printed_with_escapes(tmp_path: Path) -> None:
+    out = tmp_path / "é.npz"
+    with (tmp_path / "output").open("w+b") as output:
+        arguments = f"quantize lenet5-relu --out {out}"
+        assert ended(arguments, output.fileno(), PYTHONIOENCODING="ascii") == (0, b"")
+    assert rb"\xe9.npz" in (tmp_path / "output").read_bytes()
+    assert out.exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")

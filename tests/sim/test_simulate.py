@@ -64,6 +64,21 @@ def run(folder: Path, count: int = 12, **options: Any) -> SimulationReport:
 
 
 @either_simulator
+def test_verilog_with_an_endless_loop_is_ended(
+    hardware: Path, tmp_path: Path, simulator: Simulator
+) -> None:
+    need(simulator)
+    folder = tmp_path / "looping"
+    shutil.copytree(hardware, folder)
+    (verilog,) = folder.glob("*.v")
+    last = "assign m_axis_tlast = "
+    looping = f"reg [1:0] spin = 1; initial while (spin) spin = spin ^ 2; {last}spin[0]; //"
+    verilog.write_text(verilog.read_text().replace(last, looping))
+    with pytest.raises(SimulationError, match="without completing a clock cycle"):
+        run(folder, 2, simulator=simulator)
+
+
+@either_simulator
 @pytest.mark.parametrize("stalls", [None, 3])
 def test_bit_exact(folder: Path, simulator: Simulator, stalls: int | None) -> None:
     need(simulator)

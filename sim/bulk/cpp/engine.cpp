@@ -40,6 +40,7 @@
 #include "source.h"
 #include "streams.h"
 #include "verilated.h"
+#include "watchdog.h"
 #include "waveform.h"
 
 namespace {
@@ -77,6 +78,7 @@ public:
             const bool moved = clock_streams();
             if (frame_is_complete()) finish_frame();
             watch_progress(moved);
+            m_watchdog.clock(m_cycle);
             m_top.aclk = 1;
             m_top.eval();
             if (m_waveform.after_edge(m_cycle, m_layers, m_written)) break;
@@ -192,6 +194,7 @@ private:
     Random m_random{m_seed + 1};
     Source m_source;
     Sink m_sink;
+    Watchdog m_watchdog;
     VerilatedContext m_context;
     Vtop m_top{&m_context};
     Waveform m_waveform;

@@ -69,6 +69,13 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert [entry.name for entry in target.parent.iterdir()] == ["target"]
 
 
+def test_a_pipe_that_nobody_reads_is_an_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no process reads this pipe") as caught:
+        write_whole(tmp_path / "pipe", b"new")
+    assert caught.value.filename == str(tmp_path / "pipe")
+
+
 def test_a_device_is_written_to(tmp_path: Path) -> None:
     # A terminal of the test's own: a device of the machine would be lost if this failed as root.
     leader, follower = pty.openpty()

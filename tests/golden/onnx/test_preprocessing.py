@@ -34,6 +34,20 @@ def test_numbers_that_cannot_be(numbers: dict[str, tuple[float, ...]], reason: s
         Preprocessing(**numbers)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"scale": (1e308,)},
+        {"scale": (1e-320,)},
+        {"mean": (1e300,), "std": (1e-300,)},
+        {"scale": (1.0, 2e36), "std": (1.0, 1.0)},
+    ],
+)
+def test_what_float32_does_not_hold(numbers: dict[str, tuple[float, ...]]) -> None:
+    with pytest.raises(ValueError, match="must be within float32's range"):
+        Preprocessing(**numbers).affine(2)
+
+
 def test_one_number_or_one_a_channel() -> None:
     with pytest.raises(ValueError, match="std must be 1 number or 3, one a channel, not 2"):
         Preprocessing(std=(1.0, 2.0)).affine(3)

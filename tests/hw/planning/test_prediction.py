@@ -84,7 +84,7 @@ def test_the_model_predicts_every_stream_of_a_network(simulated_seed: int, tmp_p
     }
     # A layer before the slowest keeps its own interval until the buffers between them are full.
     for name, timing in measured.layers.items():
-        expected = np.diff(passing.taken(name)[:, -1])[MEASURED_IMAGES - 2]
+        expected = np.diff(passing.taken(name)[:, -1])[IMAGES - 2]
         assert timing.interval_cycles == expected, name
 
 

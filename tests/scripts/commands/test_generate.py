@@ -61,5 +61,5 @@ def test_a_float_network_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     path, out = tmp_path / "float.npz", tmp_path / "rtl"
     tiny.quantized().parent.save(path)
     assert main(["generate", str(path), "--out", str(out)]) == 2
-    assert "systolith.quantized-network/1" in capsys.readouterr().err
+    assert "is a trained network, not a quantized network" in capsys.readouterr().err
     assert not out.exists()

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from systolith.golden.errors import FileFormatError
 from systolith.scripts.sweeping import result_cache
 from systolith.scripts.sweeping.jobs import Accuracy
 from systolith.scripts.sweeping.result_cache import ResultCache, Task
@@ -65,6 +67,13 @@ def test_a_damaged_file_is_reported_and_counts_as_missing(
     assert warnings == [f"{path}: damaged, so it is computed again"]
     cache.save(TASK, RESULT)
     assert cache.load(TASK) == RESULT
+
+
+def test_what_is_no_file_is_refused_and_not_opened(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path, pytest.fail)
+    os.mkfifo(cache.path(TASK))
+    with pytest.raises(FileFormatError, match="is not a file"):
+        cache.load(TASK)
 
 
 def test_a_full_disk_names_the_file_and_leaves_nothing(

@@ -107,7 +107,10 @@ def without_reset(module: str, register: str) -> Alter:
 
 @pytest.mark.parametrize(
     "alter",
-    [without_reset("dense", "core_step"), without_reset("pool", "reducer_row")],
+    [
+        without_reset("small_one_unit_dense", "core_step"),
+        without_reset("small_one_unit_pool", "reducer_row"),
+    ],
 )
 def test_a_missing_reset_is_seen(network: TappedNetwork, alter: Alter) -> None:
     need("icarus")
