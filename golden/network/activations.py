@@ -2,7 +2,7 @@
 
 To add one, add an `ActivationFunction` to `ACTIVATIONS`. The float model, calibration, bias
 correction, fixed-point execution, the ONNX export and the hardware ask the entry what they need;
-only training in PyTorch has an entry of its own (`scripts.training.trainer`).
+only training in PyTorch has an entry of its own (`scripts.training.torch_network`).
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ class WindowReducer(Component):
     def _partial_words(self) -> int:
         """Words of the memory of partial results; at least two, as a memory needs an address.
 
-        Columns left over at the right border have words too, which nobody reads.
+        Columns left over at the right border have words too, which are never read.
         """
         return max(ceil(self.layer.input_shape.width / self.window[1]) * self.groups, 2)
 

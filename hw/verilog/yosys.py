@@ -65,7 +65,7 @@ class Yosys:
 @contextmanager
 def started_yosys(script: str) -> Iterator[Yosys]:
     """Start a script in the background; it is stopped when the context is left."""
-    # Files, as pipes would need somebody who reads and writes them meanwhile.
+    # Files, as pipes would have to be read and written meanwhile.
     with TemporaryFile() as commands, TemporaryFile() as stdout, TemporaryFile() as stderr:
         commands.write(script.encode())
         commands.seek(0)

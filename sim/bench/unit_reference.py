@@ -49,7 +49,7 @@ def random_frames(layer: FixedLayer, seed: int, lanes: int | None = None) -> Int
 
 
 def many_frames(layer: FixedLayer, count: int, seed: int) -> Integers:
-    """Frames of which many have small or few values, so that sums do not all saturate."""
+    """Frames, many with small or few values, so that sums do not all saturate."""
     rng = np.random.default_rng(seed)
     fmt, shape = layer.input_format, tuple(layer.input_shape)
     frames = []

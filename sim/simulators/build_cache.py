@@ -1,6 +1,6 @@
 """The cache of builds: each build is made once for the content that it is made from.
 
-Processes share it, so that nobody waits twice for a compiler; damaged builds are made again.
+Processes share it, so that no build is compiled twice; damaged builds are made again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must hold of every input, whatever it is; each verdict says what was seen instead."""
+"""What must hold for every input; each verdict says what was seen instead."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_functions_keep_order_and_type_and_are_signed_as_they_say(
 
 @EVERY
 def test_only_a_table_may_be_any_function(function: ActivationFunction) -> None:
-    """Fixed point knows two functions beside tables, and computes nothing else for them."""
+    """Fixed point knows two functions in addition to tables, and computes nothing else for them."""
     exact = {FixedForm.IDENTITY: POINTS, FixedForm.RECTIFIER: np.maximum(POINTS, 0)}
     expected = exact.get(function.fixed_form, function.function(POINTS))
     assert np.array_equal(function.function(POINTS), expected)
