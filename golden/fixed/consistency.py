@@ -149,7 +149,7 @@ def _check_centres(layer: FixedLayer, source: Shape) -> None:
 
 
 class _Rules(NamedTuple):
-    """What the integers of one layer type may be, beside what holds for all layers.
+    """The rules for the integers of one layer type, in addition to those of all layers.
 
     Parameters
     ----------
