@@ -73,7 +73,7 @@ fuzz: $(FINISHED)-test ## 2,000 hostile files and options (arguments: make fuzz 
 gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
 	$(BIN)/python -m pytest -n $(JOBS) -m gates
 
-bench: $(FINISHED)-test ## the fixed model beside ONNX Runtime's int8
+bench: $(FINISHED)-test ## the fixed model compared with ONNX Runtime's int8
 	$(BIN)/python -m systolith.scripts.benchmarks.model_speed
 
 bench-accuracy: $(FINISHED)-test ## the accuracy of every width, on all test digits, and how the method was chosen
@@ -91,7 +91,7 @@ bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five ac
 bench-sweep: $(FINISHED)-test ## what a sweep of 12 pairs of widths costs
 	$(BIN)/python -m systolith.scripts.benchmarks.sweep_cost
 
-bench-threads: $(FINISHED)-test ## `quantize` and `evaluate` beside a busy process, over the time with one BLAS thread
+bench-threads: $(FINISHED)-test ## the time of `quantize` and `evaluate` over that with one BLAS thread, also with a busy process
 	$(BIN)/python -m systolith.scripts.benchmarks.blas_threads
 
 lint: $(FINISHED)-test ## ruff, mypy, which room may import which, and what is declared as a dependency

@@ -1,7 +1,7 @@
 """One BLAS thread while a model computes: its matrices are too small to gain from more.
 
-On idle processors more threads take as long; beside other work they wait for each other, and take
-several times as long.
+On idle processors more threads take as long. If the processors have other work, the threads wait
+for each other and take several times as long.
 """
 
 from __future__ import annotations

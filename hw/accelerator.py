@@ -46,11 +46,11 @@ SOURCE, RESULT = "s_axis port", "m_axis port"
 """The names of the streams at the ports in the cycle model; no layer has a name with a space."""
 
 FRAME_CHECKER, CLASSIFIER = "frame_checker", "classifier"
-"""The parts of an accelerator beside the units."""
+"""The parts of an accelerator in addition to the units."""
 
 
 def stream_signal(layer: str, signal: str) -> str:
-    """The name of a signal behind a layer in the top module, one of `STREAM_SIGNALS`."""
+    """The name in the top module of a signal of `STREAM_SIGNALS` after a layer."""
     return f"stream_{layer}_{signal}"
 
 
@@ -70,7 +70,7 @@ class AcceleratorCycles(NamedTuple):
     Parameters
     ----------
     streams
-        `SOURCE`, the streams behind the input and each layer by the layers' names, `RESULT`.
+        `SOURCE`, the streams after the input and after each layer by the layers' names, `RESULT`.
     inner
         The streams inside each layer's unit, by the layers' names.
     """
@@ -86,7 +86,7 @@ class AcceleratorError(ValueError):
 class Accelerator(wiring.Component):
     """A streaming accelerator of a whole network: pixels in, classes out.
 
-    All layers work at the same time, on different parts of an image and on different images. Behind
+    All layers work at the same time, on different parts of an image and on different images. After
     each layer, the top module has the signals `stream_<layer>_data`, `_valid`, `_ready` and
     `_last`.
 
@@ -180,7 +180,7 @@ class Accelerator(wiring.Component):
         return AcceleratorCycles(streams, inner)
 
     def stream_signals(self) -> list[str]:
-        """The names of the signals behind the input and each layer, in the top module."""
+        """The names in the top module of the signals after the input and after each layer."""
         names = [self.fixed.network.input.name, *self.units]
         return [stream_signal(name, signal) for name in names for signal in STREAM_SIGNALS]
 

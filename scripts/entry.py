@@ -21,7 +21,11 @@ def main() -> int:
         signal.signal(number, _exit)
     from systolith.scripts.main import main as run
 
-    return run()
+    status = run()
+    # The work is done. Python resets other handlers as it ends, and a late interrupt would kill it.
+    for number in handled_signals():
+        signal.signal(number, signal.SIG_IGN)
+    return status
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

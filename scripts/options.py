@@ -116,7 +116,7 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Images with labels: .npz, or IDX (with the file of labels beside it).",
+        help="Images with labels: .npz, or IDX (with the file of labels next to it).",
         show_default="the 10,000 test digits, for networks trained on MNIST",
     ),
 ]

@@ -45,7 +45,7 @@ def require_folder(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Make a system error name `path`, and not a temporary file beside it."""
+    """Make a system error name `path`, and not a temporary file next to it."""
     try:
         yield
     except OSError as error:

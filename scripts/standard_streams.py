@@ -54,7 +54,7 @@ class _Stream:
 
 @contextmanager
 def closed_pipes_are_quiet() -> Iterator[None]:
-    """Let a program continue, and end with its own status, when nobody reads its output any more.
+    """Let a program continue, and end with its own status, when its output is no longer read.
 
     A stream that is closed from the beginning is replaced by the null device.
     """

@@ -72,7 +72,7 @@ class Timeline:
     source
         `s_axis`.
     taps
-        The streams behind the input and each layer, in order, by name.
+        The streams after the input and after each layer, in order, by name.
     result
         `m_axis`.
     """
@@ -95,16 +95,16 @@ class Timeline:
     def layers(self) -> dict[str, Timing]:
         """The timing of each layer, by name, from the stream before it to its own."""
         return {
-            name: _timing(before, behind)
-            for (_, before), (name, behind) in pairwise(self.taps.items())
+            name: _timing(before, after)
+            for (_, before), (name, after) in pairwise(self.taps.items())
         }
 
 
-def _timing(before: StreamTimeline, behind: StreamTimeline) -> Timing:
-    ends = behind.last[-2:].tolist()
+def _timing(before: StreamTimeline, after: StreamTimeline) -> Timing:
+    ends = after.last[-2:].tolist()
     return Timing(
         interval_cycles=ends[1] - ends[0] if len(ends) == 2 else None,
-        latency_cycles=int(behind.offered[0] - before.first[0]),
+        latency_cycles=int(after.offered[0] - before.first[0]),
     )
 
 

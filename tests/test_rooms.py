@@ -18,7 +18,7 @@ _NAMESAKES = {
     "simulate": {"sim", "scripts/commands"},
 }
 
-# What all commands have in common is tested beside the tests of each.
+# What all commands have in common is tested next to the tests of each.
 _TESTS_ALONE = {"scripts/all_commands"}
 
 

@@ -327,7 +327,7 @@ def _read_npz(path: Path, *names: str) -> dict[str, NDArray[Any]]:
                     arrays[name] = _read_integers(name, member)
     except FileFormatError as error:
         raise foreign.refusal(path, content, foreign.ARRAYS, error) from None
-    # What zipfile raises for damaged archives, beside its own error.
+    # What zipfile raises for damaged archives in addition to its own error.
     except (
         zipfile.BadZipFile,
         zlib.error,

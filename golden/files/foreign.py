@@ -167,7 +167,7 @@ def _kind_of_archive(content: bytes) -> Kind | None:
             if _HEADER in names and archive.getinfo(_HEADER).file_size <= _MAX_HEADER:
                 header = archive.read(_HEADER)
                 return _kind_of_json(header[header.find(b"{", header.find(b"\n")) :])
-    # What zipfile raises for damaged archives, beside its own error.
+    # What zipfile raises for damaged archives in addition to its own error.
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, RuntimeError, OverflowError):
         return None
     if any(name.endswith("data.pkl") for name in names):

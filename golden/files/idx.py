@@ -71,7 +71,7 @@ def _decode(file: io.BufferedIOBase) -> NDArray[np.uint8]:
         raise FileFormatError("truncated in its header")
     shape = struct.unpack(f">{magic[3]}I", header)
     size = math.prod(shape)
-    # NumPy makes no array of huge sides even beside a 0.
+    # NumPy makes no array of huge sides even if another is 0.
     if (limited := math.prod(side or 1 for side in shape)) > MAX_BYTES:
         raise FileFormatError(f"shape {shape} has {limited} bytes, at most {MAX_BYTES} are read")
     values = file.read(size)

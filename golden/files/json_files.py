@@ -1,6 +1,7 @@
 """Reading JSON into typed structs: every reader of JSON in this project uses these functions.
 
-What is missing, of a wrong type or out of range is named by its path, such as `$.layers[2].name`.
+Errors start with the path of what is missing, of a wrong type or out of range, such as
+`$.layers[2].name`.
 Keys that a struct does not have are ignored, unless it is declared with `forbid_unknown_fields`.
 Numbers are finite.
 """
@@ -8,6 +9,7 @@ Numbers are finite.
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -29,6 +31,9 @@ Scalar = bool | int | float | str | None
 """A value without parts."""
 
 T = TypeVar("T")
+
+_MESSAGE_AND_PATH = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
+"""How msgspec words an error in a part of a document."""
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -69,19 +74,18 @@ def decode(content: bytes | str, kind: type[T], schema: str) -> T:
     FileFormatError
         As `read`; the message does not name the file.
     """
-    try:
-        found = schema_of(content)
-        if found == schema:
-            return decode_part(content, kind)
-    except FileFormatError as error:
-        raise FileFormatError(f"not {schema}: {error}") from None
-    if found is not None and found.rpartition("/")[0] == schema.rpartition("/")[0]:
-        raise FileFormatError(f"schema {found!r} is of another version than {schema!r}")
-    raise FileFormatError(f"schema must be {schema!r}, not {found!r}")
+    found = schema_of(content)
+    if found == schema:
+        return decode_part(content, kind)
+    if found is None:
+        raise FileFormatError(f"$.schema: is missing, must be {schema!r}")
+    same_name = found.rpartition("/")[0] == schema.rpartition("/")[0]
+    note = ", which is another version" if same_name else ""
+    raise FileFormatError(f"$.schema: must be {schema!r}, not {found!r}{note}")
 
 
 def schema_of(content: bytes | str) -> str | None:
-    """The schema that a JSON text says it has; None if it says nothing.
+    """The schema that a JSON text says it has; None if the key is missing.
 
     Raises
     ------
@@ -91,8 +95,17 @@ def schema_of(content: bytes | str) -> str | None:
     return decode_part(content, _Head).schema
 
 
-def decode_part(content: bytes | str | msgspec.Raw, kind: type[T]) -> T:
+def decode_part(content: bytes | str | msgspec.Raw, kind: type[T], root: str = "$") -> T:
     """A value of a type from its JSON text, which need not have a schema.
+
+    Parameters
+    ----------
+    content
+        The text.
+    kind
+        The type (see `read`).
+    root
+        The path of the value in its document, with which paths in errors start.
 
     Raises
     ------
@@ -101,8 +114,12 @@ def decode_part(content: bytes | str | msgspec.Raw, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(content, type=kind)
-    # msgspec's own errors, and those of text that is not UTF-8.
+    except msgspec.ValidationError as error:
+        found = _MESSAGE_AND_PATH.fullmatch(str(error))
+        message, inside = found.groups() if found else (str(error), "")
+        raise FileFormatError(f"{root}{inside}: {message}") from None
+    # Malformed JSON, and text that is not UTF-8.
     except ValueError as error:
-        raise FileFormatError(str(error)) from None
+        raise FileFormatError(f"not JSON: {error}") from None
     except RecursionError:
-        raise FileFormatError("lists and objects are nested too deeply") from None
+        raise FileFormatError("not JSON: lists and objects are nested too deeply") from None

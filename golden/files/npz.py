@@ -185,7 +185,7 @@ def _members(content: bytes) -> dict[str, bytes]:
                 members[name] = archive.read(info)
     except FileFormatError:
         raise
-    # What zipfile raises for damaged archives, beside its own error.
+    # What zipfile raises for damaged archives in addition to its own error.
     except (
         zipfile.BadZipFile,
         ValueError,
@@ -221,14 +221,14 @@ def array_header(name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.
         if version != (1, 0):
             raise ValueError(f"version {version}")
         shape, fortran_order, dtype = npy.read_array_header_1_0(file)
-        # NumPy's reader lets True pass as a size, and makes no array of huge sides even beside a 0.
+        # NumPy's reader accepts True as a size, and makes no array of huge sides even if one is 0.
         if (
             any(type(side) is not int or side < 0 for side in shape)
             or len(shape) > _MAX_DIMENSIONS
             or math.prod(side or 1 for side in shape) > _MAX_VALUES
         ):
             raise ValueError(f"shape {shape}")
-    # A header that is no Python literal raises these beside ValueError.
+    # A header that is no Python literal raises these in addition to ValueError.
     except (
         ValueError,
         SyntaxError,

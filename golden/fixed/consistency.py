@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -19,10 +20,13 @@ from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
+    Dense,
+    Layer,
     MaxPooling,
     Network,
     RadialBasis,
     Shape,
+    Subsampling,
 )
 
 PIXEL_FORMAT = QFormat(8, 0, signed=False)
@@ -74,8 +78,8 @@ def checked_range(network: Network, layer: FixedLayer) -> tuple[int, int]:
 
 
 def padding_of(fixed_layer: FixedLayer, border: int) -> tuple[int, int]:
-    """Rows and columns around a layer's input: a border, and a convolution's own padding."""
-    own = fixed_layer.layer.padding if isinstance(fixed_layer.layer, Convolution) else (0, 0)
+    """Rows and columns around a layer's input: a border, and the layer's own padding."""
+    own = fixed_layer.layer.padding
     return border + own[0], border + own[1]
 
 
@@ -102,23 +106,17 @@ def _check_weights(network: Network, layer: FixedLayer) -> None:
         for channel, fmt in enumerate(layer.weight_formats):
             if not fmt.contains(columns[:, channel]):
                 _fail(layer, f"weights of channel {channel} leave their format {fmt}")
-        if isinstance(layer.layer, Convolution):
-            _check_connections(layer, layer.layer, weights, source)
     elif layer.weight_formats:
         _fail(layer, "has weight formats without weights")
-    # Average pooling before an activation adds the offset of its input.
-    optional = isinstance(layer.layer, AveragePooling) and layer.bias is not None
-    if "bias" in shapes or optional:
+    rules = layer.layer.entry(_RULES, "rules for its integers")
+    if "bias" in shapes or (rules.may_have_bias and layer.bias is not None):
         _require(layer, "bias", layer.bias, (channels,))
     elif layer.bias is not None:
         _fail(layer, "cannot have a bias")
     shift = layer.input_shift
-    if not 0 <= shift <= (MAX_INPUT_SHIFT if isinstance(layer.layer, RadialBasis) else 0):
+    if not 0 <= shift <= rules.max_input_shift:
         _fail(layer, f"input shift {shift} is not allowed")
-    if isinstance(layer.layer, RadialBasis):
-        common = layer.input_format.frac_bits + shift
-        if any(fmt.frac_bits != common for fmt in layer.weight_formats):
-            _fail(layer, f"centres must have {common} fraction bits, the scale of its inputs")
+    rules.check(layer, source)
 
 
 def _require(
@@ -136,13 +134,50 @@ def _require(
     return given
 
 
-def _check_connections(
-    layer: FixedLayer, convolution: Convolution, weights: Integers, source: Shape
-) -> None:
-    for out, maps in enumerate(convolution.sources(source)):
+def _check_connections(layer: FixedLayer, source: Shape) -> None:
+    assert isinstance(layer.layer, Convolution) and layer.weights is not None
+    for out, maps in enumerate(layer.layer.sources(source)):
         absent = sorted(set(range(source.channels)) - set(maps))
-        if weights[:, :, absent, out].any():
+        if layer.weights[:, :, absent, out].any():
             _fail(layer, f"weights of output map {out} must be zero where it has no connection")
+
+
+def _check_centres(layer: FixedLayer, source: Shape) -> None:
+    common = layer.input_format.frac_bits + layer.input_shift
+    if any(fmt.frac_bits != common for fmt in layer.weight_formats):
+        _fail(layer, f"centres must have {common} fraction bits, the scale of its inputs")
+
+
+class _Rules(NamedTuple):
+    """What the integers of one layer type may be, beside what holds for all layers.
+
+    Parameters
+    ----------
+    check
+        Refuses weights that are not those of the type, given the shape of the layer's input.
+    may_have_bias
+        Whether a bias is allowed although training fills none.
+    max_input_shift
+        The largest shift of its inputs.
+    passes_values
+        Whether its values are values of its input, in their format.
+    """
+
+    check: Callable[[FixedLayer, Shape], None] = lambda layer, source: None
+    may_have_bias: bool = False
+    max_input_shift: int = 0
+    passes_values: bool = False
+
+
+_RULES: dict[type[Layer], _Rules] = {
+    Convolution: _Rules(check=_check_connections),
+    Subsampling: _Rules(),
+    # Before an activation, average pooling adds the offset of its input.
+    AveragePooling: _Rules(may_have_bias=True),
+    MaxPooling: _Rules(passes_values=True),
+    Dense: _Rules(),
+    RadialBasis: _Rules(check=_check_centres, max_input_shift=MAX_INPUT_SHIFT),
+}
 
 
 def _check_requantization(layer: FixedLayer) -> None:
@@ -171,7 +206,7 @@ def _check_accumulator(network: Network, layer: FixedLayer) -> None:
 
 def _check_result(layer: FixedLayer, last: bool) -> None:
     how, output = layer.requantization, layer.output_format
-    if isinstance(layer.layer, MaxPooling):
+    if layer.layer.entry(_RULES, "rules for its integers").passes_values:
         if how is not None or output != layer.input_format:
             _fail(layer, f"passes {layer.input_format} on, and not {output}")
         return

@@ -13,6 +13,7 @@ from systolith.golden.fixed import arithmetic
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, kernel_of
 from systolith.golden.network import float_model
+from systolith.golden.network.activations import FixedForm
 from systolith.golden.network.graph import Convolution, MaxPooling
 from systolith.golden.one_thread import one_blas_thread
 
@@ -20,6 +21,13 @@ BATCH = 64
 """Images computed at a time: few enough that their maps stay in the processor's cache."""
 
 _FLOAT_BITS = 24
+
+_RECTIFIES = {
+    FixedForm.IDENTITY: False,
+    FixedForm.RECTIFIER: True,
+    FixedForm.TABLE: False,
+}
+"""Whether negative accumulators become zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +148,7 @@ class _Step:
     def __init__(self, layer: FixedLayer, kernel: Kernel) -> None:
         self.layer = layer
         self._kernel = kernel
-        self._relu = layer.layer.activation.is_rectifier
+        self._relu = layer.layer.activation.entry(_RECTIFIES, "fixed-point execution")
         self._none_left = np.zeros(layer.output_shape.channels, np.int64)
         how = layer.requantization
         # The limits of a wider target are not exact in float32.

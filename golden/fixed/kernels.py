@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.choices import choice
 from systolith.golden.fixed.accumulator import accumulator_range
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import (
@@ -59,6 +60,8 @@ class Kernel(ABC):
 
     Raises
     ------
+    ValueError
+        The engine is unknown.
     OverflowError
         The bound does not fit the engine.
     """
@@ -67,7 +70,7 @@ class Kernel(ABC):
         self.layer = layer
         self.bound = self._bound()
         self.engine = engine or fastest_engine(self.bound)
-        if self.bound >= _LIMITS[self.engine]:
+        if self.bound >= choice(_LIMITS, self.engine, "engine"):
             raise OverflowError(
                 f"layer {layer.name!r}: sums of up to {self.bound.bit_length()} bits do not fit "
                 f"{self.engine}"
@@ -222,7 +225,7 @@ def kernel_of(layer: FixedLayer, engine: Engine | None = None) -> Kernel:
     ------
     GraphError
         The layer's type has none.
-    OverflowError
+    ValueError, OverflowError
         As `Kernel`.
     """
     return layer.layer.entry(_KERNELS, "fixed-point kernel")(layer, engine)

@@ -2,7 +2,7 @@
 
 To add one, add an `ActivationFunction` to `ACTIVATIONS`. The float model, calibration, bias
 correction, fixed-point execution, the ONNX export and the hardware ask the entry what they need;
-only training in PyTorch has an entry of its own (`scripts.training.trainer`).
+only training in PyTorch has an entry of its own (`scripts.training.torch_network`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from systolith.golden.choices import choice
 
 Reals = NDArray[np.floating[Any]]
 
@@ -98,6 +100,4 @@ def activation_function(name: str) -> ActivationFunction:
     ValueError
         There is none; says which there are.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation {name!r}: allowed are {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
+    return choice(ACTIVATIONS, name, "activation")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.choices import choice
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
@@ -140,7 +141,7 @@ def classes_of(trained: TrainedNetwork, values: Array) -> NDArray[np.int64]:
 
 def winners(network: Network, values: NDArray[Any]) -> NDArray[np.int64]:
     """The class of each row of scores `(images, outputs)`, of either model: see `Layer.winner`."""
-    best: NDArray[np.int64] = _BEST[network.output.winner](values, axis=1)
+    best: NDArray[np.int64] = choice(_BEST, network.output.winner, "winner")(values, axis=1)
     return best
 
 

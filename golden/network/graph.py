@@ -86,14 +86,28 @@ class Activation:
         return self.function.fixed_form is FixedForm.IDENTITY
 
     @property
-    def is_rectifier(self) -> bool:
-        """Whether fixed-point arithmetic replaces negative accumulators by zero."""
-        return self.function.fixed_form is FixedForm.RECTIFIER
-
-    @property
     def is_table(self) -> bool:
         """Whether fixed-point arithmetic needs a table for it."""
         return self.function.fixed_form is FixedForm.TABLE
+
+    def entry(self, table: Mapping[FixedForm, Entry], what: str) -> Entry:
+        """The entry for this activation in a table that has one for each fixed form it knows.
+
+        Every place that computes activations in fixed point looks the form up here, so that none
+        goes on with a form that it does not know.
+
+        Raises
+        ------
+        GraphError
+            There is none; `what` says what is missing.
+        """
+        form = self.function.fixed_form
+        if form not in table:
+            raise GraphError(
+                f"activation {self.kind!r}: its fixed form, {form.name}, has no {what}: "
+                f"allowed are {', '.join(each.name for each in table)}"
+            )
+        return table[form]
 
 
 NO_ACTIVATION = Activation()
@@ -109,6 +123,11 @@ class Layer(ABC):
     name: str
     inputs: tuple[str, ...]
     activation: Activation = NO_ACTIVATION
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows and columns of zeros on both sides of the input."""
+        return (0, 0)
 
     def __new__(cls, **given: Any) -> Self:
         # Otherwise a stride would be a TypeError, which does not say what a layer has.

@@ -42,9 +42,9 @@ def from_json(text: bytes | Raw) -> Network:
         large, or the graph cannot be.
     """
     try:
-        graph = json_files.decode_part(text, _graph_record())
+        graph = json_files.decode_part(text, _graph_record(), "$.graph")
     except FileFormatError as error:
-        raise GraphError(f"graph: {error}") from None
+        raise GraphError(str(error)) from None
     return Network(graph.name, tuple(_layers_from_records(graph.layers)))
 
 
@@ -101,7 +101,7 @@ def _layers_from_records(records: Iterable[Struct]) -> Iterator[Layer]:
         try:
             yield _from_record(layer_type, record)
         except GraphError as error:
-            raise GraphError(f"graph: {error} - at `$.layers[{position}]`") from None
+            raise GraphError(f"$.graph.layers[{position}]: {error}") from None
 
 
 def _from_record(cls: type, record: Struct) -> Any:

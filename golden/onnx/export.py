@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from systolith.golden.choices import choice
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.golden.network.affine import affines
 from systolith.golden.network.graph import Shape
@@ -21,6 +22,8 @@ IR_VERSION = 7
 """The file format that came with it."""
 
 IMAGES, CLASS, SCORES = "images", "class", "scores"
+
+_BEST = {"largest": "ArgMax", "smallest": "ArgMin"}
 
 
 def export_onnx(quantized: QuantizedNetwork) -> bytes:
@@ -82,7 +85,7 @@ def _classify(graph: OnnxGraph, fixed: FixedNetwork, last: str) -> None:
     size = fixed.layers[-1].output_shape.size
     by_pixel = graph.add("Transpose", f"{SCORES}.by_pixel", last, perm=(0, 2, 3, 1))
     graph.add("Reshape", SCORES, by_pixel, graph.constant(f"{SCORES}.shape", (0, size)))
-    best = {"largest": "ArgMax", "smallest": "ArgMin"}[fixed.network.output.winner]
+    best = choice(_BEST, fixed.network.output.winner, "winner")
     graph.add(best, CLASS, SCORES, axis=1, keepdims=0, select_last_index=0)
 
 

@@ -1,4 +1,4 @@
-"""Somebody's ONNX model as a trained network, equal to it; or the list of what is in the way."""
+"""Imports an ONNX model as an equivalent trained network, or lists every unsupported node."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from systolith.golden.onnx.translation.steps import Step
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where a layer comes from.
+    """The nodes that a layer comes from.
 
     Parameters
     ----------
     layer
         Its name.
     chief
-        The name of the node that gave it its name; `""` if it is none's.
+        The name of the node after which it is named; `""` if there is none.
     nodes
         Names and operators of the nodes whose work it does, in order.
     equals
@@ -68,7 +68,7 @@ class ImportedNetwork:
     origins
         Where its layers come from, in order; the input has none.
     notes
-        What is worth saying of single nodes: what was left out, what became larger.
+        Remarks about single nodes: what was left out, what became larger.
     preprocessing
         What was declared.
     graph, walk
@@ -93,14 +93,14 @@ def import_onnx(
     path
         The model, of opset 6 to 28. Weights in other files are read from its folder only.
     preprocessing
-        What the model's input is, of raw pixels; no file says it.
+        How the model's input is computed from raw pixels; the file does not say it.
     output
         The name of the output to take, where there are several.
 
     Raises
     ------
     RefusedError
-        Nodes are in the way; `refusals` has them all.
+        Nodes cannot be imported; `refusals` has all of them.
     FileFormatError
         The file is missing, damaged, too large, or no single image goes in.
     ValueError

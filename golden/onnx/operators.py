@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from systolith.golden.fixed.arithmetic import Requantization, Rounding
 from systolith.golden.fixed.integers import FixedLayer, Integers
+from systolith.golden.network.activations import FixedForm
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
@@ -28,6 +29,13 @@ from systolith.golden.network.graph import (
 
 if TYPE_CHECKING:
     import onnx
+
+_RECTIFIES = {
+    FixedForm.IDENTITY: False,
+    FixedForm.RECTIFIER: True,
+    FixedForm.TABLE: False,
+}
+"""Whether negative accumulators become zero."""
 
 
 class OnnxGraph:
@@ -82,7 +90,7 @@ class _LayerNodes:
         x = self._sums(self._padded(x))
         if self.layer.bias is not None:
             x = self._add("Add", "biased", x, self._by_channel("bias", self.layer.bias))
-        if self.layer.layer.activation.is_rectifier:
+        if self.layer.layer.activation.entry(_RECTIFIES, "exact form in ONNX"):
             x = self._add("Max", "relu", x, self._constant("zero", 0))
         if self.layer.requantization is not None:
             x = self._requantized(x, self.layer.requantization)

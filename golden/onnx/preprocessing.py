@@ -1,4 +1,4 @@
-"""What a network was trained on, said of raw pixels: no ONNX file holds it."""
+"""How a network's input is computed from raw pixels, which no ONNX file says."""
 
 from __future__ import annotations
 

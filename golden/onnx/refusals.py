@@ -1,4 +1,4 @@
-"""What cannot be imported: one line a node, and the error that holds them all."""
+"""Nodes that cannot be imported: a line for each, and the error that holds all of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from systolith.golden.onnx.model.plain_text import shown
 
 @dataclass(frozen=True)
 class Refusal:
-    """A node that is in the way.
+    """A node that cannot be imported, and why.
 
     Parameters
     ----------
     node, operator
-        Its name and what it computes.
+        Its name and its operator.
     attribute
         The attribute or input that is refused, or `""` for the whole operator.
     reason
-        Why.
+        The reason.
     remedy
-        What there is to do about it, or `""`.
+        How the model can be changed, or `""`.
     """
 
     node: str
@@ -37,7 +37,7 @@ class Refusal:
 
 
 class RefusedError(ValueError):
-    """A model that cannot be imported: `refusals` has every node in the way, in order."""
+    """A model that cannot be imported: `refusals` has all unsupported nodes, in order."""
 
     def __init__(self, source: str, refusals: Sequence[Refusal], nodes: int) -> None:
         self.refusals = tuple(refusals)

@@ -1,4 +1,4 @@
-"""An imported network beside ONNX Runtime, which executes the model that it came from."""
+"""Compares an imported network with ONNX Runtime, which executes the original model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 TOLERANCE = 1e-4
-"""The largest difference allowed, of the largest value of a layer: what float32 rounds away."""
+"""The largest allowed difference relative to a layer's largest value: float32 rounding."""
 
 _IMAGES = 2
 _SEED = 0
@@ -25,7 +25,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class LayerDifference:
-    """A layer beside the tensor that it equals.
+    """A layer compared with the tensor that it equals.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class RuntimeRefusedError(RuntimeError):
 
 
 def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
-    """Differences of all layers that a tensor equals, on random images.
+    """The differences of all layers that equal a tensor, on random images.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
 
 
 def _fed(imported: ImportedNetwork, images: NDArray[np.uint8]) -> NDArray[Any]:
-    """What the model takes for raw images."""
+    """The model's input for raw images."""
     steps = list(imported.walk.last.chain())
     layout = next(each for each in steps if isinstance(each, Layout))
     dtype = np.dtype(imported.walk.input_type.dtype)
@@ -128,7 +128,7 @@ def _differences(
     images: NDArray[np.uint8],
     found: Mapping[str, NDArray[Any]],
 ) -> list[tuple[str, tuple[float, float]]]:
-    """Of each layer the largest magnitude and the largest difference."""
+    """The largest magnitude and the largest difference of each layer."""
     by_name = {origin.layer: origin for origin in compared}
     result = []
     for name, before, after in float_model.intermediates(imported.trained, images):

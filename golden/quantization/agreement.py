@@ -11,7 +11,7 @@ import math
 from systolith.golden.fixed.consistency import FixedNetworkError
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.affine import Affine, affines
-from systolith.golden.network.graph import AveragePooling, Convolution, RadialBasis
+from systolith.golden.network.graph import AveragePooling, RadialBasis
 from systolith.golden.quantization.settings import LayerSettings, Settings
 
 
@@ -53,7 +53,7 @@ def _check_outputs(layer: FixedLayer, settings: LayerSettings) -> None:
     _require(layer, "rounding", how.rounding, settings.rounding)
     if how.table is not None:
         _require(layer, "bits of its table's index", how.target.bits, settings.index_bits)
-    elif isinstance(layer.layer, AveragePooling) and layer.layer.activation.kind == "none":
+    elif isinstance(layer.layer, AveragePooling) and layer.layer.activation.is_identity:
         _require(layer, "format of values", how.target, layer.input_format)
         return
     _require(layer, "bits of values", layer.output_format.bits, settings.activation_bits)
@@ -62,7 +62,7 @@ def _check_outputs(layer: FixedLayer, settings: LayerSettings) -> None:
 def _check_padding(fixed: FixedNetwork, layer: FixedLayer, source: Affine) -> None:
     """The border has the raw background, and other padding the raw value nearest to zero."""
     expected = fixed.network.input.background if layer is fixed.layers[0] else 0
-    if isinstance(layer.layer, Convolution) and any(layer.layer.padding):
+    if any(layer.layer.padding):
         fmt = layer.input_format
         exact = math.ldexp(-source.offset / source.gain, fmt.frac_bits)
         expected = round(min(max(exact, fmt.min_raw), fmt.max_raw))

@@ -9,7 +9,7 @@ from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.consistency import PIXEL_FORMAT, padding_of
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.affine import Affine
-from systolith.golden.network.graph import Convolution, Layer, Network, Shape
+from systolith.golden.network.graph import Layer, Network, Shape
 from systolith.golden.quantization.observation import CalibrationError
 
 _ZERO_TOLERANCE = 1e-6
@@ -32,16 +32,16 @@ def with_input(
     Raises
     ------
     CalibrationError
-        No raw value stands for the zeros around a convolution.
+        No raw value stands for the zeros of a layer's padding.
     """
     fmt = before.output_format if before else PIXEL_FORMAT
     border, value = (0, 0) if before else (network.input.border, network.input.background)
-    if isinstance(layer, Convolution) and any(layer.padding):
+    if any(layer.padding):
         zero = _raw_zero(layer, fmt, source)
         if border and zero != value:
             raise CalibrationError(
-                f"convolution {layer.name!r}: its padding, zero, is the raw pixel {zero}, and the "
-                f"input's border is {value}: one of the two must go (docs/limits.md)"
+                f"{layer.type_name} {layer.name!r}: its padding, zero, is the raw pixel {zero}, "
+                f"and the input's border is {value}: one of the two must go (docs/limits.md)"
             )
         value = zero
     made = FixedLayer(
@@ -65,7 +65,7 @@ def _raw_zero(layer: Layer, fmt: QFormat, source: Affine) -> int:
     if raw is not None and abs(exact - raw) <= _ZERO_TOLERANCE and fmt.contains(raw):
         return raw
     raise CalibrationError(
-        f"convolution {layer.name!r}: its padding is zero, but no raw value from "
+        f"{layer.type_name} {layer.name!r}: its padding is zero, but no raw value from "
         f"{fmt.min_raw} to {fmt.max_raw} stands for zero: that would be {exact:g} "
         "(docs/limits.md)"
     )

@@ -75,8 +75,8 @@ def _weight_frac_bits(
     whole = choose_frac_bits(columns, bits, True, calibration)
     if whole is None:
         whole = bits - 1
-    # Weights that hardly matter, being small beside their bias or beside a step of the result, must
-    # not make the accumulator wider than one of products is anyway.
+    # Weights that are small compared with their bias or with a step of the result hardly matter.
+    # They must not make the accumulator wider than the products do.
     source = layer.base.input_format.frac_bits
     limits = [
         min(
@@ -129,7 +129,7 @@ def _radial_basis(layer: FloatLayer) -> FixedLayer:
     centres = (layer.arrays["weights"] - layer.source.offset) / layer.source.gain
     fmt, bits = layer.base.input_format, layer.settings.weight_bits
     frac_bits = choose_frac_bits(centres, bits, True, layer.settings.weight_calibration)
-    # Beside such inputs, finer centres only widen the squares.
+    # With such inputs, finer centres only widen the squares.
     finest = fmt.frac_bits + max(0, bits - fmt.bits) + _CENTRE_HEADROOM_BITS
     frac_bits = finest if frac_bits is None else min(frac_bits, finest)
     common = max(frac_bits, fmt.frac_bits)

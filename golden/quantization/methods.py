@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.choices import choice
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.quantization.entropy import least_divergence
 
@@ -180,6 +181,4 @@ def method(name: str) -> Method:
     ValueError
         There is none; says which there are.
     """
-    if name not in METHODS:
-        raise ValueError(f"calibration {name!r}: allowed are {', '.join(METHODS)}")
-    return METHODS[name]
+    return choice(METHODS, name, "calibration")

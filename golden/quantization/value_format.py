@@ -9,10 +9,17 @@ import numpy as np
 from systolith.golden.fixed.accumulator import accumulator_range
 from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.fixed.integers import FixedLayer, Integers
-from systolith.golden.network.graph import MaxPooling
+from systolith.golden.network.activations import FixedForm
 from systolith.golden.quantization.float_layer import FloatLayer
 from systolith.golden.quantization.format_choice import choose_frac_bits_before
 from systolith.golden.quantization.methods import method
+
+_HAS_TABLE = {
+    FixedForm.IDENTITY: False,
+    FixedForm.RECTIFIER: False,
+    FixedForm.TABLE: True,
+}
+"""Whether accumulators are requantized to the index of a table."""
 
 
 def target_frac_bits(layer: FloatLayer) -> int | None:
@@ -23,7 +30,7 @@ def target_frac_bits(layer: FloatLayer) -> int | None:
     if layer.gives_scores:
         return None
     activation, settings = layer.activation, layer.settings
-    if activation.is_table:
+    if activation.entry(_HAS_TABLE, "value format"):
         return layer.choose(layer.sums, settings.index_bits, True, through=layer.function)
     values = layer.sums.map(activation.function.function)
     following = layer.following
@@ -68,7 +75,7 @@ def with_values(
     if layer.gives_scores:
         # `with_accumulator` gives the format its width.
         return replace(fixed, output_format=QFormat(1, int(acc_frac_bits[0])))
-    table = layer.activation.is_table
+    table = layer.activation.entry(_HAS_TABLE, "value format")
     bits = layer.settings.index_bits if table else layer.settings.activation_bits
     if target is None:
         # All values are zero on the calibration images: cover every possible sum.
@@ -96,9 +103,12 @@ def requantized(
 
 
 def with_accumulator(fixed: FixedLayer) -> FixedLayer:
-    """A finished layer with its accumulator range; the format of scores becomes as wide."""
+    """A finished layer with its accumulator range; the format of scores becomes as wide.
+
+    Scores are sums of weights that are not requantized; max pooling has neither.
+    """
     made = replace(fixed, accumulator_range=accumulator_range(fixed))
-    if made.requantization is not None or isinstance(made.layer, MaxPooling):
+    if made.requantization is not None or not made.weight_formats:
         return made
     fmt = QFormat(made.accumulator_bits, made.output_format.frac_bits)
     return replace(made, output_format=fmt)

@@ -27,20 +27,20 @@ def require_consistent(report: AccuracyReport, accuracy: float) -> None:
         found = len(getattr(report, key))
         if found != report.images:
             raise FileFormatError(
-                f"{key}: must have {report.images} entries, one an image, not {found}"
+                f"$.{key}: must have {report.images} entries, one an image, not {found}"
             )
     pairs = Counter(zip(report.labels, report.predictions, strict=True))
     correct = sum(count for (label, given), count in pairs.items() if label == given)
     if report.correct != correct:
         raise FileFormatError(
-            f"correct: must be {correct} by labels and predictions, not {report.correct}"
+            f"$.correct: must be {correct} by labels and predictions, not {report.correct}"
         )
     if accuracy != report.accuracy:
-        raise FileFormatError(f"accuracy: {accuracy} is not {report.correct} of {report.images}")
+        raise FileFormatError(f"$.accuracy: {accuracy} is not {report.correct} of {report.images}")
     agreement = 1 - len(report.disagreements) / report.images
     if abs(report.agreement_with_float - agreement) > _ROUNDING:
         raise FileFormatError(
-            f"agreement_with_float: must be {agreement} by the predictions, "
+            f"$.agreement_with_float: must be {agreement} by the predictions, "
             f"not {report.agreement_with_float}"
         )
     _check_confusion(report.confusion, pairs)
@@ -48,7 +48,7 @@ def require_consistent(report: AccuracyReport, accuracy: float) -> None:
         total = report.quantization.get("weight_bits_total")
         if type(total) is not int or not 0 <= total <= MAX_COUNT:
             raise FileFormatError(
-                f"quantization.weight_bits_total: must be a whole number from 0 to {MAX_COUNT}, "
+                f"$.quantization.weight_bits_total: must be a whole number from 0 to {MAX_COUNT}, "
                 f"not {total!r}"
             )
     if report.trials is not None:
@@ -61,16 +61,16 @@ def _check_confusion(
     """Compare the table with the pairs of label and class, without making another table."""
     classes = len(confusion)
     if max(map(max, pairs)) >= classes or any(len(row) != classes for row in confusion):
-        raise FileFormatError("confusion: must have a row and a column for each class")
+        raise FileFormatError("$.confusion: must have a row and a column for each class")
     if sum(map(sum, confusion)) != pairs.total() or any(
         confusion[label][given] != count for (label, given), count in pairs.items()
     ):
-        raise FileFormatError("confusion: is not that of labels and predictions")
+        raise FileFormatError("$.confusion: is not that of labels and predictions")
 
 
 def _check_trials(trials: Trials) -> None:
     if trials.correct > trials.images:
-        raise FileFormatError(f"trials.correct: {trials.correct} of {trials.images} images")
+        raise FileFormatError(f"$.trials.correct: {trials.correct} of {trials.images} images")
     for place, trial in enumerate(trials.trials):
         if (
             trial.gains > trials.images - trials.correct
@@ -78,7 +78,7 @@ def _check_trials(trials: Trials) -> None:
             or trial.correct != trials.correct + trial.gains - trial.losses
         ):
             raise FileFormatError(
-                f"trials.trials[{place}]: correct is {trial.correct}, which does not follow from "
+                f"$.trials.trials[{place}]: correct is {trial.correct}, which does not follow from "
                 f"{trials.correct} of {trials.images}, {trial.gains} gains and "
                 f"{trial.losses} losses"
             )

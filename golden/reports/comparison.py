@@ -16,7 +16,7 @@ class ComparisonError(ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """A report beside the first.
+    """A report compared with the first.
 
     Parameters
     ----------

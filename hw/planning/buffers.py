@@ -71,7 +71,7 @@ class _Buffers:
         self._units: dict[str, Unit] = {}
         for layer in fixed.layers:
             self._resize(layer.name, depth=layer.output_shape.size, lines=None)
-        # The transfers with the present buffers: those of the pixels, and behind each unit.
+        # The transfers with the present buffers: those of the pixels, and after each unit.
         self._transfers = [_Transfers(list(range(fixed.network.input.image_shape.size)), [])]
 
     def lines(self) -> Iterator[_Buffer]:
@@ -135,7 +135,7 @@ class _Buffers:
         before = dict(self.plan), dict(self._units)
         for name, size in sizes.items():
             self._resize(name, **{key: size})
-        # A unit seldom stalls more than the one before it.
+        # A unit rarely stalls more than the one before it.
         lag = self.lag(max(0, min(list(self._units).index(name) for name in sizes) - 1))
         if lag:
             self.plan, self._units = before
@@ -185,7 +185,7 @@ class _Buffers:
         return 0
 
     def _beats(self) -> list[int]:
-        """The beats of an image: of the pixels, and behind each unit."""
+        """The beats of an image: of the pixels, and after each unit."""
         layers = self._fixed.layers
         leaving = [layer.output_shape.size // self.plan[layer.name].lanes for layer in layers]
         return [self._fixed.network.input.image_shape.size, *leaving]

@@ -56,7 +56,7 @@ class Prediction:
 
 
 def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
-    """The timeline of an accelerator: `SOURCE`, the streams behind all layers, `RESULT`.
+    """The timeline of an accelerator: `SOURCE`, the streams after all layers, `RESULT`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The search for sizes: the fewest multipliers within a limit of cycles, over all units together.
 
 The lanes of the streams between units couple their sizes. So this is a dynamic program from the
-last layer to the first: the fewest multipliers of a layer and all behind it, for each number of
+last layer to the first: the fewest multipliers of a layer and all after it, for each number of
 lanes of its input.
 """
 
@@ -19,7 +19,7 @@ from systolith.hw.folding import Folding
 from systolith.hw.planning.sizes import Options, unit_options
 
 MinMultipliers = list[dict[int, float]]
-"""For each layer, by the lanes of its input: the fewest multipliers of it and all layers behind it.
+"""For each layer, by the lanes of its input: the fewest multipliers of it and all layers after it.
 A last entry, for the output of the network, has 0 for any lanes."""
 
 Limits = list[int]
@@ -56,14 +56,14 @@ class Search:
         lanes = {int(n) for options in self.options[-1].values() for n in options.size.lanes}
         fewest: MinMultipliers = [dict.fromkeys(lanes, 0.0)]
         for by_lanes, limit in zip(reversed(self.options), reversed(limits), strict=True):
-            behind = _table(fewest[0])
+            after = _table(fewest[0])
             fewest.insert(
                 0,
                 {
                     lanes: float(
                         np.where(
                             options.cycles <= limit,
-                            options.multipliers + behind[options.size.lanes],
+                            options.multipliers + after[options.size.lanes],
                             inf,
                         ).min()
                     )
@@ -73,7 +73,7 @@ class Search:
         return fewest
 
     def foldings(
-        self, position: int, input_lanes: int, limit: int, behind: dict[int, float], budget: int
+        self, position: int, input_lanes: int, limit: int, after: dict[int, float], budget: int
     ) -> Iterator[tuple[Folding, int]]:
         """Foldings of a layer that keep its limit, each with its multipliers.
 
@@ -87,13 +87,13 @@ class Search:
             The lanes of its input.
         limit
             The longest initiation interval.
-        behind
-            The fewest multipliers of the layers behind it, by the lanes of its output.
+        after
+            The fewest multipliers of the layers after it, by the lanes of its output.
         budget
-            The multipliers that this layer and all layers behind it may have.
+            The multipliers that this layer and all layers after it may have.
         """
         options = self.options[position][input_lanes]
-        needed = options.multipliers + _table(behind)[options.size.lanes]
+        needed = options.multipliers + _table(after)[options.size.lanes]
         places = np.flatnonzero((options.cycles <= limit) & (needed <= budget))
         by_size: dict[tuple[int, int], list[int]] = {}
         for place in map(int, places):

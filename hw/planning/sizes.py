@@ -21,7 +21,7 @@ class Options(NamedTuple):
 
 
 def unit_options(layer: FixedLayer, input_lanes: int) -> Options:
-    """Every reasonable size of a layer's unit behind a stream of `input_lanes`.
+    """Every reasonable size of a layer's unit after a stream of `input_lanes`.
 
     An array has the fewest rows for its number of chunks. It has the fewest columns for its number
     of folds, or columns that divide the outputs, as these allow more lanes.

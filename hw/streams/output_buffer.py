@@ -1,4 +1,4 @@
-"""The FIFO behind a pipeline that never stalls."""
+"""The FIFO after a pipeline that never stalls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fifo_depth_needed(reserved: Sequence[int], taken: Sequence[int]) -> int:
 class OutputBuffer(wiring.Component):
     """A FIFO whose entries are reserved before the payloads arrive (credit-based flow control).
 
-    It stands behind a pipeline of fixed latency, which need not stall then. The pipeline takes an
+    It follows a pipeline of fixed latency, which need not stall then. The pipeline takes an
     input only while `available`, and raises `reserve` in that cycle; its result is written without
     a handshake. `available` depends on registers only, so it can be the pipeline's `ready`.
 

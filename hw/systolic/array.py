@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from amaranth.hdl import Const, Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith.golden.choices import choice
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.integers import Integers
 from systolith.hw.streams.formats import element, range_shape, value_shape
@@ -38,18 +40,30 @@ class ArrayShapes:
     ) -> ArrayShapes:
         """The narrowest shapes for weights `(steps, rows, columns)` and any inputs."""
         ends = np.array([inputs.min_raw, inputs.max_raw]).reshape(2, 1, 1, 1)
-        if operation == "multiply":
-            products = ends * weights
-            low, high = products.min(axis=0), products.max(axis=0)
-        else:
-            high = (((ends << input_shift) - weights) ** 2).max(axis=0)
-            low = np.zeros_like(high)
+        low, high = choice(_RESULT_ENDS, operation, "operation")(ends, weights, input_shift)
         lows, highs = low.cumsum(axis=1).min(axis=(0, 2)), high.cumsum(axis=1).max(axis=(0, 2))
         return cls(
             value_shape(inputs),
             range_shape(int(weights.min()), int(weights.max())),
             tuple(range_shape(int(a), int(b)) for a, b in zip(lows, highs, strict=True)),
         )
+
+
+def _product_ends(ends: Integers, weights: Integers, input_shift: int) -> tuple[Integers, Integers]:
+    products = ends * weights
+    return products.min(axis=0), products.max(axis=0)
+
+
+def _square_ends(ends: Integers, weights: Integers, input_shift: int) -> tuple[Integers, Integers]:
+    squares: Integers = ((ends << input_shift) - weights) ** 2
+    return np.zeros_like(weights), squares.max(axis=0)
+
+
+_RESULT_ENDS: dict[Operation, Callable[[Integers, Integers, int], tuple[Integers, Integers]]] = {
+    "multiply": _product_ends,
+    "squared_difference": _square_ends,
+}
+"""The least and the greatest result of each processing element."""
 
 
 def diagonal(number: int, rows: int, columns: int) -> list[tuple[int, int]]:
@@ -60,7 +74,7 @@ def diagonal(number: int, rows: int, columns: int) -> list[tuple[int, int]]:
 
 def array_latency(rows: int, operation: Operation) -> int:
     """Cycles from the inputs of a step to its sum in column 0."""
-    return rows - 1 + LATENCY[operation]
+    return rows - 1 + choice(LATENCY, operation, "operation")
 
 
 class SystolicArray(wiring.Component):

@@ -27,6 +27,12 @@ from systolith.hw.systolic.processing_element import Operation
 from systolith.hw.systolic.schedule import Schedule, reduction_weights
 from systolith.hw.systolic.weight_memory import WeightMemory, read_latency
 
+_OPERATIONS: dict[type[graph.Layer], Operation] = {
+    graph.Convolution: "multiply",
+    graph.Dense: "multiply",
+    graph.RadialBasis: "squared_difference",
+}
+
 
 class _Group(NamedTuple):
     """A group of outputs in the cycle model (`Schedule.groups`).
@@ -95,6 +101,8 @@ class SystolicCore(Component):
 
     Raises
     ------
+    GraphError
+        Another type of layer.
     UnitError
         A number of lanes that the schedule does not allow.
     """
@@ -108,9 +116,7 @@ class SystolicCore(Component):
         self.layer = layer
         self.schedule = schedule
         self.lanes = lanes
-        self.operation: Operation = "multiply"
-        if isinstance(layer.layer, graph.RadialBasis):
-            self.operation = "squared_difference"
+        self.operation = layer.layer.entry(_OPERATIONS, "operation on an array")
         self.latency = read_latency(schedule.step_count) + array_latency(
             schedule.rows, self.operation
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from amaranth.hdl import Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from systolith.golden.choices import choice
 
 Operation = Literal["multiply", "squared_difference"]
 
@@ -42,13 +44,10 @@ class ProcessingElement(wiring.Component):
         operation: Operation = "multiply",
         input_shift: int = 0,
     ) -> None:
-        if operation not in get_args(Operation):
-            allowed = ", ".join(get_args(Operation))
-            raise ValueError(f"processing element: operation {operation!r}: allowed are {allowed}")
+        self.latency = choice(LATENCY, operation, "operation")
         if input_shift < 0 or (input_shift and operation == "multiply"):
             raise ValueError(f"processing element: {operation} takes no shift of {input_shift}")
         self.operation = operation
-        self.latency = LATENCY[operation]
         self.input_shift = input_shift
         super().__init__(
             {
@@ -114,12 +113,14 @@ def add_processing_element(
 
     if operation == "multiply":
         result = x * weight
-    else:
+    elif operation == "squared_difference":
         distance = (x << input_shift) - weight
         # Yosys 0.70 moves this register into a DSP as that of one operand, although it is both, and
         # then multiplies by 0. The attribute prevents that.
         difference = register("difference", distance, distance.shape(), keep="true")
         result = difference * difference
+    else:
+        raise ValueError(f"operation {operation!r} has no processing element")
     # The sum drops bits above those of psum_out.
     width = min(result.shape().width, psum_out.width)
     product = register("product", result, Shape(width, result.shape().signed))

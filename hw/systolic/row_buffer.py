@@ -223,9 +223,9 @@ class RowBuffer(Component):
     def _take_beats(self, m: Module, at: _Pointers, released: Value) -> tuple[Value, Signal]:
         """Take beats while there is room; whether one is written, and whether it ends a row."""
         last_column = self.geometry.source.width - 1
-        # Behind the reader, a row may be overwritten if no later band needs it.
-        behind_reader = (released != 0) & (at.write_column < at.read_column)
-        m.d.comb += self.i.ready.eq((at.rows_stored != self.buffer_rows) | behind_reader)
+        # After the reader, a row may be overwritten if no later band needs it.
+        after_reader = (released != 0) & (at.write_column < at.read_column)
+        m.d.comb += self.i.ready.eq((at.rows_stored != self.buffer_rows) | after_reader)
         write = self.i.valid & self.i.ready
         row_written = Signal()
         m.d.comb += row_written.eq(

@@ -10,7 +10,7 @@ channel for a layer that takes its whole input.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -213,7 +213,7 @@ def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
         raise UnitError(
             layer, "only convolution, dense and radial basis layers are laid onto an array"
         )
-    if folding.order != "inputs" and isinstance(layer.layer, graph.Convolution):
+    if folding.order != "inputs" and not isinstance(layer.layer, graph.Dense | graph.RadialBasis):
         raise UnitError(
             layer,
             "order must be 'inputs', as it does not take its whole input at once, "
@@ -226,14 +226,29 @@ def layer_schedule(layer: FixedLayer, folding: Folding) -> Schedule:
 
 
 def reduction_weights(layer: FixedLayer) -> Integers:
-    """The layer's weights as `(reduction elements, outputs)`, elements in stream order."""
+    """The layer's weights as `(reduction elements, outputs)`, elements in stream order.
+
+    Raises
+    ------
+    GraphError
+        The layer's type has no weights for an array.
+    UnitError
+        The layer has no weights.
+    """
     if layer.weights is None:
         raise UnitError(layer, "has no weights")
-    if isinstance(layer.layer, graph.Convolution):
-        outputs = layer.layer.out_channels
-        by_map: Integers = layer.weights.transpose(2, 0, 1, 3).reshape(-1, outputs)
-        return by_map
-    return layer.weights
+    return layer.layer.entry(_BY_ELEMENT, "order of weights")(layer.weights)
+
+
+def _by_map(weights: Integers) -> Integers:
+    return weights.transpose(2, 0, 1, 3).reshape(-1, weights.shape[-1])
+
+
+_BY_ELEMENT: dict[type[graph.Layer], Callable[[Integers], Integers]] = {
+    graph.Convolution: _by_map,
+    graph.Dense: lambda weights: weights,
+    graph.RadialBasis: lambda weights: weights,
+}
 
 
 def as_dense(layer: FixedLayer) -> FixedLayer | None:

@@ -9,6 +9,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith.golden.choices import choice
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.beats import Beat, beat_stream
@@ -29,6 +30,8 @@ CLASSIFICATION = data.StructLayout({"index": 8, "score": MAX_SCORE_BITS})
 
 RESULT_FIFO_DEPTH = 4
 """The depth of the FIFO of results."""
+
+_SMALLEST_WINS = {"largest": False, "smallest": True}
 
 
 class Classifier(wiring.Component):
@@ -73,7 +76,7 @@ class Classifier(wiring.Component):
                 f"a score has at most {MAX_SCORE_BITS} bits with its sign, not {bits}: quantize "
                 "with fewer bits (docs/limits.md)",
             )
-        self.smallest_wins = layer.layer.winner == "smallest"
+        self.smallest_wins = choice(_SMALLEST_WINS, layer.layer.winner, "winner")
         self.beat = Beat(value_shape(fmt), lanes)
         self.beats = scores // lanes
         super().__init__(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import cycle
 from math import ceil
 from typing import Any, Literal, NamedTuple
@@ -13,6 +14,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from systolith.golden.choices import choice
+from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Pooling
 from systolith.hw.errors import UnitError
@@ -27,6 +30,33 @@ from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.requantize import Requantizer
 
 Operation = Literal["sum", "maximum"]
+
+
+class _Reduction(NamedTuple):
+    """How a window is reduced.
+
+    Parameters
+    ----------
+    join
+        A partial result, joined with another value.
+    result_shape
+        The shape of the result for values of a format, and their number.
+    """
+
+    join: Callable[[Value, Value], Value]
+    result_shape: Callable[[QFormat, int], Shape]
+
+
+_REDUCTIONS: dict[Operation, _Reduction] = {
+    "sum": _Reduction(
+        join=lambda known, value: known + value,
+        result_shape=lambda fmt, size: range_shape(size * fmt.min_raw, size * fmt.max_raw),
+    ),
+    "maximum": _Reduction(
+        join=lambda known, value: Mux(value > known, value, known),
+        result_shape=lambda fmt, size: value_shape(fmt),
+    ),
+}
 
 
 class _Position(NamedTuple):
@@ -89,6 +119,8 @@ class WindowReducer(Component):
 
     Raises
     ------
+    ValueError
+        The operation is unknown.
     UnitError
         Padding, or a number of lanes that does not divide.
     """
@@ -120,25 +152,19 @@ class WindowReducer(Component):
         self.window = layer.layer.window
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
-        self.operation = operation
+        self._reduction = choice(_REDUCTIONS, operation, "reduction of windows")
         self.groups = channels // input_lanes
         self.input_beats = layer.input_shape.size // input_lanes
         self.depth = depth + 2
         self.value_shape = value_shape(layer.input_format)
-        self.result_shape = self._result_shape()
+        size = self.window[0] * self.window[1]
+        self.result_shape = self._reduction.result_shape(layer.input_format, size)
         super().__init__(
             {
                 "i": In(beat_stream(self.value_shape, input_lanes)),
                 "o": Out(beat_stream(self.result_shape, output_lanes)),
             }
         )
-
-    def _result_shape(self) -> Shape:
-        if self.operation == "maximum":
-            return self.value_shape
-        size = self.window[0] * self.window[1]
-        source = self.layer.input_format
-        return range_shape(size * source.min_raw, size * source.max_raw)
 
     def _completing(self) -> list[bool]:
         """For each beat of a frame, whether it completes its window."""
@@ -186,7 +212,7 @@ class WindowReducer(Component):
     def _partial_words(self) -> int:
         """Words of the memory of partial results; at least two, as a memory needs an address.
 
-        Columns left over at the right border have words too, which nobody reads.
+        Columns left over at the right border have words too, which are never read.
         """
         return max(ceil(self.layer.input_shape.width / self.window[1]) * self.groups, 2)
 
@@ -287,7 +313,7 @@ class WindowReducer(Component):
         for lane in range(self.input_lanes):
             value = element(stage.data, lane, self.value_shape)
             known = element(partial, lane, self.result_shape)
-            joined = Mux(stage.position.first, value, self._join(known, value))
+            joined = Mux(stage.position.first, value, self._reduction.join(known, value))
             m.d.comb += results.word_select(lane, self.result_shape.width).eq(joined)
         return results
 
@@ -305,11 +331,6 @@ class WindowReducer(Component):
             self.o.payload.last.eq(buffer.o.payload.last & (part == parts - 1)),
             buffer.o.ready.eq(self.o.ready & (part == parts - 1)),
         ]
-
-    def _join(self, known: Value, value: Value) -> Value:
-        if self.operation == "sum":
-            return known + value
-        return Mux(value > known, value, known)
 
 
 class PoolingUnit(Component):

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith.golden.fixed.arithmetic import Requantization
 from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.network.activations import FixedForm
 from systolith.golden.network.graph import Pooling
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.beats import Beat
@@ -19,6 +20,13 @@ from systolith.hw.streams.formats import element, shape_range, value_shape
 from systolith.hw.streams.pipeline import BufferedPipeline
 from systolith.hw.units.activation_table import ActivationTable
 from systolith.hw.units.channel_constants import ChannelConstants
+
+_RECTIFIES = {
+    FixedForm.IDENTITY: False,
+    FixedForm.RECTIFIER: True,
+    FixedForm.TABLE: False,
+}
+"""Whether negative accumulators become zero."""
 
 
 class RequantizePipeline(Component):
@@ -47,6 +55,8 @@ class RequantizePipeline(Component):
 
     Raises
     ------
+    GraphError
+        The activation's fixed form has no hardware.
     UnitError
         Arithmetic or a number of lanes that hardware does not support.
     """
@@ -58,6 +68,7 @@ class RequantizePipeline(Component):
         how = layer.requantization
         if how is not None:
             _require_built(layer, how)
+        self._rectifies = layer.layer.activation.entry(_RECTIFIES, "hardware")
         self.layer = layer
         self.lanes = lanes
         self.latency = 4 if how is not None and how.table is not None else 3
@@ -78,7 +89,7 @@ class RequantizePipeline(Component):
         layer, lanes = self.layer, self.lanes
         how = layer.requantization
         shifts = sorted({int(shift) for shift in how.shifts}) if how is not None else [0]
-        relu = layer.layer.activation.is_rectifier
+        relu = self._rectifies
 
         # Cycle 1: the constants of the accumulators' channels are fetched.
         accumulators = Signal.like(self.i.data, reset_less=True)

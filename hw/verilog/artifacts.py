@@ -233,7 +233,7 @@ def _create(folder: Path, contents: Mapping[str, bytes]) -> None:
 def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Replace the accelerator in a folder; after an error it is there as before.
 
-    In between there is no manifest, without which nobody reads the folder.
+    In between there is no manifest, and folders without one are never read.
     """
     with _stage(folder, contents) as stage, _locked(folder), interrupts_delayed():
         before = stage.with_name("before")

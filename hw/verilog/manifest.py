@@ -30,7 +30,7 @@ _MAX_BYTES = 1 << 24
 
 
 class StreamEntry(msgspec.Struct, frozen=True):
-    """The beats behind a layer: `lanes` values of `bits` side by side."""
+    """The beats of the stream after a layer: `lanes` values of `bits` side by side."""
 
     lanes: PositiveCount
     bits: PositiveCount

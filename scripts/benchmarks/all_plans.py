@@ -114,8 +114,8 @@ def to_markdown(results: Sequence[Result], digits: int) -> str:
         f"`make bench-plans`: every plan is generated, and simulated on {digits} consecutive test "
         "digits. Interval and latency are predicted, in clock cycles; the next column says whether "
         "the simulation measured the same, for the whole and for every layer, and the one after "
-        "that whether every value of every layer was right. Seconds are user and system of the "
-        "whole commands."
+        "that whether every value of every layer was right. Seconds are the user and system "
+        "seconds of the whole commands."
     )
     columns = (
         *("network", "`systolith plan` with", "multipliers", "interval", "latency", "as measured"),

@@ -1,4 +1,4 @@
-"""`make bench-threads`: commands on two processors, alone and beside a busy process.
+"""`make bench-threads`: commands on two processors, with and without a busy process.
 
 Each time is compared with that of the same command under OPENBLAS_NUM_THREADS=1, measured just
 before it, so that other work on the machine slows both. A ratio above 1 is the cost of threads
@@ -38,7 +38,7 @@ _BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    pass\n"
 
 @dataclass(frozen=True)
 class Case:
-    """A command, alone or beside a busy process.
+    """A command, run alone or together with a busy process.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Case:
 
 
 def bench(rounds: int) -> list[Case]:
-    """Measure every command, alone and beside a busy process; rounds go through all of them."""
+    """Measure every command with and without a busy process; each round measures all four."""
     with tempfile.TemporaryDirectory() as folder:
         quantized = str(Path(folder, "network.npz"))
         commands = {
@@ -130,7 +130,7 @@ def busy_process(wanted: bool = True) -> Iterator[None]:
 def two_processors() -> Iterator[None]:
     """Run this process, and those that it starts, on two of its processors where that can be set.
 
-    Beside one busy process, a command would find enough others to be free of it.
+    On more processors, a command would find enough free ones despite the busy process.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -146,15 +146,16 @@ def two_processors() -> Iterator[None]:
 def to_markdown(cases: Sequence[Case], rounds: int) -> str:
     """A page that says what was measured and how."""
     introduction = (
-        f"`make bench-threads`: the time of `systolith quantize {NETWORK}`, and of `systolith "
-        f"evaluate` with its result on 10,000 digits, on {PROCESSORS} processors; over the time of "
-        "the same command under `OPENBLAS_NUM_THREADS=1`, measured just before. The busy process "
-        f"is an endless loop. Medians of {rounds} rounds; each round has all four cases."
+        f"`make bench-threads`: a ratio is the time of a command on {PROCESSORS} processors over "
+        "its time under `OPENBLAS_NUM_THREADS=1`, measured just before. The commands are "
+        f"`systolith quantize {NETWORK}`, and `systolith evaluate` of its result on 10,000 digits. "
+        f"The busy process is an endless loop. Each ratio is the median of {rounds} rounds; each "
+        "round measures all four cases."
     )
     rows = [
         (
             f"`{case.command}`",
-            "a busy process" if case.busy else "nothing",
+            "a busy process" if case.busy else "none",
             f"{case.ratio:.2f}",
             f"{min(case.ratios):.2f} to {max(case.ratios):.2f}",
         )
@@ -164,7 +165,7 @@ def to_markdown(cases: Sequence[Case], rounds: int) -> str:
     parts = [
         "# Threads",
         introduction,
-        table(("command", "beside", "ratio", "all rounds"), rows, left=2),
+        table(("command", "other work", "ratio", "all rounds"), rows, left=2),
         f"A ratio may be {MOST_RATIO} at most. Machine: {about}.",
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"

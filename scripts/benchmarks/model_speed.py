@@ -105,15 +105,15 @@ class Benchmark:
     def to_markdown(self) -> str:
         """A page that says what was measured and how."""
         method = (
-            f"`make bench`: `{NETWORK}` at {BITS} bits on {self.images:,} test digits, one "
-            f"thread each, alternately, {len(self.fixed)} rounds. ONNX Runtime's network is "
-            "quantized from the same float weights on the same validation digits; it gets scaled "
-            "and bordered floats (preparing them is not timed), in batches of "
-            f"{self.onnxruntime_batch}, its fastest. The fixed model gets raw pixels."
+            f"`make bench`: both engines classify {self.images:,} test digits with `{NETWORK}` at "
+            f"{BITS} bits, with one thread each, alternately, in {len(self.fixed)} rounds. ONNX "
+            "Runtime's network is quantized from the same float weights on the same validation "
+            "digits; it gets scaled and bordered floats (preparing them is not timed), in batches "
+            f"of {self.onnxruntime_batch}, its fastest. The fixed model gets raw pixels."
         )
         result = (
-            f"Ratio, the median over the rounds: **{self.ratio:.2f}**. "
-            f"Float accuracy: {self.accuracy['float']:.4f}."
+            "The ratio of the speeds, the median over the rounds, is "
+            f"**{self.ratio:.2f}**. The float accuracy is {self.accuracy['float']:.4f}."
         )
         machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         lines = (

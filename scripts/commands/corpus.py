@@ -1,4 +1,4 @@
-"""`systolith corpus`: every ONNX model of a folder, and how far each of them comes."""
+"""`systolith corpus`: every ONNX model of a folder, and the last step that each passes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SEED = 0
 
 @dataclass
 class ModelEntry:
-    """How far a model came: a step that was not reached has no value.
+    """The last step that a model passed; later steps have no value.
 
     `reasons` has a line for each node that was refused, or the one reason why a step failed.
     """
@@ -68,7 +68,7 @@ def corpus(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images to quantize on: .npz, or IDX (the labels' file beside it), where they fit "
+            help="Images to quantize on: .npz, or IDX (the labels' file next to it), if they fit "
             "the network.",
             show_default="random images",
         ),
@@ -132,7 +132,7 @@ def corpus(
 def tried(
     path: Path, name: str, preprocessing: Preprocessing, images: NDArray[np.uint8] | None
 ) -> ModelEntry:
-    """Take a model as far as it goes."""
+    """Take a model through all steps until one fails."""
     from systolith import golden
 
     begun = time.perf_counter()
@@ -148,7 +148,7 @@ def tried(
 
 
 def _take(entry: ModelEntry, imported: ImportedNetwork, images: NDArray[np.uint8] | None) -> None:
-    """Compare, quantize and plan; the entry says what was reached before an error."""
+    """Compare, quantize and plan; after an error the entry has the last step that passed."""
     import numpy as np
 
     from systolith import golden, hw
@@ -177,7 +177,7 @@ def _take(entry: ModelEntry, imported: ImportedNetwork, images: NDArray[np.uint8
 
 
 def to_markdown(entries: Sequence[ModelEntry]) -> str:
-    """The table, and below it the reasons of those that did not come to its end."""
+    """The table, and below it the reasons for models that failed."""
     from systolith.golden.reports.markdown import cell, table
 
     reached = sum(entry.result != "refused" for entry in entries)

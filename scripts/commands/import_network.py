@@ -1,4 +1,4 @@
-"""`systolith import`: somebody's ONNX model as a network of ours."""
+"""`systolith import`: an ONNX model as an equivalent trained network, or its unsupported nodes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def import_network(
     """Import an ONNX model: a chain of convolutions, poolings and dense layers.
 
     Every layer is compared with ONNX Runtime, where it is installed. What
-    cannot be imported is refused, with a line for every node in the way.
+    cannot be imported is refused, with a line for every unsupported node.
 
     No ONNX file says what its input is, so it must be declared: the network
     takes (pixel * scale - mean) / std, or pixels as they are.
@@ -114,7 +114,7 @@ def require_onnx() -> None:
 
 
 def compared(imported: ImportedNetwork) -> tuple[tuple[LayerDifference, ...], str]:
-    """Differences from ONNX Runtime; none, and why, where it cannot say."""
+    """Differences from ONNX Runtime; none, and the reason, if there is no comparison."""
     from systolith.golden.onnx.runtime_comparison import RuntimeRefusedError, compare_with_runtime
     from systolith.sim.installation import install_package
 

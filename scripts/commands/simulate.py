@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -99,7 +99,6 @@ def simulate(
     from systolith import sim
     from systolith.golden import load_dataset
 
-    chosen: Simulator = "icarus" if simulator == "icarus" else "verilator"
     dataset = None if data is None else load_dataset(data)
     if images is None:
         images = _DEFAULT_IMAGES if dataset is None else min(_DEFAULT_IMAGES, len(dataset))
@@ -108,7 +107,7 @@ def simulate(
             folder,
             None if images == "all" else images,
             dataset,
-            simulator=chosen,
+            simulator=cast("Simulator", simulator),
             layer=layer,
             stalls=stalls,
             waves=waves,

@@ -38,7 +38,7 @@ def evaluation_page(
         The network and the images of the report.
     rtl
         The folder of the network's hardware: one image is simulated on it, and its maps are shown
-        beside those of the float and the fixed network.
+        next to those of the float and the fixed network.
 
     Raises
     ------

@@ -57,7 +57,8 @@ class SweptNetwork(msgspec.Struct, frozen=True):
     name, sha256
         Its own name, and the hash of its file.
     validation, test
-        Its accuracy in floats on the validation images (`rated` in JSON) and on the test images.
+        Its accuracy in floats on the validation images (the key `rated` in JSON) and on the
+        test images.
     """
 
     network: str
@@ -81,7 +82,7 @@ class SweptPoint(msgspec.Struct, frozen=True):
     quantized_sha256, weight_bits_total
         Of the quantized network.
     validation
-        Its accuracy on the validation images (`rated` in JSON).
+        Its accuracy on the validation images (the key `rated` in JSON).
     not_built
         The reason why no hardware can be built for it, or null.
     on_front

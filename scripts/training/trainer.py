@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from systolith.golden.choices import choice
 from systolith.golden.files.datasets import (
     Dataset,
     DatasetReference,
@@ -149,17 +150,33 @@ def _start(model: GraphModule, recipe: Recipe, generator: torch.Generator) -> No
         if isinstance(layer, Convolution):
             links = torch.tensor([len(maps) for maps in layer.sources(source)])
             fan_in = links * math.prod(layer.kernel)
-        if recipe.start == "paper":
-            weights.uniform_(-2.4, 2.4, generator=generator).div_(fan_in)
-        else:
-            weights.normal_(generator=generator).mul_((2 / fan_in).sqrt())
+        choice(_STARTS, recipe.start, "start")(weights, fan_in, generator)
+
+
+def _start_as_paper(weights: Tensor, fan_in: Tensor, generator: torch.Generator) -> None:
+    weights.uniform_(-2.4, 2.4, generator=generator).div_(fan_in)
+
+
+def _start_as_he(weights: Tensor, fan_in: Tensor, generator: torch.Generator) -> None:
+    weights.normal_(generator=generator).mul_((2 / fan_in).sqrt())
+
+
+_STARTS: Mapping[str, Callable[[Tensor, Tensor, torch.Generator], None]] = {
+    "paper": _start_as_paper,
+    "he": _start_as_he,
+}
 
 
 def _criterion(output: Layer, recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
-    if output.winner == "largest":
-        cross_entropy: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy
-        return cross_entropy
+    return choice(_CRITERIA, output.winner, "winner")(recipe)
 
+
+def _cross_entropy(_: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
+    loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy
+    return loss
+
+
+def _maximum_a_posteriori(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
     def maximum_a_posteriori(distances: Tensor, labels: Tensor) -> Tensor:
         """Equation 9 of the paper, with j = 10, on scaled distances."""
         distances = distances * recipe.distance_scale
@@ -171,16 +188,26 @@ def _criterion(output: Layer, recipe: Recipe) -> Callable[[Tensor, Tensor], Tens
     return maximum_a_posteriori
 
 
+_CRITERIA: Mapping[str, Callable[[Recipe], Callable[[Tensor, Tensor], Tensor]]] = {
+    "largest": _cross_entropy,
+    "smallest": _maximum_a_posteriori,
+}
+_BEST: Mapping[str, Callable[[Tensor, int], Tensor]] = {
+    "largest": torch.argmax,
+    "smallest": torch.argmin,
+}
+
+
 def _accuracy(model: GraphModule, dataset: Dataset) -> float:
     """The fraction of images classified correctly."""
-    largest = model.network.output.winner == "largest"
+    best = choice(_BEST, model.network.output.winner, "winner")
     correct = 0
     with torch.no_grad():
         for first in range(0, len(dataset), _EVALUATION_BATCH):
             part = slice(first, first + _EVALUATION_BATCH)
             images = torch.from_numpy(dataset.images[part].copy()).permute(0, 3, 1, 2)
             scores = model(input_values(model.network.input, images))
-            classes = scores.argmax(1) if largest else scores.argmin(1)
+            classes = best(scores, 1)
             correct += int((classes.numpy() == dataset.labels[part]).sum())
     return correct / len(dataset)
 

@@ -11,13 +11,14 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.choices import choice
 from systolith.golden.files.whole_files import write_whole
 from systolith.hw.child_processes import started, temporary_folder
 from systolith.sim.errors import SimulationError
@@ -110,6 +111,8 @@ def running_bench(
 
     Raises
     ------
+    ValueError
+        If the simulator is unknown.
     MissingToolError
         If a tool is not installed.
     SimulationError
@@ -119,18 +122,12 @@ def running_bench(
         name: value for name, value in os.environ.items() if not name.startswith(_CLEARED)
     }
     cocotb = installed.find_cocotb()
-    command: list[str | Path]
-    if simulator == "icarus":
-        program = build_icarus(design)
-        command = [installed.find_icarus().runtime, "-m", cocotb.icarus_module, program, "-none"]
-    else:
-        command = [build_verilator_cocotb(design, optimize)]
-        environment["COCOTB_TRUST_INERTIAL_WRITES"] = "1"
+    program = choice(_PROGRAMS, simulator, "simulator")(design, optimize)
     with temporary_folder("systolith-") as folder:
         (folder / _TASK).write_text(json.dumps(task), "utf-8")
         for array_name, array in arrays.items():
             np.save(folder / f"{array_name}.npy", array, allow_pickle=False)
-        environment |= cocotb.environment
+        environment |= cocotb.environment | program.environment
         environment |= {
             "COCOTB_ANSI_OUTPUT": "0",
             "COCOTB_LOG_LEVEL": "WARNING",
@@ -145,7 +142,7 @@ def running_bench(
         with (
             (folder / _LOG).open("wb") as log,
             started(
-                command,
+                program.command,
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -154,6 +151,30 @@ def running_bench(
             ) as process,
         ):
             yield BenchRun(simulator, folder, process)
+
+
+class _Program(NamedTuple):
+    """What simulates a design under cocotb: a command, and variables that only it needs."""
+
+    command: Sequence[str | Path]
+    environment: dict[str, str]
+
+
+def _icarus(design: Design, optimize: bool) -> _Program:
+    runtime, module = installed.find_icarus().runtime, installed.find_cocotb().icarus_module
+    return _Program((runtime, "-m", module, build_icarus(design), "-none"), {})
+
+
+def _verilator(design: Design, optimize: bool) -> _Program:
+    program = build_verilator_cocotb(design, optimize)
+    return _Program((program,), {"COCOTB_TRUST_INERTIAL_WRITES": "1"})
+
+
+_PROGRAMS: dict[Simulator, Callable[[Design, bool], _Program]] = {
+    "verilator": _verilator,
+    "icarus": _icarus,
+}
+"""For each simulator, how to build its program from a design, and whether to optimize it."""
 
 
 def bench_folder() -> Path:

@@ -183,7 +183,7 @@ class ReadyDriver:
         ports.ready.value = 0
 
     def start(self, pauses: Iterator[bool]) -> None:
-        """Pause by `pauses` from the next edge on; after its end, pause for ever."""
+        """Pause by `pauses` from the next edge on; after its end, pause all the time."""
         self._pauses = pauses
 
     def clock(self) -> None:

@@ -141,7 +141,7 @@ class Bench:
                 self._broken("a beat comes that no image asked for")
 
     def _beats(self) -> Iterator[tuple[int, bool]]:
-        """The beats of all images, of which some are cut off and some have surplus beats."""
+        """The beats of all images; some images are cut off, and some have surplus beats."""
         for image, length in zip(self._images, self._lengths, strict=True):
             whole = (int.from_bytes(beat.tobytes(), "little") for beat in image)
             beats = itertools.chain(whole, itertools.repeat(_SURPLUS_BEAT))

@@ -85,7 +85,7 @@ class BenchedUnit:
     Parameters
     ----------
     design
-        A module with the streams `i` and `o` behind flat ports, and `clk` and `rst`.
+        A module with the streams `i` and `o` as flat ports, and `clk` and `rst`.
     input, output
         The formats of the beats of `i` and `o`.
     constants
@@ -145,9 +145,10 @@ def run_unit_bench(
     """Simulate a unit under every pattern of stalls, in one build and one simulation.
 
     All frames pass without a gap under each pair of patterns (none, cyclic, random) at input and
-    output; then with `ready` held low until `valid` has risen; then after a reset in mid-frame,
-    thrice; then while the inputs are changed between clock edges, to see that no combinational path
-    leads from `o.ready` to `i.ready` or `o.valid`, nor from `i.valid` or `i.payload` to `o.valid`.
+    output; then with `ready` held low until `valid` has risen; then three times after a reset in
+    the middle of a frame; then while the inputs are changed between clock edges, to check that no
+    combinational path leads from `o.ready` to `i.ready` or `o.valid`, nor from `i.valid` or
+    `i.payload` to `o.valid`.
     The stream rules are checked at every clock. The first pattern that fails ends the bench.
 
     Parameters

@@ -10,9 +10,17 @@ import numpy as np
 from systolith.golden.fixed import arithmetic
 from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.fixed.kernels import kernel_of
+from systolith.golden.network.activations import FixedForm
 
 BEATS_TO_FILL = 24
 """A number of output beats that fills the FIFOs of a unit with the default depth."""
+
+_RECTIFIES = {
+    FixedForm.IDENTITY: False,
+    FixedForm.RECTIFIER: True,
+    FixedForm.TABLE: False,
+}
+"""Whether negative accumulators become zero."""
 
 
 def random_frames(layer: FixedLayer, seed: int, lanes: int | None = None) -> Integers:
@@ -41,7 +49,7 @@ def random_frames(layer: FixedLayer, seed: int, lanes: int | None = None) -> Int
 
 
 def many_frames(layer: FixedLayer, count: int, seed: int) -> Integers:
-    """Frames of which many have small or few values, so that sums do not all saturate."""
+    """Frames, many with small or few values, so that sums do not all saturate."""
     rng = np.random.default_rng(seed)
     fmt, shape = layer.input_format, tuple(layer.input_shape)
     frames = []
@@ -59,7 +67,7 @@ def layer_values(layer: FixedLayer, frames: Integers) -> Integers:
     accumulators = maps.transpose(3, 1, 2, 0).astype(np.int64)
     if layer.bias is not None:
         accumulators += layer.bias
-    if layer.layer.activation.is_rectifier:
+    if layer.layer.activation.entry(_RECTIFIES, "expected values"):
         accumulators = np.maximum(accumulators, 0)
     if layer.requantization is None:
         return accumulators

@@ -33,7 +33,7 @@ _COUNTS = re.compile(r"cycles (\d+) resets (\d+) wrong_frames (\d+)")
 
 @dataclass(frozen=True)
 class Disturbances:
-    """What happens to a network beside pauses, none of which may change its results.
+    """What happens to a network in addition to pauses; none of it may change the results.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The simulated values of every layer for a few images.
 
-The pages of reports show them beside those of the model.
+The pages of reports show them next to those of the model.
 """
 
 from __future__ import annotations

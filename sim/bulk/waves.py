@@ -27,7 +27,7 @@ WAVES_NAME = "waves.vcd"
 """The name of the waveform, in the folder of the hardware."""
 
 SAVE_NAME = "waves.gtkw"
-"""The name of the save file for GTKWave, beside it."""
+"""The name of the save file for GTKWave, in the same folder."""
 
 Scope = tuple[str, ...]
 

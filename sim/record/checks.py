@@ -77,7 +77,7 @@ class Check:
         return tuple(board.result for board in self._boards.values())
 
     def violations(self) -> tuple[str, ...]:
-        """What is wrong beside the values of layers, a line each."""
+        """What is wrong apart from the values of layers, a line each."""
         violations = list(self._broken)
         if self._wrong_results:
             first = min(self._wrong_results)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, get_args
+
+from systolith.golden.choices import choice
 
 StallKind = Literal["none", "cyclic", "random"]
 
@@ -23,16 +25,25 @@ def pauses(kind: StallKind, seed: int = 0) -> Iterator[bool]:
 
     `random` pauses in 1/8, 1/2 or 7/8 of the cycles; the share changes from time to time, so that
     buffers run empty and full. The same seed gives the same pauses.
+
+    Raises
+    ------
+    ValueError
+        The pattern is unknown.
     """
-    if kind == "none":
-        return itertools.repeat(False)
-    if kind == "cyclic":
-        return itertools.cycle(_CYCLE)
-    return _random_pauses(random.Random(seed))
+    return choice(_PATTERNS, kind, "stall pattern")(seed)
 
 
-def _random_pauses(generator: random.Random) -> Iterator[bool]:
+def _random_pauses(seed: int) -> Iterator[bool]:
+    generator = random.Random(seed)
     while True:
         share = generator.choice((1, 4, 7))
         for _ in range(generator.randrange(1, 48)):
             yield generator.randrange(8) < share
+
+
+_PATTERNS: dict[StallKind, Callable[[int], Iterator[bool]]] = {
+    "none": lambda _: itertools.repeat(False),
+    "cyclic": lambda _: itertools.cycle(_CYCLE),
+    "random": _random_pauses,
+}

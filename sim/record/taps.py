@@ -50,7 +50,7 @@ _PIXEL_BITS = 8
 
 @dataclass(frozen=True)
 class Tap:
-    """The stream behind the input or a layer: ports `tap_<layer>_{data,valid,ready,last}`."""
+    """The output stream of the input or of a layer: ports `tap_<layer>_{data,valid,ready,last}`."""
 
     layer: str
     beat: BeatFormat
@@ -89,7 +89,7 @@ class TappedNetwork:
     source_shape
         The shape of a frame that goes in.
     taps
-        The taps behind the input and every layer, or behind one layer.
+        The taps after the input and after every layer, or after one layer.
     result_beats
         The number of beats of a result.
     patience
@@ -147,7 +147,7 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
 
 
 def network_in(design: Design, fixed: FixedNetwork, manifest: Manifest) -> TappedNetwork:
-    """A network in a design that has the ports of its taps, beside the ports given there."""
+    """A network in a design that has the ports of its taps, in addition to its own ports."""
     source = fixed.network.input
     pixels = Tap(source.name, BeatFormat(1, _PIXEL_BITS, False), source.image_shape)
     layers = (

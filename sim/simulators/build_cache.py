@@ -1,6 +1,6 @@
 """The cache of builds: each build is made once for the content that it is made from.
 
-Processes share it, so that nobody waits twice for a compiler; damaged builds are made again.
+Processes share it, so that no build is compiled twice; damaged builds are made again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import pwd
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from systolith.golden.files.home import home_folder
 from systolith.hw.child_processes import temporary_folder
 
 LIMIT_BYTES = 2 * 2**30
@@ -41,18 +41,12 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen).absolute()
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (shared if shared.is_absolute() else _home() / ".cache") / "systolith"
-
-
-def _home() -> Path:
-    """The folder `$HOME`, or that of the user database if it is empty or missing."""
-    home = os.environ.get("HOME")
-    if not home:
-        with contextlib.suppress(KeyError):
-            home = pwd.getpwuid(os.getuid()).pw_dir
-    if not home:
+    if shared.is_absolute():
+        return shared / "systolith"
+    home = home_folder()
+    if home is None:
         raise OSError("no home folder for cached builds: set SYSTOLITH_CACHE to a folder")
-    return Path(home).absolute()
+    return home / ".cache" / "systolith"
 
 
 def content_key(*parts: str | bytes) -> str:

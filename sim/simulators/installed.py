@@ -10,12 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, get_args
 
+from systolith.golden.choices import choice
 from systolith.sim.errors import MissingToolError, SimulationError
 from systolith.sim.installation import install_package
 
@@ -93,11 +95,7 @@ def require(name: str) -> Verilator | Icarus:
     MissingToolError
         If the simulator, or a tool that it needs, is not installed.
     """
-    if name == "verilator":
-        return find_verilator()
-    if name == "icarus":
-        return find_icarus()
-    raise ValueError(f"simulator {name!r}: allowed are {', '.join(SIMULATORS)}")
+    return choice(_FINDERS, name, "simulator")()
 
 
 def find_verilator() -> Verilator:
@@ -132,6 +130,12 @@ def find_icarus() -> Icarus:
     if compiler is None or runtime is None:
         raise MissingToolError("Icarus Verilog", "the simulator", "apt-get install iverilog")
     return Icarus(compiler, runtime, _first_line(compiler, "-V"))
+
+
+_FINDERS: Mapping[str, Callable[[], Verilator | Icarus]] = {
+    "verilator": find_verilator,
+    "icarus": find_icarus,
+}
 
 
 def find_cocotb() -> Cocotb:

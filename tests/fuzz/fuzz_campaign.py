@@ -1,4 +1,4 @@
-"""`make fuzz`: hostile files and options for every command, and what must hold of each.
+"""`make fuzz`: hostile files and options for every command, and what must hold for each.
 
 Small valid files are made once; every case alters one of them, or the command line that reads it,
 and runs the command under watch. `docs/fuzzing.md` says what is altered and what must hold.
@@ -49,7 +49,7 @@ _SHOWN_BYTES = 160
 
 @dataclass(frozen=True)
 class Examined:
-    """A case, what became of each of its commands, and the verdicts that failed."""
+    """A case, the outcome of each of its commands, and the verdicts that failed."""
 
     case: Case
     outcomes: tuple[Outcome, ...]
@@ -75,7 +75,7 @@ def examine(
     program: Program | None = None,
     root: Path | None = None,
 ) -> Examined:
-    """Run a case in a folder of its own; `root` stays, without one it is a temporary folder."""
+    """Run a case in a folder of its own; `root` is kept; without one the folder is temporary."""
     if program is None:
         separate = case.separate and case.commands[0][0] != COMPARE_INTEGERS
         program = in_new_process if separate else in_this_process
@@ -140,19 +140,19 @@ _shared: tuple[Files, Sequence[Template], Limits]
 
 
 def _examine_template(place: int) -> Examined:
-    """In a worker, which has inherited the seed files: a command line to which nothing is done."""
+    """Run an unaltered command line in a worker, which has inherited the seed files."""
     files, templates, limits = _shared
     return examine(Case(0, place, "", templates[place].commands), files, limits)
 
 
 def _examine_number(seed: int, number: int) -> Examined:
-    """In a worker: a case."""
+    """Run a case in a worker."""
     files, templates, limits = _shared
     return examine(make_case(seed, number, files, templates), files, limits)
 
 
 def wrong_templates(templates: Sequence[Template], examined: Iterable[Examined]) -> list[str]:
-    """What is wrong with command lines to which nothing was done: then nothing would be tested."""
+    """What is wrong with unaltered command lines: if they fail, nothing would be tested."""
     wrong = []
     for template, each in zip(templates, examined, strict=True):
         if each.failures or each.status not in template.statuses:
@@ -240,7 +240,7 @@ def grouped(examined: Sequence[Examined]) -> list[tuple[Failure, list[Examined]]
 
 
 def described(examined: Examined) -> list[str]:
-    """An input in words, what became of it, how it is repeated: in characters for terminals."""
+    """An input in words, its outcome, and how to repeat it, in printable characters."""
     case = examined.case
     lines = [f"systolith {ascii(' '.join(line))[1:-1][:300]}" for line in case.commands]
     lines += [ascii(change)[1:-1][:200] for change in case.changes]
@@ -257,7 +257,7 @@ def described(examined: Examined) -> list[str]:
 
 
 def repeat(case: Case, files: Files, limits: Limits) -> int:
-    """Run one case in a folder that stays, and print everything about it."""
+    """Run one case in a folder that is kept, and print everything about it."""
     root = Path(tempfile.mkdtemp(prefix="fuzz-"))
     examined = examine(case, files, limits, root=root)
     typer.echo("\n".join(described(examined)))

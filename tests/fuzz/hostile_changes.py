@@ -1,4 +1,4 @@
-"""Valid files made hostile, by their structure: one change that a damaged or malicious file has.
+"""Makes valid files hostile: one change, by the structure of the format.
 
 Every function takes a source of random numbers and the content of a file, and returns the changed
 content and a few words about the change.
@@ -104,7 +104,7 @@ class Pairs(list[Any]):
 
 
 def mutate_bytes(rng: random.Random, content: bytes) -> Mutated:
-    """Bytes lost, altered, doubled or added anywhere."""
+    """Drop, alter, repeat or add bytes anywhere."""
     data = bytearray(content)
     place = rng.randrange(len(data) + 1)
     kind = rng.choice(("empty", "truncated", "flipped", "cut", "doubled", "added", "zeros", "bom"))
@@ -131,14 +131,14 @@ def mutate_bytes(rng: random.Random, content: bytes) -> Mutated:
 
 
 def mutate_json(rng: random.Random, content: bytes) -> Mutated:
-    """A key or a value of a JSON text altered."""
+    """Alter a key or a value of a JSON text."""
     tree = json.loads(content, object_pairs_hook=lambda pairs: Pairs([list(p) for p in pairs]))
     tree, done = _mutate_tree(rng, tree, ("NaN", "-Infinity"))
     return _to_json(tree).encode("utf-8", "surrogatepass"), done
 
 
 def mutate_toml(rng: random.Random, content: bytes) -> Mutated:
-    """A key or a value of a TOML text altered, or a line that parsers have trouble with added."""
+    """Alter a key or a value of a TOML text, or add a line that is hard to parse."""
     if rng.random() < 0.25:
         name, line = rng.choice(_TOML_LINES)
         return content + b"\n" + line.encode() + b"\n", f"{name} added"
@@ -148,7 +148,7 @@ def mutate_toml(rng: random.Random, content: bytes) -> Mutated:
 
 
 def mutate_npz(rng: random.Random, content: bytes) -> Mutated:
-    """A member of an `.npz` file altered: its header, its type, its shape, its values, its name."""
+    """Alter a member of an `.npz` file: its header, its type, its shape, its values, its name."""
     members = _members(content)
     place = rng.randrange(len(members))
     if any(name == "header.npy" for name, _ in members) and rng.random() < 0.4:
@@ -191,7 +191,7 @@ def mutate_npz(rng: random.Random, content: bytes) -> Mutated:
 
 
 def mutate_integers(rng: random.Random, content: bytes) -> Mutated:
-    """Other integers of a quantized network, most of which fit its formats and each other."""
+    """Alter integers of a quantized network; most of them still fit its formats and each other."""
     members = dict(_members(content))
     header = json.loads(np.load(io.BytesIO(members["header.npy"])).tobytes())
     done = []
@@ -211,7 +211,7 @@ def mutate_integers(rng: random.Random, content: bytes) -> Mutated:
 
 
 def rename_in_npz(rng: random.Random, content: bytes) -> Mutated:
-    """The network or a layer renamed everywhere in a file of a network."""
+    """Rename the network or a layer everywhere in a file of a network."""
     members = dict(_members(content))
     header = json.loads(np.load(io.BytesIO(members["header.npy"])).tobytes())
     old = rng.choice(
@@ -228,7 +228,7 @@ def rename_in_npz(rng: random.Random, content: bytes) -> Mutated:
 
 
 def mutate_idx(rng: random.Random, content: bytes) -> Mutated:
-    """The magic, the sizes or the values of an IDX file altered."""
+    """Alter the magic number, the sizes or the values of an IDX file."""
     if rng.random() < 0.3:
         return mutate_bytes(rng, content)
     data = bytearray(content)
@@ -243,7 +243,7 @@ def mutate_idx(rng: random.Random, content: bytes) -> Mutated:
 
 
 def mutate_gzip(rng: random.Random, content: bytes) -> Mutated:
-    """A gzip file damaged, or one of a damaged file, or one of very much."""
+    """Damage a gzip file or the file in it, or compress a huge file."""
     kind = rng.randrange(4)
     if kind == 0:
         return mutate_bytes(rng, content)
@@ -251,7 +251,7 @@ def mutate_gzip(rng: random.Random, content: bytes) -> Mutated:
         return content + gzip.compress(b"more", mtime=0), "a second stream"
     if kind == 2:
         # Streams of a file follow each other.
-        return content + _compressed_zeros() * rng.choice((1, 200)), "zeros behind it"
+        return content + _compressed_zeros() * rng.choice((1, 200)), "zeros after it"
     changed, done = mutate_idx(rng, gzip.decompress(content))
     return gzip.compress(changed, mtime=0), done
 
@@ -262,7 +262,7 @@ def _compressed_zeros() -> bytes:
 
 
 def mutate_verilog(rng: random.Random, content: bytes) -> Mutated:
-    """A line, a number or a word of Verilog altered, or one added that runs or reads something."""
+    """Alter a line, a number or a word of Verilog, or add one that runs or reads something."""
     lines = content.decode().splitlines()
     place = rng.randrange(len(lines))
     kind = rng.choice(("line", "twice", "number", "word", "task", "task", "bytes"))
@@ -542,7 +542,7 @@ def _to_json(value: Any) -> str:
 
 
 def _to_toml(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Lines of dotted keys; what is no table stands as JSON, which TOML's values nearly are."""
+    """Lines of dotted keys; values are written as JSON, which is nearly TOML."""
     if isinstance(value, Pairs):
         for key, each in value:
             yield from _to_toml(each, (*path, key))
@@ -575,7 +575,7 @@ def _zip(members: Sequence[tuple[str, bytes]], compression: int = zipfile.ZIP_ST
 
 
 def _hostile_header(rng: random.Random, name: str, member: bytes) -> tuple[tuple[str, bytes], str]:
-    """An `.npy` header that lies, or is no header."""
+    """An `.npy` header that is wrong or malformed."""
     array = np.load(io.BytesIO(member))
     descr, fortran, shape = repr(array.dtype.str), "False", repr(array.shape)
     what = rng.choice(("descr", "fortran", "shape", "all", "version"))
@@ -629,7 +629,7 @@ def _mutate_array(rng: random.Random, array: NDArray[Any], kind: str) -> tuple[N
 def _other_integers(
     rng: random.Random, entry: dict[str, Any], arrays: dict[str, NDArray[np.int64]]
 ) -> str:
-    """Change the integers of a layer in place; its entry in the header with them."""
+    """Change the integers of a layer and its entry in the header, in place."""
 
     def fill(key: str, low: int, high: int) -> None:
         values = [rng.choice((low, high, 0, rng.randint(low, high))) for _ in arrays[key].flat]

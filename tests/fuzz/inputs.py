@@ -1,4 +1,4 @@
-"""The inputs of a campaign: small valid files, command lines that read them, and what is hostile.
+"""The inputs of a campaign: small valid files, command lines that read them, and mutations.
 
 A case is made from a seed and a number alone, so that each can be repeated.
 """
@@ -38,16 +38,16 @@ from tests.hw import small_networks
 from tests.scripts import tiny
 
 COMPARE_INTEGERS = "compare-integers"
-"""A command of the fuzzer's own: a quantized network in all engines."""
+"""The fuzzer's own command: compares a quantized network in all engines."""
 
 SEPARATE_EVERY = 20
-"""Of so many cases one runs in a process of its own, as `python -m systolith.scripts.main`."""
+"""One in this many cases runs in a fresh process, as `python -m systolith.scripts.main`."""
 
 USERS_FILE = "rtl/notes.txt"
 """A seed file that no command made, in a folder of hardware."""
 
 OPTION_EVERY = 5
-"""Of so many cases one takes the next of all options, so that each has its turn."""
+"""One in this many cases alters the next option of all, so that each is altered in turn."""
 
 Special = Literal["folder", "fifo", "absent", "loop", "link", "null", "device", "sparse", "locked"]
 Content = bytes | Special
@@ -63,19 +63,18 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Template:
-    """Valid command lines; words that name seed files are what is mutated.
+    """Valid command lines; the seed files that they name are mutated.
 
     Parameters
     ----------
     lines
         One command line after another, the next only if this one ends with 0.
     weight
-        How often it is chosen, beside others.
+        How often it is chosen, relative to others.
     statuses
-        What the last of them may end with as long as nothing is mutated.
+        The statuses with which the last of them may end if nothing is mutated.
     altered, mutations
-        The file that is mutated, and how; without one, whatever may be done to any file or to the
-        command line.
+        The file that is mutated, and how; without one, any file or the command line is mutated.
     """
 
     lines: tuple[str, ...]
@@ -97,15 +96,15 @@ class Case:
     Parameters
     ----------
     seed, number
-        What it is made from.
+        The numbers that it is made from.
     kind
         The command and the kind of what was changed, for totals.
     commands
         Arguments, line by line.
     files
-        What is put beside the seed files or in their place.
+        Files that are added to the seed files or replace them.
     changes
-        What was done, in words.
+        The changes in words.
     separate
         Whether it runs in a process of its own.
     """
@@ -120,7 +119,7 @@ class Case:
 
     @property
     def size(self) -> int:
-        """How large it is, to find the smallest."""
+        """Its size, to find the smallest."""
         contents = [each for each in self.files.values() if isinstance(each, bytes)]
         words = [word for line in self.commands for word in line]
         return sum(map(len, [*contents, *words])) + 100 * len(self.changes)
@@ -182,7 +181,7 @@ TEMPLATES = (
     Template((f"{COMPARE_INTEGERS} q.npz",), 5, altered="q.npz", mutations=_INTEGERS),
     Template((f"{COMPARE_INTEGERS} e.npz",), 8, altered="e.npz", mutations=_INTEGERS),
 )
-"""What is mutated."""
+"""The command lines and files that are mutated."""
 
 FIRST_COMMANDS = (
     "generate q.npz --out rtl",
@@ -192,7 +191,7 @@ FIRST_COMMANDS = (
     "plan q.npz --out plan.toml",
     _SWEEP,
 )
-"""What makes the other seed files, in the folder of the first."""
+"""The command lines that make the other seed files, in the folder of the first."""
 
 
 def first_files() -> Files:
@@ -266,7 +265,7 @@ def _onnx_models() -> Files:
 
 
 def _digits_network() -> TrainedNetwork:
-    """A network that takes the digits that ship, almost all of whose work is pooling."""
+    """A network that takes the digits that ship, with almost nothing but a pooling."""
     network = Network(
         "digits",
         (
@@ -323,13 +322,13 @@ def make_case(seed: int, number: int, files: Files, templates: Sequence[Template
 
 @functools.cache
 def every_option() -> list[tuple[str, str, bool]]:
-    """Every option of every command that is here: command, option, whether it takes a value."""
+    """Every option of the commands in `TEMPLATES`: command, option, whether it takes a value."""
     commands = dict.fromkeys(template.commands[0][0] for template in TEMPLATES)
     return [(each, *option) for each in commands for option in _options(each)]
 
 
 def write(files: Mapping[str, Content], folder: Path) -> None:
-    """Put files, and what is no regular file, into a folder."""
+    """Write files, and special files such as links and pipes, into a folder."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -407,7 +406,7 @@ def _with_mutated_file(
 def _with_other_file(
     rng: random.Random, case: Case, files: Files, candidates: Sequence[str]
 ) -> Case:
-    """Another kind of file in the place of one, something that is no file, or a hostile name."""
+    """Replace a file by one of another kind or by a special file, or give it a hostile name."""
     name = rng.choice(candidates)
     command = case.commands[0][0]
     draw = rng.random()
@@ -459,13 +458,13 @@ def _with_option_in_turn(
 
 
 def _file_name(rng: random.Random, name: str) -> str:
-    """A hostile name that ends like this one."""
+    """A hostile file name with the suffix of this one."""
     text = rng.choice([each for each in HOSTILE_STRINGS if "/" not in each and "\0" not in each])
     return text[:200] + rng.choice(("", "-", _UNDECODABLE)) + name
 
 
 def _with_option(rng: random.Random, case: Case, files: Files) -> Case:
-    """An option or an argument hostile, twice, absent or unknown."""
+    """Make an option or an argument hostile, repeat it, drop it, or add an unknown one."""
     line = list(case.commands[0])
     command = line[0]
     options = _options(command)
@@ -530,7 +529,7 @@ def _changed(case: Case, line: list[str], files: dict[str, Content], change: str
 
 @functools.cache
 def _options(command: str) -> list[tuple[str, bool]]:
-    """The options of a command, and whether they take a value; as the command line has them."""
+    """The options of a command, and whether they take a value; as on the command line."""
     group = typer.main.get_command(app)
     found = getattr(group, "commands", {}).get(command)
     if found is None:
@@ -544,7 +543,7 @@ def _options(command: str) -> list[tuple[str, bool]]:
 
 
 def _value(rng: random.Random, files: Files) -> str:
-    """A hostile value for an option or an argument: a number, text, or what is no such file."""
+    """A hostile value for an option or an argument: a number, a text, or a wrong file."""
     kind = rng.randrange(3)
     if kind == 0:
         return rng.choice((*HOSTILE_NUMBERS, *_NUMBERS))

@@ -53,6 +53,15 @@ def test_none_fails_where_all_is_well(program: Program) -> None:
     assert _verdicts(program) == []
 
 
+def test_a_refused_model_has_a_line_for_every_node() -> None:
+    def refuses(_: Sequence[str]) -> int:
+        return _say("a (Sin): no layer\nb (Cos): no layer\nsystolith: m.onnx: 2 of 3 nodes\n", 2)
+
+    assert _verdicts(refuses, ("import", "m.onnx")) == []
+    assert set(_verdicts(refuses, ("plan", "m.onnx"))) == {"lines"}
+    assert set(_verdicts(lambda _: _say("a (Sin): no layer\n", 2), ("import",))) == {"lines"}
+
+
 def _raises(_: Sequence[str]) -> int:
     raise KeyError("layers")
 

@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a command: `status` is negative where a signal ended it."""
+    """The outcome of a command: `status` is negative if a signal ended it."""
 
     arguments: tuple[str, ...]
     status: int
@@ -148,7 +148,7 @@ def _watch(process: int, start: float, limits: Limits) -> tuple[int, int, bool]:
 
 
 def resident_bytes(process: int) -> int:
-    """The memory that a process uses, where the system tells."""
+    """The memory that a process uses, if the system reports it."""
     try:
         pages = Path(f"/proc/{process}/statm").read_text().split()[1]
     except (OSError, IndexError):

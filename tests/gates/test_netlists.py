@@ -123,7 +123,7 @@ def test_the_register_of_a_difference_must_be_held_back(built: Artifacts) -> Non
 
 @pytest.fixture(scope="module")
 def gates(built: Artifacts) -> TappedNetwork:
-    """The whole network; its netlist shows the streams behind the layers."""
+    """The whole network; its netlist shows the streams after the layers."""
     network = tapped_network(built.quantized.fixed, built.manifest, built.verilog)
     streams = product((tap.layer for tap in network.taps), STREAM_SIGNALS)
     show = [stream_signal(layer, signal) for layer, signal in streams]

@@ -320,14 +320,16 @@ def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
     columns = ["unit", "fault", "at", "wire", "found by"]
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
     introduction = (
-        f"`make mutants`, seed {seed}: faults put into the hardware of a small network with a "
-        "layer of every kind, and which check finds each. Those proven equivalent do not count.\n"
+        f"`make mutants`, seed {seed}: faults are put into the hardware of a small network with "
+        "a layer of every type; the tables say which check finds each. Mutants that are proven "
+        "equivalent do not count.\n"
     )
     checks = (
-        "Unit checks: every value and stream rule of a unit alone under stalls, with full buffers "
-        "and after resets (`unit values`), and the cycle of each handshake (`unit cycles`). The "
-        "network: every layer's values and rules, with stalls and without (`network values`), and "
-        "the predicted interval and latencies (`network cycles`).\n"
+        "The unit checks compare every value of a unit alone and check its stream rules, under "
+        "stalls, with full buffers and after resets (`unit values`), and compare the cycle of each "
+        "handshake (`unit cycles`). The checks of the network compare every layer's values and "
+        "check its stream rules, with stalls and without (`network values`), and compare the "
+        "interval and the latencies with their predictions (`network cycles`).\n"
     )
     parts = ["# Mutants\n", introduction, table(heads, counts, left=1), checks]
     if missed:
@@ -335,7 +337,7 @@ def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
     fixed = [_row(each) for each in verdicts if each.fixed]
     if fixed:
         parts += ["## The fixed set\n", table(columns, fixed, left=len(columns))]
-    parts.append(f"Took {seconds / 60:.0f} minutes. Machine: {about}.\n")
+    parts.append(f"The campaign took {seconds / 60:.0f} minutes. Machine: {about}.\n")
     return "\n".join(parts)
 
 

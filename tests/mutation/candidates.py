@@ -70,7 +70,7 @@ def relation_candidates(
     known
         Claims about the unit, which the mutant may satisfy as well.
     by_case
-        Whether to add those of `case_invariants`, of which there are many.
+        Whether to add those of `case_invariants`; there are many.
     """
     if not different:
         return []

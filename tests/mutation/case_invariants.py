@@ -1,4 +1,4 @@
-"""Candidate invariants by case: in each case that a few registers distinguish, what is constant.
+"""Candidate invariants by case: the differences that are constant in a case of a few registers.
 
 They are needed for mutants that run differently and are no fault all the same: a counter that
 starts elsewhere, a word of a memory that is overwritten before it is read, or one that is wrong
@@ -42,10 +42,11 @@ def invariants_by_case(
     registers: Sequence[Slice],
     samples: Sequence[tuple[int, int]],
 ) -> list[Invariant]:
-    """What was constant in each case, for the sets of registers that determine most.
+    """The differences that were constant in each case, for the registers that determine most.
 
-    The candidates are that a difference, or another register that the case nearly determines, has
-    its value of the samples in that case; and that cases which no sample was in never occur.
+    The candidates claim that a difference, or another register that the case nearly determines,
+    always has the value that it has in the samples of that case, and that cases without a sample
+    never occur.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def invariants_by_case(
         values_of |= {each: [each.value(*both) for both in samples] for each in others}
         invariants += _impossible_cases(chosen, case_of, samples)
         for each, codes in (changing | others).items():
-            # A counter is at its end seldom, so that one sample must do.
+            # A counter is rarely at its end, so one sample must do.
             least = 1 if each.width <= _LARGEST_CONTROL else _LEAST_SAMPLES
             constant = _constant(codes, case_of, least)
             if each.unit is not None and each.width > _LARGEST_CONTROL:
@@ -123,14 +124,14 @@ def _best_controls(
 
 
 def _determined(codes: Codes, case_of: Codes) -> int:
-    """The number of samples whose case determines the value; a case seen seldom counts less."""
+    """The number of samples whose case determines the value; rare cases count less."""
     return int((np.bincount(case_of) - _LEAST_SAMPLES)[_constant(codes, case_of)].sum())
 
 
 def _impossible_cases(
     chosen: Controls, case_of: Codes, samples: Sequence[tuple[int, int]]
 ) -> Iterator[Invariant]:
-    """That combinations of values that no sample has never occur."""
+    """Claims that combinations of values which no sample has never occur."""
     seen = [dict.fromkeys(each.value(unit) for unit, _ in samples) for each in chosen]
     counts = np.bincount(case_of, minlength=prod(len(each) for each in seen))
     if len(chosen) > 1 and len(counts) <= _MAX_CASES:

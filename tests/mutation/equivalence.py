@@ -1,4 +1,4 @@
-"""Proves that a mutant behaves as its unit does, for any inputs and for ever, by induction.
+"""Proves that a mutant behaves as its unit does, for all inputs and all time, by induction.
 
 Use it for a mutant that no check finds: one that is proven equivalent is no fault. Unit and mutant
 start in the same state and get the same inputs. Candidate invariants that hold in that state
@@ -32,7 +32,7 @@ class Prover:
     unit
         The module.
     netlist, commands
-        It with its mutants (`tests.mutation.mutated_network.MutatedNetwork`).
+        The module with its mutants (`tests.mutation.mutated_network.MutatedNetwork`).
     seconds
         For each mutant, and for each question to the solver; a proof that takes longer is given up.
 
@@ -61,7 +61,7 @@ class Prover:
         UnansweredError
             A question takes too long.
         """
-        # Most proofs need no cases, of which there are many.
+        # Most proofs need no cases, and there are many.
         return any(self._proven(number, by_case) for by_case in (False, True))
 
     def _proven(self, number: int, by_case: bool) -> bool:

@@ -95,7 +95,7 @@ class _Editor:
         netlist["netnames"][SELECT] = {"hide_name": 0, "bits": self.select, "attributes": {}}
 
     def mutate(self, mutation: Mutation, number: int) -> None:
-        """Put a multiplexer behind a cell: at the mutation's number it takes a faulty copy."""
+        """Put a multiplexer after a cell: at the mutation's number it takes a faulty copy."""
         name = buffer_of(mutation.cell) if mutation.port == "Q" else mutation.cell
         cell = self._netlist["cells"][name]
         place = cell["connections"]["Y"]

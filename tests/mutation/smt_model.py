@@ -225,7 +225,7 @@ def _random_input(port: Slice, share: float, generator: random.Random) -> int:
 
 
 def _find_solver() -> str:
-    """The solver of the extra `formal`, beside Python or on the path."""
+    """The solver of the extra `formal`, next to Python or on the path."""
     for folder in (str(Path(sys.executable).parent), None):
         found = shutil.which("yices-smt2", path=folder)
         if found is not None:

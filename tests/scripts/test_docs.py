@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
+import typer
 
 from systolith import golden, hw, sim
+from systolith.scripts.main import app
+
+if TYPE_CHECKING:
+    from typer.core import TyperGroup
 
 _ROOT = Path(__file__).parents[2]
 _DOCUMENTS = [
@@ -16,6 +23,21 @@ _DOCUMENTS = [
     *sorted(_ROOT.glob("docs/*.md")),
 ]
 _README = _DOCUMENTS[0].read_text()
+_BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+def _uncommented(block: str) -> list[str]:
+    """The lines of a shell script, without comments; continued lines are joined."""
+    return [line.partition(" #")[0].strip() for line in block.replace("\\\n", " ").split("\n")]
+
+
+_COMMAND_LINES = [
+    pytest.param(line, id=f"{document.name}: {line}")
+    for document in _DOCUMENTS
+    for block in _BLOCK.findall(document.read_text())
+    for line in _uncommented(block)
+    if line.startswith("systolith ")
+]
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
@@ -37,6 +59,14 @@ def test_python_of_the_readme_names_what_exists() -> None:
     ]
     assert {face for face, _ in used} == set(faces)
     assert [use for use in used if use[1] not in faces[use[0]].__all__] == []
+
+
+@pytest.mark.parametrize("line", _COMMAND_LINES)
+def test_command_lines_have_the_options_that_there_are(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    commands = cast("TyperGroup", typer.main.get_command(app)).commands
+    with commands[name].make_context(name, arguments):
+        pass
 
 
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])

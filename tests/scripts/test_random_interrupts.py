@@ -109,10 +109,12 @@ def test_an_interrupt_leaves_nothing(
     while len(outcomes) < INTERRUPTS[command]:
         place = _place(tmp_path / str(number), hardware)
         number += 1
+        most = 0.8 * seconds
         if chosen.random() < 0.5 and warm.exists():  # what was built before is found there
             shutil.copytree(warm, place.folder / "cache")
+            most /= 2
         kind = chosen.choice(SIGNALS)
-        delay = chosen.uniform(0, 0.8 * seconds)
+        delay = chosen.uniform(0, most)
         where = f"seed {seed}, {command} number {number}: {kind.name} after {delay:.3f} s"
         with place.start(command) as process:
             try:

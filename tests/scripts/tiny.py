@@ -39,7 +39,7 @@ def quantized() -> golden.QuantizedNetwork:
 
 
 def generate(folder: Path) -> None:
-    """The hardware, and a data set beside it."""
+    """The hardware, and a data set next to it."""
     hw.generate(quantized(), folder)
 
 

@@ -47,7 +47,7 @@ def test_cycles_count_from_the_first_pixel_taken(network: TappedNetwork) -> None
 def test_intervals_are_of_the_last_two_and_latencies_of_the_first(network: TappedNetwork) -> None:
     found = timeline(network, records(network, *FRAMES))
     assert found.whole == Timing(interval_cycles=75 - 50, latency_cycles=31 - 4)
-    # The toy has no stream behind its input: `plus_` is in its place.
+    # The toy has no stream after its input: `plus_` is in its place.
     assert found.layers == {"two__sides": Timing(interval_cycles=70 - 49, latency_cycles=11 - 9)}
     alone = timeline(network, records(network, FRAMES[0]))
     assert alone.whole == Timing(interval_cycles=None, latency_cycles=31 - 4)
@@ -80,7 +80,7 @@ def test_a_network_is_measured_in_one_go(network: TappedNetwork, simulator: Simu
     need(simulator)
     images = toy_images(25)
     found = measure_network(network, images, simulator)
-    # A pixel a cycle; two FIFOs of two cycles each, and a register behind the last pixel.
+    # A pixel a cycle; two FIFOs of two cycles each, and a register after the last pixel.
     size = IMAGE.size
     starts = np.arange(len(images)) * size
     streams = [found.source, *found.taps.values()]

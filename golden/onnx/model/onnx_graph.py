@@ -1,4 +1,4 @@
-"""A graph as a file has it, in plain data, and the part of it that one output needs."""
+"""The graph of a file as plain data, and the part of it that one output needs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class OnnxGraph:
         return wanted
 
     def nodes_for(self, output: str) -> list[Node]:
-        """The nodes that an output needs, each behind those that feed it.
+        """The nodes that an output needs, each after those that feed it.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""An ONNX file as a graph: parsed, of an operator set that is known, of a size that is sane."""
+"""Parses an ONNX file as a graph, and checks its operator set and its size."""
 
 from __future__ import annotations
 

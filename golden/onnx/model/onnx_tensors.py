@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file as arrays: no size is taken on trust, no file outside is read."""
+"""Tensors of an ONNX file as arrays: sizes are checked, and no file outside its folder is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_BYTES = 2**28
-"""The largest file that is read, in bytes: of a model, and of weights beside it."""
+"""The largest file that is read, in bytes: of a model, and of its files of weights."""
 
 _STORED_AS: dict[str, str] = {
     # By NumPy's name of the type: the field that holds values where there are no raw bytes.
@@ -31,7 +31,7 @@ _STORED_AS: dict[str, str] = {
 
 
 class TensorReader:
-    """Reads the tensors of one model; weights in files beside it are read once each.
+    """Reads the tensors of one model; each of its files of weights is read once.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ class TensorReader:
             raise FileFormatError(f"tensor {name!r}: its external data are not placed") from None
         if offset < 0 or length < 0 or offset + length > len(content):
             raise FileFormatError(
-                f"tensor {name!r}: its external data end behind the {len(content):,} bytes of "
-                f"their file"
+                f"tensor {name!r}: its external data extend past the {len(content):,} bytes "
+                f"of their file"
             )
         return content[offset : offset + length]
 

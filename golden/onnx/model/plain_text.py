@@ -1,4 +1,4 @@
-"""Names from a file, for people: nothing in them can move a cursor or fill a screen."""
+"""Names from a file, made safe to print: they can neither move a cursor nor fill a screen."""
 
 from __future__ import annotations
 

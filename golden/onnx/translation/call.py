@@ -1,4 +1,4 @@
-"""One node with what feeds it: how operators read their inputs and attributes, and refuse them."""
+"""A node and its inputs: how operators read inputs and attributes, and refuse them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_CONSTANT = 2**26
 
 
 class AbandonedError(Exception):
-    """Nothing can be said of what a node makes; why is among the refusals."""
+    """A refused node whose output is unknown; the reason is among the refusals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +78,18 @@ class Call:
         self._notes = notes
 
     def refuse(self, attribute: str, reason: str, remedy: str = "") -> None:
-        """Refuse the node, and go on as if it were taken, so that all refusals are found."""
+        """Refuse the node and continue as if it were supported, so that all refusals are found."""
         self._refusals.append(
             Refusal(self.node.name, self.node.operator, attribute, reason, remedy)
         )
 
     def abandon(self, attribute: str, reason: str, remedy: str = "") -> NoReturn:
-        """Refuse the node, and what it makes is unknown."""
+        """Refuse the node, whose output is then unknown."""
         self.refuse(attribute, reason, remedy)
         raise AbandonedError
 
     def note(self, text: str) -> None:
-        """Say something of a node that is taken."""
+        """Add a remark about a node that is translated."""
         self._notes.append(f"{shown(self.node.name)} ({self.node.operator}): {text}")
 
     def integer(self, name: str, default: int) -> int:
@@ -166,7 +166,7 @@ class Call:
                 self.refuse(f"output {shown(name)!r}", "only the first output is made")
 
     def aligned(self, shape: tuple[int, ...], operand: Values) -> Values:
-        """The second operand of a sum or product, its axes put where opset 6 says."""
+        """The second operand of a sum or product, its axes placed as opset 6 says."""
         if self.opset >= 7 or not self.integer("broadcast", 0) or operand.ndim == 0:
             return operand
         axis = self.integer("axis", len(shape) - operand.ndim)

@@ -13,7 +13,7 @@ from systolith.golden.onnx.translation.call import Call
 
 
 def computed(call: Call) -> Values:
-    """What a node of `FOLDED` makes of constants."""
+    """The result of a node of `FOLDED` with constant inputs."""
     with np.errstate(all="ignore"):
         return np.asarray(FOLDED[call.node.operator](call))
 
@@ -106,4 +106,4 @@ FOLDED: dict[str, Callable[[Call], Values]] = {
     "Sub": _elementwise(np.subtract),
     "Where": _elementwise(np.where),
 }
-"""Operators that compute constants of constants, beside those of `MOVERS`."""
+"""Operators that compute constants of constants, in addition to those of `MOVERS`."""

@@ -1,8 +1,9 @@
-"""From steps to layers: what can be folded into a layer's weights is, the rest gets a layer.
+"""Turns steps into layers: scalings are folded into weights, or become layers of their own.
 
 Every rewriting here is an equality of real numbers. Scalings go back into the weights before them,
 or into the input, or forward into weights without padding; what is left becomes a sub-sampling
-layer with windows of one value. Activations behind a max pooling go before it, as they never fall.
+layer with windows of one value. Activations are monotonic, so those after a max pooling are moved
+before it.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _refuse(node: Node | None, reason: str, remedy: str = "") -> NoReturn:
 
 
 class _Drafter:
-    """The layers so far, and a scaling that waits for one."""
+    """The layers so far, and the pending scaling."""
 
     def __init__(self, layout: Layout, preprocessing: Preprocessing) -> None:
         self.input = InputDraft(layout.shape)
@@ -95,7 +96,7 @@ class _Drafter:
         )
 
     def scale(self, step: Scaling) -> None:
-        """Multiply and add constants."""
+        """Add a scaling by constants to the last layer or to the pending scaling."""
         assert step.node is not None
         if self.drafts and self._pending.is_identity and self._fold_back(step):
             return
@@ -105,7 +106,7 @@ class _Drafter:
         held.last = step
 
     def surround(self, step: Border) -> None:
-        """A border of the input."""
+        """Add a border to the input."""
         self._settle_into_input()
         if not self._pending.is_identity:
             _refuse(step.node, "pads with a value, and channels stand for different numbers")
@@ -116,7 +117,7 @@ class _Drafter:
         self._forget(step.shape)
 
     def weigh(self, step: Products) -> None:
-        """A convolution or a dense layer."""
+        """Add a convolution or a dense layer."""
         weights, bias = step.weights, step.bias
         self._settle_into_input()
         gain, offset = self._pending.gain, self._pending.offset
@@ -148,7 +149,7 @@ class _Drafter:
         self._forget(step.shape)
 
     def pool(self, step: Pool) -> None:
-        """A pooling; one of single values is nothing."""
+        """Add a pooling; one of single values is left out."""
         if step.window == (1, 1):
             return
         self.settle()
@@ -158,7 +159,7 @@ class _Drafter:
         self._forget(step.shape)
 
     def squash(self, step: Squashing) -> None:
-        """An activation of the layer before it; behind a max pooling, of the one before that."""
+        """Give an activation to the last layer that can take it."""
         assert step.node is not None
         target = self._holder() if self._pending.is_identity else None
         if target is not None and step.kind == "relu" and target.activation in ("relu", "sigmoid"):
@@ -169,30 +170,30 @@ class _Drafter:
             target = self.drafts[-1]
         target.activation = step.kind
         target.nodes.append(step.node)
-        behind = self.drafts[self.drafts.index(target) + 1 :]
-        if not behind:
+        later = self.drafts[self.drafts.index(target) + 1 :]
+        if not later:
             target.equals = step
             return
         target.before_activation = True
-        for draft in behind:
+        for draft in later:
             draft.equals = None
         self.drafts[-1].equals = step
 
     def settle(self) -> None:
-        """Let the input or a layer of its own hold what is pending."""
+        """Move the pending scaling into the input, or emit a sub-sampling layer for it."""
         self._settle_into_input()
         if not self._pending.is_identity:
             self._settle_into_layer(None)
 
     def _holder(self) -> Draft | None:
-        """The layer whose activation an activation would be; it is behind no other than max."""
+        """The last layer that can take the activation, skipping max poolings."""
         for draft in reversed(self.drafts):
             if draft.kind != "max_pooling":
                 return draft
         return None
 
     def _fold_back(self, step: Scaling) -> bool:
-        """Whether the last layer could take a scaling into its weights."""
+        """Fold a scaling into the weights of the last layer; returns whether that was possible."""
         assert step.node is not None
         last, gain, offset = self.drafts[-1], step.gain, step.offset
         channels = last.shape.channels
@@ -211,7 +212,7 @@ class _Drafter:
         return True
 
     def _settle_into_input(self) -> None:
-        """Let the input hold a scaling that is the same for every pixel."""
+        """Move the pending scaling into the input if it is the same for every pixel."""
         gain, offset = self._pending.gain, self._pending.offset
         if self.drafts or self.input.border or gain[0] <= 0 or self._pending.is_identity:
             return
@@ -220,7 +221,7 @@ class _Drafter:
             self._forget(self._shape)
 
     def _settle_into_layer(self, node: Node | None) -> None:
-        """A layer of its own for what is pending, be it nothing: windows of one value."""
+        """Emit a 1 x 1 sub-sampling layer for the pending scaling, even if it is the identity."""
         self._settle_into_input()
         held = self._pending
         nodes = held.nodes or ([node] if node is not None and held.is_identity else [])
@@ -249,7 +250,7 @@ class _Drafter:
         )
 
     def _forget(self, shape: Shape) -> None:
-        """Nothing is pending behind a map of this shape."""
+        """Start a new pending scaling, the identity, after a map of this shape."""
         self._shape = shape
         self._pending = _Pending(np.ones(shape.size), np.zeros(shape.size))
 

@@ -1,4 +1,4 @@
-"""Operators on single values: scalings by constants, activations, and what ends a classifier."""
+"""Operators on single values: scalings by constants, activations, and the end of a classifier."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _limit(call: Call, name: str, position: int, default: float) -> float:
 
 
 def softmax(call: Call) -> Signal:
-    """Left out at the end: the largest score stays the largest."""
+    """Softmax at the output is dropped: it does not change the winning class."""
     signal = call.signal()
     order = signal.order
     axis = call.integer("axis", 1 if call.opset < 13 else -1)
@@ -117,7 +117,7 @@ def softmax(call: Call) -> Signal:
 
 
 def arg_max(call: Call) -> Signal:
-    """Left out at the end: the class is that of the largest score anyway."""
+    """ArgMax at the output is dropped: the network gives the class of the largest score."""
     signal = call.signal()
     order = signal.order
     axis = call.integer("axis", 0)
@@ -171,7 +171,7 @@ def _operands(call: Call) -> tuple[Signal, Reals]:
 
 
 def _scaled(call: Call, signal: Signal, gain: Reals, offset: Reals) -> Signal:
-    """`gain * x + offset`, the constants spread over the tensor as ONNX does."""
+    """`gain * x + offset`, with the constants broadcast over the tensor as in ONNX."""
     order, step = signal.order, signal.step
     if np.broadcast_shapes(order.shape, gain.shape, offset.shape) != order.shape:
         call.abandon("input 2", f"enlarges the tensor, {' x '.join(map(str, order.shape))}")

@@ -1,4 +1,4 @@
-"""From the nodes of a graph to the steps of a chain, with every node in the way."""
+"""Translates graph nodes into a chain of steps and collects all unsupported nodes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ MAX_WORK = 2**25
 """The most values that all nodes together make."""
 
 MAX_REFUSALS = 1_000
-"""Behind so many, no more are looked for."""
+"""The walk stops after this many refusals."""
 
 _INPUT_TYPES = ("float32", "float64", "uint8")
 
 
 class _Unknown:
-    """What a refused node makes."""
+    """The output of a refused node."""
 
 
 _Value = Signal | Values | _Unknown | None
@@ -47,20 +47,20 @@ _Value = Signal | Values | _Unknown | None
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """A graph that was taken.
+    """A graph whose nodes are all supported.
 
     Parameters
     ----------
     nodes
-        The nodes that the output needs, each behind those that feed it.
+        The nodes that the output needs, each after those that feed it.
     input_name, input_type
         The input, and its type and sizes; the batch is the first.
     last
         The last step of the chain; one of those before it is a layout.
     last_order
-        Of each element of the output, its place in the stream; -1 for a zero.
+        The place in the stream of each element of the output; -1 for a zero.
     notes
-        What is worth saying of nodes that were taken.
+        Remarks about nodes that were translated.
     """
 
     nodes: tuple[Node, ...]
@@ -77,7 +77,7 @@ def walk(graph: OnnxGraph, output: str) -> Walk:
     Raises
     ------
     RefusedError
-        Nodes are in the way; it has them all.
+        Nodes cannot be imported; its `refusals` has all of them.
     FileFormatError
         The graph has no single input of a fixed size, or a cycle.
     """
@@ -103,7 +103,7 @@ def walk(graph: OnnxGraph, output: str) -> Walk:
 
 
 def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
-    """The one input that the nodes read, of a type and a size that are taken."""
+    """The one input that the nodes read; its type and size are checked."""
     read = {name for node in nodes for name in node.inputs}
     used = [name for name in graph.inputs if name in read]
     if len(used) != 1:
@@ -130,7 +130,7 @@ def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
 
 
 class _Walker:
-    """What is known of each tensor so far."""
+    """The state of the walk: what is known about each tensor."""
 
     def __init__(self, graph: OnnxGraph, name: str, kind: TensorType) -> None:
         dims = tuple(size or 1 for size in kind.dims)
@@ -145,7 +145,7 @@ class _Walker:
         self.work = 0
 
     def follow(self, node: Node) -> None:
-        """Find out what a node makes."""
+        """Translate a node, or refuse it."""
         inputs = [self.values[name] for name in node.inputs]
         known = [each for each in inputs if not isinstance(each, _Unknown)]
         call = Call(node, known, self.graph.opset, self.images, self.refusals, self.notes)
@@ -157,7 +157,7 @@ class _Walker:
                 made = self._made(call)
         except AbandonedError:
             pass
-        # What NumPy says of shapes and axes that do not fit.
+        # NumPy's errors for shapes and axes that do not fit.
         except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
             call.refuse("", f"does not fit its inputs ({str(error)[:100]})")
         for name in node.outputs:
@@ -167,7 +167,7 @@ class _Walker:
         self.values[""] = None
 
     def _is_taken(self, call: Call) -> bool:
-        """Whether a node's operator and attributes are known; if not, it is refused."""
+        """Whether a node's operator is supported; if not, or if an attribute is not, refuse it."""
         node = call.node
         signals = [each for each in call.inputs if isinstance(each, Signal)]
         own = not node.domain and len(node.outputs) > 0
@@ -210,13 +210,13 @@ class _Walker:
         return result
 
     def _beyond(self, call: Call) -> _Value:
-        """Where an operator that is refused keeps the shape, what follows is looked at, too."""
+        """If a refused operator preserves the shape, continue, to report later problems too."""
         first = call.inputs[0] if call.inputs else None
         return first if call.node.operator in SAME_SHAPE and first is not None else _Unknown()
 
 
 def _sizes(call: Call) -> Values:
-    """`Shape` or `Size` of anything."""
+    """The result of `Shape` or `Size`."""
     value = call.inputs[0]
     if value is None:
         call.abandon("input 1", "is missing")

@@ -1,4 +1,4 @@
-"""Layers in the making, as the drafting of a network leaves them."""
+"""Drafts of layers, from which the network is made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DraftError(Exception):
 
 @dataclass
 class Draft:
-    """A layer in the making.
+    """The draft of a layer.
 
     `kind` is a layer's type name. `nodes` are those whose work it does. Its values are those of
     the step `equals`: before its activation if `before_activation`, and of none if that is None.
@@ -40,7 +40,7 @@ class Draft:
 
 @dataclass
 class InputDraft:
-    """The input in the making: an image's shape, what a pixel stands for, and a border."""
+    """The draft of the input: an image's shape, what a pixel stands for, and a border."""
 
     shape: Shape
     scale: float = 1.0

@@ -48,7 +48,7 @@ def channels_first(images: int, shape: Shape) -> Order:
 
 
 def feature_map(call: Call, signal: Signal) -> FeatureMap:
-    """What a convolution or a pooling sees of a tensor; it is refused if it is no whole map."""
+    """A tensor as the feature map of a convolution or a pooling; refused if it is no whole map."""
     order, flat = signal.order, signal.order.ndim == 3
     if flat:
         order = order[:, :, np.newaxis, :]
@@ -76,14 +76,14 @@ def feature_map(call: Call, signal: Signal) -> FeatureMap:
 
 
 def made(call: Call, shape: Shape, flat: bool = False) -> Order:
-    """The places of the tensor that a convolution or a pooling makes."""
+    """The places of the output tensor of a convolution or a pooling."""
     call.require_size(call.images * shape.size)
     order = channels_first(call.images, shape)
     return order[:, :, 0, :] if flat else order
 
 
 def has_layout(step: Step) -> bool:
-    """Whether it is known what are rows, columns and channels."""
+    """Whether rows, columns and channels are known."""
     return any(isinstance(each, Layout) for each in step.chain())
 
 
@@ -96,7 +96,7 @@ def with_layout(call: Call, signal: Signal, places: Order) -> Step:
 
 
 def laid_out(call: Call, signal: Signal) -> Signal:
-    """The signal with a known layout: that of the input's axes, if nothing else has said it."""
+    """The signal with a known layout: that of the input's axes, unless it is known already."""
     if has_layout(signal.step):
         return signal
     step = usual_layout(signal.step)
@@ -104,7 +104,7 @@ def laid_out(call: Call, signal: Signal) -> Signal:
 
 
 def usual_layout(step: Step) -> Layout:
-    """The layout of an image of which only the sizes of its axes are known.
+    """The layout of an image if only the sizes of its axes are known.
 
     Three axes are channels, rows, columns, unless only the last is as small as colours are; two
     are rows and columns; any other number is a row of values.
@@ -158,7 +158,7 @@ def placed(order: Order, layout: Step, images: int) -> Order:
 
 
 def _zeros_around(order: Order) -> Pads:
-    """The rows and columns at the edges of a tensor that are nothing but zeros."""
+    """The rows and columns at the edges of a tensor that are all zeros."""
     filled = order >= 0
     rows = np.flatnonzero(filled.any(axis=(0, 1, 3)))
     columns = np.flatnonzero(filled.any(axis=(0, 1, 2)))

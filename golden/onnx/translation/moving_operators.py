@@ -21,7 +21,7 @@ Mover = Callable[[Call, Values, Any], Values]
 
 
 def moved(call: Call) -> Values | Signal:
-    """What a node of `MOVERS` makes of its first input."""
+    """The result of a node of `MOVERS`, from its first input."""
     data = call.inputs[0] if call.inputs else None
     if data is None:
         call.abandon("input 1", "is missing")

@@ -1,4 +1,4 @@
-"""The operators that are taken, with the attributes that are known, and why others are not."""
+"""The supported operators and their attributes, and why others are not supported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from systolith.golden.onnx.translation.padding_operator import pad
 
 @dataclass(frozen=True)
 class Operator:
-    """How a node that depends on the image is taken, and the attributes that are looked at."""
+    """How a node that depends on the image is translated, and the attributes that it may have."""
 
     take: Callable[[Call], Values | Signal]
     attributes: tuple[str, ...] = ()
@@ -106,11 +106,11 @@ _REASONS: dict[str, tuple[str, str]] = {
 SAME_SHAPE = frozenset(
     name for name, why in _REASONS.items() if why == _ACTIVATION or name.endswith("Linear")
 )
-"""Operators not taken behind which the rest of the graph can still be looked at."""
+"""Unsupported operators that preserve the shape, so that later nodes can still be checked."""
 
 
 def why_not(operator: str, domain: str) -> tuple[str, str]:
-    """Why an operator is not taken, and what to do about it."""
+    """Why an operator is not supported, and what to do about it."""
     if operator in _REASONS:
         return _REASONS[operator]
     if domain:

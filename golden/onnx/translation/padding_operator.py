@@ -1,4 +1,4 @@
-"""Pad: zeros that the next layer makes itself, or a border of one value around the input."""
+"""Pad: zeros, which the next layer adds itself, or a border of one value around the input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from systolith.golden.onnx.translation.steps import Border, Layout, Scaling, Sou
 
 
 def pad(call: Call) -> Values | Signal:
-    """Zeros are remembered until a layer comes; any other value must be a border of the input."""
+    """Zeros become padding of the next layer; any other value must be a border of the input."""
     signal = call.inputs[0] if call.inputs else None
     if not isinstance(signal, Signal) or not pad_value(call):
         return moved(call)

@@ -1,4 +1,4 @@
-"""Poolings: windows that do not overlap, whole maps, and reductions that amount to one."""
+"""Poolings over windows that do not overlap or over whole maps, and equivalent reductions."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _spatial_axes(call: Call) -> list[int]:
 
 
 def _whole(call: Call, kind: _Kind, axes: list[int] | None, keep: bool) -> Signal:
-    """A pooling of whole maps: the axes that go are just the rows and columns."""
+    """Pools over the whole map; the reduced axes must be rows and columns."""
     signal = call.signal()
     if not has_layout(signal.step) and signal.order.ndim == 4 and axes in ([2, 3], [-2, -1]):
         feature = feature_map(call, signal)

@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Source(Step):
-    """The graph's input: its places are those of ONNX's tensor, whatever its axes mean."""
+    """The graph's input: its places are those of the ONNX tensor; axes have no meaning yet."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -109,4 +109,4 @@ class Squashing(Step):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ending(Step):
-    """An operator at the end that changes scores but not which of them is the largest."""
+    """An operator at the end that changes scores but not the winning class."""

@@ -20,7 +20,7 @@ from systolith.golden.onnx.translation.windows import Windows
 
 
 def conv(call: Call) -> Signal:
-    """A convolution; what its padding and dilation lack in symmetry becomes zeros in the kernel."""
+    """A convolution; one-sided padding and dilation become zeros in the kernel."""
     weights = call.reals(1)
     if weights is None or weights.ndim not in (3, 4) or not weights.size:
         call.abandon("input 2", "must be weights with 3 or 4 axes")
@@ -144,7 +144,7 @@ def matmul(call: Call) -> Signal:
 
 
 def _dense(call: Call, signal: Signal, weights: Reals, bias: Reals) -> Signal:
-    """A dense layer; its rows go where the values that they weigh stand in the stream."""
+    """A dense layer; its rows are put in the order of the stream."""
     order, source = signal.order, signal.step
     if order.ndim != 2 or order.shape != (call.images, len(weights)):
         call.abandon(

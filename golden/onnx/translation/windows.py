@@ -1,4 +1,4 @@
-"""Kernels, strides, padding and dilation of convolutions and poolings, as ONNX says them."""
+"""Kernels, strides, padding and dilation of convolutions and poolings, as in ONNX."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Windows:
-    """Where a kernel meets a map; every pair is `(vertical, horizontal)`."""
+    """The positions of a kernel on a map; every pair is `(vertical, horizontal)`."""
 
     source: Shape
     kernel: _Pair
@@ -26,7 +26,7 @@ class Windows:
 
     @classmethod
     def of(cls, call: Call, source: FeatureMap, kernel: Sequence[int]) -> Windows:
-        """What a node says, with the zeros that a Pad before it put around the map."""
+        """The windows of a node, with the zeros that a Pad before it put around the map."""
         flat = source.flat
         given = call.integers("kernel_shape")
         size = _pair(call, "kernel_shape", kernel, 1, flat=False)
@@ -67,12 +67,12 @@ class Windows:
         return rows, columns
 
     def output_shape(self, channels: int) -> Shape:
-        """The shape of the map that is made."""
+        """The shape of the output map."""
         return Shape(*self.places, channels)
 
     @property
     def strides_matter(self) -> bool:
-        """Whether a stride of 1 would make another map."""
+        """Whether a stride of 1 would give another map."""
         return any(
             stride != 1 and spare > 0
             for stride, spare in zip(self.strides, self._spare, strict=True)
@@ -80,12 +80,12 @@ class Windows:
 
     @property
     def strides_text(self) -> str:
-        """The strides for people."""
+        """The strides as text."""
         return f"{self.strides[0]} x {self.strides[1]}"
 
 
 def _pads(call: Call, size: _Pair, reach: Sequence[int], strides: _Pair, flat: bool) -> Pads:
-    """The padding that a node asks for itself."""
+    """The padding in the attributes of a node."""
     auto = call.text("auto_pad", "NOTSET")
     if auto == "VALID":
         return Pads()

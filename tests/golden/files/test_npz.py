@@ -154,17 +154,17 @@ BAD = [
     ),
     (
         archive({"header.npy": header('{"schema":"test.file/1","a":1e999}')}),
-        r"Number out of range - at `\$",
+        r"\$\[...\]: Number out of range",
     ),
     (archive({"header.npy": header("[]")}), "Expected `object`, got `array`"),
-    (archive({"header.npy": header("{}")}), "schema must be 'test.file/1', not None"),
+    (archive({"header.npy": header("{}")}), "schema: is missing, must be 'test.file/1'"),
     (
         archive({"header.npy": header('{"schema":"other/1"}')}),
-        "schema must be 'test.file/1', not 'other/1'",
+        "schema: must be 'test.file/1', not 'other/1'",
     ),
     (
         archive({"header.npy": header('{"schema":"test.file/2"}')}),
-        "schema 'test.file/2' is of another version than 'test.file/1'",
+        "schema: must be 'test.file/1', not 'test.file/2', which is another version",
     ),
     (
         _with(**{"b.npy": member(np.array([_Object()]))}),

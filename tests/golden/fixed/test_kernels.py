@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,9 @@ def test_a_bound_that_float32_misses_by_one_would_be_wrong() -> None:
     image[0, 1::2, 1::2] = 2
     scores = FixedModel(only(convolution(weights, None))).scores(image)
     assert int(scores[0, 0]) == 2**24 + 1
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    half: Any = "float16"
+    with pytest.raises(ValueError, match="engine 'float16': allowed are float32, float64, int64"):
+        kernel_of(convolution(np.ones((1, 1, 1, 1), np.int64), None), half)

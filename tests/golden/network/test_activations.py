@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,18 @@ from systolith.golden.network.graph import (
 )
 from systolith.golden.network.graph_json import from_json, to_json
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.onnx import operators
 from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.observation import CalibrationError
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from tests.golden.random_networks import random_arrays, random_images
+from tests.unknown_choices import has_no, piecewise_activation
 
 EVERY = pytest.mark.parametrize("function", ACTIVATIONS.values(), ids=ACTIVATIONS)
 POINTS = np.linspace(-9, 9, 3001)
 
-HARDTANH = ActivationFunction(
+SOFTCLIP = ActivationFunction(
     formula="min(max(a, -1), 1)",
     function=lambda a: np.clip(a, -1, 1),
     derivative=lambda a: (np.abs(a) < 1).astype(a.dtype),
@@ -74,7 +78,7 @@ def test_functions_keep_order_and_type_and_are_signed_as_they_say(
 
 @EVERY
 def test_only_a_table_may_be_any_function(function: ActivationFunction) -> None:
-    """Fixed point knows two functions beside tables, and computes nothing else for them."""
+    """Fixed point knows two functions in addition to tables, and computes nothing else for them."""
     exact = {FixedForm.IDENTITY: POINTS, FixedForm.RECTIFIER: np.maximum(POINTS, 0)}
     expected = exact.get(function.fixed_form, function.function(POINTS))
     assert np.array_equal(function.function(POINTS), expected)
@@ -92,7 +96,6 @@ def test_an_unknown_activation_is_an_error_everywhere() -> None:
     for ask in (
         lambda: smuggled(POINTS),
         lambda: smuggled.is_identity,
-        lambda: smuggled.is_rectifier,
         lambda: smuggled.is_table,
         lambda: smuggled.function,
     ):
@@ -100,8 +103,10 @@ def test_an_unknown_activation_is_an_error_everywhere() -> None:
             ask()
 
 
-def hardtanh_network() -> TrainedNetwork:
-    activation = Activation("hardtanh", amplitude=1.5, slope=0.75)
+def softclip_network(
+    kind: str = "softclip", amplitude: float = 1.0, slope: float = 1.0
+) -> TrainedNetwork:
+    activation = Activation(kind, amplitude, slope)
     layers: tuple[Layer, ...] = (
         Input(name="input", height=8, width=8, scale=0.01, offset=-1.0),
         Convolution(
@@ -124,11 +129,11 @@ def hardtanh_network() -> TrainedNetwork:
 def test_an_entry_is_all_that_a_new_activation_needs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, bias_correction: bool
 ) -> None:
-    """From floats to integers, to a file and to ONNX: held against a hardtanh written out here."""
-    with pytest.raises(GraphError, match="activation 'hardtanh': allowed are"):
-        Activation("hardtanh")
-    monkeypatch.setitem(ACTIVATIONS, "hardtanh", HARDTANH)
-    trained = hardtanh_network()
+    """From floats to integers, to a file and to ONNX: held against a function written out here."""
+    with pytest.raises(GraphError, match="activation 'softclip': allowed are"):
+        Activation("softclip")
+    monkeypatch.setitem(ACTIVATIONS, "softclip", SOFTCLIP)
+    trained = softclip_network(amplitude=1.5, slope=0.75)
     assert from_json(json.dumps(to_json(trained.network)).encode()) == trained.network
     images = random_images(np.random.default_rng(4), trained.network, 40)
 
@@ -161,3 +166,19 @@ def test_an_entry_is_all_that_a_new_activation_needs(
     again = QuantizedNetwork.load(tmp_path / "q.npz")
     assert again.sha256 == quantized.sha256
     assert np.array_equal(execution.run(again.fixed, images).outputs["out"], scores)
+
+
+def test_a_fixed_form_that_a_place_does_not_know_is_an_error_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained = softclip_network("relu")
+    images = random_images(np.random.default_rng(4), trained.network, 4)
+    fixed = quantize(trained, images).fixed
+    activation = piecewise_activation(monkeypatch)
+    with pytest.raises(CalibrationError, match=has_no("value format")):
+        quantize(softclip_network(), images)
+    layer = replace(fixed["C"], layer=replace(fixed["C"].layer, activation=activation))
+    with pytest.raises(GraphError, match=has_no("fixed-point execution")):
+        execution.FixedModel(replace(fixed, layers=(layer, *fixed.layers[1:])))
+    with pytest.raises(GraphError, match=has_no("exact form in ONNX")):
+        operators.add_layer(operators.OnnxGraph(), layer, "input", "C")

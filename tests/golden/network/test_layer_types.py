@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from systolith.golden.fixed import accumulator, kernels
+from systolith.golden.fixed import accumulator, consistency, kernels
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network import affine, float_model
 from systolith.golden.network.affine import Affine
@@ -22,12 +22,14 @@ from systolith.golden.network.graph import (
     MaxPooling,
     Network,
     Pooling,
+    Shape,
 )
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.onnx import operators
 from systolith.golden.onnx.operators import OnnxGraph
 from systolith.golden.quantization import layer_integers
 from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.layer_input import with_input
 
 TABLES: Mapping[str, Mapping[type[Layer], Any]] = {
     "float model": float_model._COMPUTE,
@@ -36,6 +38,7 @@ TABLES: Mapping[str, Mapping[type[Layer], Any]] = {
     "accumulator range": accumulator._SUM_RANGES,
     "fixed-point kernel": kernels._KERNELS,
     "exact form in ONNX": operators._SUMS,
+    "rules for its integers": consistency._RULES,
 }
 
 
@@ -90,6 +93,7 @@ def test_a_type_that_a_place_does_not_know_is_an_error_there(
         "accumulator range": lambda: accumulator.accumulator_range(unknown),
         "fixed-point kernel": lambda: kernels.kernel_of(unknown),
         "exact form in ONNX": lambda: operators.add_layer(OnnxGraph(), unknown, "input", "P"),
+        "rules for its integers": lambda: consistency.checked_range(network, unknown),
     }
     assert set(asked) == set(TABLES)
     for what, ask in asked.items():
@@ -98,3 +102,23 @@ def test_a_type_that_a_place_does_not_know_is_an_error_there(
             ask()
     with pytest.raises(GraphError, match="has no float model"):
         quantize(trained, images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surrounded(Dense):
+    """A type with padding of its own."""
+
+    padding: tuple[int, int] = (1, 2)
+
+
+def test_padding_is_that_of_the_layer_whatever_its_type() -> None:
+    network = Network(
+        "n",
+        (
+            Input(name="input", height=2, width=2, border=1, background=10, offset=-10.0),
+            Dense(name="F", inputs=("input",), units=1),
+        ),
+    )
+    layer = Surrounded(name="F", inputs=("input",), units=1)
+    made = with_input(network, layer, Shape(1, 1, 1), None, Affine(1.0, -10.0))
+    assert (made.padding, made.padding_value) == ((2, 3), 10)

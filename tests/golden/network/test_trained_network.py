@@ -198,15 +198,15 @@ def write_nan(path: Path) -> None:
         (lambda path: path.write_bytes(b"PK\x03\x04"), "not an intact .npz file"),
         (
             lambda path: npz.write(path, "systolith.trained-network/2", {}, {}),
-            "schema 'systolith.trained-network/2' is of another version",
+            r"\$\.schema: .*, not 'systolith.trained-network/2', which is another version",
         ),
         (
             lambda path: npz.write(path, SCHEMA, {}, {}),
-            "not systolith.trained-network/1: Object missing required field `graph`",
+            r"\$: Object missing required field `graph`",
         ),
         (
             lambda path: npz.write(path, SCHEMA, {"graph": {}}, {}),
-            "graph: Object missing required field `name`",
+            r"\$\.graph: Object missing required field `name`",
         ),
         (
             lambda path: npz.write(
@@ -299,7 +299,7 @@ def test_a_file_that_does_not_say_so_is_of_unknown_origin(tmp_path: Path) -> Non
         ({"name": "x", "sha256": "ab" * 32, "images": 0}, r"images must be from 1 to \d+, not 0"),
         ({"name": "x", "sha256": "ab" * 32, "images": 2**54}, "images must be from 1 to"),
         ({"name": "x", "sha256": "ab" * 32}, "missing required field `images`"),
-        ({"name": 1, "sha256": "ab" * 32, "images": 1}, r"got `int` - at `\$.trained_on.name`"),
+        ({"name": 1, "sha256": "ab" * 32, "images": 1}, r"\$.trained_on.name: .*got `int`"),
         ("mnist", r"Expected `object \| null`"),
     ],
 )

@@ -103,7 +103,7 @@ def _with_constants(model: onnx.ModelProto, inputs: list[Any]) -> onnx.ModelProt
 
 
 def _insert_relu(model: onnx.ModelProto, tensor: str, before: bool) -> None:
-    """Put a ReLU behind the input or before the output, so that there is a layer."""
+    """Put a ReLU after the input or before the output, so that there is a layer."""
     node = model.graph.node[0]
     if before:
         model.graph.node.insert(0, helper.make_node("Relu", [tensor], ["rectified"], "relu"))
@@ -158,7 +158,7 @@ def document(found: list[Outcome]) -> str:
         "# ONNX's own tests of operators\n\n"
         f"The tests of single operators of onnx {onnx.__version__} (`onnx.backend.test`) whose "
         "operator [is taken](import.md),\nthrough `golden.import_onnx`. A test's first input is "
-        "the image, its other inputs are constants; a ReLU behind the\noperator (before one that "
+        "the image, its other inputs are constants; a ReLU after the\noperator (before one that "
         "ends a classifier) makes a layer of it. Each passes, within the tolerances of that test "
         "suite,\nor is refused. `python -m tests.golden.onnx.backend_cases` writes this page.\n\n"
         + table(("operator", "passed", "refused"), counts, left=1)

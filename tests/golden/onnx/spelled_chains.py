@@ -131,7 +131,7 @@ def spelled_chain(seed: int, opset: int | None = None) -> SpelledChain:
 
 
 def save(chain: SpelledChain, folder: Path, external: bool) -> Path:
-    """Write the model; its weights into a file beside it, if that is wanted."""
+    """Write the model; its weights go into a file next to it, if that is wanted."""
     path = folder / "spelled.onnx"
     onnx.save(
         chain.proto,

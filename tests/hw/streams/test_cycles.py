@@ -52,7 +52,7 @@ def compare_with_model(layer: FixedLayer, folding: Folding, lanes: int, seed: in
     frames = np.concatenate([frames, frames])[: 3 + seed % 4]
     expected = layer_values(layer, frames)
     paces = random_paces(seed, frames.size // lanes, expected.size // folding.lanes)
-    name = f"{layer.layer.type_name} {layer.input_shape} behind {lanes} lanes with {folding}"
+    name = f"{layer.layer.type_name} {layer.input_shape} after {lanes} lanes with {folding}"
     measured = measure_unit(unit, frames, expected, paces, simulator="icarus", name=name)
     for pace, cycles in zip(paces, measured, strict=True):
         assert modelled(unit, pace) == cycles, f"{name} at {pace}"

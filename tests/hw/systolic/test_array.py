@@ -84,3 +84,13 @@ def test_a_step_a_cycle(rows: int, columns: int, operation: Operation) -> None:
             await ctx.tick()
 
     run_bench(array, bench)
+
+
+def test_an_unknown_operation_is_refused() -> None:
+    divide: Any = "divide"
+    message = "operation 'divide': allowed are multiply, squared_difference"
+    with pytest.raises(ValueError, match=message):
+        ArrayShapes.fitting(np.ones((1, 1, 1), np.int64), QFormat(4, 0), divide)
+    shapes = ArrayShapes.fitting(np.ones((1, 1, 1), np.int64), QFormat(4, 0), "multiply")
+    with pytest.raises(ValueError, match=message):
+        SystolicArray(1, 1, shapes, divide)

@@ -2,10 +2,14 @@
 from typing import Any
 
 import pytest
-from amaranth.hdl import Shape, signed, unsigned
+from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 
 from systolith.hw.streams.formats import range_shape, shape_range
-from systolith.hw.systolic.processing_element import Operation, ProcessingElement
+from systolith.hw.systolic.processing_element import (
+    Operation,
+    ProcessingElement,
+    add_processing_element,
+)
 from tests.hw.clocked import run_bench
 
 
@@ -66,6 +70,9 @@ def test_refusals() -> None:
     divide: Any = "divide"
     with pytest.raises(ValueError, match="'divide': allowed are multiply, squared_difference"):
         ProcessingElement(*shapes, divide)
+    x, weight, psum = (Signal(shape) for shape in shapes[:3])
+    with pytest.raises(ValueError, match="operation 'divide' has no processing element"):
+        add_processing_element(Module(), x, weight, psum, shapes[3], operation=divide)
     with pytest.raises(ValueError, match="multiply takes no shift of 2"):
         ProcessingElement(*shapes, "multiply", 2)
     with pytest.raises(ValueError, match="takes no shift of -1"):

@@ -151,3 +151,9 @@ def test_too_many_or_too_wide_scores_are_refused() -> None:
     for fmt in (QFormat(33, 0), QFormat(32, 0, signed=False)):
         with pytest.raises(UnitError, match="a score has at most 32 bits with its sign, not 33"):
             Classifier(make_layer(Dense, 4, fmt), 1)
+
+
+def test_an_unknown_winner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dense, "winner", "median")
+    with pytest.raises(ValueError, match="winner 'median': allowed are largest, smallest"):
+        Classifier(make_layer(Dense, 4, QFormat(8, 0)), 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from systolith.golden.network.graph import Pooling, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
 from systolith.hw.streams.formats import value_shape
-from systolith.hw.units.pooling import AveragePooling, MaxPooling
+from systolith.hw.units.pooling import AveragePooling, MaxPooling, WindowReducer
 from tests.hw.stream_driver import Pauses, beats, cyclic, never, randomly, run
 
 RAW = QFormat(6, 3)
@@ -201,6 +202,9 @@ def test_refusals() -> None:
         MaxPooling(layer, Folding(rows=2), 1)
     with pytest.raises(UnitError, match=r"order must be 'inputs', .* no array, not 'outputs'"):
         MaxPooling(layer, Folding(order="outputs"), 1)
+    minimum: Any = "minimum"
+    with pytest.raises(ValueError, match="'minimum': allowed are sum, maximum"):
+        WindowReducer(layer, input_lanes=1, output_lanes=1, operation=minimum, depth=1)
 
 
 @pytest.mark.parametrize(("depth", "waits"), [(9, False), (8, True)])

@@ -15,6 +15,8 @@ from systolith.golden.network import graph
 from systolith.golden.network.graph import Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
+from systolith.hw.systolic import schedule
+from systolith.hw.systolic.core import SystolicCore
 from systolith.hw.units import convolution, dense, pooling, radial_basis, registry
 from tests.hw.fixed_layers import array_layer
 
@@ -88,3 +90,16 @@ def test_refusals() -> None:
             registry.build_unit(layer, Folding(lines=5), 1)
     with pytest.raises(UnitError, match=r"'C1': .* at least the kernel's 3 rows, not 2"):
         registry.build_unit(conv(3), Folding(lines=2), 1)
+
+
+def test_a_layer_type_that_the_array_does_not_know_is_refused() -> None:
+    known = weighted(graph.Dense(name="F6", inputs=("x",), units=3))
+    folding = Folding(columns=3)
+    steps = schedule.layer_schedule(known, folding)
+    strange = replace(known, layer=Mystery(name="M", inputs=("x",)))
+    with pytest.raises(UnitError, match="mystery 'M': only convolution, dense and radial basis"):
+        schedule.layer_schedule(strange, folding)
+    with pytest.raises(graph.GraphError, match=r"mystery 'M': .* no operation on an array"):
+        SystolicCore(strange, steps, 1)
+    with pytest.raises(graph.GraphError, match=r"mystery 'M': .* no order of weights"):
+        schedule.reduction_weights(strange)

@@ -12,11 +12,12 @@ from amaranth.hdl import signed
 
 from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
 from systolith.golden.fixed.integers import FixedLayer, Integers
-from systolith.golden.network.graph import Activation, Convolution, Shape
+from systolith.golden.network.graph import Activation, Convolution, GraphError, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.formats import value_shape
 from systolith.hw.units.requantize import RequantizePipeline, Requantizer
 from tests.hw.stream_driver import Pauses, beats, cyclic, never, randomly, run
+from tests.unknown_choices import has_no, piecewise_activation
 
 ACCUMULATOR = (-3000, 2000)
 NARROW = QFormat(6, 0)
@@ -217,3 +218,10 @@ def test_refusals() -> None:
         RequantizePipeline(make_layer(4), 3)
     with pytest.raises(UnitError, match="needs a table of 64 entries, not 5"):
         RequantizePipeline(make_layer(4, shifts=[1], table=np.arange(5)), 1)
+
+
+def test_an_activation_of_an_unknown_fixed_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = make_layer(2, shifts=[3])
+    strange = replace(layer.layer, activation=piecewise_activation(monkeypatch))
+    with pytest.raises(GraphError, match=has_no("hardware")):
+        RequantizePipeline(replace(layer, layer=strange), 1)

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from systolith.hw.verilog.writer import (
     part_rtlil,
     with_comments,
 )
-from systolith.hw.verilog.yosys import YosysError, run_yosys
+from systolith.hw.verilog.yosys import YosysError, run_yosys, started_yosys
 from systolith.sim.simulators import installed
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 from tests.random_cases import random_case
@@ -168,3 +170,16 @@ def test_lint_is_clean_and_every_waiver_is_needed(modules: dict[str, str], tmp_p
 def test_an_error_of_yosys_is_raised() -> None:
     with pytest.raises(YosysError, match=r"ended with status 1: ERROR: .*no_such"):
         run_yosys("no_such_command\n")
+
+
+def test_yosys_runs_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> object:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with started_yosys("write_rtlil\n") as yosys:
+        assert [path.name[:15] for path in tmp_path.glob("systolith-*")] == ["systolith-home-"]
+        assert "Yosys" in yosys.output()
+    assert not list(tmp_path.iterdir())

@@ -104,7 +104,7 @@ def test_hardware_of_the_network(
     assert main([*arguments, "nowhere"]) == 2
     Path("rtl/simulation.json").write_text("{")
     assert main(["evaluate", "rtl/tiny.npz", "--data", "images.npz", "--rtl", "rtl"]) == 2
-    assert "rtl/simulation.json: not systolith.simulation/1: " in capsys.readouterr().err
+    assert "rtl/simulation.json: not JSON: " in capsys.readouterr().err
 
 
 def test_a_float_network_and_images_of_a_file(

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from systolith.scripts.commands.simulate import simulate
 from systolith.scripts.main import main
 from systolith.sim.simulators.build_cache import cache_folder
+from systolith.sim.simulators.installed import SIMULATORS
 from tests.scripts import tiny
 
 _ROOT = Path(__file__).parents[3]
@@ -307,3 +309,12 @@ def _parent(pid: int) -> int | None:
     except OSError:
         return None
     return int(text.rpartition(")")[2].split()[1])
+
+
+def test_the_simulator_is_passed_on_and_all_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="simulator 'nosim': allowed are verilator, icarus"):
+        simulate(tmp_path, simulator="nosim")
+    assert main(["simulate", "--help"]) == 0
+    assert "|".join(SIMULATORS) in capsys.readouterr().out

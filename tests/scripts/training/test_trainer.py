@@ -6,7 +6,7 @@ import gzip
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -114,3 +114,19 @@ def test_bad_input_is_refused(name: str, seed: int, message: str, tmp_path: Path
 
     with pytest.raises(ValueError, match=message):
         trainer.train(name, tmp_path, seed)
+
+
+def test_unknown_choices_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from systolith.scripts.training import trainer
+    from systolith.scripts.training.torch_network import GraphModule
+
+    start: Any = "ones"
+    with pytest.raises(ValueError, match="start 'ones': allowed are paper, he"):
+        trainer.train("lenet5", folder, 0, recipe=replace(RECIPES["lenet5"], start=start))
+    network = shipped.network("lenet5-relu")
+    monkeypatch.setattr(type(network.output), "winner", "median")
+    message = "winner 'median': allowed are largest, smallest"
+    with pytest.raises(ValueError, match=message):
+        trainer.train("lenet5-relu", folder, 0)
+    with pytest.raises(ValueError, match=message):
+        trainer._accuracy(GraphModule(network), datasets.validation_digits())

@@ -297,3 +297,10 @@ def test_frames_that_are_not_whole_beats_are_refused() -> None:
     frames = np.zeros((2, 1, 1, 4), np.int64)
     with pytest.raises(ValueError, match="2 frames go in, but 1 are expected"):
         run_unit_bench(Invert(), frames, frames[:1], simulator="icarus", seed=1)
+
+
+def test_an_unknown_simulator_is_refused() -> None:
+    unknown: Any = "nosim"
+    frames = random_frames(FAULTS[0])
+    with pytest.raises(ValueError, match="simulator 'nosim': allowed are verilator, icarus"):
+        run_unit_bench(Invert(), frames, ~frames, simulator=unknown, seed=1, name="invert")

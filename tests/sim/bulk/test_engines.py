@@ -82,7 +82,7 @@ def test_records_are_what_the_layers_put_out(engine: Engine, stalls: int | None)
 
 def test_cycles_without_stalls(engine: Engine) -> None:
     cycles = in_order(engine(toy_network(), toy_images(5), None))[CYCLES_FIELD]
-    # A pixel a cycle; two FIFOs of two cycles each, and a register behind the last pixel.
+    # A pixel a cycle; two FIFOs of two cycles each, and a register after the last pixel.
     size = IMAGE.size
     frame = np.array([0, 0, size - 1])
     expected = [frame, frame + 2, frame + 4, np.full(3, size - 1 + 5)]
@@ -98,7 +98,7 @@ def test_cycles_with_stalls(engine: Engine) -> None:
         assert (stream["offered"] <= stream["first"]).all()
         assert (stream["first"] <= stream["last"]).all()
         assert (stream["last"][:-1] < stream["offered"][1:]).all()
-    # A register behind the last beat, from which the sink takes when it likes.
+    # A register after the last beat, from which the sink takes when it likes.
     assert (result["offered"] == two["last"] + 1).all()
     assert (result["first"] == result["last"]).all()
     # While a result waits no beat of the next frame passes; one that has come is offered.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -32,3 +33,9 @@ def test_random_has_long_runs_of_either_kind_and_follows_its_seed() -> None:
     assert "0" * 12 in text and "1" * 12 in text
     assert found == first("random", 3)
     assert found != first("random", 4)
+
+
+def test_an_unknown_pattern_is_refused() -> None:
+    bogus: Any = "bogus"
+    with pytest.raises(ValueError, match="stall pattern 'bogus': allowed are none, cyclic, random"):
+        pauses(bogus)
