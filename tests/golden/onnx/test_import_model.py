@@ -393,5 +393,5 @@ def test_the_document_has_every_operator() -> None:
     text = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
     assert [name for name in (*OPERATORS, *FOLDED) if f"`{name}`" not in text] == []
     assert f"{MAX_NODES:,} nodes" in text
-    assert f"{MAX_VALUES:,} values of a feature map" in text
+    assert f"feature maps of {MAX_VALUES:,} values" in text
     assert f"{MAX_CONSTANT:,} weights" in text

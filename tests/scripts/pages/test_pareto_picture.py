@@ -36,7 +36,7 @@ def report(names: tuple[str, ...], correct: tuple[int, ...]) -> SweepReport:
     score = Score(1, 0.001)
     return SweepReport(
         schema="",
-        calibration={"sha256": "", "images": 10},
+        calibration={"name": "digits", "sha256": "", "images": 10},
         data=images,
         test=images,
         networks=[SweptNetwork(name, name, "", score, score) for name in names],

@@ -136,5 +136,5 @@ def test_a_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingToolError, match=r"systolith\[dask\]"), dask_workers("tcp://x:1"):
+    with pytest.raises(MissingToolError, match=r"\[dask\]"), dask_workers("tcp://x:1"):
         pass
