@@ -77,4 +77,9 @@ def _bit_exact(folder: Path, built: Artifacts) -> bool | None:
                 f"{path}: is of another {file} than that in the folder: reported as not simulated"
             )
             return None
+    if not outcome.agrees:
+        print_error(
+            f"{path}: is of one layer alone, or its counts contradict it: reported as not simulated"
+        )
+        return None
     return outcome.bit_exact

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from systolith.golden.files import json_files
+from systolith.golden.files.json_files import Count
 from systolith.sim.record.scoreboard import LayerResult
 from systolith.sim.simulators.installed import Simulator
 from systolith.sim.timing import Timing
@@ -27,13 +28,27 @@ FILE_NAME = "simulation.json"
 _MAX_BYTES = 1 << 26
 
 
+class _LayerOutcome(msgspec.Struct, frozen=True):
+    mismatches: Count
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """The part of a simulation report that accuracy reports quote, and what it is about."""
 
     quantized_sha256: str
     bit_exact: bool
+    images: Count
+    layers: tuple[_LayerOutcome, ...]
+    layer: str | None = None
+    violations: tuple[Any, ...] = ()
     plan_sha256: str = ""
     verilog_sha256: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it says of the whole network what its own counts say."""
+        wrong = self.violations or any(layer.mismatches for layer in self.layers)
+        return self.layer is None and self.images > 0 and self.bit_exact == (not wrong)
 
 
 def load_outcome(folder: str | os.PathLike[str]) -> Outcome:

@@ -446,6 +446,9 @@ class RadialBasis(Layer):
         return source.size * self.units
 
 
+MAX_NAME = 200
+"""The longest name of a network: files are called after it."""
+
 LAYER_TYPES: dict[str, type[Layer]] = {
     cls.type_name: cls
     for cls in (
@@ -471,6 +474,11 @@ class Network:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        if len(self.name) > MAX_NAME:
+            raise GraphError(
+                f"network {self.name[:20]}...: a name has at most {MAX_NAME} characters, "
+                f"not {len(self.name)}"
+            )
         if not self.name or not all(c.isascii() and (c.isalnum() or c in "-_") for c in self.name):
             raise GraphError(
                 f"network {self.name!r}: a name has letters, digits, hyphens and underscores"

@@ -38,9 +38,17 @@ RESERVED = frozenset([*_KEYWORDS.split(), "TOP", "bool", "std"])
 """The keywords, and names that simulators use: Verilator `TOP` and `std`, Icarus `bool`."""
 
 
+_MAX_LENGTH = 220
+"""The longest name of a module: a file is called after the top's."""
+
+
 def is_module_name(name: str) -> bool:
     """Whether a name can be that of a module without an escape, in Verilog and SystemVerilog."""
-    return _IDENTIFIER.fullmatch(name) is not None and name not in RESERVED
+    return (
+        _IDENTIFIER.fullmatch(name) is not None
+        and name not in RESERVED
+        and len(name) <= _MAX_LENGTH
+    )
 
 
 def default_module_name(network: str) -> str:

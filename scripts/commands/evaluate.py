@@ -58,7 +58,7 @@ def evaluate(
         bool,
         typer.Option(
             "--advice",
-            help="Advise on widths: try others on validation digits, half a minute for a LeNet-5.",
+            help="Advise on widths: try others on validation digits, some seconds for a LeNet-5.",
         ),
     ] = False,
     trial_data: Annotated[

@@ -21,6 +21,8 @@ def folder(tmp_path: Path) -> Path:
     simulation = {
         "schema": SCHEMA,
         "bit_exact": True,
+        "images": 2,
+        "layers": [{"mismatches": 0}],
         "quantized_sha256": built.quantized.sha256,
         "plan_sha256": built.manifest.plan_sha256,
         "verilog_sha256": built.verilog_sha256,
@@ -54,6 +56,25 @@ def test_a_simulation_of_another_file_does_not_count(
         f"systolith: {folder}/simulation.json: is of another {file} than that in the folder: "
         "reported as not simulated\n"
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": [{"mismatches": 0}, {"mismatches": 3}]},
+        {"violations": ["C: moved"]},
+        {"layer": "C"},
+        {"images": 0},
+        {"bit_exact": False},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_simulation_that_contradicts_itself_does_not_count(
+    folder: Path, change: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(folder / "simulation.json", **change)
+    assert hardware_entry(folder, tiny.quantized()).bit_exact is None
+    assert "or its counts contradict it: reported as not simulated" in capsys.readouterr().err
 
 
 def test_a_simulation_that_does_not_say_of_what_does_not_count(folder: Path) -> None:

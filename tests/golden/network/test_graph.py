@@ -240,3 +240,10 @@ def test_what_cannot_be_is_refused_by_name(make: object, message: str) -> None:
     assert callable(make)
     with pytest.raises(GraphError, match=message):
         make()
+
+
+def test_files_can_be_called_after_a_network() -> None:
+    layers = (Input(name="input", height=1, width=1), Dense(name="F", inputs=("input",), units=2))
+    assert Network("n" * 200, layers).name == "n" * 200
+    with pytest.raises(GraphError, match="has at most 200 characters, not 201"):
+        Network("n" * 201, layers)
