@@ -12,6 +12,8 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from systolith.golden.files.printable import printable
+
 Figure = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
@@ -41,12 +43,18 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("systolith.scripts.pages"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["count"] = "{:,}".format
     environment.filters["share"] = "{:.4f}".format
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """A value of a template; text from elsewhere has escapes for what is not printable."""
+    return printable(value) if type(value) is str else value
 
 
 @cache
