@@ -80,6 +80,7 @@ def refused(capsys: pytest.CaptureFixture[str], here: Path, arguments: str, stat
         ("simulate absent", "absent: no such folder"),
         ("simulate absent --stalls -1", "at least 0, not '-1'"),
         ("generate absent.npz --out rtl", "absent.npz: no such file"),
+        ("plan lenet5", "`systolith quantize lenet5 --out lenet5.npz` makes one"),
         ("export absent.npz --out q.onnx", "absent.npz: no such file"),
         ("export absent.npz --out q.npz", "must end with .onnx, not 'q.npz'"),
         ("export absent.npz", "Missing option '--out'"),
