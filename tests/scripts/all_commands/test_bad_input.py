@@ -72,7 +72,7 @@ def refused(capsys: pytest.CaptureFixture[str], here: Path, arguments: str, stat
         ("evaluate lenet5 --rtl .", "--rtl: needs a quantized network, not the float network"),
         ("compare a.json b.json --fail-on-drop 2", "must be a fraction from 0 to 1, not '2'"),
         ("compare a.json b.json --fail-on-drop x", "must be a fraction from 0 to 1, not 'x'"),
-        ("compare", "Missing argument 'REPORT...'"),
+        ("compare", "Missing argument 'INPUT...'"),
         ("compare absent.json absent.json", "absent.json: no such file"),
         ("train lenet5 --data . --out t.npz --seed -1", "at least 0, not '-1'"),
         ("simulate absent --images 0", "at least 1, or all, not '0'"),
