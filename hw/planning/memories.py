@@ -12,7 +12,7 @@ from systolith.hw.accelerator import Accelerator
 def memory_bits(accelerator: Accelerator) -> dict[str, int]:
     """The bits of the memories in each part of an accelerator (`Accelerator.parts`), by its name.
 
-    Every part is elaborated, which takes about a tenth of the time of generating its Verilog. The
+    Every part is elaborated, which takes at most a tenth of the time of generating its Verilog. The
     Verilog has the same memories: `manifest.json` counts them there.
     """
     bits = {}
