@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from systolith import golden
 from systolith.scripts.main import main
@@ -69,6 +70,26 @@ def test_advice_is_measured_on_validation_digits(
     shown = capsys.readouterr().out
     assert "1 image cannot say much" in shown
     assert "bits everywhere" in shown
+
+
+def test_advice_chooses_formats_on_the_first_half_and_scores_on_the_other(
+    quantized: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = golden.validation_digits().take(81)
+    monkeypatch.setattr(golden, "validation_digits", lambda: some)
+    seen: list[tuple[NDArray[np.uint8], golden.Dataset]] = []
+
+    def try_widths(
+        _: golden.QuantizedNetwork, images: NDArray[np.uint8], others: golden.Dataset, *__: object
+    ) -> None:
+        seen.append((images, others))
+
+    monkeypatch.setattr("systolith.golden.quantization.trials.try_widths", try_widths)
+    assert main(["evaluate", str(quantized), "--images", "3", "--advice"]) == 0
+    ((chosen_on, scored_on),) = seen
+    assert np.array_equal(chosen_on, some.images[:40])
+    assert np.array_equal(scored_on.images, some.images[40:])
+    assert np.array_equal(scored_on.labels, some.labels[40:])
 
 
 def test_hardware_of_the_network(
