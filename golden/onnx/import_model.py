@@ -82,6 +82,16 @@ class ImportedNetwork:
     graph: OnnxGraph = field(repr=False)
     walk: Walk = field(repr=False)
 
+    def with_preprocessing(self, preprocessing: Preprocessing) -> TrainedNetwork:
+        """The network of the same model under another preprocessing.
+
+        Raises
+        ------
+        ValueError
+            The preprocessing does not fit the image or the model.
+        """
+        return _network(self.trained.name, self.walk, preprocessing)[0]
+
 
 def import_onnx(
     path: str | os.PathLike[str], preprocessing: Preprocessing, output: str | None = None

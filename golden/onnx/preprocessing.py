@@ -39,6 +39,10 @@ class Preprocessing:
         """Whether pixels are taken as they are."""
         return self == Preprocessing()
 
+    def fits(self, channels: int) -> bool:
+        """Whether there is one number, or one for each of so many channels."""
+        return {len(self.scale), len(self.mean), len(self.std)} <= {1, channels}
+
     def affine(self, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Gain and offset of each channel: the input is `gain * pixel + offset`.
 

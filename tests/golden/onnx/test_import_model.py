@@ -19,7 +19,6 @@ from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
-from systolith.golden.quantization.observation import CalibrationError
 from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
 
 W = {"w": normal(3, 1, 3, 3)}
@@ -344,12 +343,13 @@ def test_other_types_of_input_are_refused(dtype: int, tmp_path: Path) -> None:
         taken(tmp_path, model([CONV], W, dtype=dtype))
 
 
-def test_zero_padding_under_an_offset_is_the_quantizer_s_to_refuse(tmp_path: Path) -> None:
+def test_zero_padding_under_an_offset_is_the_nearest_pixel(tmp_path: Path) -> None:
+    """0.1307 * 255 is 33.3."""
     content = model([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], W)
     imported = taken(tmp_path, content, golden.Preprocessing((1 / 255,), (0.1307,), (0.3081,)))
     images = np.arange(640, dtype=np.int64).reshape(10, 8, 8, 1).astype(np.uint8)
-    with pytest.raises(CalibrationError, match="no raw value from 0 to 255 stands for zero"):
-        golden.quantize(imported.trained, images)
+    (layer,) = golden.quantize(imported.trained, images).fixed.layers
+    assert layer.padding_value == 33
 
 
 def test_functions_are_written_out(tmp_path: Path) -> None:
