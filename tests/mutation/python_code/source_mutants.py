@@ -19,7 +19,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "hw": ("hw/planning/*.py",),
     "sim": ("sim/record/*.py", "sim/report.py", "sim/timing.py"),
     "scripts": (
-        *("scripts/sweeping/*.py", "scripts/pages/*.py"),
+        *("scripts/sweeping/*.py", "scripts/pages/*.py", "scripts/comparing/*.py"),
         *("scripts/commands/compare.py", "scripts/commands/sweep.py"),
     ),
 }

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from systolith import golden
-from systolith.golden.reports.accuracy import HardwareEntry, LayerEntry
-from systolith.golden.reports.format_entry import FormatEntry
 from systolith.scripts.commands.compare import names_of
 from systolith.scripts.main import main
 from tests.scripts import tiny
@@ -61,81 +59,6 @@ def test_json_counts_gains_and_losses(
     assert comparison["reports"][0]["verdict"] is None
     assert second["interval"][0] < 0.8 < second["interval"][1]
     assert (second["multipliers"], second["interval_cycles"]) == (None, None)
-
-
-def test_every_key_of_the_json(
-    reports: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No two figures of the second report are equal, so that none can stand for another."""
-    formats = {"input": FormatEntry(8, 0, False), "output": FormatEntry(8, 4, True)}
-    layer = LayerEntry("C1", formats, 31.25, 6, 17, (0, 4), (5, 2, 3), 0.75, 4704, 21)
-    first, second = map(golden.AccuracyReport.load, reports)
-    replace(
-        second,
-        network="other",
-        kind="fixed",
-        quantization={"weight_bits_total": 4321},
-        hardware=HardwareEntry(112, 3136, 7193, True),
-        layers=(layer, replace(layer, name="F6", sqnr_db=None)),
-    ).save(reports[1])
-    assert main(["compare", *reports, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    # Wilson's interval of 9 and of 8 in 10: Newcombe's formula, with z = 1.96.
-    intervals = [each.pop("interval") for each in found["reports"]]
-    assert intervals[0] == pytest.approx([0.59585, 0.98213], abs=0.0001)
-    assert intervals[1] == pytest.approx([0.49016, 0.94332], abs=0.0001)
-    assert found["reports"][1].pop("difference") == pytest.approx(-0.1)
-    agreement = first.agreement_with_float
-    assert found == {
-        "schema": "systolith.comparison/1",
-        "reports": [
-            {
-                "name": "first.json",
-                "network": "lenet5-relu",
-                "kind": "float",
-                "images": 10,
-                "weight_bits_total": None,
-                "multipliers": None,
-                "interval_cycles": None,
-                "latency_cycles": None,
-                "accuracy": 0.9,
-                "difference": 0,
-                "gains": 0,
-                "losses": 0,
-                "chance": 1,
-                "regression": False,
-                "agreement_with_float": agreement,
-            },
-            {
-                "name": "second.json",
-                "network": "other",
-                "kind": "fixed",
-                "images": 10,
-                "weight_bits_total": 4321,
-                "multipliers": 112,
-                "interval_cycles": 3136,
-                "latency_cycles": 7193,
-                "accuracy": 0.8,
-                "gains": 1,
-                "losses": 2,
-                "chance": 1,
-                "regression": True,
-                "agreement_with_float": 0.8,
-            },
-        ],
-        "layers": [
-            {
-                "name": name,
-                "sqnr_db": [None, sqnr],
-                "range_use": [None, 0.75],
-                "saturated": [None, 17],
-                "clipped_channels": [None, [0, 4]],
-                "dead_channels": [None, [5, 2, 3]],
-                "accumulator_bits": [None, 21],
-            }
-            for name, sqnr in (("C1", 31.25), ("F6", None))
-        ],
-    }
 
 
 def test_names_are_as_short_as_can_be() -> None:
