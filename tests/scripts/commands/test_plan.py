@@ -206,6 +206,32 @@ def test_every_key_of_the_json(
     assert 54 - 6 <= dense < latency
 
 
+def test_each_figure_of_the_table_stands_in_its_column(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[layers.conv]\nrows = 2\ndepth = 5\nlines = 4\n[layers.dense]\ncolumns = 3\n")
+    assert main(["plan", quantized, "--plan", str(plan), "--json"]) == 0
+    latency = json.loads(capsys.readouterr().out)["predicted"]["latency_cycles"]
+    assert main(["plan", quantized, "--plan", str(plan)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = {words[0]: words[1:] for words in lines if words}
+    assert rows["layer"] == [
+        *("unit", "rows", "columns", "lanes", "order", "depth", "lines"),
+        *("multipliers", "cycles", "load"),
+    ]
+    assert rows["conv"] == [*"convolution 2 1 1 inputs 5 4 2 54 100.0%".split()]
+    # It has no line buffer; 18 of 54 cycles.
+    assert rows["dense"] == [*"dense 1 3 1 inputs 4 3 18 33.3%".split()]
+    assert rows["total"] == ["5", "54"]
+    assert rows["interval"][:2] == ["54", "cycles"]
+    assert rows["latency"][:2] == [str(latency), "cycles"]
+    assert next(each[:3] for each in lines if "MAC" in each) == ["MAC", "efficiency", "0.600"]
+    assert " ".join(rows["bottleneck"]) == (
+        "conv holds the others back: 54 cycles an image; next is dense with 18 (66.7% idle)"
+    )
+
+
 def test_every_preset_has_a_name_on_the_command_line() -> None:
     from systolith.scripts.plan_options import PRESETS
 
