@@ -5,6 +5,7 @@ Everything is recorded in the session's folder at once, so that a later session 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,7 +22,13 @@ from queue import SimpleQueue
 from systolith.golden.files.whole_files import write_whole
 from systolith.scripts.console import to_json
 from systolith.scripts.progress import progress
-from tests.mutation.python_code.source_mutants import AREAS, Mutant, modules
+from tests.mutation.python_code.source_mutants import (
+    AREAS,
+    Mutant,
+    Place,
+    PlantedFault,
+    modules,
+)
 
 TESTS = ("tests/golden", "tests/hw/planning", "tests/hw/verilog", "tests/sim", "tests/scripts")
 """The folders of the tests that may find them."""
@@ -34,11 +41,15 @@ _NOT_COPIED = (".*", "__pycache__", "build", "dist", "systolith-out")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the tests said of a mutant: `FOUND`, `SURVIVED` or `UNTESTED`, and which test it was."""
+    """What the tests said of a mutant: its place, the change, the outcome, and the first failure.
+
+    The outcome is `FOUND`, `SURVIVED` or `UNTESTED`.
+    """
 
     module: str
-    line: int
     kind: str
+    occurrence: int
+    line: int
     before: str
     after: str
     outcome: str
@@ -46,7 +57,7 @@ class Verdict:
 
     @property
     def key(self) -> str:
-        """That of its mutant."""
+        """What names the change as long as its line is not edited."""
         return f"{self.module}: {self.before} -> {self.after}"
 
 
@@ -159,23 +170,26 @@ def _lines(tree: Path, data: Path) -> dict[str, list[int]]:
     }
 
 
-def judged(tree: Path, mutant: Mutant, tests: Sequence[str], seconds: float) -> Verdict:
-    """Put a mutant into a tree, run tests, and take it out again."""
-    outcome, by = UNTESTED, ""
-    if tests:
-        path = tree / mutant.module
-        source = path.read_text("utf-8")
-        path.write_text(mutant.text, "utf-8")
-        try:
-            ended = run(tree, pytest_command(tests), seconds)
-            outcome = FOUND if ended.returncode else SURVIVED
-            by = first_failure(ended.stdout)
-        except subprocess.TimeoutExpired:
-            outcome, by = FOUND, "its tests did not end"
-        finally:
-            path.write_text(source, "utf-8")
-    places = (mutant.module, mutant.line, mutant.kind, mutant.before, mutant.after)
-    return Verdict(*places, outcome, by)
+def judged(tree: Path, mutant: Mutant, tests: Sequence[str], seconds: float) -> tuple[str, str]:
+    """Put a mutant into a tree, run tests, and take it out again: the outcome, and what found it.
+
+    Raises
+    ------
+    OSError
+        The module cannot be written.
+    """
+    if not tests:
+        return UNTESTED, ""
+    path = tree / mutant.module
+    source = path.read_text("utf-8")
+    path.write_text(mutant.text, "utf-8")
+    try:
+        ended = run(tree, pytest_command(tests), seconds)
+    except subprocess.TimeoutExpired:
+        return FOUND, "its tests did not end"
+    finally:
+        path.write_text(source, "utf-8")
+    return (FOUND if ended.returncode else SURVIVED), first_failure(ended.stdout)
 
 
 def first_failure(output: str) -> str:
@@ -190,6 +204,9 @@ def first_failure(output: str) -> str:
 class Session:
     """A folder with the coverage of tests, copies of the tree, and a line for each verdict.
 
+    Verdicts and coverage count for one state of the mutated modules; for another one, the session
+    begins anew.
+
     Parameters
     ----------
     folder
@@ -199,18 +216,22 @@ class Session:
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
-        self.folder = folder
+        texts = hashlib.sha256()
+        for area in AREAS:
+            for module in modules(root, area):
+                texts.update(module.encode() + (root / module).read_bytes())
+        self.folder = folder / texts.hexdigest()[:12]
         self.root = root
-        self._log = folder / "verdicts.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._log = self.folder / "verdicts.jsonl"
+        self.folder.mkdir(parents=True, exist_ok=True)
 
-    def verdicts(self) -> dict[tuple[str, int, str], Verdict]:
-        """What was judged, by module, line and the text after the change."""
+    def verdicts(self) -> dict[tuple[str, str, int], Verdict]:
+        """What was judged, by module, kind and occurrence."""
         if not self._log.exists():
             return {}
         lines = self._log.read_text("utf-8").splitlines()
         found = (Verdict(**json.loads(line)) for line in lines)
-        return {(each.module, each.line, each.after): each for each in found}
+        return {(each.module, each.kind, each.occurrence): each for each in found}
 
     def record(self, verdict: Verdict) -> None:
         """Append a verdict."""
@@ -253,24 +274,28 @@ class Session:
                     measured[test] = each
         return measured
 
-    def judge(self, wanted: Sequence[Mutant], minutes: float, jobs: int) -> list[Verdict]:
+    def judge(
+        self, wanted: Sequence[Place | PlantedFault], minutes: float, jobs: int
+    ) -> list[Verdict]:
         """Judge mutants in their order until the time is over; returns all verdicts."""
         with self.trees(jobs) as trees:
             coverage = self.coverage(trees, jobs)
             known = self.verdicts()
             end = time.monotonic() + 60 * minutes
 
-            def verdict(mutant: Mutant) -> Verdict | None:
-                place = (mutant.module, mutant.line, mutant.after)
-                if place in known or time.monotonic() > end:
-                    return known.get(place)
+            def verdict(place: Place | PlantedFault) -> Verdict | None:
+                key = place.module, place.kind, place.occurrence
+                if key in known or time.monotonic() > end:
+                    return known.get(key)
+                mutant = place.mutant(self.root)
                 tests = chosen_tests(mutant, coverage)
                 seconds = 30 + 3 * sum(coverage[test].seconds for test in tests)
                 tree = trees.get()
                 try:
-                    made = judged(tree, mutant, tests, seconds)
+                    found = judged(tree, mutant, tests, seconds)
                 finally:
                     trees.put(tree)
+                made = Verdict(*key, mutant.line, mutant.before, mutant.after, *found)
                 self.record(made)
                 return made
 

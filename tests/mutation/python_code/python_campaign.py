@@ -14,22 +14,19 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.reports.markdown import cell, table
 from systolith.scripts.console import to_json
-from systolith.scripts.progress import progress
 from tests.mutation.python_code.mutant_session import FOUND, Session, Verdict
 from tests.mutation.python_code.source_mutants import (
     AREAS,
-    Mutant,
+    PlantedFault,
     area_of,
     modules,
-    mutants,
-    planted,
+    places,
     sample,
 )
 
@@ -46,6 +43,16 @@ PLANTED_FILE = Path(__file__).with_name("planted_faults.json")
 
 REASONS_FILE = Path(__file__).with_name("python_survivors.json")
 """Survivors that are equivalent or harmless, and why; by module, and text before and after."""
+
+
+def planted_faults() -> list[PlantedFault]:
+    """The faults in `PLANTED_FILE`."""
+    return [
+        PlantedFault(
+            each["file"], f"{each['group']}: {each['fault']}", each["before"], each["after"]
+        )
+        for each in json.loads(PLANTED_FILE.read_text("utf-8"))
+    ]
 
 
 def share_found(verdicts: Sequence[Verdict], equivalent: Iterable[str] = ()) -> float:
@@ -184,12 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"--out: must end with .json or .md, not {str(path)!r}")
     root = Path(__file__).parents[3]
     print(f"seed {options.seed}", flush=True)
-    faults = planted(root, json.loads(PLANTED_FILE.read_text("utf-8")))
-    by_area: dict[str, list[Mutant]] = {}
-    with progress("making mutants") as report:
-        for done, area in enumerate(AREAS):
-            report(done, len(AREAS))
-            by_area[area] = list(chain(*(mutants(root, each) for each in modules(root, area))))
+    faults = planted_faults()
+    for each in faults:
+        each.mutant(root)
+    by_area = {
+        area: [place for module in modules(root, area) for place in places(root, module)]
+        for area in AREAS
+    }
     session = Session(options.session.resolve(), root)
     wanted = [*faults, *sample(by_area, options.seed)]
     verdicts = session.judge(wanted, options.minutes, options.jobs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -51,7 +51,7 @@ OPERATORS = tuple(
     )
 )
 
-_DECLARATION = re.compile(r"\b(?:frozen|strict|kw_only) ?= ?False")
+_DECLARATION = re.compile(r"\b(frozen|strict|kw_only)=$")
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,6 @@ class Mutant:
         Its path in the tree.
     line
         The first line that differs, from 1.
-    kind
-        The operator that made it, or the group and the words of a planted fault.
     before, after
         The text that differs: of a line, or of a planted fault.
     text
@@ -74,15 +72,76 @@ class Mutant:
 
     module: str
     line: int
-    kind: str
     before: str
     after: str
     text: str
 
-    @property
-    def key(self) -> str:
-        """What names it as long as its line is not edited."""
-        return f"{self.module}: {self.before} -> {self.after}"
+
+@dataclass(frozen=True)
+class Place:
+    """A place of a module that Cosmic Ray changes.
+
+    Parameters
+    ----------
+    module
+        The module's path in the tree.
+    kind
+        The operator that changes it, without `core/`.
+    occurrence
+        The number of the place among those that the operator changes in the module.
+    """
+
+    module: str
+    kind: str
+    occurrence: int
+
+    def mutant(self, root: Path) -> Mutant:
+        """The changed module."""
+        from cosmic_ray import plugins
+        from cosmic_ray.mutating import mutate_code
+
+        source = (root / self.module).read_text("utf-8")
+        operator = plugins.get_operator(f"core/{self.kind}")()
+        return changed(self.module, source, mutate_code(source, operator, self.occurrence))
+
+
+@dataclass(frozen=True)
+class PlantedFault:
+    """A fault that was once planted by hand: the text of a module, and what it becomes.
+
+    Parameters
+    ----------
+    module
+        The module's path in the tree.
+    kind
+        The group of the fault, and its words.
+    before, after
+        The text, which is in the module once, and the text in its place.
+    """
+
+    module: str
+    kind: str
+    before: str
+    after: str
+    occurrence: int = 0
+
+    def mutant(self, root: Path) -> Mutant:
+        """The changed module.
+
+        Raises
+        ------
+        ValueError
+            The text is not there exactly once.
+        """
+        source = (root / self.module).read_text("utf-8")
+        if source.count(self.before) != 1:
+            raise ValueError(
+                f"{self.module}: has {source.count(self.before)} times instead of once: "
+                f"{self.before}"
+            )
+        line = source[: source.index(self.before)].count("\n") + 1
+        text = source.replace(self.before, self.after)
+        return Mutant(self.module, line, self.before, self.after, text)
 
 
 def modules(root: Path, area: str) -> list[str]:
@@ -91,34 +150,28 @@ def modules(root: Path, area: str) -> list[str]:
     return [path.relative_to(root).as_posix() for path in found]
 
 
-def mutants(root: Path, module: str) -> list[Mutant]:
-    """Every mutant of a module, but for those that only matter to who edits the code.
+def places(root: Path, module: str) -> list[Place]:
+    """Every place of a module, but for those that only matter to who edits the code.
 
-    Annotations are not evaluated; `frozen` and `strict` tell mistakes in the code itself.
+    Annotations are not evaluated; `frozen` and the like tell mistakes in the code itself.
     """
     from cosmic_ray import plugins
     from cosmic_ray.ast import ast_nodes, get_ast
-    from cosmic_ray.mutating import mutate_code
 
     source = (root / module).read_text("utf-8")
-    nodes, unread = list(ast_nodes(get_ast(source))), annotated_places(source)
-    made = []
+    nodes, unread, lines = list(ast_nodes(get_ast(source))), annotated(source), source.splitlines()
+    found = []
     for name in OPERATORS:
         operator = plugins.get_operator(name)()
-        places = [place for node in nodes for place in operator.mutation_positions(node)]
-        for occurrence, (start, _) in enumerate(places):
-            if not any(first <= start < end for first, end in unread):
-                text = mutate_code(source, operator, occurrence)
-                if text is not None:
-                    made += changed(module, name.removeprefix("core/"), source, text)
-    return [each for each in made if not _declares_less(each)]
+        starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+        for occurrence, (line, column) in enumerate(starts):
+            declares = _DECLARATION.search(lines[line - 1][:column])
+            if not declares and not any(a <= (line, column) < b for a, b in unread):
+                found.append(Place(module, name.removeprefix("core/"), occurrence))
+    return found
 
 
-def _declares_less(mutant: Mutant) -> bool:
-    return len(_DECLARATION.findall(mutant.after)) > len(_DECLARATION.findall(mutant.before))
-
-
-def annotated_places(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def annotated(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """The start and the end of each annotation: a line from 1, and a column."""
     found: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
@@ -133,46 +186,21 @@ def annotated_places(source: str) -> list[tuple[tuple[int, int], tuple[int, int]
     ]
 
 
-def changed(module: str, kind: str, source: str, text: str) -> list[Mutant]:
-    """The mutant of a module that has another text; none if it has not."""
+def changed(module: str, source: str, text: str) -> Mutant:
+    """The mutant of a module that has another text."""
     pairs = enumerate(zip_longest(source.splitlines(), text.splitlines(), fillvalue=""), 1)
-    for line, (before, after) in pairs:
-        if before != after:
-            return [Mutant(module, line, kind, before.strip(), after.strip(), text)]
-    return []
+    line, before, after = next((n, a, b) for n, (a, b) in pairs if a != b)
+    return Mutant(module, line, before.strip(), after.strip(), text)
 
 
-def planted(root: Path, faults: Iterable[Mapping[str, str]]) -> list[Mutant]:
-    """The mutants of faults that were planted by hand.
-
-    Raises
-    ------
-    ValueError
-        A fault's text is not there exactly once; names it.
-    """
-    made = []
-    for fault in faults:
-        source = (root / fault["file"]).read_text("utf-8")
-        before, after = fault["before"], fault["after"]
-        if source.count(before) != 1:
-            raise ValueError(
-                f"{fault['file']}: has {source.count(before)} times instead of once: {before}"
-            )
-        line = source[: source.index(before)].count("\n") + 1
-        kind = f"{fault['group']}: {fault['fault']}"
-        text = source.replace(before, after)
-        made.append(Mutant(fault["file"], line, kind, before, after, text))
-    return made
-
-
-def sample(by_area: Mapping[str, Sequence[Mutant]], seed: int) -> list[Mutant]:
-    """All mutants at random, the areas in turn, so that the first ones are a sample of each."""
+def sample(by_area: Mapping[str, Sequence[Place]], seed: int) -> list[Place]:
+    """All places at random, the areas in turn, so that the first ones are a sample of each."""
     shuffled = []
     for area, each in by_area.items():
         mixed = list(each)
         random.Random(f"{seed} {area}").shuffle(mixed)
         shuffled.append(mixed)
-    return [mutant for turn in zip_longest(*shuffled) for mutant in turn if mutant is not None]
+    return [place for turn in zip_longest(*shuffled) for place in turn if place is not None]
 
 
 def area_of(module: str) -> str:

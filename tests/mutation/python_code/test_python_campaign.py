@@ -24,10 +24,11 @@ from tests.mutation.python_code.mutant_session import (
 from tests.mutation.python_code.python_campaign import Outcome, share_found
 from tests.mutation.python_code.source_mutants import (
     Mutant,
-    annotated_places,
+    Place,
+    PlantedFault,
+    annotated,
     changed,
-    mutants,
-    planted,
+    places,
     sample,
 )
 
@@ -59,8 +60,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def mutant(before: str, after: str) -> Mutant:
-    (made,) = changed("golden/doubling.py", "some", SOURCE, SOURCE.replace(before, after))
-    return made
+    return changed("golden/doubling.py", SOURCE, SOURCE.replace(before, after))
 
 
 TIMES, LIMIT = mutant("x * 2", "x + 2"), mutant("LIMIT = 3", "LIMIT = 4")
@@ -68,47 +68,45 @@ TIMES, LIMIT = mutant("x * 2", "x + 2"), mutant("LIMIT = 3", "LIMIT = 4")
 
 def test_a_mutant_names_the_first_line_that_differs() -> None:
     assert (TIMES.line, TIMES.before, TIMES.after) == (2, "return x * 2", "return x + 2")
-    assert (LIMIT.line, LIMIT.key) == (5, "golden/doubling.py: LIMIT = 3 -> LIMIT = 4")
-    assert changed("golden/doubling.py", "some", SOURCE, SOURCE) == []
+    assert (LIMIT.line, LIMIT.before, LIMIT.after) == (5, "LIMIT = 3", "LIMIT = 4")
 
 
 def test_annotations_are_known_by_their_places() -> None:
-    assert sorted(annotated_places(SOURCE)) == [((1, 13), (1, 23)), ((1, 32), (1, 42))]
-    assert annotated_places("x: int = 1\ny = 2") == [((1, 3), (1, 6))]
+    assert sorted(annotated(SOURCE)) == [((1, 13), (1, 23)), ((1, 32), (1, 42))]
+    assert annotated("x: int = 1\ny = 2") == [((1, 3), (1, 6))]
 
 
 def test_a_mutant_in_a_copy_is_seen_through_the_link_and_taken_out(tree: Path) -> None:
     tests = ["tests/test_doubling.py"]
     found = judged(tree, TIMES, tests, 60)
-    assert (found.outcome, found.found_by) == (FOUND, "tests/test_doubling.py::test_twice")
+    assert found == (FOUND, "tests/test_doubling.py::test_twice")
     assert (tree / "golden" / "doubling.py").read_text() == SOURCE
-    missed = judged(tree, LIMIT, tests, 60)
-    assert (missed.outcome, missed.found_by, missed.line) == (SURVIVED, "", 5)
-    assert judged(tree, LIMIT, [], 60).outcome == UNTESTED
+    assert judged(tree, LIMIT, tests, 60) == (SURVIVED, "")
+    assert judged(tree, LIMIT, [], 60) == (UNTESTED, "")
 
 
 def test_a_mutant_whose_tests_do_not_end_is_found(tree: Path) -> None:
     found = judged(tree, TIMES, ["tests/test_slow.py"], 1)
-    assert (found.outcome, found.found_by) == (FOUND, "its tests did not end")
+    assert found == (FOUND, "its tests did not end")
     assert (tree / "golden" / "doubling.py").read_text() == SOURCE
 
 
 def test_a_planted_fault_must_be_there_once(tree: Path) -> None:
-    fault = {"group": "some", "fault": "a sum", "file": "golden/doubling.py"}
-    (made,) = planted(tree, [{**fault, "before": "* 2", "after": "+ 2"}])
-    assert (made.line, made.kind, made.text) == (2, "some: a sum", TIMES.text)
+    made = PlantedFault("golden/doubling.py", "some: a sum", "* 2", "+ 2").mutant(tree)
+    assert (made.line, made.before, made.after, made.text) == (2, "* 2", "+ 2", TIMES.text)
     for before in ("* 3", "int"):
+        fault = PlantedFault("golden/doubling.py", "some: a sum", before, "")
         with pytest.raises(ValueError, match=r"golden/doubling\.py: has \d+ times instead of once"):
-            planted(tree, [{**fault, "before": before, "after": ""}])
+            fault.mutant(tree)
 
 
 def test_a_sample_takes_the_areas_in_turn_and_is_the_same_for_a_seed() -> None:
-    numbered = [replace(LIMIT, line=line) for line in range(20)]
+    numbered = [Place("golden/doubling.py", "some", number) for number in range(20)]
     by_area = {"a": numbered[:4], "b": numbered[4:]}
     drawn = sample(by_area, 1)
     assert drawn == sample(by_area, 1) != sample(by_area, 2)
-    assert sorted(each.line for each in drawn) == list(range(20))
-    assert [each.line < 4 for each in drawn[:8]] == [True, False] * 4
+    assert sorted(each.occurrence for each in drawn) == list(range(20))
+    assert [each.occurrence < 4 for each in drawn[:8]] == [True, False] * 4
 
 
 def test_the_tests_that_execute_the_line_are_chosen_its_own_first_then_the_fastest() -> None:
@@ -138,25 +136,36 @@ def test_a_session_continues_where_it_stopped(
 ) -> None:
     seen: list[str] = []
 
-    def recorded(_: Path, each: Mutant, *__: object) -> Verdict:
+    def recorded(_: Path, each: Mutant, *__: object) -> tuple[str, str]:
         seen.append(each.after)
-        return verdict(each, FOUND)
+        return FOUND, "some test"
 
     monkeypatch.setattr(mutant_session, "judged", recorded)
     monkeypatch.setattr(mutant_session, "TESTS", ())
-    assert Session(tmp_path / "session", tree).judge([TIMES], 1, 1) == [verdict(TIMES, FOUND)]
-    again = Session(tmp_path / "session", tree)
-    assert [each.after for each in again.judge([TIMES, LIMIT], 1, 2)] == [TIMES.after, LIMIT.after]
-    assert seen == [TIMES.after, LIMIT.after]
+    times, limit, five = (
+        PlantedFault("golden/doubling.py", after, before, after)
+        for before, after in (("x * 2", "x + 2"), ("LIMIT = 3", "LIMIT = 4"), ("= 3", "= 5"))
+    )
+    folder = tmp_path / "session"
+    (found,) = Session(folder, tree).judge([times], 1, 1)
+    assert (found.line, found.outcome, found.found_by) == (2, FOUND, "some test")
+    again = Session(folder, tree)
+    assert [each.after for each in again.judge([times, limit], 1, 2)] == ["x + 2", "LIMIT = 4"]
+    assert seen == ["x + 2", "LIMIT = 4"]
     # Without time only what is known is returned.
-    other = mutant("LIMIT = 3", "LIMIT = 5")
-    assert len(again.judge([TIMES, other, LIMIT], 0, 1)) == 2
-    assert not list((tmp_path / "session").glob("tree-*"))
+    assert len(again.judge([times, five, limit], 0, 1)) == 2
+    assert not list(folder.glob("*/tree-*"))
+    # What was said of other code does not count.
+    (tree / "golden" / "doubling.py").write_text(SOURCE + "\n")
+    assert Session(folder, tree).verdicts() == {}
 
 
-def verdict(each: Mutant, outcome: str) -> Verdict:
+def verdict(each: Mutant, outcome: str, kind: str = "some") -> Verdict:
     by = "tests/test_x.py::test_y" if outcome == FOUND else ""
-    return Verdict(each.module, each.line, each.kind, each.before, each.after, outcome, by)
+    return Verdict(each.module, kind, 0, each.line, each.before, each.after, outcome, by)
+
+
+KEY = "golden/doubling.py: LIMIT = 3 -> LIMIT = 4"
 
 
 def outcome(missed: Mutant, reasons: dict[str, str]) -> Outcome:
@@ -164,7 +173,7 @@ def outcome(missed: Mutant, reasons: dict[str, str]) -> Outcome:
     return Outcome(
         seed=7,
         totals={"golden": 1000, "hw": 3},
-        planted=[verdict(replace(TIMES, kind="some: a sum"), FOUND)],
+        planted=[verdict(TIMES, FOUND, "some: a sum")],
         random=[*found, verdict(missed, SURVIVED)],
         reasons=reasons,
     )
@@ -173,18 +182,18 @@ def outcome(missed: Mutant, reasons: dict[str, str]) -> Outcome:
 def test_equivalent_mutants_do_not_count() -> None:
     verdicts = [verdict(TIMES, FOUND), verdict(LIMIT, SURVIVED)]
     assert share_found(verdicts) == 0.5
-    assert share_found(verdicts, [LIMIT.key]) == 1
+    assert share_found(verdicts, [KEY]) == 1
     assert share_found([]) == 1
     # Of eight found and one missed, more than a tenth is missed.
     assert not outcome(LIMIT, {}).passed
-    assert not outcome(LIMIT, {LIMIT.key: "harmless: nobody reads it"}).passed
-    assert outcome(LIMIT, {LIMIT.key: "equivalent: nobody reads it"}).passed
-    unfound = replace(outcome(LIMIT, {LIMIT.key: "equivalent"}), planted=[verdict(TIMES, SURVIVED)])
+    assert not outcome(LIMIT, {KEY: "harmless: nobody reads it"}).passed
+    assert outcome(LIMIT, {KEY: "equivalent: nobody reads it"}).passed
+    unfound = replace(outcome(LIMIT, {KEY: "equivalent"}), planted=[verdict(TIMES, SURVIVED)])
     assert not unfound.passed
 
 
 def test_the_page_and_the_file_name_what_was_missed_and_why() -> None:
-    made = outcome(LIMIT, {LIMIT.key: "harmless: a | in words"})
+    made = outcome(LIMIT, {KEY: "harmless: a | in words"})
     page = made.to_markdown()
     assert "of the 1,003 mutants that Cosmic Ray makes of the code, 9 were judged" in page
     assert "seed 7" in page
@@ -213,11 +222,11 @@ def test_cosmic_ray_makes_mutants_of_everything_but_declarations(tmp_path: Path)
     (tmp_path / "golden").mkdir()
     source = SOURCE + "pairs = zip([1], [2], strict=True)\n"
     (tmp_path / "golden" / "doubling.py").write_text(source)
-    made = {(each.line, each.kind) for each in mutants(tmp_path, "golden/doubling.py")}
-    assert made == {
-        (1, "NumberReplacer"),
-        (2, "NumberReplacer"),
+    made = places(tmp_path, "golden/doubling.py")
+    changes = [each.mutant(tmp_path) for each in made]
+    assert sorted((change.line, each.kind) for each, change in zip(made, changes, strict=True)) == [
+        *((line, "NumberReplacer") for line in (1, 1, 2, 2)),
         (2, "ReplaceBinaryOperator_Mul_Add"),
-        (5, "NumberReplacer"),
-        (6, "NumberReplacer"),
-    }
+        *((line, "NumberReplacer") for line in (5, 5, 6, 6, 6, 6)),
+    ]
+    assert "return x + 2" in {change.after for change in changes}
