@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,10 @@ class Outcome:
     ----------
     seed
         Of the sample.
+    only
+        The patterns of the modules that were mutated; none for all of `AREAS`.
     totals
-        The number of all mutants, by area.
+        The number of all mutants of these modules, by area.
     planted, random
         The verdicts on planted faults, and on the mutants that were judged.
     reasons
@@ -78,6 +81,7 @@ class Outcome:
     """
 
     seed: int
+    only: Sequence[str]
     totals: Mapping[str, int]
     planted: Sequence[Verdict]
     random: Sequence[Verdict]
@@ -105,6 +109,7 @@ class Outcome:
         return {
             "schema": SCHEMA,
             "seed": self.seed,
+            "only": list(self.only),
             "areas": {
                 area: {
                     "mutants": total,
@@ -148,6 +153,8 @@ class Outcome:
             f"{self.seed}. The tests that execute the changed line run until one fails. Mutants "
             "that are equivalent do not count.\n"
         )
+        if self.only:
+            about += f"\nOnly these modules were mutated: {', '.join(map(cell, self.only))}.\n"
         parts = [
             "# Mutants of the Python code\n",
             about,
@@ -180,6 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all processors)"
     )
     parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="mutate only these modules, such as 'golden/reports/*.py'; may be repeated",
+    )
+    parser.add_argument(
         "--session", type=Path, default=Path(".mutants-python"), help="the folder to continue in"
     )
     parser.add_argument(
@@ -195,7 +209,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for each in faults:
         each.mutant(root)
     by_area = {
-        area: [place for module in modules(root, area) for place in places(root, module)]
+        area: [
+            place
+            for module in modules(root, area)
+            if not options.only or any(fnmatch(module, each) for each in options.only)
+            for place in places(root, module)
+        ]
         for area in AREAS
     }
     session = Session(options.session.resolve(), root)
@@ -204,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds = {each.kind for each in faults}
     outcome = Outcome(
         seed=options.seed,
+        only=options.only,
         totals={area: len(each) for area, each in by_area.items()},
         planted=[each for each in verdicts if each.kind in kinds],
         random=[each for each in verdicts if each.kind not in kinds],

@@ -172,6 +172,7 @@ def outcome(missed: Mutant, reasons: dict[str, str]) -> Outcome:
     found = [verdict(replace(TIMES, line=n), FOUND) for n in range(8)]
     return Outcome(
         seed=7,
+        only=[],
         totals={"golden": 1000, "hw": 3},
         planted=[verdict(TIMES, FOUND, "some: a sum")],
         random=[*found, verdict(missed, SURVIVED)],
@@ -196,7 +197,9 @@ def test_the_page_and_the_file_name_what_was_missed_and_why() -> None:
     made = outcome(LIMIT, {KEY: "harmless: a | in words"})
     page = made.to_markdown()
     assert "of the 1,003 mutants that Cosmic Ray makes of the code, 9 were judged" in page
-    assert "seed 7" in page
+    assert "seed 7" in page and "Only these modules" not in page
+    some = replace(made, only=["golden/*.py", "hw/*.py"]).to_markdown()
+    assert "Only these modules were mutated: golden/\\*.py, hw/\\*.py." in some
     assert "| golden | 1,000 | 9 | 0 | 1 | 88.9% |" in page
     assert "| hw | 3 | 0 | 0 | 0 |  |" in page
     assert "doubling.py:5 | LIMIT = 3 | LIMIT = 4 | harmless: a \\| in words |" in page
