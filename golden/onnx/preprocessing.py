@@ -62,7 +62,7 @@ class Preprocessing:
             spread.append(np.broadcast_to(np.array(values, np.float64), channels))
         scale, mean, std = spread
         with np.errstate(over="ignore", under="ignore"):
-            gain, offset = scale / std, -mean / std
+            gain, offset = scale / std, (0.0 - mean) / std
             largest = (255 * gain + np.abs(offset)).max()
         limits = np.finfo(np.float32)
         if not (limits.tiny <= gain.min() and largest <= limits.max):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +24,24 @@ from systolith.scripts.preprocessing_options import (
 if TYPE_CHECKING:
     from systolith.golden import Dataset, ImportedNetwork
     from systolith.golden.onnx.runtime_comparison import LayerDifference
+
+
+_SHAPE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
+
+
+def _image_shape(given: str | tuple[int, int, int]) -> tuple[int, int, int]:
+    """A parser of height, width and channels; one channel if it has no third number."""
+    if isinstance(given, tuple):
+        return given
+    found = _SHAPE.fullmatch(given)
+    if found is None:
+        raise typer.BadParameter(
+            f"must be height and width, and channels if there are several, such as 28x28 or "
+            f"32x32x3, not {given!r}",
+            param_hint="--image",
+        )
+    height, width, channels = found.groups(default="1")
+    return int(height), int(width), int(channels)
 
 
 def import_network(
@@ -47,6 +66,15 @@ def import_network(
         str | None,
         typer.Option(
             metavar="NAME", help="The output to take, where there are several.", show_default=False
+        ),
+    ] = None,
+    image: Annotated[
+        Any,
+        typer.Option(
+            parser=_image_shape,
+            metavar="HxW[xC]",
+            help="The image that a model's row of values is: its pixels row by row, such as 28x28.",
+            show_default="one pixel",
         ),
     ] = None,
     data: Annotated[
@@ -75,6 +103,7 @@ def import_network(
     systolith import lenet.onnx --out lenet.npz --scale 1/255
     systolith import lenet.onnx --out lenet.npz --scale 1/255 --mean 0.1307 --std 0.3081
     systolith import lenet.onnx --out lenet.npz --scale 1/255 --data test.npz
+    systolith import mlp.onnx --out mlp.npz --scale 1/255 --image 28x28
     systolith import rgb.onnx --out rgb.npz --scale 1/255 --mean 0.5,0.4,0.4 --std 0.2,0.2,0.2
     """
     from systolith import golden
@@ -83,7 +112,7 @@ def import_network(
     require_onnx()
     dataset = golden.load_dataset(data) if data is not None else None
     try:
-        imported = golden.import_onnx(model, preprocessing, output)
+        imported = golden.import_onnx(model, preprocessing, output, image)
     except golden.RefusedError as error:
         if len(error.refusals) > 1:
             for refusal in error.refusals:
