@@ -287,11 +287,12 @@ class Session:
                 key = place.module, place.kind, place.occurrence
                 if key in known or time.monotonic() > end:
                     return known.get(key)
-                mutant = place.mutant(self.root)
-                tests = chosen_tests(mutant, coverage)
-                seconds = 30 + 3 * sum(coverage[test].seconds for test in tests)
                 tree = trees.get()
                 try:
+                    # Of the copy: who edits the code meanwhile changes nothing.
+                    mutant = place.mutant(tree)
+                    tests = chosen_tests(mutant, coverage)
+                    seconds = 30 + 3 * sum(coverage[test].seconds for test in tests)
                     found = judged(tree, mutant, tests, seconds)
                 finally:
                     trees.put(tree)

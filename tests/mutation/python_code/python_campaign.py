@@ -24,6 +24,7 @@ from systolith.scripts.console import to_json
 from tests.mutation.python_code.mutant_session import FOUND, Session, Verdict
 from tests.mutation.python_code.source_mutants import (
     AREAS,
+    Place,
     PlantedFault,
     area_of,
     modules,
@@ -218,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for area in AREAS
     }
     session = Session(options.session.resolve(), root)
-    wanted = [*faults, *sample(by_area, options.seed)]
+    wanted: list[Place | PlantedFault] = [*faults, *sample(by_area, options.seed)]
     verdicts = session.judge(wanted, options.minutes, options.jobs)
     kinds = {each.kind for each in faults}
     outcome = Outcome(

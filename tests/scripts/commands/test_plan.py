@@ -174,7 +174,7 @@ def test_the_goal_is_what_the_options_say(
 ) -> None:
     goals: list[hw.Goal] = []
 
-    def make_plan(_: object, goal: hw.Goal) -> hw.Plan:
+    def make_plan(_: object, goal: hw.Goal, *__: object) -> hw.Plan:
         goals.append(goal)
         raise ValueError("seen enough")
 
