@@ -196,6 +196,9 @@ def test_every_key_of_the_json(
     found = json.loads(capsys.readouterr().out)
     conv, dense = (layer.pop("latency_cycles") for layer in found["layers"])
     latency = found["predicted"].pop("latency_cycles")
+    # The test of the manifest holds those of another network against its Verilog.
+    memory = [layer.pop("memory_bits") for layer in found["layers"]]
+    assert found.pop("memory_bits") > sum(memory) > 0
     folding = {"rows": 1, "columns": 1, "lanes": 1, "depth": 4, "order": "inputs", "lines": None}
     assert found == {
         "schema": "systolith.plan/1",
@@ -235,18 +238,20 @@ def test_each_figure_of_the_table_stands_in_its_column(
     plan = tmp_path / "plan.toml"
     plan.write_text("[layers.conv]\nrows = 2\ndepth = 5\nlines = 4\n[layers.dense]\ncolumns = 3\n")
     assert main(["plan", quantized, "--plan", str(plan), "--json"]) == 0
-    latency = json.loads(capsys.readouterr().out)["predicted"]["latency_cycles"]
+    report = json.loads(capsys.readouterr().out)
+    latency = report["predicted"]["latency_cycles"]
+    conv, dense = (f"{layer['memory_bits']:,}" for layer in report["layers"])
     assert main(["plan", quantized, "--plan", str(plan)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     rows = {words[0]: words[1:] for words in lines if words}
     assert rows["layer"] == [
         *("unit", "rows", "columns", "lanes", "order", "depth", "lines"),
-        *("multipliers", "cycles", "load"),
+        *("multipliers", "memory", "bits", "cycles", "load"),
     ]
-    assert rows["conv"] == [*"convolution 2 1 1 inputs 5 4 2 54 100.0%".split()]
+    assert rows["conv"] == [*f"convolution 2 1 1 inputs 5 4 2 {conv} 54 100.0%".split()]
     # It has no line buffer; 18 of 54 cycles.
-    assert rows["dense"] == [*"dense 1 3 1 inputs 4 3 18 33.3%".split()]
-    assert rows["total"] == ["5", "54"]
+    assert rows["dense"] == [*f"dense 1 3 1 inputs 4 3 {dense} 18 33.3%".split()]
+    assert rows["total"] == ["5", f"{report['memory_bits']:,}", "54"]
     assert rows["interval"][:2] == ["54", "cycles"]
     assert rows["latency"][:2] == [str(latency), "cycles"]
     assert next(each[:3] for each in lines if "MAC" in each) == ["MAC", "efficiency", "0.600"]
