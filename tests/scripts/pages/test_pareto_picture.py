@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from xml.etree import ElementTree
 
@@ -121,6 +122,16 @@ def test_points_in_one_place_share_a_label() -> None:
     front = list(all_designs(points, given.plans))
     same = msgspec.structs.replace(given, points=points, front=front)
     assert "8/1, 7/2" in texts(draw_pareto(same))
+
+
+def test_control_characters_of_a_name_are_shown_as_escapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In SVG they are not allowed, and end the renderer with the whole process."""
+    specs = saved(monkeypatch)
+    draw_pareto(report(("a\x1bb",), (990,)))
+    shown = json.dumps(specs, ensure_ascii=False)
+    assert "\\u001b" not in shown and "a\\\\x1bb" in shown
 
 
 def test_no_errors_and_no_designs_can_be_drawn() -> None:
