@@ -11,7 +11,7 @@ from systolith.scripts.options import one_of, whole_number
 
 if TYPE_CHECKING:
     from systolith.golden import QuantizedNetwork
-    from systolith.hw import Plan
+    from systolith.hw import Goal, Plan
 
 PRESETS = ("small", "medium", "large")
 
@@ -74,8 +74,8 @@ def chosen_plan(
     max_multipliers: int | None,
     target_cycles: int | None,
     minimize: str | None,
-) -> Plan:
-    """The plan that the options ask for; without any option, that of the default preset."""
+) -> tuple[Plan, Goal | None]:
+    """The plan that the options ask for, and its goal; by default that of the default preset."""
     from dataclasses import replace
 
     from systolith import hw
@@ -95,11 +95,11 @@ def chosen_plan(
     if plan is not None:
         if minimize is not None:
             raise typer.BadParameter("has no meaning with --plan", param_hint="--minimize")
-        return hw.load_plan(plan, quantized.fixed.network)
+        return hw.load_plan(plan, quantized.fixed.network), None
     if max_multipliers is not None or target_cycles is not None:
         goal = hw.Goal(max_multipliers, target_cycles)
     else:
         goal = hw.PRESETS[preset or hw.DEFAULT_PRESET]
     if minimize == "latency":
         goal = replace(goal, minimize="latency")
-    return hw.make_plan(quantized.fixed, goal)
+    return hw.make_plan(quantized.fixed, goal), goal

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -23,7 +22,7 @@ from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.child_processes import interrupts_delayed, temporary_folder
 from systolith.hw.folding import Plan
-from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, make_plan
+from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_plan
 from systolith.hw.planning.plan_file import load_plan, plan_to_toml
 from systolith.hw.verilog import manifest as manifests
 from systolith.hw.verilog.harmless import require_harmless
@@ -63,11 +62,12 @@ def generate(
     out: str | os.PathLike[str],
     plan: Plan | None = None,
     name: str | None = None,
+    goal: Goal | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
-    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml`, `manifest.json`, and
-    Verilator's lint waivers NAME.vlt. An earlier accelerator in the folder is replaced, and results
+    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml` and `manifest.json`.
+    An earlier accelerator in the folder is replaced, and results
     of its simulation or synthesis are removed; other files stay, and files that were changed since
     they were generated are refused. The same input gives the same bytes.
 
@@ -82,6 +82,8 @@ def generate(
     name
         The name of the top module, with which the name of every module begins, and of the Verilog's
         file; by default the network's.
+    goal
+        The goal that the plan was made for, for the header of the Verilog.
 
     Raises
     ------
@@ -94,23 +96,23 @@ def generate(
     """
     folder = Path(out)
     if plan is None:
-        plan = make_plan(quantized.fixed, PRESETS[DEFAULT_PRESET])
+        goal = PRESETS[DEFAULT_PRESET]
+        plan = make_plan(quantized.fixed, goal)
     accelerator = Accelerator(quantized.fixed, plan, name)
     files = manifests.file_names(quantized.name, name)
     _require_writable(folder)
     _replaced_files(folder, [*msgspec.structs.astuple(files), manifests.FILE_NAME])
     modules = accelerator_modules(accelerator)
+    manifest = manifests.describe(quantized, accelerator, modules, files)
     contents = {
-        files.verilog: with_comments(accelerator, modules, quantized.sha256).encode(),
-        files.lint_waivers: (resources.files("systolith.hw.verilog") / "lint.vlt").read_bytes(),
+        files.verilog: with_comments(accelerator, modules, manifest, goal).encode(),
         files.quantized: npz.encode(QUANTIZED_SCHEMA, *quantized.contents()),
         files.plan: plan_to_toml(plan).encode(),
     }
     manifest = msgspec.structs.replace(
-        manifests.describe(quantized, accelerator, modules, files),
+        manifest,
         verilog_sha256=_sha256(contents[files.verilog]),
         plan_sha256=_sha256(contents[files.plan]),
-        lint_waivers_sha256=_sha256(contents[files.lint_waivers]),
     )
     contents[manifests.FILE_NAME] = manifest.to_json()
     if folder.exists():

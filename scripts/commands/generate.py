@@ -72,9 +72,9 @@ def generate(
 
     network = golden.QuantizedNetwork.load(quantized)
     with progress("plan"):
-        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
+        folding, goal = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
     with progress("generate"), writing(out):
-        manifest = hw.generate(network, out, folding, name)
+        manifest = hw.generate(network, out, folding, name, goal)
     print_plan(manifest)
     print_line("memory", f"{manifest.memory_bits:,} bits")
     print_text(str(out / manifest.files.verilog))

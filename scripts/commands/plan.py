@@ -82,7 +82,7 @@ def plan(
 
     network = golden.QuantizedNetwork.load(quantized)
     with progress("plan"):
-        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
+        folding, _ = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
         report = hw.report_plan(network, folding)
     if out is not None:
         with writing(out):

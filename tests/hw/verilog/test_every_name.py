@@ -85,7 +85,7 @@ def check_layers_named(names: list[str], folder: Path, simulator: str = "verilat
     hw.generate(network, folder, smallest_plan(network.fixed.network))
     built = load(folder)
     assert "\\" not in built.verilog
-    assert lint(folder, built.manifest.top, "module.vlt", "module.v") == ""
+    assert lint(folder, built.manifest.top, "module.v") == ""
     tapped = tapped_network(network.fixed, built.manifest, built.verilog)
     images = np.random.default_rng(0).integers(0, 256, (3, *tapped.source_shape), np.uint8)
     check = Check(network.fixed, images, [layer.name for layer in network.fixed.layers])
