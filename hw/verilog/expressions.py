@@ -218,7 +218,7 @@ def concatenation(parts: list[Expression]) -> Expression:
 
 def unary(operator: str, operand: Expression) -> Expression:
     """An operator before its operand."""
-    if operator in "|&" and operand.width == 1:
+    if operator in "|&" and operand.kind == "net" and operand.width == 1:
         return operand
     if operator in "~-":
         return Expression(operator + "1", operand.width, operand.signed, [operand])
@@ -233,7 +233,7 @@ def binary(operator: str, left: Expression, right: Expression) -> Expression:
         return Expression(operator, 1, parts=[left, right])
     if operator in {"<<", ">>"}:
         return Expression(operator, left.width, left.signed, [left, right])
-    if operator == "|" and left.kind == "constant" and (left.width, left.value) == (right.width, 0):
+    if operator == "|" and right.kind == "net" and text(left) == text(constant(right.width, 0)):
         return right
     width, signed = max(left.width, right.width), left.signed and right.signed
     return Expression(operator, width, signed, [left, right])

@@ -90,7 +90,7 @@ class Namer:
         """A name that says what an expression is; empty if that would be long."""
         kind, parts = of.kind, of.parts
         words = [self._operand(part) for part in parts]
-        if not all(words) or words[0][0].isdigit():
+        if not words or not all(words) or words[0][0].isdigit():
             return ""
         described = ""
         if kind in {"==", "!="}:

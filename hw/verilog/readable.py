@@ -153,7 +153,8 @@ class _Module:
             elif found := _MEMORY.fullmatch(line):
                 self._memories.add(found[2])
                 self._widths[found[2]] = int(found[1] or 0) + 1
-                end = lines.index("  end", at) + 1
+                starts = lines[at : at + 1] == ["  initial begin"]
+                end = lines.index("  end", at) + 1 if starts else at
                 yield "memory", lines[at - 1 : end]
                 at = end
             elif found := _DECLARATION.fullmatch(line):
@@ -165,7 +166,7 @@ class _Module:
                 end = lines.index("  endfunction", at) + 1
                 self._declare_function(found[2], int(found[1]) + 1, lines[at:end])
                 at = end
-            elif line.startswith("  always "):
+            elif line.startswith("  always @(posedge clk)"):
                 end = at
                 if line.endswith(" begin"):
                     end = lines.index("  end", at) + 1
@@ -366,7 +367,9 @@ class _Module:
                     use.place.expression.name = target.name
                 for each in targets.pop(old):
                     each.name = target.name
-                self._nets[target.name].register |= self._nets.pop(old).register
+                net, dropped = self._nets[target.name], self._nets.pop(old)
+                net.register |= dropped.register
+                net.start = net.start or dropped.start
                 self._definitions.pop(old, None)
                 self._items.remove(item)
 

