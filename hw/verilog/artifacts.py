@@ -29,7 +29,7 @@ from systolith.hw.verilog.harmless import require_harmless
 from systolith.hw.verilog.manifest import Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
-RESULT_FILES = ("simulation.json", "synthesis.json", "waves.vcd", "waves.gtkw")
+RESULT_FILES = ("simulation.json", "synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl")
 """The files that simulation and synthesis write into the folder later."""
 
 
@@ -83,7 +83,8 @@ def generate(
         The name of the top module, with which the name of every module begins, and of the Verilog's
         file; by default the network's.
     goal
-        The goal that the plan was made for, for the header of the Verilog.
+        The goal that the plan was made for, for the file of the plan and the header of the
+        Verilog.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def generate(
     contents = {
         files.verilog: with_comments(accelerator, modules, manifest, goal).encode(),
         files.quantized: npz.encode(QUANTIZED_SCHEMA, *quantized.contents()),
-        files.plan: plan_to_toml(plan).encode(),
+        files.plan: plan_to_toml(plan, manifest, goal).encode(),
     }
     manifest = msgspec.structs.replace(
         manifest,

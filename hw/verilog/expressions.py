@@ -435,7 +435,9 @@ def text(of: Expression) -> str:
         no = text(parts[2]) if parts[2].kind == "?" else _operand(parts[2])
         return f"{_operand(parts[0])} ? {_operand(parts[1])} : {no}"
     if len(parts) == 1:
-        return f"{kind[0]}{_operand(parts[0])}"
+        inner = text(parts[0])
+        # Icarus Verilog takes no operator right behind another one.
+        return f"{kind[0]}{inner}" if parts[0].kind in _SIMPLE else f"{kind[0]}({inner})"
     left = text(parts[0]) if kind == parts[0].kind in {"&", "|"} else _operand(parts[0])
     right = text(parts[1]) if kind == parts[1].kind in {"&", "|"} else _operand(parts[1])
     return f"{left} {kind} {right}"

@@ -236,7 +236,7 @@ class _Module:
                 break
             rest = target.parts[1:]
             target, value = concatenation(rest) if len(rest) > 1 else rest[0], low
-        if value.kind == ">>" and target.width == 1:
+        if value.kind == ">>" and target.width == 1 < value.width:
             value = bit(*value.parts)
         value = tidied(value, max(target.width, value.width))
         return _Line("  assign \0 = \0;", [target, value], 0, 1)

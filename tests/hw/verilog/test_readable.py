@@ -16,7 +16,7 @@ from systolith.sim.simulators import installed
 from tests.hw.front_ends import icarus
 from tests.sim.required import need
 
-MODULES = 60
+MODULES = 200
 INPUTS = {"a": 1, "b": 3, "c": 4, "d": 4, "e": 6}
 OPERATORS = ("+", "-", "*", "&", "|", "==", "<", ">=", "<<", ">>", "?", "~", "!", "|1", "&1", "{")
 
@@ -40,7 +40,7 @@ def test_every_bit_is_the_same(tmp_path: Path) -> None:
     values = "".join(f"    {name} = $random;\n" for name in INPUTS)
     bench = (
         f"module bench;\n  reg go = 0;\n{declared}" + "\n".join(checks) + "\n"
-        f"  initial repeat (300) begin\n{values}    #1 go = 1;\n    #1 go = 0;\n  end\nendmodule\n"
+        f"  initial repeat (300) begin\n{values}    #1 go = 1;\n    #1 go = 0;\n    #1;\n  end\nendmodule\n"
     )
     (tmp_path / "bench.v").write_text("".join(parts) + bench, "utf-8")
     icarus(tmp_path, "-s", "bench", "bench.v")
@@ -66,6 +66,8 @@ def random_module(rng: random.Random, name: str) -> tuple[str, int]:
     for number in range(rng.randrange(2, 9)):
         operator = rng.choice(OPERATORS)
         left, right, third = operand(), operand(), operand()
+        while right == left:
+            right = operand()
         if operator in {"+", "-", "<", ">="} and rng.random() < 0.5:
             left, right = f"$signed({left})", f"$signed({right})"
         if operator == "+" and rng.random() < 0.3:
