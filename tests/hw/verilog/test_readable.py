@@ -40,7 +40,8 @@ def test_every_bit_is_the_same(tmp_path: Path) -> None:
     values = "".join(f"    {name} = $random;\n" for name in INPUTS)
     bench = (
         f"module bench;\n  reg go = 0;\n{declared}" + "\n".join(checks) + "\n"
-        f"  initial repeat (300) begin\n{values}    #1 go = 1;\n    #1 go = 0;\n    #1;\n  end\nendmodule\n"
+        f"  initial repeat (300) begin\n{values}    #1 go = 1;\n    #1 go = 0;\n    #1;\n  end\n"
+        "endmodule\n"
     )
     (tmp_path / "bench.v").write_text("".join(parts) + bench, "utf-8")
     icarus(tmp_path, "-s", "bench", "bench.v")
