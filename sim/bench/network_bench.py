@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from dataclasses import asdict
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ RECORDS = "records"
 
 _BENCH = "systolith.sim.bench.network_bench_cocotb"
 _POLL_SECONDS = 0.2
+_MANY_IMAGES = 200  # for fewer, optimizing a model takes longer than it saves
 
 
 def simulate_cocotb(
@@ -58,19 +59,13 @@ def simulate_cocotb(
         If a stream breaks a rule, or nothing moves any more; earlier batches have been yielded.
     """
     task = {
-        "result_beats": network.result_beats,
-        "taps": [
-            {"layer": tap.layer, "frame_beats": tap.frame_beats, "beat": asdict(tap.beat)}
-            for tap in network.taps
-        ],
-        "values": [(tap.layer, tap.value_type.str, tap.shape.size) for tap in network.taps],
+        "streams": msgspec.to_builtins(network.streams),
         "stalls": stalls,
         "lengths": [None] * len(images) if lengths is None else list(lengths),
         "reset_after": reset_after,
-        "patience": network.patience,
     }
-    arrays = {"images": network.source.pack_frames(images)}
-    optimize = len(images) > 20
+    arrays = {"images": images}
+    optimize = len(images) > _MANY_IMAGES
     with contextlib.ExitStack() as stack:
         bench = stack.enter_context(
             running_bench(
