@@ -30,7 +30,10 @@ from systolith.hw.verilog.harmless import require_harmless
 from systolith.hw.verilog.manifest import Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
-RESULT_FILES = ("simulation.json", "synthesis.json", "waves.vcd", "waves.gtkw")
+RESULT_FILES = (
+    *("simulation.json", "simulation.log", "results.xml"),
+    *("synthesis.json", "waves.vcd", "waves.gtkw"),
+)
 """The files that simulation and synthesis write into the folder later."""
 
 

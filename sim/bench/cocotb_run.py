@@ -25,7 +25,7 @@ from systolith.sim.errors import SimulationError
 from systolith.sim.simulators import installed
 from systolith.sim.simulators.builds import Design, build_icarus, build_verilator_cocotb
 from systolith.sim.simulators.installed import Simulator
-from systolith.sim.simulators.processes import describe_status, tail
+from systolith.sim.simulators.processes import describe_status, tail, text_of
 
 _FOLDER = "SYSTOLITH_BENCH"
 _TASK = "task.json"
@@ -62,6 +62,10 @@ class BenchRun:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def output(self) -> str:
+        """What the simulator has printed."""
+        return text_of(self.folder / _LOG)
 
     def result(self) -> Any:
         """Wait for the end; returns what the bench wrote with `write_result`.
@@ -130,7 +134,7 @@ def running_bench(
         environment |= cocotb.environment | program.environment
         environment |= {
             "COCOTB_ANSI_OUTPUT": "0",
-            "COCOTB_LOG_LEVEL": "WARNING",
+            "COCOTB_LOG_LEVEL": "INFO",
             "COCOTB_RANDOM_SEED": "1",
             "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
             "COCOTB_REWRITE_ASSERTION_FILES": "",  # otherwise cocotb imports pytest

@@ -33,6 +33,7 @@ def simulate_cocotb(
     simulator: Simulator,
     lengths: Sequence[int | None] | None = None,
     reset_after: int = 0,
+    log: list[str] | None = None,
 ) -> Generator[Batch]:
     """Stream images through a network, and yield the records of those that came out.
 
@@ -48,6 +49,8 @@ def simulate_cocotb(
         For each image, the number of beats up to `tlast` if it is a wrong one, else None.
     reset_after
         The network is reset after this number of beats, and all images go in again; 0: it is not.
+    log
+        The simulator's output is appended to it at the end, also after an error.
 
     Raises
     ------
@@ -72,6 +75,8 @@ def simulate_cocotb(
                 network.design, _BENCH, task, arrays, simulator=simulator, optimize=optimize
             )
         )
+        if log is not None:
+            stack.callback(lambda: log.append(bench.output()))
         first = 0
         ended = False
         while not ended:

@@ -80,6 +80,7 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         as_generated=True,
         dataset={},
         simulator="verilator",
+        engines={"cocotb": 1},
         layer=None,
         stalls=None,
         fault=None,
