@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import NoReturn, Protocol
@@ -61,10 +62,11 @@ class Harness:
         self._waiting: list[tuple[Callable[[], bool], Event]] = []
         self._moved = False
         self._idle = 0
-        self._resetting = 0
+        self._resetting = math.inf  # until the first reset
         self._error: RuleBroken | None = None
         self._parent = os.getppid()
         self._aresetn = bit(dut, "aresetn")
+        self._aresetn.value = 0
         self._result_valid = bit(dut, "m_axis_tvalid")
         clock = bit(dut, "aclk")
         Clock(clock, _PERIOD, "step").start()
@@ -93,9 +95,13 @@ class Harness:
 
         Raises
         ------
+        RuntimeError
+            If `reset` was not called before.
         RuleBroken
             If a stream breaks a rule, or no beat is taken for `NetworkStreams.patience` cycles.
         """
+        if self._resetting == math.inf:
+            raise RuntimeError("the network is in reset: await `reset` first")
         waiting = done, Event()
         self._waiting.append(waiting)
         try:
