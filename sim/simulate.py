@@ -118,7 +118,7 @@ def simulate(
     writable = os.access(folder, os.W_OK)
     if not writable and (inject_fault is None or keep_log):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-    engines = _choose_engines(engine, simulator, len(used), waves)
+    engines = choose_engines(engine, simulator, len(used), waves)
     installed.require(simulator)
     fault, verilog = None, built.verilog
     if inject_fault is not None:
@@ -284,7 +284,7 @@ def _choose_images(
     return dataset, used
 
 
-def _choose_engines(
+def choose_engines(
     engine: Engine | Literal["both"] | None, simulator: Simulator, images: int, waves: bool
 ) -> dict[Engine, int]:
     """The engines, in order, and their images; refuses what an engine cannot do."""
