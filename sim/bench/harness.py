@@ -153,10 +153,11 @@ class Harness:
                 self._aresetn.value = 1
             return
         self.cycle += 1
-        self._moved = False
+        moved = False
         for part in self._parts:
-            self._moved |= part.clock(self.cycle)
-        self._idle = 0 if self._moved or not self._waiting else self._idle + 1
+            moved |= part.clock(self.cycle)
+        self._moved = moved
+        self._idle = 0 if moved or not self._waiting else self._idle + 1
         if self._idle > self.streams.patience:
             state = ", ".join(part.state() for part in self._parts)
             self.fail(f"nothing moved for {self._idle} cycles; {state}")

@@ -109,10 +109,10 @@ class Recorder:
     def clock(self, cycle: int) -> bool:
         """Write the record of the next image if all its frames are complete."""
         expect_progress()
-        streams = [*self._layers, self._sink]
-        if not (self._recording and all(stream.frames for stream in streams)):
+        if not self._sink.frames or not self._recording or self._written == len(self._images):
             return False
-        if self._written == len(self._images):
+        streams = [*self._layers, self._sink]
+        if not all(stream.frames for stream in streams):
             return False
         start, end = self._ends[self._written : self._written + 2]
         if self._source.taken < end:
