@@ -44,6 +44,9 @@ _BATCH = 100
 COCOTB_IMAGES = 32
 """The largest number of images that are simulated under cocotb by default."""
 
+COCOTB_CYCLES = 200_000
+"""The largest number of clock cycles, by the plan, that are simulated under cocotb by default."""
+
 FIRST_IMAGES = 10
 """The number of images that are simulated under cocotb if both engines are chosen."""
 
@@ -98,9 +101,10 @@ def simulate(
         Called before each long step with its name, such as `measuring cycles`.
     engine
         `cocotb` simulates the images one after the other; `bulk`, on Verilator, is a loop in C++
-        and splits them among processes; `both` simulates the first `FIRST_IMAGES` under cocotb and
-        the others by `bulk`. By default it is `bulk` on Verilator for waves or more than
-        `COCOTB_IMAGES` images, else cocotb.
+        and splits them among processes; `both` simulates the first `FIRST_IMAGES` under cocotb, or
+        fewer if they take more than `COCOTB_CYCLES`, and the others by `bulk`. By default it is
+        `bulk` on Verilator for waves, for more than `COCOTB_IMAGES` images, or if the images, or
+        the `MEASURED_IMAGES`, take more than `COCOTB_CYCLES`; else cocotb.
     keep_log
         Write `simulation.log` and `results.xml` also if nothing failed.
 
@@ -118,7 +122,9 @@ def simulate(
     writable = os.access(folder, os.W_OK)
     if not writable and (inject_fault is None or keep_log):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-    engines = choose_engines(engine, simulator, len(used), waves)
+    engines = choose_engines(
+        engine, simulator, len(used), built.manifest.predicted.interval_cycles, waves
+    )
     installed.require(simulator)
     fault, verilog = None, built.verilog
     if inject_fault is not None:
@@ -165,7 +171,7 @@ def _report(
     timeline = stopwatch.timeline if run.stalls is None else None
     if run.simulator == "verilator" and not _is_long_enough(timeline):
         announce("measuring cycles")
-        timeline, more = _measure(network, frames, next(iter(run.engines)))
+        timeline, more = _measure(network, frames, list(run.engines)[-1])
         violations += more
     shown = None
     if waves is not None:
@@ -285,9 +291,16 @@ def _choose_images(
 
 
 def choose_engines(
-    engine: Engine | Literal["both"] | None, simulator: Simulator, images: int, waves: bool
+    engine: Engine | Literal["both"] | None,
+    simulator: Simulator,
+    images: int,
+    interval_cycles: int,
+    waves: bool,
 ) -> dict[Engine, int]:
-    """The engines, in order, and their images; refuses what an engine cannot do."""
+    """The engines, in order, and their images; refuses what an engine cannot do.
+
+    `interval_cycles` are the cycles from one image to the next by the plan.
+    """
     if engine not in (None, "both", *ENGINES):
         raise ValueError(f"engine {engine!r}: allowed are {', '.join(ENGINES)}")
     if simulator != "verilator":
@@ -298,11 +311,14 @@ def choose_engines(
         return {"cocotb": images}
     if engine == "cocotb" and waves:
         raise ValueError("--waves: the engine bulk writes them, cocotb does not")
-    if engine == "both" and images > FIRST_IMAGES:
-        return {"cocotb": FIRST_IMAGES, "bulk": images - FIRST_IMAGES}
+    most = COCOTB_CYCLES // max(interval_cycles, 1)
+    if engine == "both":
+        first = min(FIRST_IMAGES, max(most, 1))
+        return {"cocotb": first, "bulk": images - first} if images > first else {"cocotb": images}
     if engine is None:
-        engine = "bulk" if waves or images > COCOTB_IMAGES else "cocotb"
-    return {"cocotb" if engine == "both" else engine: images}
+        few = images <= COCOTB_IMAGES and max(images, MEASURED_IMAGES) <= most
+        engine = "cocotb" if few and not waves else "bulk"
+    return {engine: images}
 
 
 def _keep(folder: str | os.PathLike[str], log: Iterable[str], results: bytes) -> tuple[Path, Path]:

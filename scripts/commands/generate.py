@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from systolith.scripts.commands.plan import print_plan
-from systolith.scripts.console import print_line, print_text
+from systolith.scripts.console import print_text
 from systolith.scripts.options import folder_to_write
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
+    FixOption,
     MaxMultipliersOption,
     MinimizeOption,
     PlanOption,
@@ -41,6 +42,7 @@ def generate(
     max_multipliers: MaxMultipliersOption = None,
     target_cycles: TargetCyclesOption = None,
     minimize: MinimizeOption = None,
+    fix: FixOption = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -61,6 +63,9 @@ def generate(
     layers.C1.lanes = 6       values in each beat of the output
     layers.F6.order = 'outputs'
 
+    With --fix, or with goal.max_multipliers or goal.target_cycles in a plan's
+    file, single layers have the sizes given and the others are chosen.
+
     [bold]Examples[/bold]
 
     systolith generate lenet5.npz --out lenet5-rtl
@@ -72,9 +77,10 @@ def generate(
 
     network = golden.QuantizedNetwork.load(quantized)
     with progress("plan"):
-        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
+        folding, goal = chosen_plan(
+            network, plan, preset, max_multipliers, target_cycles, minimize, fix
+        )
     with progress("generate"), writing(out):
-        manifest = hw.generate(network, out, folding, name)
+        manifest = hw.generate(network, out, folding, name, goal)
     print_plan(manifest)
-    print_line("memory", f"{manifest.memory_bits:,} bits")
     print_text(str(out / manifest.files.verilog))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from systolith.scripts.console import print_error, print_json, print_line, print_table
+from systolith.scripts.console import print_error, print_json, print_line, print_table, print_text
 from systolith.scripts.options import DataOption, JsonOption, one_of, whole_number
 from systolith.scripts.progress import progress
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _DEFAULT_IMAGES = 100
-_COCOTB_IMAGES = 32  # sim.simulate.COCOTB_IMAGES: --help need not load the simulators
+_COCOTB_IMAGES, _COCOTB_CYCLES = 32, 200_000  # of sim.simulate, which --help need not load
 
 
 def _images(given: str | int) -> str | int:
@@ -55,8 +56,8 @@ def simulate(
             metavar="cocotb|bulk",
             help="A cocotb bench, or a loop in C++ (Verilator only), which is about 30 times as "
             "fast.",
-            show_default=f"cocotb for up to {_COCOTB_IMAGES} images and on Icarus, bulk for more "
-            "and for --waves",
+            show_default=f"cocotb on Icarus and for up to {_COCOTB_IMAGES} images of together "
+            f"{_COCOTB_CYCLES:,} cycles, bulk for more and for --waves",
         ),
     ] = None,
     layer: Annotated[
@@ -80,8 +81,8 @@ def simulate(
         bool,
         typer.Option(
             "--waves",
-            help="Write DIR/waves.vcd, the waveform of the image with the first wrong value, or of "
-            "the first image, and DIR/waves.gtkw, which shows it by layer.",
+            help="Write DIR/waves.fst, the waveform of the image with the first wrong value, or of "
+            "the first image, and files with which GTKWave and Surfer show it by layer.",
         ),
     ] = False,
     inject_fault: Annotated[
@@ -144,6 +145,8 @@ def simulate(
         print_json(report.to_json())
     else:
         print_report(report)
+        if waves:
+            print_viewers(folder)
     fail_unless_passed(report)
 
 
@@ -186,6 +189,15 @@ def engines_in_words(engines: Mapping[Engine, int]) -> str:
         first, others = engines.values()
         return f"cocotb for the first {first:,} images, bulk for the other {others:,}"
     return next(iter(engines))
+
+
+def print_viewers(folder: Path) -> None:
+    """Print the commands that show the waveform in the folder."""
+    from systolith.sim.bulk.waves import COMMANDS_NAME, SAVE_NAME, WAVES_NAME
+
+    waves, save, commands = (folder / name for name in (WAVES_NAME, SAVE_NAME, COMMANDS_NAME))
+    print_text(shlex.join(["gtkwave", str(waves), str(save)]))
+    print_text(shlex.join(["surfer", str(waves), "--command-file", str(commands)]))
 
 
 def fail_unless_passed(report: SimulationReport) -> None:

@@ -346,24 +346,30 @@ def test_both_engines_one_after_the_other(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "images", "waves", "chosen"),
+    ("engine", "images", "interval", "waves", "chosen"),
     [
-        (None, 1, False, {"cocotb": 1}),
-        (None, COCOTB_IMAGES, False, {"cocotb": COCOTB_IMAGES}),
-        (None, COCOTB_IMAGES + 1, False, {"bulk": COCOTB_IMAGES + 1}),
-        (None, 1, True, {"bulk": 1}),
-        ("cocotb", 500, False, {"cocotb": 500}),
-        ("bulk", 1, True, {"bulk": 1}),
-        ("both", 10, False, {"cocotb": 10}),
-        ("both", 11, False, {"cocotb": 10, "bulk": 1}),
+        (None, 1, 3136, False, {"cocotb": 1}),
+        (None, COCOTB_IMAGES, 3136, False, {"cocotb": COCOTB_IMAGES}),
+        (None, COCOTB_IMAGES + 1, 1, False, {"bulk": COCOTB_IMAGES + 1}),
+        (None, 20, 10_000, False, {"cocotb": 20}),
+        (None, 20, 10_001, False, {"bulk": 20}),
+        # Ten images are measured in any case.
+        (None, 1, 20_001, False, {"bulk": 1}),
+        (None, 1, 1, True, {"bulk": 1}),
+        ("cocotb", 500, 3136, False, {"cocotb": 500}),
+        ("bulk", 1, 1, True, {"bulk": 1}),
+        ("both", 10, 3136, False, {"cocotb": 10}),
+        ("both", 11, 3136, False, {"cocotb": 10, "bulk": 1}),
+        ("both", 11, 100_000, False, {"cocotb": 2, "bulk": 9}),
+        ("both", 11, 300_000, False, {"cocotb": 1, "bulk": 10}),
     ],
 )
 def test_the_engine_that_is_chosen(
-    engine: Any, images: int, waves: bool, chosen: dict[str, int]
+    engine: Any, images: int, interval: int, waves: bool, chosen: dict[str, int]
 ) -> None:
-    assert choose_engines(engine, "verilator", images, waves) == chosen
+    assert choose_engines(engine, "verilator", images, interval, waves) == chosen
     if engine in (None, "cocotb") and not waves:
-        assert choose_engines(engine, "icarus", images, waves) == {"cocotb": images}
+        assert choose_engines(engine, "icarus", images, interval, waves) == {"cocotb": images}
 
 
 @pytest.mark.parametrize(

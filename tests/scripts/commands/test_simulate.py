@@ -16,7 +16,7 @@ import pytest
 
 from systolith.scripts.commands.simulate import simulate
 from systolith.scripts.main import main
-from systolith.sim.simulate import COCOTB_IMAGES
+from systolith.sim.simulate import COCOTB_CYCLES, COCOTB_IMAGES
 from systolith.sim.simulators.build_cache import cache_folder
 from systolith.sim.simulators.installed import SIMULATORS
 from tests.scripts import tiny
@@ -109,7 +109,7 @@ def test_the_engine_is_chosen_and_named(
     )
     assert main(["simulate", "--help"]) == 0
     out = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert f"up to {COCOTB_IMAGES} images" in out
+    assert f"up to {COCOTB_IMAGES} images of together {COCOTB_CYCLES:,} cycles" in out
 
 
 def test_one_layer_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,8 +123,12 @@ def test_waves_are_written(
     arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--images", "9", "--waves"]) == 0
-    assert "image 0, from its first pixel to its result" in capsys.readouterr().out
-    assert {"waves.vcd", "waves.gtkw"} <= {file.name for file in hardware.iterdir()}
+    shown = capsys.readouterr().out
+    assert "image 0, from its first pixel to its result" in shown
+    waves = hardware / "waves"
+    assert f"\ngtkwave {waves}.fst {waves}.gtkw\n" in shown
+    assert f"\nsurfer {waves}.fst --command-file {waves}.sucl\n" in shown
+    assert {"waves.fst", "waves.gtkw", "waves.sucl"} <= {file.name for file in hardware.iterdir()}
     icarus = ["--images", "9", "--simulator", "icarus"]
     assert main([*arguments, *icarus, "--waves"]) == 2
     assert capsys.readouterr().err == (

@@ -18,7 +18,7 @@ import pytest
 from systolith.golden.network.shipped import names
 from tests.sim.required import need
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _EXAMPLES = _ROOT / "examples"
 
 
