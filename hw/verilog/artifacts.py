@@ -29,7 +29,10 @@ from systolith.hw.verilog.harmless import require_harmless
 from systolith.hw.verilog.manifest import Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
-RESULT_FILES = ("simulation.json", "synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl")
+RESULT_FILES = (
+    *("simulation.json", "simulation.log", "results.xml"),
+    *("synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl"),
+)
 """The files that simulation and synthesis write into the folder later."""
 
 
