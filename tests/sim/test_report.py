@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -23,6 +25,7 @@ REPORT = SimulationReport(
     as_generated=True,
     dataset={"name": "digits", "split": "test", "sha256": "dd", "images": 90},
     simulator="icarus",
+    engines={"cocotb": 8},
     layer=None,
     stalls=7,
     fault=None,
@@ -83,6 +86,8 @@ def test_every_key_of_the_file() -> None:
         "as_generated": True,
         "dataset": {"name": "digits", "split": "test", "sha256": "dd", "images": 90},
         "simulator": "icarus",
+        "engine": "cocotb",
+        "engine_images": {"cocotb": 8},
         "layer": None,
         "stalls": 7,
         "images": 8,
@@ -122,6 +127,37 @@ def test_every_key_of_the_file() -> None:
     }
 
 
+def test_two_engines_are_both() -> None:
+    both = replace(REPORT, simulator="verilator", engines={"bulk": 6, "cocotb": 2})
+    found = json.loads(both.to_json())
+    assert (found["engine"], found["engine_images"]) == ("both", {"bulk": 6, "cocotb": 2})
+
+
+@pytest.mark.parametrize(
+    ("changes", "failed"),
+    [
+        ({}, []),
+        ({"deviations": None}, []),
+        ({"layers": (EQUAL, WRONG)}, ["F6"]),
+        ({"violations": ("C1: stuck",)}, ["streams and results"]),
+        ({"deviations": ("late",)}, ["cycles as predicted"]),
+        (
+            {"layers": (WRONG,), "violations": ("stuck",), "deviations": ("late",)},
+            ["F6", "streams and results", "cycles as predicted"],
+        ),
+    ],
+)
+def test_whatever_is_wrong_is_a_failed_case(changes: dict[str, Any], failed: list[str]) -> None:
+    report = replace(REPORT, **changes)
+    (suite,) = ElementTree.fromstring(report.to_junit())
+    names = [case.get("name") for case in suite]
+    cycles = [] if report.deviations is None else ["cycles as predicted"]
+    assert names == [layer.name for layer in report.layers] + ["streams and results", *cycles]
+    assert [case.get("name") for case in suite if len(case)] == failed
+    assert (suite.get("tests"), suite.get("failures")) == (str(len(names)), str(len(failed)))
+    assert bool(failed) == bool(report.failures)
+
+
 def test_a_layer_alone_has_no_accuracy() -> None:
     assert replace(REPORT, layer="C1", classes=(), correct=None).accuracy is None
 
@@ -137,9 +173,9 @@ def test_a_layer_alone_has_no_accuracy() -> None:
     ],
 )
 def test_an_outcome_agrees_with_its_own_counts(
-    changes: dict[str, object], agrees: bool, tmp_path: Path
+    changes: dict[str, Any], agrees: bool, tmp_path: Path
 ) -> None:
-    report = replace(REPORT, **changes)  # type: ignore[arg-type]
+    report = replace(REPORT, **changes)
     (tmp_path / "simulation.json").write_bytes(report.to_json())
     outcome = load_outcome(tmp_path)
     assert (outcome.agrees, outcome.bit_exact) == (agrees, report.bit_exact)

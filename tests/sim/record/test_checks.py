@@ -15,8 +15,9 @@ from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import Dense, Input, Network, Shape
 from systolith.sim.record.checks import Check
+from systolith.sim.record.packing import BeatFormat
 from systolith.sim.record.scoreboard import Mismatch
-from systolith.sim.record.taps import Batch, Records, RuleBroken, record_type
+from systolith.sim.record.taps import Batch, NetworkStreams, Records, RuleBroken, Tap
 
 # Two pixels a and b have the scores a - b, b - a and -1.
 IMAGES = np.array([[5, 2], [2, 9], [0, 0], [7, 7]], np.uint8).reshape(4, 1, 2, 1)
@@ -44,7 +45,9 @@ def network(bias: tuple[int, int, int] = (0, 0, -1)) -> FixedNetwork:
 
 def records() -> Records:
     """Those of hardware without a fault."""
-    made = np.zeros(len(IMAGES), record_type([("F", "<i2", (1, 1, 3))]))
+    scores = Tap("F", BeatFormat(1, 10, True), Shape(1, 1, 3))
+    streams = NetworkStreams(BeatFormat(1, 8, False), Shape(1, 2, 1), (scores,), 1, 100)
+    made = np.zeros(len(IMAGES), streams.record_type)
     made["F"] = np.reshape(SCORES, (4, 1, 1, 3))
     made["result data"], made["result last"] = DATA, 1
     return made
