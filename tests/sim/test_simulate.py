@@ -250,7 +250,7 @@ def test_cycles_that_were_not_predicted_are_a_failure(
 def test_a_rule_broken_while_cycles_are_measured_is_a_violation(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuleBroken("dense: valid was dropped")
 
     # The package's function has the module's name.

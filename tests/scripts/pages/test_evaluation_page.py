@@ -14,7 +14,9 @@ from PIL import Image
 
 from systolith import golden
 from systolith.golden.fixed import execution
+from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.network import float_model
+from systolith.golden.reports.side_by_side import LayerValues
 from systolith.scripts.pages import evaluation_page as page
 from tests.scripts import tiny
 
@@ -116,6 +118,13 @@ def test_the_hardware_s_maps_are_compared_with_the_fixed_ones(
     page.evaluation_page(report, quantized, DATA, Path("rtl"))
     said = [layer["pictures"][-1]["what"] for layer in seen["walk"]["layers"]]
     assert said == ["RTL: 16 of 18 equal to fixed", "RTL: 3 of 3 equal to fixed"]
+
+
+def test_the_hardware_s_raw_values_have_the_offset_of_the_layer() -> None:
+    held = np.array([0.25, 0.75, 1.25, 1.75]).reshape(1, 2, 2, 1)
+    layer = LayerValues("M", held, held, QFormat(8, 0, signed=False), 0.5, -0.25)
+    shown = page._walk_layer(layer, np.array([1, 2, 3, 5]).reshape(2, 2, 1))
+    assert shown["pictures"][-1]["what"] == "RTL: 3 of 4 equal to fixed"
 
 
 def test_figures_and_what_is_said_of_histograms(
