@@ -33,7 +33,7 @@ _PORTS = {
 
 _MODULE = re.compile(r"^module (\w+).*?^endmodule", re.MULTILINE | re.DOTALL)
 _READ = re.compile(r"(<?=) (\w+)\[")
-_WRITE = re.compile(r"^ +(\w+)\[.* <= ", re.MULTILINE)
+_WRITE = re.compile(r"(?:^ +|\) )(\w+)\[.* <= ", re.MULTILINE)
 _READ_KINDS = {"=": "asynchronous", "<=": "synchronous"}
 
 
@@ -97,8 +97,8 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         "made_by": ", ".join(f"{tool} {version}" for tool, version in tools.items()),
         "image": pixels.image_shape,
         "channels": pixels.channels,
-        "scale": pixels.scale,
-        "offset": pixels.offset,
+        "scale": f"{pixels.scale:.9g}",
+        "offset": f"{'-' if pixels.offset < 0 else '+'} {abs(pixels.offset):.9g}",
         "border": pixels.border,
         "background": pixels.background,
         "classes": last.output_shape.size,
