@@ -16,6 +16,18 @@ from systolith.golden.files.datasets import (
     test_digits,
     validation_digits,
 )
+from systolith.golden.network.float_model import run as float_maps
+from systolith.golden.network.graph import (
+    Activation,
+    AveragePooling,
+    Convolution,
+    Dense,
+    Input,
+    MaxPooling,
+    Network,
+    RadialBasis,
+    Subsampling,
+)
 from systolith.golden.network.shipped import names
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.onnx.export import export_onnx
@@ -52,21 +64,31 @@ def load(name_or_path: str | os.PathLike[str]) -> TrainedNetwork | QuantizedNetw
 
 __all__ = [
     "AccuracyReport",
+    "Activation",
+    "AveragePooling",
     "Comparison",
+    "Convolution",
     "Dataset",
     "DatasetReference",
+    "Dense",
     "ImportedNetwork",
+    "Input",
     "LayerSettings",
+    "MaxPooling",
+    "Network",
     "Observations",
     "Preprocessing",
     "QuantizedNetwork",
+    "RadialBasis",
     "RefusedError",
     "Settings",
+    "Subsampling",
     "TrainedNetwork",
     "compare",
     "compare_with_runtime",
     "evaluate",
     "export_onnx",
+    "float_maps",
     "import_onnx",
     "load",
     "load_dataset",

@@ -39,10 +39,11 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         _require_plain(document)
     except FileFormatError as error:
         raise foreign.refusal(path, content, foreign.TOML, error) from None
-    # Those of tomllib and of text that is not UTF-8, and integers of thousands of digits.
-    except ValueError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         reason = FileFormatError(f"not TOML: {error}")
         raise foreign.refusal(path, content, foreign.TOML, reason) from None
+    except ValueError:  # the only other one: Python converts no text of thousands of digits
+        raise FileFormatError(f"{path}: must have integers of 64 bits only") from None
     except RecursionError:
         raise FileFormatError(f"{path}: not TOML: nested too deeply") from None
     return document

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import permutations
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -189,7 +190,10 @@ def _checked(layer: Layer, source: Shape, given: Mapping[str, Array]) -> Mapping
         if array.dtype not in (np.float32, np.float64):
             raise WeightsError(f"{where}: {name} must be float32 or float64, not {array.dtype}")
         if array.shape != shape:
-            raise WeightsError(f"{where}: {name} must have the shape {shape}, not {array.shape}")
+            raise WeightsError(
+                f"{where}: {name} must have the shape {shape}, not {array.shape}"
+                f"{_hint(array.shape, shape)}"
+            )
         if not np.isfinite(array).all():
             raise WeightsError(f"{where}: {name} has values that are not finite")
         array.flags.writeable = False
@@ -197,6 +201,18 @@ def _checked(layer: Layer, source: Shape, given: Mapping[str, Array]) -> Mapping
     if isinstance(layer, Convolution):
         _check_connections(where, layer, source, result["weights"])
     return MappingProxyType(result)
+
+
+def _hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """The transposition by which an array of another framework would fit, if there is one."""
+    if len(given) != len(wanted) or len(wanted) < 2:
+        return ""
+    # The order of PyTorch's axes first, where several would fit.
+    usual = (2, 3, 1, 0) if len(wanted) == 4 else (1, 0)
+    for axes in (usual, *permutations(range(len(wanted)))):
+        if tuple(given[axis] for axis in axes) == wanted:
+            return f": transpose{axes} would make it fit"
+    return ""
 
 
 def _check_connections(where: str, layer: Convolution, source: Shape, weights: Array) -> None:

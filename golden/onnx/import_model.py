@@ -19,6 +19,7 @@ from systolith.golden.network.graph import (
     Input,
     Layer,
     Network,
+    Shape,
 )
 from systolith.golden.network.trained_network import Array, TrainedNetwork
 from systolith.golden.onnx.model.onnx_graph import OnnxGraph
@@ -82,9 +83,22 @@ class ImportedNetwork:
     graph: OnnxGraph = field(repr=False)
     walk: Walk = field(repr=False)
 
+    def with_preprocessing(self, preprocessing: Preprocessing) -> TrainedNetwork:
+        """The network of the same model under another preprocessing.
+
+        Raises
+        ------
+        ValueError
+            The preprocessing does not fit the image or the model.
+        """
+        return _network(self.trained.name, self.walk, preprocessing)[0]
+
 
 def import_onnx(
-    path: str | os.PathLike[str], preprocessing: Preprocessing, output: str | None = None
+    path: str | os.PathLike[str],
+    preprocessing: Preprocessing,
+    output: str | None = None,
+    image: tuple[int, int, int] | None = None,
 ) -> ImportedNetwork:
     """Read an ONNX model as a trained network of the same values in every layer.
 
@@ -96,6 +110,9 @@ def import_onnx(
         How the model's input is computed from raw pixels; the file does not say it.
     output
         The name of the output to take, where there are several.
+    image
+        The height, width and channels of the image whose values the input is a row of: row by
+        row, channels ascending. By default such a row is an image of one pixel.
 
     Raises
     ------
@@ -104,14 +121,18 @@ def import_onnx(
     FileFormatError
         The file is missing, damaged, too large, or no single image goes in.
     ValueError
-        The preprocessing does not fit the image, or no layer is left.
+        The preprocessing or the declared image does not fit the input, or no layer is left.
     ModuleNotFoundError
         The package `onnx` is not installed.
     """
     graph = read_onnx(path)
-    walked = walk(graph, graph.output(output))
+    declared = None if image is None else Shape(*image)
+    walked = walk(graph, graph.output(output), declared)
     try:
         trained, origins = _network(Path(path).stem, walked, preprocessing)
+        found = trained.network.input.image_shape
+        if declared is not None and found != declared:
+            raise ValueError(f"its nodes take an image of {found}, not of {declared}")
     except DraftError as error:
         raise RefusedError(graph.source, [error.refusal], len(walked.nodes)) from None
     except ValueError as error:

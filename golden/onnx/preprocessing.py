@@ -39,6 +39,10 @@ class Preprocessing:
         """Whether pixels are taken as they are."""
         return self == Preprocessing()
 
+    def fits(self, channels: int) -> bool:
+        """Whether there is one number, or one for each of so many channels."""
+        return {len(self.scale), len(self.mean), len(self.std)} <= {1, channels}
+
     def affine(self, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Gain and offset of each channel: the input is `gain * pixel + offset`.
 
@@ -58,7 +62,7 @@ class Preprocessing:
             spread.append(np.broadcast_to(np.array(values, np.float64), channels))
         scale, mean, std = spread
         with np.errstate(over="ignore", under="ignore"):
-            gain, offset = scale / std, -mean / std
+            gain, offset = scale / std, (0.0 - mean) / std
             largest = (255 * gain + np.abs(offset)).max()
         limits = np.finfo(np.float32)
         if not (limits.tiny <= gain.min() and largest <= limits.max):

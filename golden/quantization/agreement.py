@@ -6,12 +6,11 @@ compute with the formats.
 
 from __future__ import annotations
 
-import math
-
 from systolith.golden.fixed.consistency import FixedNetworkError
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.affine import Affine, affines
 from systolith.golden.network.graph import AveragePooling, RadialBasis
+from systolith.golden.quantization.padding import nearest_to_zero
 from systolith.golden.quantization.settings import LayerSettings, Settings
 
 
@@ -63,9 +62,7 @@ def _check_padding(fixed: FixedNetwork, layer: FixedLayer, source: Affine) -> No
     """The border has the raw background, and other padding the raw value nearest to zero."""
     expected = fixed.network.input.background if layer is fixed.layers[0] else 0
     if any(layer.layer.padding):
-        fmt = layer.input_format
-        exact = math.ldexp(-source.offset / source.gain, fmt.frac_bits)
-        expected = round(min(max(exact, fmt.min_raw), fmt.max_raw))
+        expected = nearest_to_zero(layer.input_format, source)
     _require(layer, "padding value", layer.padding_value, expected)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
-from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.consistency import PIXEL_FORMAT, padding_of
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.affine import Affine
 from systolith.golden.network.graph import Layer, Network, Shape
 from systolith.golden.quantization.observation import CalibrationError
-
-_ZERO_TOLERANCE = 1e-6
+from systolith.golden.quantization.padding import nearest_to_zero
 
 
 def with_input(
@@ -32,12 +29,12 @@ def with_input(
     Raises
     ------
     CalibrationError
-        No raw value stands for the zeros of a layer's padding.
+        A border and padding of other values surround the input.
     """
     fmt = before.output_format if before else PIXEL_FORMAT
     border, value = (0, 0) if before else (network.input.border, network.input.background)
     if any(layer.padding):
-        zero = _raw_zero(layer, fmt, source)
+        zero = nearest_to_zero(fmt, source)
         if border and zero != value:
             raise CalibrationError(
                 f"{layer.type_name} {layer.name!r}: its padding, zero, is the raw pixel {zero}, "
@@ -53,19 +50,3 @@ def with_input(
         padding_value=value,
     )
     return replace(made, padding=padding_of(made, border))
-
-
-def _raw_zero(layer: Layer, fmt: QFormat, source: Affine) -> int:
-    """The raw value that stands for the real zero."""
-    try:
-        exact = math.ldexp(-source.offset / source.gain, fmt.frac_bits)
-    except OverflowError:
-        exact = math.inf
-    raw = round(exact) if math.isfinite(exact) else None
-    if raw is not None and abs(exact - raw) <= _ZERO_TOLERANCE and fmt.contains(raw):
-        return raw
-    raise CalibrationError(
-        f"{layer.type_name} {layer.name!r}: its padding is zero, but no raw value from "
-        f"{fmt.min_raw} to {fmt.max_raw} stands for zero: that would be {exact:g} "
-        "(docs/limits.md)"
-    )

@@ -26,6 +26,7 @@ from systolith.golden.fixed.consistency import (
     padding_of,
 )
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
+from systolith.golden.network import shipped
 from systolith.golden.network.graph import Convolution, Layer, Network, Shape
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.agreement import check_agreement
@@ -171,6 +172,12 @@ class QuantizedNetwork:
             The file is missing, damaged, foreign, of another version, or its graph, settings,
             formats and integers do not agree.
         """
+        name = os.fspath(path)
+        if name in shipped.names() and not os.path.lexists(name):
+            raise FileFormatError(
+                f"{name}: no such file; `systolith quantize {name} --out {name}.npz` makes one "
+                "of the network that ships"
+            )
         header, arrays = npz.read(path, _Header, SCHEMA)
         try:
             return _from_contents(header, arrays)

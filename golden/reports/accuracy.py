@@ -92,6 +92,8 @@ class LayerEntry:
         The number of values over all images.
     accumulator_bits
         Width of an accumulator that no input can overflow.
+    padded_with
+        The real number for which the padding stands that is zero in the float network.
     """
 
     name: str
@@ -104,6 +106,7 @@ class LayerEntry:
     range_use: float
     values: PositiveCount
     accumulator_bits: PositiveCount
+    padded_with: float = 0.0
 
     @property
     def saturated_share(self) -> float:

@@ -121,6 +121,11 @@ def _fewer(trials: Trials) -> Iterator[str]:
 
 
 def _channels(layer: LayerEntry) -> Iterator[str]:
+    if layer.padded_with:
+        yield (
+            f"{layer.name} pads with {layer.padded_with:.4g} instead of 0: no raw value of its "
+            "input is nearer."
+        )
     if layer.clipped_channels:
         where = " at the ends of its table" if "index" in layer.formats else ""
         yield (

@@ -1,13 +1,20 @@
-"""Accuracy reports side by side."""
+"""Accuracy reports side by side: what differs, whether accuracy differs, and every layer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
+from systolith.golden.reports.differences import Factor, factors, labels
 from systolith.golden.reports.markdown import cell, table
-from systolith.golden.reports.statistics import mcnemar
+from systolith.golden.reports.statistics import holm, mcnemar, paired_interval
+
+LEVEL = 0.05
+"""A report is better or worse if its corrected probability by chance alone is below this."""
+
+Verdict = Literal["better", "worse", "no difference shown"]
 
 
 class ComparisonError(ValueError):
@@ -15,40 +22,62 @@ class ComparisonError(ValueError):
 
 
 @dataclass(frozen=True)
-class Row:
-    """A report compared with the first.
+class Difference:
+    """The accuracy of a report compared with that of the first, image by image.
 
     Parameters
     ----------
-    name
-        The report's name in tables.
-    report
-        The report.
-    difference
-        Its accuracy minus that of the first.
+    accuracy, interval
+        Its accuracy minus that of the first, and the ends of the 95 % confidence interval.
     gains, losses
         The number of images that only this report has right, and that only the first has right.
     chance
         The probability that gains and losses are at least as uneven by chance alone: McNemar's
         exact test.
+    corrected
+        The same by Holm's correction: for the smallest of several it is multiplied by their number.
     """
 
-    name: str
-    report: AccuracyReport
-    difference: float
+    accuracy: float
+    interval: tuple[float, float]
     gains: int
     losses: int
     chance: float
+    corrected: float
 
     @property
-    def regression(self) -> bool:
-        """Whether it is less accurate than the first."""
-        return self.difference < 0
+    def changed(self) -> int:
+        """The number of images that only one of the two has right."""
+        return self.gains + self.losses
 
     @property
-    def verdict(self) -> str:
-        """`regression`, or an empty string if it is at least as accurate as the first."""
-        return "regression" if self.regression else ""
+    def verdict(self) -> Verdict:
+        """Whether it is better or worse than the first at `LEVEL`."""
+        if self.corrected >= LEVEL:
+            return "no difference shown"
+        return "better" if self.gains > self.losses else "worse"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A report in a comparison.
+
+    Parameters
+    ----------
+    label
+        Its name in tables: what sets it apart, or what the user calls it.
+    name
+        Where it is from, such as a file.
+    report
+        The report.
+    difference
+        From the first report; None for the first itself.
+    """
+
+    label: str
+    name: str
+    report: AccuracyReport
+    difference: Difference | None
 
 
 @dataclass(frozen=True)
@@ -61,18 +90,56 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Reports side by side, and their layers."""
+    """Reports side by side, what they differ in, and their layers."""
 
     rows: tuple[Row, ...]
+    factors: tuple[Factor, ...]
     layers: tuple[LayerRow, ...]
 
+    @property
+    def different(self) -> tuple[Factor, ...]:
+        """The choices and costs that differ."""
+        return tuple(each for each in self.factors if each.differs)
+
+    @property
+    def about(self) -> str:
+        """The images and the first report, in a sentence."""
+        first = self.rows[0]
+        images, dataset = first.report.images, first.report.dataset
+        return (
+            f"{images:,} images of {dataset.name} ({dataset.split}), compared with {first.label}."
+        )
+
+    @property
+    def same(self) -> str:
+        """What is the same in all reports that can have it, in a sentence; empty if nothing is."""
+        known = [f"{each.name} {each.same}" for each in self.factors if each.same]
+        return f"The same in all: {', '.join(known)}." if known else ""
+
+    @property
+    def rule(self) -> str:
+        """When a report is better or worse, in a sentence."""
+        tests = len(self.rows) - 1
+        correction = f", with Holm's correction for {tests} comparisons" if tests > 1 else ""
+        return (
+            "Better and worse: gains and losses at least as uneven have a probability below "
+            f"{LEVEL:g} by chance alone (McNemar's exact test{correction})."
+        )
+
     def to_markdown(self) -> str:
-        """Three tables: accuracy, the networks and their cost, and the layers."""
-        first = self.rows[0].report
-        about = f"{cell(first.dataset.name)} ({cell(first.dataset.split)})"
-        text = f"{first.images:,} images of {about}, compared with {cell(self.rows[0].name)}.\n\n"
-        text += table(_ACCURACY_HEADINGS, [_accuracy_cells(row) for row in self.rows], left=1)
-        text += "\n" + table(_KIND_HEADINGS, [_kind_cells(row) for row in self.rows], left=3)
+        """Tables of what differs, of accuracy, and of layers."""
+        text = f"{cell(self.about)}\n\n"
+        if self.different:
+            headings = ("report", "file", *(cell(each.name) for each in self.different))
+            text += table(headings, [self._different_cells(n) for n in range(len(self.rows))], 2)
+        else:
+            text += "Nothing that the reports record differs.\n"
+        if self.same:
+            text += f"\n{cell(self.same)}\n"
+        text += "\n" + table(
+            _ACCURACY_HEADINGS, [_accuracy_cells(row) for row in self.rows], left=1
+        )
+        text += f"\n{self.rule}\n"
         if self.layers:
             headings = ("layer", "report", *LAYER_HEADINGS)
             text += "\n" + table(headings, self._layer_cells(), left=2)
@@ -80,11 +147,16 @@ class Comparison:
 
     def dropped(self, most: float) -> tuple[Row, ...]:
         """The reports whose accuracy is lower than the first's by more than `most`."""
-        return tuple(row for row in self.rows if -row.difference > most)
+        return tuple(row for row in self.rows if row.difference and -row.difference.accuracy > most)
+
+    def _different_cells(self, place: int) -> list[str]:
+        row = self.rows[place]
+        values = [cell(each.values[place] or "") for each in self.different]
+        return [cell(row.label), cell(row.name), *values]
 
     def _layer_cells(self) -> list[list[str]]:
         return [
-            [cell(layer.name), cell(row.name), *layer_cells(entry)]
+            [cell(layer.name), cell(row.label), *layer_cells(entry)]
             for layer in self.layers
             for row, entry in zip(self.rows, layer.entries, strict=True)
             if entry is not None
@@ -92,12 +164,8 @@ class Comparison:
 
 
 _ACCURACY_HEADINGS = (
-    *("report", "accuracy", "95 % interval", "difference", "gains", "losses", "chance"),
-    "verdict",
-)
-_KIND_HEADINGS = (
-    *("report", "network", "kind", "agreement with float", "weight bits", "multipliers"),
-    "cycles",
+    *("report", "accuracy", "95 % interval", "agreement with float", "difference"),
+    *("95 % interval", "gains", "losses", "chance", "verdict"),
 )
 LAYER_HEADINGS = (
     *("input", "weights", "index", "output", "accumulator bits", "SQNR (dB)", "range used"),
@@ -106,7 +174,11 @@ LAYER_HEADINGS = (
 """Headings of the cells that `layer_cells` returns."""
 
 
-def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = None) -> Comparison:
+def compare(
+    reports: Sequence[AccuracyReport],
+    names: Sequence[str] | None = None,
+    given_labels: Sequence[str] | None = None,
+) -> Comparison:
     """Compare reports of the same images with the first of them.
 
     Parameters
@@ -114,7 +186,9 @@ def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = Non
     reports
         At least two.
     names
-        Their names in tables, such as file names; by default their networks' names.
+        Where they are from, such as files; by default their networks' names.
+    given_labels
+        Their names in tables; by default made from what differs (`differences.labels`).
 
     Raises
     ------
@@ -124,8 +198,9 @@ def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = Non
     names = [report.network for report in reports] if names is None else list(names)
     if len(reports) < 2:
         raise ComparisonError(f"needs at least 2 reports, not {len(reports)}")
-    if len(names) != len(reports):
-        raise ComparisonError(f"{len(reports)} reports need as many names, not {len(names)}")
+    for what, given in (("names", names), ("labels", given_labels)):
+        if given is not None and len(given) != len(reports):
+            raise ComparisonError(f"{len(reports)} reports need as many {what}, not {len(given)}")
     first = reports[0]
     for name, report in zip(names, reports, strict=True):
         if _images(report) != _images(first) or report.labels != first.labels:
@@ -135,8 +210,11 @@ def compare(reports: Sequence[AccuracyReport], names: Sequence[str] | None = Non
             )
     layer_names = dict.fromkeys(layer.name for report in reports for layer in report.layers)
     by_name = [{layer.name: layer for layer in report.layers} for report in reports]
+    chosen = labels(reports, names) if given_labels is None else given_labels
+    differences = (None, *_differences(reports))
     return Comparison(
-        tuple(_row(name, report, first) for name, report in zip(names, reports, strict=True)),
+        tuple(Row(*each) for each in zip(chosen, names, reports, differences, strict=True)),
+        factors(reports),
         tuple(LayerRow(name, tuple(each.get(name) for each in by_name)) for name in layer_names),
     )
 
@@ -163,7 +241,26 @@ def layer_cells(entry: LayerEntry) -> list[str]:
     ]
 
 
-def _row(name: str, report: AccuracyReport, first: AccuracyReport) -> Row:
+def _differences(reports: Sequence[AccuracyReport]) -> list[Difference]:
+    """The differences of all but the first report from the first."""
+    first, *others = reports
+    changes = [_changes(report, first) for report in others]
+    chances = [mcnemar(gains, losses) for gains, losses in changes]
+    return [
+        Difference(
+            accuracy=(gains - losses) / first.images,
+            interval=paired_interval(gains, losses, first.images),
+            gains=gains,
+            losses=losses,
+            chance=chance,
+            corrected=corrected,
+        )
+        for (gains, losses), chance, corrected in zip(changes, chances, holm(chances), strict=True)
+    ]
+
+
+def _changes(report: AccuracyReport, first: AccuracyReport) -> tuple[int, int]:
+    """Gains and losses of a report against the first."""
     right = [
         (given == label, given_first == label)
         for given, given_first, label in zip(
@@ -172,14 +269,7 @@ def _row(name: str, report: AccuracyReport, first: AccuracyReport) -> Row:
     ]
     gains = sum(this and not that for this, that in right)
     losses = sum(that and not this for this, that in right)
-    return Row(
-        name=name,
-        report=report,
-        difference=(report.correct - first.correct) / report.images,
-        gains=gains,
-        losses=losses,
-        chance=mcnemar(gains, losses),
-    )
+    return gains, losses
 
 
 def _images(report: AccuracyReport) -> tuple[str, int]:
@@ -194,27 +284,25 @@ def _described(report: AccuracyReport) -> str:
 
 
 def _accuracy_cells(row: Row) -> list[str]:
-    low, high = row.report.interval
-    return [
-        cell(row.name),
-        f"{row.report.accuracy:.4f}",
-        f"{low:.4f} to {high:.4f}",
-        f"{row.difference:+.4f}",
-        f"{row.gains:,}",
-        f"{row.losses:,}",
-        f"{row.chance:.2g}",
-        row.verdict,
-    ]
-
-
-def _kind_cells(row: Row) -> list[str]:
-    report, hardware, bits = row.report, row.report.hardware, row.report.weight_bits_total
-    return [
-        cell(row.name),
-        cell(report.network),
-        report.kind,
+    report, found = row.report, row.difference
+    cells = [
+        cell(row.label),
+        f"{report.accuracy:.4f}",
+        _interval(report.interval, "{:.4f}"),
         f"{report.agreement_with_float:.4f}",
-        "" if bits is None else f"{bits:,}",
-        f"{hardware.multipliers:,}" if hardware else "",
-        f"{hardware.interval_cycles:,}" if hardware else "",
     ]
+    if found is None:
+        return [*cells, *[""] * 6]
+    return [
+        *cells,
+        f"{found.accuracy:+.4f}",
+        _interval(found.interval, "{:+.4f}"),
+        f"{found.gains:,}",
+        f"{found.losses:,}",
+        f"{found.corrected:.2g}",
+        found.verdict,
+    ]
+
+
+def _interval(ends: tuple[float, float], form: str) -> str:
+    return " to ".join(form.format(end) for end in ends)

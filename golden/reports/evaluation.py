@@ -16,6 +16,7 @@ from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.padding import padded_with
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.accuracy import (
     CLIPPED_SHARE,
@@ -180,6 +181,7 @@ class _LayerCounter:
             range_use=(int(high.max()) - int(low.min())) / (fmt.max_raw - fmt.min_raw),
             values=self._values[name],
             accumulator_bits=layer.accumulator_bits,
+            padded_with=padded_with(layer, self._standing[layer.layer.inputs[0]]),
         )
 
 

@@ -1,12 +1,16 @@
-"""Statistics of correct classifications: confidence intervals, and a test for paired results."""
+"""Statistics of correct classifications: confidence intervals, and tests for paired results."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 _Z95 = 1.959963984540054
 """A normal variable is within this number of standard deviations with a probability of 0.95."""
+
+_HALVINGS = 60
+"""More halvings of an interval of a length of two do not change a float."""
 
 
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:
@@ -55,3 +59,67 @@ def mcnemar(gains: int, losses: int) -> float:
         range(fewer), lambda term, below: term * (changed - below) // (below + 1), initial=1
     )
     return min(1.0, 2 * sum(terms) / (1 << changed))
+
+
+def paired_interval(gains: int, losses: int, images: int) -> tuple[float, float]:
+    """The 95 % confidence interval of the difference of two shares of the same images.
+
+    `gains` and `losses` are the images that only the one and only the other has right; the
+    difference is `(gains - losses) / images`. The interval has all differences that the score test
+    of paired shares does not reject, so it has a width even without gains and losses.
+
+    Source: T. Tango, "Equivalence test and confidence interval for the difference in proportions
+    for the paired-sample design", Statistics in Medicine 17 (1998).
+
+    Raises
+    ------
+    ValueError
+        There are no images, or fewer images than gains and losses, or a count is negative.
+    """
+    if min(gains, losses) < 0 or gains + losses > images or not images:
+        raise ValueError(f"{gains} gains and {losses} losses of {images} images are no counts")
+    difference = (gains - losses) / images
+
+    def rejected(delta: float) -> bool:
+        distance = images * (difference - delta)
+        variance = images * (2 * _lost(gains, losses, images, delta) + delta * (1 - delta))
+        return distance**2 > _Z95**2 * variance
+
+    return _first_not(rejected, -1.0, difference), _first_not(rejected, 1.0, difference)
+
+
+def _lost(gains: int, losses: int, images: int, delta: float) -> float:
+    """The likeliest share of losses if the difference of the shares is `delta`."""
+    linear = (2 * images - gains + losses) * delta - gains - losses
+    root = linear**2 + 8 * images * losses * delta * (1 - delta)
+    return (math.sqrt(max(root, 0.0)) - linear) / (4 * images)
+
+
+def _first_not(rejected: Callable[[float], bool], end: float, inside: float) -> float:
+    """The border between what is rejected, towards `end`, and what is not, towards `inside`."""
+    if not rejected(end):
+        return end
+    for _ in range(_HALVINGS):
+        middle = (end + inside) / 2
+        if rejected(middle):
+            end = middle
+        else:
+            inside = middle
+    return inside
+
+
+def holm(chances: Sequence[float]) -> tuple[float, ...]:
+    """Probabilities of several tests, corrected so that the smallest of many means no more.
+
+    If no test has a true effect, one of the results is below a level with no more than that
+    probability.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    of Statistics 6 (1979).
+    """
+    corrected = [1.0] * len(chances)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        highest = max(highest, min(1.0, (len(chances) - rank) * chances[place]))
+        corrected[place] = highest
+    return tuple(corrected)

@@ -5,35 +5,60 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from systolith.scripts.console import print_error, print_json, print_markdown, to_json
-from systolith.scripts.options import JsonOption, file_to_write, fraction
+from systolith.scripts.options import JsonOption, file_to_write, fraction, whole_number
 from systolith.scripts.outputs import writing
 
 if TYPE_CHECKING:
     from systolith.golden import Comparison
 
-SCHEMA = "systolith.comparison/1"
-
 
 def compare(
-    reports: Annotated[
+    inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="REPORT...",
-            help="Two or more accuracy reports (.json) on the same images.",
+            metavar="INPUT...",
+            help="Two or more reports (.json), networks (.npz), folders of both, sweeps or "
+            "generated hardware, about the same images.",
             show_default=False,
         ),
     ],
-    out: Annotated[
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A report's name in tables; once for each, in their order.",
+            show_default="what differs",
+        ),
+    ] = None,
+    data: Annotated[
         Path | None,
         typer.Option(
-            parser=file_to_write("--out", ".json", ".md", ".html"),
             metavar="FILE",
-            help="Write the comparison: .md, .json, or .html (with pictures).",
+            help="Images with labels on which networks are evaluated: .npz, or IDX.",
+            show_default="the 10,000 test digits, for networks trained on MNIST",
+        ),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number("--images", 1),
+            metavar="N",
+            help="Evaluate networks on the first N images.",
+            show_default="all",
+        ),
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            parser=file_to_write("--out", ".json", ".md", ".csv", ".html"),
+            metavar="FILE",
+            help="Write the comparison: .md, .json, .csv, or .html (with pictures); may be given "
+            "several times.",
             show_default=False,
         ),
     ] = None,
@@ -48,48 +73,60 @@ def compare(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare reports: accuracy, gains and losses image by image, and every layer.
+    """Compare reports and networks: what differs, accuracy image by image, and every layer.
 
     Gains are images that a report gets right and the first report does not;
-    losses are the opposite. Chance is the probability of gains and losses at
-    least as uneven if both networks are equally good (McNemar's exact test);
-    it is printed and decides nothing. A report less accurate than the first is
-    a regression.
+    losses are the opposite. A report is better or worse than the first if
+    gains and losses at least as uneven have a probability below 0.05 by chance
+    alone: McNemar's exact test, with Holm's correction where several reports
+    are compared with the first. Otherwise no difference is shown.
+    --fail-on-drop looks at the accuracy alone.
+
+    Networks are evaluated, and the reports cached. A sweep's folder stands for
+    the networks of its front, which are in its folder `front`.
 
     [bold]Examples[/bold]
 
-    systolith evaluate lenet5 --out float.json
-    systolith evaluate lenet5.npz --out fixed.json
-    systolith compare float.json fixed.json --out comparison.html
+    systolith compare lenet5 lenet5.npz
+    systolith compare q8.npz q6.npz q4.npz --out comparison.html --out comparison.csv
+    systolith compare sweep --images 2000
     systolith compare before.json after.json --fail-on-drop 0.001
     """
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
+    from systolith.scripts.comparing.comparison_document import to_document
+    from systolith.scripts.comparing.report_sources import load_reports
 
-    comparison = golden.compare(
-        [golden.AccuracyReport.load(path) for path in reports], names_of(reports)
-    )
-    if out is not None:
-        if out.suffix == ".html":
-            from systolith.scripts.pages.comparison_page import comparison_page
-
-            text = comparison_page(comparison)
-        else:
-            markdown = out.suffix == ".md"
-            text = comparison.to_markdown() if markdown else to_json(compared(comparison))
-        with writing(out):
-            write_whole(out, text.encode())
+    paths, reports = load_reports(inputs, data, images)
+    comparison = golden.compare(reports, names_of(paths), label)
+    for path in out or ():
+        with writing(path):
+            write_whole(path, _text(comparison, path.suffix).encode())
     if json:
-        print_json(to_json(compared(comparison)))
+        print_json(to_json(to_document(comparison)))
     else:
         print_markdown(comparison.to_markdown())
     if fail_on_drop is not None and (dropped := comparison.dropped(fail_on_drop)):
+        first = comparison.rows[0]
         for row in dropped:
+            drop = first.report.accuracy - row.report.accuracy
             print_error(
-                f"{row.name}: accuracy {row.report.accuracy:.4f} is {-row.difference:.4f} below "
-                f"that of {comparison.rows[0].name}; allowed is {fail_on_drop:g}"
+                f"{row.name}: accuracy {row.report.accuracy:.4f} is {drop:.4f} below that of "
+                f"{first.name}; --fail-on-drop allows {fail_on_drop:g}"
             )
         raise typer.Exit(1)
+
+
+def _text(comparison: Comparison, suffix: str) -> str:
+    """The comparison in the format of files with this suffix."""
+    from systolith.scripts.comparing.comparison_document import to_csv, to_document
+    from systolith.scripts.pages.comparison_page import comparison_page
+
+    if suffix == ".html":
+        return comparison_page(comparison)
+    if suffix == ".csv":
+        return to_csv(comparison)
+    return comparison.to_markdown() if suffix == ".md" else to_json(to_document(comparison))
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
@@ -98,43 +135,3 @@ def names_of(paths: Sequence[Path]) -> list[str]:
         return [path.name for path in paths]
     common = os.path.commonpath([path.absolute().parent for path in paths])
     return [str(path.absolute().relative_to(common)) for path in paths]
-
-
-def compared(comparison: Comparison) -> dict[str, Any]:
-    """The document that `compare --json` prints."""
-    return {
-        "schema": SCHEMA,
-        "reports": [
-            {
-                "name": row.name,
-                "network": row.report.network,
-                "kind": row.report.kind,
-                "images": row.report.images,
-                "weight_bits_total": (row.report.quantization or {}).get("weight_bits_total"),
-                "multipliers": row.report.hardware and row.report.hardware.multipliers,
-                "interval_cycles": row.report.hardware and row.report.hardware.interval_cycles,
-                "latency_cycles": row.report.hardware and row.report.hardware.latency_cycles,
-                "accuracy": row.report.accuracy,
-                "interval": row.report.interval,
-                "difference": row.difference,
-                "gains": row.gains,
-                "losses": row.losses,
-                "chance": row.chance,
-                "regression": row.regression,
-                "agreement_with_float": row.report.agreement_with_float,
-            }
-            for row in comparison.rows
-        ],
-        "layers": [
-            {
-                "name": layer.name,
-                "sqnr_db": [entry and entry.sqnr_db for entry in layer.entries],
-                "range_use": [entry and entry.range_use for entry in layer.entries],
-                "saturated": [entry and entry.saturated for entry in layer.entries],
-                "clipped_channels": [entry and entry.clipped_channels for entry in layer.entries],
-                "dead_channels": [entry and entry.dead_channels for entry in layer.entries],
-                "accumulator_bits": [entry and entry.accumulator_bits for entry in layer.entries],
-            }
-            for layer in comparison.layers
-        ],
-    }

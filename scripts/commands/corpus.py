@@ -12,7 +12,7 @@ import typer
 
 from systolith.scripts.commands.import_network import compared, require_onnx
 from systolith.scripts.console import print_json, print_markdown, to_json
-from systolith.scripts.options import JsonOption, file_to_write
+from systolith.scripts.options import JsonOption, file_to_write, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.preprocessing_options import (
     MeanOption,
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from systolith.golden import ImportedNetwork, Preprocessing
+    from systolith.golden import ImportedNetwork, Preprocessing, QuantizedNetwork
+    from systolith.hw import Plan
 
 SCHEMA = "systolith.corpus/1"
 
 _IMAGES = 16
 _SEED = 0
+_MOST_SIMULATED = 1000
 
 
 @dataclass
@@ -49,6 +51,7 @@ class ModelEntry:
     largest_difference: float | None = None
     multipliers: int | None = None
     interval_cycles: int | None = None
+    simulated_images: int | None = None
     seconds: float = 0.0
     reasons: list[str] = field(default_factory=list)
 
@@ -73,6 +76,15 @@ def corpus(
             show_default="random images",
         ),
     ] = None,
+    rtl: Annotated[
+        int,
+        typer.Option(
+            "--rtl",
+            parser=whole_number("--rtl", 0, _MOST_SIMULATED),
+            metavar="N",
+            help="Generate hardware, too, and simulate N images; takes a minute for some models.",
+        ),
+    ] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -84,16 +96,20 @@ def corpus(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Try every ONNX model of a folder: import, compare, quantize, plan.
+    """Try every ONNX model of a folder: import, compare, quantize, plan, and simulate.
 
     The table says of each model how far it came and, if it was refused, why.
-    Layers are compared with ONNX Runtime, where it is installed. Ends with 1
-    if a layer differs from it by more than rounding.
+    Layers are compared with ONNX Runtime, where it is installed. With --rtl
+    the hardware of each is simulated, and every layer compared with the
+    fixed-point model. Ends with 1 if a layer differs from ONNX Runtime by more
+    than rounding, or if hardware is not bit-exact or takes other cycles than
+    predicted.
 
     [bold]Examples[/bold]
 
     systolith corpus models --scale 1/255
     systolith corpus models --scale 1/255 --data images.npz --out corpus.md
+    systolith corpus models --scale 1/255 --rtl 3
     """
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
@@ -110,7 +126,7 @@ def corpus(
     with progress("models") as report:
         for done, file in enumerate(files):
             report(done, len(files))
-            entries.append(tried(file, str(file.relative_to(folder)), preprocessing, images))
+            entries.append(tried(file, str(file.relative_to(folder)), preprocessing, images, rtl))
     document = {
         "schema": SCHEMA,
         "models": len(entries),
@@ -130,15 +146,15 @@ def corpus(
 
 
 def tried(
-    path: Path, name: str, preprocessing: Preprocessing, images: NDArray[np.uint8] | None
+    path: Path, name: str, preprocessing: Preprocessing, images: NDArray[np.uint8] | None, rtl: int
 ) -> ModelEntry:
-    """Take a model through all steps until one fails."""
+    """Take a model through all steps until one fails; the last one simulates `rtl` images."""
     from systolith import golden
 
     begun = time.perf_counter()
     entry = ModelEntry(name)
     try:
-        _take(entry, golden.import_onnx(path, preprocessing), images)
+        _take(entry, golden.import_onnx(path, preprocessing), images, rtl)
     except golden.RefusedError as error:
         entry.reasons += map(str, error.refusals)
     except ValueError as error:
@@ -147,8 +163,10 @@ def tried(
     return entry
 
 
-def _take(entry: ModelEntry, imported: ImportedNetwork, images: NDArray[np.uint8] | None) -> None:
-    """Compare, quantize and plan; after an error the entry has the last step that passed."""
+def _take(
+    entry: ModelEntry, imported: ImportedNetwork, images: NDArray[np.uint8] | None, rtl: int
+) -> None:
+    """Go from step to step; after an error the entry has the last step that passed."""
     import numpy as np
 
     from systolith import golden, hw
@@ -170,10 +188,32 @@ def _take(entry: ModelEntry, imported: ImportedNetwork, images: NDArray[np.uint8
     quantized = golden.quantize(imported.trained, images)
     entry.result = "quantized"
     goal = hw.PRESETS[hw.DEFAULT_PRESET]
-    planned = hw.report_plan(quantized, hw.make_plan(quantized.fixed, goal))
+    plan = hw.make_plan(quantized.fixed, goal)
+    planned = hw.report_plan(quantized, plan)
     entry.result = "planned"
     entry.multipliers = planned.multipliers
     entry.interval_cycles = planned.predicted.interval_cycles
+    if rtl:
+        _simulate(entry, quantized, plan, np.resize(images, (rtl, *shape)))
+
+
+def _simulate(
+    entry: ModelEntry, quantized: QuantizedNetwork, plan: Plan, images: NDArray[np.uint8]
+) -> None:
+    """Generate the hardware, and compare every layer on these images."""
+    import numpy as np
+
+    from systolith import golden, hw, sim
+    from systolith.hw.child_processes import temporary_folder
+
+    with temporary_folder("systolith-corpus-") as folder:
+        hw.generate(quantized, folder / "rtl", plan)
+        labels = np.zeros(len(images), np.int64)
+        dataset = golden.Dataset("images", "custom", images, labels)
+        report = sim.simulate(folder / "rtl", None, dataset)
+    entry.simulated_images = len(images)
+    entry.result = "wrong" if report.failures else "simulated"
+    entry.reasons += report.failures
 
 
 def to_markdown(entries: Sequence[ModelEntry]) -> str:
@@ -189,11 +229,15 @@ def to_markdown(entries: Sequence[ModelEntry]) -> str:
             "" if entry.largest_difference is None else f"{entry.largest_difference:.1e}",
             _figure(entry.multipliers),
             _figure(entry.interval_cycles),
+            _figure(entry.simulated_images),
             f"{entry.seconds:.2f}",
         )
         for entry in entries
     ]
-    headings = ("model", "result", "layers", "difference", "multipliers", "cycles", "seconds")
+    headings = (
+        *("model", "result", "layers", "difference", "multipliers", "cycles", "simulated"),
+        "seconds",
+    )
     text = f"{reached} of {len(entries)} models imported\n\n{table(headings, rows, left=2)}"
     for entry in entries:
         if entry.reasons:

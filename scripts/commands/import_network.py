@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.console import print_line, print_table
+from systolith.scripts.console import print_error, print_line, print_table
 from systolith.scripts.options import file_to_write
 from systolith.scripts.outputs import writing
 from systolith.scripts.preprocessing_options import (
@@ -21,8 +22,26 @@ from systolith.scripts.preprocessing_options import (
 )
 
 if TYPE_CHECKING:
-    from systolith.golden import ImportedNetwork
+    from systolith.golden import Dataset, ImportedNetwork
     from systolith.golden.onnx.runtime_comparison import LayerDifference
+
+
+_SHAPE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
+
+
+def _image_shape(given: str | tuple[int, int, int]) -> tuple[int, int, int]:
+    """A parser of height, width and channels; one channel if it has no third number."""
+    if isinstance(given, tuple):
+        return given
+    found = _SHAPE.fullmatch(given)
+    if found is None:
+        raise typer.BadParameter(
+            f"must be height and width, and channels if there are several, such as 28x28 or "
+            f"32x32x3, not {given!r}",
+            param_hint="--image",
+        )
+    height, width, channels = found.groups(default="1")
+    return int(height), int(width), int(channels)
 
 
 def import_network(
@@ -49,6 +68,23 @@ def import_network(
             metavar="NAME", help="The output to take, where there are several.", show_default=False
         ),
     ] = None,
+    image: Annotated[
+        Any,
+        typer.Option(
+            parser=_image_shape,
+            metavar="HxW[xC]",
+            help="The image that a model's row of values is: its pixels row by row, such as 28x28.",
+            show_default="one pixel",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images with labels, to see whether the preprocessing is right: .npz, or IDX.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Import an ONNX model: a chain of convolutions, poolings and dense layers.
 
@@ -56,7 +92,9 @@ def import_network(
     cannot be imported is refused, with a line for every unsupported node.
 
     No ONNX file says what its input is, so it must be declared: the network
-    takes (pixel * scale - mean) / std, or pixels as they are.
+    takes (pixel * scale - mean) / std, or pixels as they are. With --data the
+    accuracy on its first 1,000 images is printed, and a warning if one of the
+    usual declarations is clearly better.
 
     Needs the extra onnx; without it, the command that installs it is printed.
 
@@ -64,14 +102,17 @@ def import_network(
 
     systolith import lenet.onnx --out lenet.npz --scale 1/255
     systolith import lenet.onnx --out lenet.npz --scale 1/255 --mean 0.1307 --std 0.3081
+    systolith import lenet.onnx --out lenet.npz --scale 1/255 --data test.npz
+    systolith import mlp.onnx --out mlp.npz --scale 1/255 --image 28x28
     systolith import rgb.onnx --out rgb.npz --scale 1/255 --mean 0.5,0.4,0.4 --std 0.2,0.2,0.2
     """
     from systolith import golden
 
     preprocessing = declared_preprocessing(scale, mean, std, raw)
     require_onnx()
+    dataset = golden.load_dataset(data) if data is not None else None
     try:
-        imported = golden.import_onnx(model, preprocessing, output)
+        imported = golden.import_onnx(model, preprocessing, output, image)
     except golden.RefusedError as error:
         if len(error.refusals) > 1:
             for refusal in error.refusals:
@@ -93,6 +134,8 @@ def import_network(
         names = ", ".join(each.layer for each in wrong)
         print(f"systolith: {model}: not written, as ONNX Runtime differs: {names}", file=sys.stderr)
         raise typer.Exit(1)
+    if dataset is not None:
+        _check_preprocessing(imported, dataset)
     with writing(out):
         imported.trained.save(out)
     print_line("written", str(out))
@@ -124,6 +167,21 @@ def compared(imported: ImportedNetwork) -> tuple[tuple[LayerDifference, ...], st
         return compare_with_runtime(imported), ""
     except RuntimeRefusedError as error:
         return (), f"refuses the model, so nothing was compared: {error}"
+
+
+def _check_preprocessing(imported: ImportedNetwork, dataset: Dataset) -> None:
+    """Print the accuracy, and warn if another preprocessing is clearly better."""
+    from systolith.scripts.preprocessing_check import check_preprocessing
+
+    found = check_preprocessing(imported, dataset)
+    print_line(
+        "accuracy", f"{found.correct:,} of {found.images:,} images of {dataset.title} are right"
+    )
+    if found.better is not None:
+        print_error(
+            f"warning: with {found.better} {found.better_correct:,} of {found.images:,} would be "
+            "right: look up how the images of its training were prepared"
+        )
 
 
 def _print(imported: ImportedNetwork, differences: dict[str, LayerDifference]) -> None:

@@ -102,6 +102,8 @@ def quantize(
     systolith quantize mine.npz --out q.npz --data images.npz
     """
     from systolith import golden
+    from systolith.golden.network.affine import affines
+    from systolith.golden.quantization.padding import padded_with
 
     options = {
         "weight_bits": weight_bits,
@@ -116,6 +118,10 @@ def quantize(
     with writing(out):
         quantized.save(out)
     print_text(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")
+    standing = affines(trained.network)
+    for layer in quantized.fixed.layers:
+        if real := padded_with(layer, standing[layer.layer.inputs[0]]):
+            print_text(f"{layer.name} pads with {real:.4g} instead of 0, the nearest raw value")
 
 
 def read_settings(config: Path | None, options: dict[str, Any]) -> Settings:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from systolith.golden.reports.comparison import LAYER_HEADINGS, Comparison, layer_cells
-from systolith.scripts.pages import report_figures
+from systolith.scripts.pages import comparison_figures
 from systolith.scripts.pages.html_page import Figure, render
 
 
 def comparison_page(comparison: Comparison) -> str:
     """The text of a page that needs no other file."""
-    figures: dict[str, Figure] = {"accuracy": report_figures.accuracy_of_reports(comparison)}
-    layered = [(row.name, row.report) for row in comparison.rows if row.report.layers]
-    if layered:
-        figures["sqnr"] = report_figures.sqnr_by_layer(layered)
+    figures: dict[str, Figure] = {
+        "accuracy": comparison_figures.accuracy(comparison),
+        "classes": comparison_figures.wrong_by_class(comparison),
+    }
+    if any(row.difference and row.difference.changed for row in comparison.rows):
+        figures["confusion"] = comparison_figures.confusion_difference(comparison)
+    if comparison.layers:
+        figures |= comparison_figures.by_layer(comparison)
     layers = [
         {
             "name": layer.name,
             "rows": [
-                {"report": row.name, "cells": layer_cells(entry)}
+                {"report": row.label, "cells": layer_cells(entry)}
                 for row, entry in zip(comparison.rows, layer.entries, strict=True)
                 if entry is not None
             ],

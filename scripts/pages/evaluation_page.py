@@ -53,7 +53,7 @@ def evaluation_page(
         figures["confusion"] = report_figures.confusion(report)
     if isinstance(network, QuantizedNetwork):
         sample = list(side_by_side(network, dataset.images[: min(SAMPLED_IMAGES, report.images)]))
-        figures["sqnr"] = report_figures.sqnr_by_layer([(report.network, report)])
+        figures["sqnr"] = report_figures.sqnr_by_layer(report)
         for number, layer in enumerate(sample):
             name = f"values-{number}"
             figures[name] = report_figures.histogram(layer, layer is sample[-1])

@@ -1,9 +1,8 @@
-"""The figures of accuracy reports and of comparisons, as Vega-Lite charts."""
+"""The figures of an accuracy report, as Vega-Lite charts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -11,7 +10,6 @@ import numpy as np
 
 from systolith.golden.quantization.trials import Trials
 from systolith.golden.reports.accuracy import AccuracyReport
-from systolith.golden.reports.comparison import Comparison
 from systolith.golden.reports.side_by_side import LayerValues
 from systolith.golden.reports.statistics import wilson_interval
 from systolith.scripts.pages.html_page import Figure
@@ -49,7 +47,7 @@ def accuracy_against_bits(trials: Trials) -> Figure:
         x=alt.X("bits:O", title="bits of weights and feature maps", axis=alt.Axis(labelAngle=0))
     )
     here = [{"as it is": _wrong(trials.correct, trials.images)}]
-    return _sized(
+    return sized(
         alt.layer(
             alt.Chart(alt.InlineData(values=here))
             .mark_rule(strokeDash=[4, 3], color="#888")
@@ -68,11 +66,10 @@ def _wrong(correct: int, images: int) -> float:
     return max(images - correct, 0.5) / images
 
 
-def sqnr_by_layer(reports: Sequence[tuple[str, AccuracyReport]]) -> Figure:
-    """The signal-to-noise ratio of every layer, a line for each report."""
+def sqnr_by_layer(report: AccuracyReport) -> Figure:
+    """The signal-to-noise ratio of every layer."""
     rows: list[dict[str, Any]] = [
-        {"report": name, "layer": layer.name, "SQNR (dB)": layer.sqnr_db}
-        for name, report in reports
+        {"layer": layer.name, "SQNR (dB)": layer.sqnr_db}
         for layer in report.layers
         if layer.sqnr_db is not None
     ]
@@ -80,17 +77,10 @@ def sqnr_by_layer(reports: Sequence[tuple[str, AccuracyReport]]) -> Figure:
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("layer:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
         y=alt.Y("SQNR (dB):Q"),
-        color=alt.Color(
-            "report:N",
-            title=None,
-            sort=[name for name, _ in reports],
-            legend=alt.Legend(orient="top", columns=1, labelLimit=320)
-            if len(reports) > 1
-            else None,
-        ),
-        tooltip=["report:N", "layer:N", "SQNR (dB):Q"],
+        tooltip=["layer:N", "SQNR (dB):Q"],
     )
-    return _sized(alt.layer(base.mark_line(), base.mark_point(filled=True, size=60)), _HEIGHT)
+    marks = (base.mark_line(color=_ACCENT), base.mark_point(color=_ACCENT, filled=True, size=60))
+    return sized(alt.layer(*marks), _HEIGHT)
 
 
 def histogram(values: LayerValues, last: bool) -> Figure:
@@ -133,7 +123,7 @@ def histogram(values: LayerValues, last: bool) -> Figure:
             .mark_rule(strokeDash=[4, 3], color="#888")
             .encode(x="end:Q")
         )
-    return _sized(alt.layer(*layers), _SMALL_HEIGHT)
+    return sized(alt.layer(*layers), _SMALL_HEIGHT)
 
 
 def confusion(report: AccuracyReport) -> Figure:
@@ -155,7 +145,7 @@ def confusion(report: AccuracyReport) -> Figure:
         y=alt.Y("label:O", scale=alt.Scale(domain=classes)),
         tooltip=["label:O", "class:O", "images:Q"],
     )
-    return _sized(
+    return sized(
         alt.layer(
             base.mark_rect().encode(
                 color=alt.Color(
@@ -170,44 +160,7 @@ def confusion(report: AccuracyReport) -> Figure:
     )
 
 
-def accuracy_of_reports(comparison: Comparison) -> Figure:
-    """The accuracy of every report and its interval; regressions are red."""
-    rows: list[dict[str, Any]] = []
-    for row in comparison.rows:
-        low, high = row.report.interval
-        rows.append(
-            {
-                "report": row.name,
-                "accuracy": row.report.accuracy,
-                "low": low,
-                "high": high,
-                "verdict": "regression" if row.regression else "no regression",
-            }
-        )
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        y=alt.Y(
-            "report:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False)
-        ),
-        color=alt.Color(
-            "verdict:N",
-            title=None,
-            scale=alt.Scale(domain=["no regression", "regression"], range=[_ACCENT, "#e0455a"]),
-            legend=alt.Legend(orient="top"),
-        ),
-        tooltip=["report:N", "accuracy:Q", "low:Q", "high:Q", "verdict:N"],
-    )
-    return _sized(
-        alt.layer(
-            base.mark_rule().encode(
-                x=alt.X("low:Q", title="accuracy", scale=alt.Scale(zero=False)), x2="high:Q"
-            ),
-            base.mark_point(filled=True, size=70).encode(x="accuracy:Q"),
-        ),
-        50 + 34 * len(rows),
-    )
-
-
-def _sized(chart: Figure, height: int) -> Figure:
+def sized(chart: Figure, height: int) -> Figure:
     """The chart with the width of the element that shows it."""
     fit = alt.AutoSizeParams(type="fit", contains="padding")
     sized: Figure = chart.properties(width="container", height=height, autosize=fit)

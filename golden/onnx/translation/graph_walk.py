@@ -71,8 +71,10 @@ class Walk:
     notes: tuple[str, ...]
 
 
-def walk(graph: OnnxGraph, output: str) -> Walk:
+def walk(graph: OnnxGraph, output: str, image: Shape | None = None) -> Walk:
     """Follow the nodes that an output needs.
+
+    `image` is what the input is declared to be, if it is a row of values.
 
     Raises
     ------
@@ -80,10 +82,18 @@ def walk(graph: OnnxGraph, output: str) -> Walk:
         Nodes cannot be imported; its `refusals` has all of them.
     FileFormatError
         The graph has no single input of a fixed size, or a cycle.
+    ValueError
+        The input is no row of as many values as the image has.
     """
     nodes = graph.nodes_for(output)
     name, kind = _input(graph, nodes)
-    walker = _Walker(graph, name, kind)
+    if image is not None and (len(kind.dims) != 2 or kind.dims[1] != image.size):
+        sizes = " x ".join(str(size) for size in kind.dims[1:])
+        raise ValueError(
+            f"{graph.source}: its input, {sizes}, is no row of {image.size} values, which an image "
+            f"of {image} has"
+        )
+    walker = _Walker(graph, name, kind, image)
     for node in nodes:
         walker.follow(node)
         if walker.work > MAX_WORK:
@@ -132,11 +142,11 @@ def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
 class _Walker:
     """The state of the walk: what is known about each tensor."""
 
-    def __init__(self, graph: OnnxGraph, name: str, kind: TensorType) -> None:
+    def __init__(self, graph: OnnxGraph, name: str, kind: TensorType, image: Shape | None) -> None:
         dims = tuple(size or 1 for size in kind.dims)
         order = np.arange(int(np.prod(dims))).reshape(dims)
         shape = Shape(1, 1, order[0].size)
-        source = Source(source=None, shape=shape, node=None, tensor=name, order=order)
+        source = Source(source=None, shape=shape, node=None, tensor=name, order=order, image=image)
         self.graph = graph
         self.images = dims[0]
         self.refusals: list[Refusal] = []

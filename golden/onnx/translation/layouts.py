@@ -13,7 +13,7 @@ import numpy as np
 
 from systolith.golden.network.graph import Shape
 from systolith.golden.onnx.translation.call import Call, Signal
-from systolith.golden.onnx.translation.steps import Layout, Order, Scaling, Step
+from systolith.golden.onnx.translation.steps import Layout, Order, Scaling, Source, Step
 
 
 class Pads(NamedTuple):
@@ -107,12 +107,16 @@ def usual_layout(step: Step) -> Layout:
     """The layout of an image if only the sizes of its axes are known.
 
     Three axes are channels, rows, columns, unless only the last is as small as colours are; two
-    are rows and columns; any other number is a row of values.
+    are rows and columns; any other number is a row of values, or the image that it was declared
+    to be.
     """
-    dims = list(step.chain())[-1].order.shape[1:]
+    source = list(step.chain())[-1]
+    dims = source.order.shape[1:]
     flat = np.arange(int(np.prod(dims)))
     places: Order
-    if len(dims) == 2:
+    if isinstance(source, Source) and source.image is not None:
+        places = flat.reshape(source.image)
+    elif len(dims) == 2:
         places = flat.reshape(*dims, 1)
     elif len(dims) != 3:
         places = flat.reshape(1, 1, -1)

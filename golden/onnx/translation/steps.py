@@ -53,7 +53,12 @@ class Step:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Source(Step):
-    """The graph's input: its places are those of the ONNX tensor; axes have no meaning yet."""
+    """The graph's input: its places are those of the ONNX tensor; axes have no meaning yet.
+
+    `image` is what a row of values was declared to be: its pixels row by row, channels ascending.
+    """
+
+    image: Shape | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -128,7 +129,7 @@ MISFITS: list[tuple[Callable[[Arrays], None], str]] = [
     ),
     (
         put(np.ones((3, 2)), "F3", "weights"),
-        r"dense 'F3': weights must have the shape \(2, 3\), not \(3, 2\)",
+        r"dense 'F3': weights must have the shape \(2, 3\), not \(3, 2\): transpose\(1, 0\) would",
     ),
     (
         put(np.ones(3, np.int64), "F3", "bias"),
@@ -319,3 +320,29 @@ def test_the_networks_that_ship_were_trained_on_mnist(name: str) -> None:
     trained = load_network(name)
     assert trained.trained_on == MNIST
     assert replace(trained, trained_on=None).sha256.startswith(WEIGHTS[name])
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ((4, 2, 3, 5), ": transpose(2, 3, 1, 0) would make it fit"),  # PyTorch
+        ((3, 5, 4, 2), ": transpose(0, 1, 3, 2) would make it fit"),
+        ((3, 5, 2, 5), ""),
+        ((3, 5, 8), ""),
+    ],
+)
+def test_weights_in_another_order_are_refused_with_the_transposition_that_fits(
+    given: tuple[int, ...], hint: str
+) -> None:
+    layers = (
+        Input(name="x", height=6, width=6, channels=2),
+        Convolution(name="C", inputs=("x",), kernel=(3, 5), out_channels=4),
+    )
+    weights = np.zeros(given)
+    with pytest.raises(WeightsError) as caught:
+        TrainedNetwork(Network("n", layers), {"C": {"weights": weights, "bias": np.zeros(4)}})
+    assert str(caught.value).endswith(f"must have the shape (3, 5, 2, 4), not {given}{hint}")
+    if hint:
+        axes = tuple(map(int, re.findall(r"\d", hint)))
+        moved = {"weights": weights.transpose(axes), "bias": np.zeros(4)}
+        assert TrainedNetwork(Network("n", layers), {"C": moved})

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from systolith import golden
 from systolith.golden.errors import FileFormatError
 from systolith.golden.fixed import execution
+from systolith.golden.network import float_model
 from systolith.golden.network.graph import Convolution, Input
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
-from systolith.golden.quantization.observation import CalibrationError
 from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
 
 W = {"w": normal(3, 1, 3, 3)}
@@ -344,12 +344,13 @@ def test_other_types_of_input_are_refused(dtype: int, tmp_path: Path) -> None:
         taken(tmp_path, model([CONV], W, dtype=dtype))
 
 
-def test_zero_padding_under_an_offset_is_the_quantizer_s_to_refuse(tmp_path: Path) -> None:
+def test_zero_padding_under_an_offset_is_the_nearest_pixel(tmp_path: Path) -> None:
+    """0.1307 * 255 is 33.3."""
     content = model([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], W)
     imported = taken(tmp_path, content, golden.Preprocessing((1 / 255,), (0.1307,), (0.3081,)))
     images = np.arange(640, dtype=np.int64).reshape(10, 8, 8, 1).astype(np.uint8)
-    with pytest.raises(CalibrationError, match="no raw value from 0 to 255 stands for zero"):
-        golden.quantize(imported.trained, images)
+    (layer,) = golden.quantize(imported.trained, images).fixed.layers
+    assert layer.padding_value == 33
 
 
 def test_functions_are_written_out(tmp_path: Path) -> None:
@@ -395,3 +396,35 @@ def test_the_document_has_every_operator() -> None:
     assert f"{MAX_NODES:,} nodes" in text
     assert f"feature maps of {MAX_VALUES:,} values" in text
     assert f"{MAX_CONSTANT:,} weights" in text
+
+
+def test_a_row_of_values_is_the_image_that_it_is_declared_to_be(tmp_path: Path) -> None:
+    """ONNX Runtime takes the pixels row by row, channels ascending."""
+    path = tmp_path / "flat.onnx"
+    weights = normal(24, 3)
+    path.write_bytes(model([node("Gemm", "x w", "y")], {"w": weights}, (1, 24)))
+    imported = golden.import_onnx(path, golden.Preprocessing(), image=(4, 3, 2))
+    assert imported.trained.network.input.image_shape == (4, 3, 2)
+    assert all(each.relative < 1e-5 for each in golden.compare_with_runtime(imported))
+    images = np.random.default_rng(3).integers(0, 256, (5, 4, 3, 2), dtype=np.uint8)
+    expected = images.reshape(5, 24).astype(np.float64) @ weights
+    found = float_model.scores(imported.trained, images)
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    plain = golden.import_onnx(path, golden.Preprocessing())
+    assert plain.trained.network.input.image_shape == (1, 1, 24)
+
+
+def test_other_images_than_the_row_has_values_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model([node("Gemm", "x w", "y")], {"w": normal(24, 3)}, (1, 24)))
+    with pytest.raises(ValueError, match="its input, 24, is no row of 25 values"):
+        golden.import_onnx(path, golden.Preprocessing(), image=(5, 5, 1))
+    path.write_bytes(model([CONV], W))
+    with pytest.raises(ValueError, match="its input, 1 x 8 x 8, is no row of 64 values"):
+        golden.import_onnx(path, golden.Preprocessing(), image=(8, 8, 1))
+    nodes = [node("Reshape", "x s", "a"), node("Conv", "a w", "y")]
+    shape = np.array([1, 1, 8, 8], np.int64)
+    path.write_bytes(model(nodes, {**W, "s": shape}, (1, 64)))
+    assert golden.import_onnx(path, golden.Preprocessing(), image=(8, 8, 1))
+    with pytest.raises(ValueError, match="take an image of 8 x 8 x 1, not of 4 x 16 x 1"):
+        golden.import_onnx(path, golden.Preprocessing(), image=(4, 16, 1))

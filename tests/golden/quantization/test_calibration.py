@@ -36,6 +36,7 @@ from systolith.golden.quantization.calibration import quantize, quantize_observe
 from systolith.golden.quantization.format_choice import choose_frac_bits
 from systolith.golden.quantization.methods import METHODS
 from systolith.golden.quantization.observation import CalibrationError, observe
+from systolith.golden.quantization.padding import padded_with
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import (
     LayerSettings,
@@ -424,18 +425,33 @@ def test_a_border_before_a_layer_that_is_no_convolution() -> None:
         assert np.abs(found - real).max() <= 0.002 * np.abs(real).max()
 
 
-def test_padding_that_no_raw_value_holds_is_refused() -> None:
-    for source, reason in (
-        (replace(IMAGE, offset=-0.205), "stands for zero: that would be 20.5"),
-        (replace(IMAGE, offset=0.1), "stands for zero: that would be -10"),
-        (
-            replace(IMAGE, border=1, background=0),
-            "is the raw pixel 20, and the input's border is 0",
-        ),
-    ):
-        network = trained(conv("C", padding=(1, 1)), source=source)
-        with pytest.raises(CalibrationError, match=f"convolution 'C': its padding.*{reason}"):
-            quantize(network, images(network))
+@pytest.mark.parametrize(
+    ("offset", "raw", "real"),
+    # A pixel stands for 0.01 of its value and the offset.
+    [(-0.2, 20, 0.0), (-0.203, 20, -0.003), (0.1, 0, 0.1), (-3.0, 255, -0.45)],
+)
+def test_padding_is_the_raw_value_nearest_to_zero(offset: float, raw: int, real: float) -> None:
+    """The twin equals a float network whose border is that raw value, and says what it is."""
+    source = replace(IMAGE, offset=offset)
+    network = trained(conv("C", padding=(1, 1)), source=source)
+    made = quantize(network, images(network), WIDE)
+    assert made.fixed["C"].padding_value == raw
+    found = padded_with(made.fixed["C"], affines(network.network)[network.network.input.name])
+    assert found == pytest.approx(real) and (found == 0) == (real == 0)
+    bordered = trained(conv("C"), source=replace(source, border=1, background=raw))
+    same = TrainedNetwork(bordered.network, network.arrays)
+    expected = float_model.run(same, images(network))["C"]
+    difference = np.abs(real_values(made, images(network))["C"] - expected).max()
+    assert difference < 0.001 * np.abs(expected).max()
+
+
+def test_padding_and_a_border_of_other_values_are_refused() -> None:
+    network = trained(
+        conv("C", padding=(1, 1)), source=replace(IMAGE, border=1, background=0, offset=-0.2)
+    )
+    reason = "is the raw pixel 20, and the input's border is 0"
+    with pytest.raises(CalibrationError, match=f"convolution 'C': its padding.*{reason}"):
+        quantize(network, images(network))
 
 
 def test_centres_and_inputs_come_to_a_common_scale() -> None:

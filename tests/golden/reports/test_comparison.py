@@ -12,10 +12,12 @@ from systolith.golden.reports.accuracy import (
     HardwareEntry,
     LayerEntry,
 )
-from systolith.golden.reports.comparison import ComparisonError, compare
+from systolith.golden.reports.comparison import ComparisonError, Difference, compare
 from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.statistics import paired_interval
 
 LABELS = (0, 1, 1, 0)
+FLOAT_PREDICTIONS = (0, 1, 0, 0)
 LAYER_HEADINGS = (
     "| layer | report | input | weights | index | output | accumulator bits | SQNR (dB) "
     "| range used | saturated | clipped | dead |"
@@ -33,7 +35,7 @@ def report(predictions: tuple[int, ...], *layers: LayerEntry, **changes: object)
         agreement_with_float=0.75,
         labels=LABELS,
         predictions=predictions,
-        float_predictions=predictions,
+        float_predictions=FLOAT_PREDICTIONS,
         confusion=((0, 0), (0, 0)),
         quantization={"weight_bits_total": 1234} if layers else None,
         layers=layers,
@@ -66,24 +68,73 @@ THIRD = report((0, 1, 0, 1), layer("C1", 20.0, 7), hardware=HardwareEntry(112, 3
 def test_gains_and_losses_are_paired() -> None:
     rows = compare([FIRST, SECOND, THIRD], ["a", "b", "c"]).rows
     assert [row.name for row in rows] == ["a", "b", "c"]
-    assert [row.difference for row in rows] == [0, 0, -0.25]
-    assert [(row.gains, row.losses) for row in rows] == [(0, 0), (1, 1), (0, 1)]
-    assert [row.chance for row in rows] == [1, 1, 1]
-    assert [row.regression for row in rows] == [False, False, True]
+    assert rows[0].difference is None
+    second, third = differences(FIRST, SECOND, THIRD)
+    assert [(each.gains, each.losses, each.changed) for each in (second, third)] == [
+        (1, 1, 2),
+        (0, 1, 1),
+    ]
+    assert [each.accuracy for each in (second, third)] == [0, -0.25]
+    assert [each.chance for each in (second, third)] == [1, 1]
+    assert [each.interval for each in (second, third)] == [
+        paired_interval(1, 1, 4),
+        paired_interval(0, 1, 4),
+    ]
 
 
-def test_uneven_pairs_are_no_chance() -> None:
-    """All of ten images lost: two of 1,024 ways in which ten coins fall."""
-    ten = {"images": 10, "labels": (0,) * 10, "confusion": ((10, 0), (0, 0))}
-    right = report((0,) * 10, **ten, correct=10)
-    wrong = report((1,) * 10, **ten, correct=0)
-    assert compare([right, wrong]).rows[1].chance == 2 / 1024
+def differences(*reports: AccuracyReport) -> list[Difference]:
+    return [row.difference for row in compare(reports).rows if row.difference is not None]
 
 
-def test_drops_are_found() -> None:
+def of_coins(gains: int, losses: int, same: int = 50) -> tuple[AccuracyReport, AccuracyReport]:
+    """Two reports of images of which all have the label 0."""
+    images = gains + losses + same
+    first = (1,) * gains + (0,) * (losses + same)
+    second = (0,) * gains + (1,) * losses + (0,) * same
+    changes = {"images": images, "labels": (0,) * images, "confusion": ((images, 0), (0, 0))}
+    return report(first, **changes, correct=first.count(0)), report(
+        second, **changes, correct=second.count(0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("gains", "losses", "verdict"),
+    [
+        (6, 7, "no difference shown"),
+        # Two of 32 and of 64 ways in which five and six coins fall: 0.0625 and 0.03125.
+        (0, 5, "no difference shown"),
+        (0, 6, "worse"),
+        (6, 0, "better"),
+        (0, 0, "no difference shown"),
+    ],
+)
+def test_a_verdict_needs_more_than_chance(gains: int, losses: int, verdict: str) -> None:
+    (found,) = differences(*of_coins(gains, losses))
+    assert found.verdict == verdict
+    assert found.accuracy == pytest.approx((gains - losses) / (gains + losses + 50))
+
+
+def test_the_smallest_chance_of_several_is_corrected_by_their_number() -> None:
+    """Six losses have a chance of 1 in 32 alone; of two such reports neither is shown worse."""
+    first, second = of_coins(0, 6)
+    alone, *_ = differences(first, second)
+    assert (alone.chance, alone.corrected, alone.verdict) == (1 / 32, 1 / 32, "worse")
+    for found in differences(first, second, second):
+        assert (found.chance, found.corrected) == (1 / 32, 2 / 32)
+        assert found.verdict == "no difference shown"
+
+
+def test_drops_are_found_by_accuracy_alone() -> None:
     comparison = compare([FIRST, SECOND, THIRD], ["a", "b", "c"])
     assert [row.name for row in comparison.dropped(0.2)] == ["c"]
     assert comparison.dropped(0.25) == ()
+
+
+def test_labels_are_those_given() -> None:
+    rows = compare([FIRST, SECOND], ["a", "b"], ["before", "after"]).rows
+    assert [(row.label, row.name) for row in rows] == [("before", "a"), ("after", "b")]
+    with pytest.raises(ComparisonError, match="2 reports need as many labels, not 1"):
+        compare([FIRST, SECOND], ["a", "b"], ["before"])
 
 
 def test_layers_stand_side_by_side() -> None:
@@ -95,27 +146,39 @@ def test_layers_stand_side_by_side() -> None:
 
 def test_markdown() -> None:
     text = compare([FIRST, SECOND, THIRD], ["a|b", "q8.json", "q4.json"]).to_markdown()
-    assert text.splitlines() == [
-        r"4 images of digits (test), compared with a\|b.",
-        "",
-        "| report | accuracy | 95 % interval | difference | gains | losses | chance | verdict |",
-        "| --- |" + " ---: |" * 7,
-        r"| a\|b | 0.7500 | 0.3006 to 0.9544 | +0.0000 | 0 | 0 | 1 |  |",
-        "| q8.json | 0.7500 | 0.3006 to 0.9544 | +0.0000 | 1 | 1 | 1 |  |",
-        "| q4.json | 0.5000 | 0.1500 to 0.8500 | -0.2500 | 0 | 1 | 1 | regression |",
-        "",
-        "| report | network | kind | agreement with float | weight bits | multipliers | cycles |",
-        "| --- | --- | --- |" + " ---: |" * 4,
-        r"| a\|b | net | float | 0.7500 |  |  |  |",
-        "| q8.json | net | fixed | 0.7500 | 1,234 |  |  |",
-        "| q4.json | net | fixed | 0.7500 | 1,234 | 112 | 3,136 |",
-        "",
-        LAYER_HEADINGS,
-        "| --- | ---" + " | ---:" * 10 + " |",
-        "| C1 | q8.json | u8.0 | s8.7..9 |  |  | 21 | 40.1 | 50 % | 1,234 | 2 | 1 |",
-        "| C1 | q4.json | u8.0 | s8.7 |  |  | 21 | 20.0 | 50 % | 1,234 | 2 | 1 |",
-        "| F6 | q8.json | u8.0 | s8.7 |  |  | 21 |  | 50 % | 1,234 | 2 | 1 |",
-    ]
+    second, third = ("{:+.4f} to {:+.4f}".format(*paired_interval(n, 1, 4)) for n in (1, 0))
+    expected = f"""
+4 images of digits (test), compared with float.
+
+| report | file | arithmetic | multipliers | cycles an image | cycles to the class |
+| --- | --- | ---: | ---: | ---: | ---: |
+| float | a\\|b | float |  |  |  |
+| fixed | q8.json | fixed |  |  |  |
+| fixed, 112 multipliers | q4.json | fixed | 112 | 3,136 | 7,193 |
+
+The same in all: network net, weight bits in all 1,234, version 1.
+
+| report | accuracy | 95 % interval | agreement with float | difference | 95 % interval | gai...
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| float | 0.7500 | 0.3006 to 0.9544 | 0.7500 |  |  |  |  |  |  |
+| fixed | 0.7500 | 0.3006 to 0.9544 | 0.7500 | +0.0000 | {second} | 1 | 1 | 1 | ...
+| fixed, 112 multipliers | 0.5000 | 0.1500 to 0.8500 | 0.7500 | -0.2500 | {third} | 0 | 1 | 1 | ...
+
+Better and worse: gains and losses at least as uneven have a probability below 0.05 by chance ...
+
+| layer | report | input | weights | index | output | accumulator bits | SQNR (dB) | ran...
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| C1 | fixed | u8.0 | s8.7..9 |  |  | 21 | 40.1 | 50 % | 1,234 | 2 | 1 |
+| C1 | fixed, 112 multipliers | u8.0 | s8.7 |  |  | 21 | 20.0 | 50 % | 1,234 | 2 | 1 |
+| F6 | fixed | u8.0 | s8.7 |  |  | 21 |  | 50 % | 1,234 | 2 | 1 |
+"""
+    lines = expected.strip().splitlines()
+    for found, line in zip(text.splitlines(), lines, strict=True):
+        whole = found.startswith(line[:-3]) if line.endswith("...") else found == line
+        assert whole, (found, line)
+    ends = {" | losses | chance | verdict |", " | no difference shown |", " for 2 comparisons)."}
+    assert all(any(line.endswith(end) for line in text.splitlines()) for end in ends)
+    assert LAYER_HEADINGS in text
 
 
 def test_float_reports_have_no_layers() -> None:

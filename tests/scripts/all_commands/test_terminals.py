@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,15 @@ def test_compare(
 ) -> None:
     names = ["fixed.json", "a-name-that-is-quite-long.json"]
     report = golden.evaluate(golden.load("q.npz"), golden.test_digits(), 50)
-    for name in names:
-        report.save(name)
+    report.save(names[0])
+    replace(report, version="0.0.0").save(names[1])
     comparison = json_of(capsys, "compare", *names)
     text = printed(monkeypatch, columns, "compare", *names)
     for row in comparison["reports"]:
-        words = [row["name"], row["network"], f"{row['accuracy']:.4f}", f"{row['difference']:+.4f}"]
-        require_whole(text, columns, [*words, f"{row['weight_bits_total']:,}"])
+        require_whole(text, columns, [row["name"], *row["label"].split(), f"{row['accuracy']:.4f}"])
+        if row["difference"] is not None:
+            require_whole(text, columns, [f"{row['difference']:+.4f}", *row["verdict"].split()])
+    require_whole(text, columns, [f"{report.weight_bits_total:,}."])
     for layer in comparison["layers"]:
         require_whole(text, columns, [layer["name"], *(f"{each:,}" for each in layer["saturated"])])
 

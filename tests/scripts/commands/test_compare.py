@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from systolith import golden
 from systolith.scripts.commands.compare import names_of
 from systolith.scripts.main import main
+from tests.scripts import tiny
 
 
 @pytest.fixture
@@ -49,9 +51,12 @@ def test_json_counts_gains_and_losses(
     assert (second["name"], second["gains"], second["losses"]) == ("second.json", 1, 2)
     assert second["accuracy"] == 0.8
     assert second["difference"] == pytest.approx(-0.1)
-    assert second["regression"] is True
     # Of the eight ways in which three coins fall, all are as uneven as one to two.
-    assert second["chance"] == 1
+    assert second["chance"] == second["chance_corrected"] == 1
+    assert second["verdict"] == "no difference shown"
+    low, high = second["difference_interval"]
+    assert low < -0.1 < high
+    assert comparison["reports"][0]["verdict"] is None
     assert second["interval"][0] < 0.8 < second["interval"][1]
     assert (second["multipliers"], second["interval_cycles"]) == (None, None)
 
@@ -69,10 +74,10 @@ def test_a_drop_fails(reports: list[str], capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == ""
     assert main(["compare", *reports, "--fail-on-drop", "0.09"]) == 1
     shown = capsys.readouterr()
-    assert "regression" in shown.out
+    assert "no difference shown" in shown.out
     assert shown.err == (
         "systolith: second.json: accuracy 0.8000 is 0.1000 below that of first.json; "
-        "allowed is 0.09\n"
+        "--fail-on-drop allows 0.09\n"
     )
     assert main(["compare", *reversed(reports), "--fail-on-drop", "0"]) == 0
 
@@ -89,3 +94,43 @@ def test_table_and_markdown(
 def test_a_single_report_is_refused(reports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", reports[0]]) == 2
     assert "at least 2 reports" in capsys.readouterr().err
+
+
+def test_several_files_in_one_run(reports: list[str], tmp_path: Path) -> None:
+    files = [tmp_path / f"c{suffix}" for suffix in (".json", ".md", ".csv", ".html")]
+    outs = [word for file in files for word in ("--out", str(file))]
+    assert main(["compare", *reports, *outs, "--label", "before", "--label", "after"]) == 0
+    assert all("after" in file.read_text() for file in files)
+    rows = list(csv.DictReader(files[2].read_text().splitlines()))
+    assert [row["label"] for row in rows] == ["before", "after"]
+    assert float(rows[1]["accuracy"]) == 0.8
+
+
+def test_csv_has_a_row_for_each_report_and_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cached"))
+    tiny.save_images(tmp_path / "data.npz", 30)
+    quantized = tiny.quantized()
+    quantized.save("q.npz")
+    quantized.parent.save("net.npz")
+    words = "compare net.npz q.npz --data data.npz --out c.csv --out c.json".split()
+    assert main(words) == 0
+    rows = list(csv.DictReader(Path("c.csv").read_text().splitlines()))
+    assert [(row["label"], row["layer"]) for row in rows] == [
+        ("float", ""),
+        ("8 bits", "conv"),
+        ("8 bits", "dense"),
+    ]
+    report = golden.evaluate(quantized, golden.load_dataset("data.npz"))
+    for row, layer in zip(rows[1:], report.layers, strict=True):
+        assert int(row["saturated"]) == layer.saturated
+        assert int(row["clipped_channels"]) == len(layer.clipped_channels)
+        assert float(row["sqnr_db"]) == layer.sqnr_db
+        assert (row["weight bits"], row["calibration"]) == ("8", "mse")
+    document = json.loads(Path("c.json").read_text())
+    assert document["schema"] == "systolith.comparison/2"
+    assert document["same"]["network"] == "tiny"
+    assert {"name": "arithmetic", "values": ["float", "fixed"]} in document["different"]
+    assert document["layers"][0]["saturated"] == [None, report.layers[0].saturated]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from systolith import golden
+from systolith import golden, sim
 from systolith.golden.onnx import runtime_comparison
 from systolith.scripts.main import main
 from tests.golden.onnx.small_models import model, node, normal
@@ -104,3 +104,22 @@ def test_bad_input(
     assert out == ""
     assert names in err
     assert err.count("\n") == 1
+
+
+def test_hardware_is_simulated(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main("corpus models --scale 1/255 --rtl 3 --json".split()) == 0
+    *_, a = json.loads(capsys.readouterr().out)["entries"]
+    assert (a["result"], a["simulated_images"], a["reasons"]) == ("simulated", 3, [])
+
+    simulate = sim.simulate
+
+    def fault(folder: Path, images: None, dataset: golden.Dataset) -> sim.SimulationReport:
+        return simulate(folder, images, dataset, inject_fault="y")
+
+    monkeypatch.setattr(sim, "simulate", fault)
+    assert main("corpus models --scale 1/255 --rtl 3 --json".split()) == 1
+    *_, a = json.loads(capsys.readouterr().out)["entries"]
+    assert (a["result"], a["simulated_images"]) == ("wrong", 3)
+    assert a["reasons"][0].startswith("y: ")

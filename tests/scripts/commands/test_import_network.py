@@ -80,6 +80,8 @@ def test_the_network_goes_on_to_integers(here: Path) -> None:
         ("--raw --std 2", "--raw: has no meaning with --std"),
         ("--scale 1 --mean 1,2", "net.onnx: preprocessing: mean must be 1 number or 1, one a"),
         ("--raw --output z", "net.onnx: has no output 'z': it has y"),
+        ("--raw --image 8", "--image: must be height and width, and channels if there are several"),
+        ("--raw --image 8x8", "net.onnx: its input, 1 x 8 x 8, is no row of 64 values"),
     ],
 )
 def test_preprocessing_is_declared(

@@ -1,0 +1,203 @@
+"""What reports differ in: the choices and costs of their networks, and labels made of these.
+
+`comparison.compare` uses it for its first table and for the names of reports in all others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from systolith.golden.reports.accuracy import AccuracyReport, HardwareEntry
+
+_KEYS = {
+    "weight_bits": "weight bits",
+    "activation_bits": "map bits",
+    "calibration": "calibration",
+    "percentile": "percentile",
+    "granularity": "a scale for each",
+    "table_index_bits": "table index bits",
+    "rounding": "rounding",
+    "bias_correction": "bias correction",
+}
+"""The settings of a quantization, and their names in tables."""
+
+_COSTS: dict[str, Callable[[HardwareEntry], int]] = {
+    "multipliers": lambda hardware: hardware.multipliers,
+    "cycles an image": lambda hardware: hardware.interval_cycles,
+    "cycles to the class": lambda hardware: hardware.latency_cycles,
+}
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A choice or a cost, and what it is in each report.
+
+    Parameters
+    ----------
+    name
+        Its name in tables.
+    values
+        One for each report: empty if the report does not say it, None if the report's network
+        cannot have it, as floats have no widths.
+    """
+
+    name: str
+    values: tuple[str | None, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether two of the networks that can have it differ in it."""
+        return len(set(self.values) - {None}) > 1
+
+    @property
+    def same(self) -> str:
+        """The value of all reports that can have it; empty if they differ."""
+        known = set(self.values) - {None}
+        return known.pop() or "" if len(known) == 1 else ""
+
+
+def factors(reports: Sequence[AccuracyReport]) -> tuple[Factor, ...]:
+    """The choices and costs that at least one of the reports has."""
+    found = (Factor(name, tuple(values)) for name, values in _factors(reports))
+    return tuple(each for each in found if any(each.values))
+
+
+def labels(reports: Sequence[AccuracyReport], names: Sequence[str]) -> tuple[str, ...]:
+    """Short labels that say what the reports differ in, such as `6 bits, minmax`.
+
+    Where this does not tell reports apart, their names are added, and after the second with the
+    same name a number.
+    """
+    different = [each for each in factors(reports) if each.differs]
+    made = [
+        ", ".join(_parts(report, {each.name: each.values[place] for each in different}))
+        for place, report in enumerate(reports)
+    ]
+    with_names = [
+        label if label and made.count(label) == 1 else f"{label} ({name})" if label else name
+        for label, name in zip(made, names, strict=True)
+    ]
+    return _numbered(with_names)
+
+
+def _factors(reports: Sequence[AccuracyReport]) -> Iterator[tuple[str, Sequence[str | None]]]:
+    parents = [(each.network, each.float_predictions) for each in reports]
+    yield "network", _told_apart([each.network for each in reports], parents)
+    yield "arithmetic", [each.kind for each in reports]
+    for key, name in _KEYS.items():
+        yield name, [_setting(each, None, key) for each in reports]
+    overrides = {
+        (layer, key): None
+        for each in reports
+        for layer, keys in _by_layer(each).items()
+        for key in keys
+    }
+    for layer, key in overrides:
+        yield f"{layer}: {_KEYS.get(key, key)}", [_setting(each, layer, key) for each in reports]
+    yield "calibrated on", _calibrations(reports)
+    yield "weight bits in all", [_total(each) for each in reports]
+    for name, cost in _COSTS.items():
+        yield (
+            name,
+            ["" if each.hardware is None else f"{cost(each.hardware):,}" for each in reports],
+        )
+    yield "version", [each.version for each in reports]
+
+
+def _setting(report: AccuracyReport, layer: str | None, key: str) -> str | None:
+    """A setting of a report, of one layer or of all; None if its network has no such layer."""
+    if report.quantization is None:
+        return None
+    value: Any = report.quantization.get(key)
+    if layer is not None:
+        if layer not in {each.name for each in report.layers}:
+            return None
+        value = _by_layer(report).get(layer, {}).get(key, value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _by_layer(report: AccuracyReport) -> dict[str, dict[str, Any]]:
+    layers = (report.quantization or {}).get("layers")
+    return layers if isinstance(layers, dict) else {}
+
+
+def _calibrations(reports: Sequence[AccuracyReport]) -> list[str | None]:
+    known = [each.calibrated_on for each in reports]
+    texts = _told_apart(
+        ["" if each is None else f"{each.images:,} of {each.name}" for each in known],
+        [None if each is None else each.sha256 for each in known],
+    )
+    return [
+        None if report.kind == "float" else text
+        for report, text in zip(reports, texts, strict=True)
+    ]
+
+
+def _total(report: AccuracyReport) -> str | None:
+    bits = report.weight_bits_total
+    return None if bits is None else f"{bits:,}"
+
+
+def _told_apart(texts: Sequence[str], identities: Sequence[Hashable]) -> list[str]:
+    """Texts that differ where the things that they stand for differ: others get a number."""
+    kinds: dict[str, dict[Hashable, int]] = {}
+    for text, identity in zip(texts, identities, strict=True):
+        numbers = kinds.setdefault(text, {})
+        numbers.setdefault(identity, len(numbers) + 1)
+    return [
+        f"{text} #{kinds[text][identity]}" if len(kinds[text]) > 1 else text
+        for text, identity in zip(texts, identities, strict=True)
+    ]
+
+
+def _numbered(texts: Sequence[str]) -> tuple[str, ...]:
+    """The texts; the second and later of equal ones with a number."""
+    seen: Counter[str] = Counter()
+    made = []
+    for text in texts:
+        seen[text] += 1
+        made.append(text if seen[text] == 1 else f"{text} #{seen[text]}")
+    return tuple(made)
+
+
+def _parts(report: AccuracyReport, different: dict[str, str | None]) -> Iterator[str]:
+    """The parts of a report's label, from the values of the factors that differ."""
+    if network := different.pop("network", None):
+        yield network
+    arithmetic, weights, maps = (
+        different.pop(name, None) for name in ("arithmetic", "weight bits", "map bits")
+    )
+    for name in ("weight bits in all", "cycles an image", "cycles to the class"):
+        different.pop(name, None)
+    if report.kind == "float":
+        if arithmetic:
+            yield "float"
+        return
+    if arithmetic or weights or maps:
+        yield _widths(report)
+    for name, value in different.items():
+        if value:
+            yield _part(name, value)
+
+
+def _widths(report: AccuracyReport) -> str:
+    weights, maps = (_setting(report, None, key) for key in ("weight_bits", "activation_bits"))
+    if weights and maps:
+        return f"{weights} bits" if weights == maps else f"{weights}/{maps} bits"
+    return "fixed"
+
+
+def _part(name: str, value: str) -> str:
+    """A factor's part of a label."""
+    if name in ("calibration", "rounding"):
+        return value
+    if name == "bias correction":
+        return name if value == "yes" else f"no {name}"
+    if name == "multipliers":
+        return f"{value} {name}"
+    return f"{name} {value}"

@@ -1,0 +1,1 @@
+"""Comparing: where reports come from, and comparisons as JSON and CSV."""

@@ -1,0 +1,102 @@
+"""A comparison as a JSON document, and as the rows of a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from systolith.golden.reports.accuracy import LayerEntry
+from systolith.golden.reports.comparison import LEVEL, Comparison, Row
+
+SCHEMA = "systolith.comparison/2"
+
+_LAYER_KEYS = (
+    *("sqnr_db", "range_use", "saturated", "values", "clipped_channels", "dead_channels"),
+    "accumulator_bits",
+)
+_FIGURES = (
+    *("network", "arithmetic", "weight bits in all", "multipliers", "cycles an image"),
+    "cycles to the class",
+)
+"""The factors that a report's own keys have as numbers."""
+
+
+def to_document(comparison: Comparison) -> dict[str, Any]:
+    """The document that `compare --json` prints."""
+    return {
+        "schema": SCHEMA,
+        "level": LEVEL,
+        "reports": [_report(row) for row in comparison.rows],
+        "different": [{"name": each.name, "values": each.values} for each in comparison.different],
+        "same": {each.name: each.same for each in comparison.factors if each.same},
+        "layers": [
+            {"name": layer.name}
+            | {
+                key: [entry and getattr(entry, key) for entry in layer.entries]
+                for key in _LAYER_KEYS
+            }
+            for layer in comparison.layers
+        ],
+    }
+
+
+def to_csv(comparison: Comparison) -> str:
+    """A row for each report and layer; each has the figures of its report, too.
+
+    A report without layers, that of a float network, has one row. A figure that is missing is an
+    empty cell; of clipped and dead channels there is the number.
+    """
+    rows = [row for place in range(len(comparison.rows)) for row in _rows(comparison, place)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _report(row: Row) -> dict[str, Any]:
+    report, found, hardware = row.report, row.difference, row.report.hardware
+    return {
+        "name": row.name,
+        "label": row.label,
+        "network": report.network,
+        "kind": report.kind,
+        "images": report.images,
+        "weight_bits_total": report.weight_bits_total,
+        "multipliers": hardware and hardware.multipliers,
+        "interval_cycles": hardware and hardware.interval_cycles,
+        "latency_cycles": hardware and hardware.latency_cycles,
+        "accuracy": report.accuracy,
+        "interval": report.interval,
+        "agreement_with_float": report.agreement_with_float,
+        "difference": found and found.accuracy,
+        "difference_interval": found and found.interval,
+        "gains": found and found.gains,
+        "losses": found and found.losses,
+        "chance": found and found.chance,
+        "chance_corrected": found and found.corrected,
+        "verdict": found and found.verdict,
+    }
+
+
+def _rows(comparison: Comparison, place: int) -> Iterator[dict[str, Any]]:
+    """The rows of a report: one for each layer that it has, and one if it has none."""
+    whole = _report(comparison.rows[place])
+    for key in ("interval", "difference_interval"):
+        low, high = whole.pop(key) or (None, None)
+        whole |= {f"{key}_low": low, f"{key}_high": high}
+    settings = (each for each in comparison.factors if each.name not in _FIGURES)
+    whole |= {each.name: each.values[place] for each in settings}
+    found = [(layer.name, layer.entries[place]) for layer in comparison.layers]
+    layers = [(name, entry) for name, entry in found if entry is not None]
+    for name, entry in layers:
+        yield whole | {"layer": name} | _figures(entry)
+    if not layers:
+        yield whole
+
+
+def _figures(entry: LayerEntry) -> dict[str, Any]:
+    figures = {key: getattr(entry, key) for key in _LAYER_KEYS}
+    return {key: len(each) if isinstance(each, tuple) else each for key, each in figures.items()}

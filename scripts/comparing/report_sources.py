@@ -1,0 +1,144 @@
+"""The reports that `compare` is given: as files, as networks to evaluate, and in folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from systolith.scripts.calibration_split import test_images
+from systolith.scripts.comparing.evaluation_cache import evaluate_all
+from systolith.scripts.progress import progress
+
+if TYPE_CHECKING:
+    from systolith.golden import AccuracyReport, QuantizedNetwork, TrainedNetwork
+    from systolith.golden.reports.accuracy import HardwareEntry
+
+MOST_REPORTS = 100
+"""The largest number of reports in one comparison."""
+
+FRONT_FOLDER = "front"
+"""The folder of a sweep that has the quantized networks of its front."""
+
+_MANIFEST, _SWEEP = "manifest.json", "sweep.json"
+_NETWORKS = ("systolith.trained-network", "systolith.quantized-network")
+_REPORT = "systolith.accuracy"
+_NUMBER = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A report, or a network that is evaluated for one.
+
+    Parameters
+    ----------
+    path
+        The file, or the folder of generated hardware.
+    report, network
+        One of them; the other is None.
+    file
+        What the network was loaded from.
+    hardware
+        The hardware in the folder, if it is one.
+    """
+
+    path: Path
+    report: AccuracyReport | None = None
+    network: TrainedNetwork | QuantizedNetwork | None = None
+    file: str = ""
+    hardware: HardwareEntry | None = None
+
+
+def load_reports(
+    paths: Sequence[Path], data: Path | None, images: int | None
+) -> tuple[list[Path], list[AccuracyReport]]:
+    """The files that paths stand for, and a report of each.
+
+    A path is that of a report, of a network, of generated hardware, of a sweep (it stands for the
+    networks of its front), or of a folder with reports and networks. Networks are evaluated on the
+    first `images` of the file `data`, or of the test digits; results are cached.
+
+    Raises
+    ------
+    ValueError
+        A file is none of these, a folder has none of them, there are more than `MOST_REPORTS`,
+        images are needed that are not given, or given and not needed.
+    """
+    files = [file for path in paths for file in _files(path)]
+    if len(files) > MOST_REPORTS:
+        raise ValueError(f"{len(files)} reports: at most {MOST_REPORTS} can be compared")
+    sources = [_source(file) for file in files]
+    networks = [(each.file, each.network) for each in sources if each.network is not None]
+    if not networks and (data is not None or images is not None):
+        option = "--images" if data is None else "--data"
+        raise ValueError(f"{option}: is for networks; reports have images of their own")
+    evaluated: Iterator[AccuracyReport] = iter(())
+    if networks:
+        parents: list[Any] = [getattr(each, "parent", each) for _, each in networks]
+        dataset = test_images(data, "--data FILE", *parents)
+        with progress("evaluate") as shown:
+            evaluated = iter(evaluate_all(networks, dataset, images, shown))
+    return files, [
+        each.report or replace(next(evaluated), hardware=each.hardware) for each in sources
+    ]
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that a path stands for; a folder of hardware stands for itself.
+
+    Raises
+    ------
+    ValueError
+        A folder has nothing to compare.
+    """
+    if not path.is_dir() or (path / _MANIFEST).exists():
+        return [path]
+    is_sweep = (path / _SWEEP).exists()
+    folder = path / FRONT_FOLDER if is_sweep else path
+    files = sorted((each for each in folder.glob("*") if _is_known(each)), key=_natural)
+    if not files:
+        missing = f"no networks in {FRONT_FOLDER}" if is_sweep else "no reports or networks"
+        raise ValueError(f"{path}: has {missing}")
+    return files
+
+
+def _is_known(path: Path) -> bool:
+    """Whether a file in a folder is a report or a network."""
+    from systolith.golden.errors import FileFormatError
+    from systolith.golden.files import json_files, npz
+    from systolith.golden.files.whole_files import read_whole
+
+    try:
+        if path.suffix == ".npz":
+            return npz.read_schema(path).rpartition("/")[0] in _NETWORKS
+        if path.suffix == ".json":
+            schema = json_files.schema_of(read_whole(path, npz.MAX_BYTES)) or ""
+            return schema.rpartition("/")[0] == _REPORT
+    except FileFormatError:
+        return False
+    return False
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """A key by which `q10` comes after `q9`."""
+    parts = _NUMBER.split(path.name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts if part]
+
+
+def _source(path: Path) -> Source:
+    from systolith import golden
+    from systolith.golden.network.shipped import names
+    from systolith.golden.reports.accuracy import AccuracyReport
+    from systolith.hw.verilog.manifest import load_manifest
+    from systolith.scripts.rtl_folder import hardware_entry
+
+    if path.is_dir():
+        file = path / load_manifest(path).files.quantized
+        network = golden.QuantizedNetwork.load(file)
+        hardware = hardware_entry(path, network)
+        return Source(path, network=network, file=str(file), hardware=hardware)
+    if path.suffix == ".npz" or (str(path) in names() and not path.exists()):
+        return Source(path, network=golden.load(str(path)), file=str(path))
+    return Source(path, report=AccuracyReport.load(path))

@@ -1,0 +1,103 @@
+"""What reports differ in, and the labels made of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from systolith.golden.reports.accuracy import AccuracyReport, CalibrationEntry, HardwareEntry
+from systolith.golden.reports.differences import factors, labels
+from tests.golden.reports.test_comparison import FIRST, SECOND
+
+SETTINGS: dict[str, Any] = {
+    "weight_bits": 8,
+    "activation_bits": 8,
+    "calibration": "mse",
+    "granularity": "channel",
+    "rounding": "half_up",
+    "bias_correction": False,
+    "layers": {},
+    "weight_bits_total": 1000,
+}
+
+
+def fixed(**changes: Any) -> AccuracyReport:
+    """A report of a network with layers C1 and F6, quantized with other settings."""
+    return replace(SECOND, quantization=SETTINGS | changes)
+
+
+def different(*reports: AccuracyReport) -> dict[str, tuple[str | None, ...]]:
+    return {each.name: each.values for each in factors(reports) if each.differs}
+
+
+def same(*reports: AccuracyReport) -> dict[str, str]:
+    return {each.name: each.same for each in factors(reports) if each.same}
+
+
+def labelled(*reports: AccuracyReport) -> tuple[str, ...]:
+    return labels(reports, [f"{place}.json" for place in range(len(reports))])
+
+
+def test_settings_that_differ_are_found_and_the_others_are_the_same() -> None:
+    reports = fixed(), fixed(weight_bits=6, calibration="minmax")
+    assert different(*reports) == {"weight bits": ("8", "6"), "calibration": ("mse", "minmax")}
+    known = same(*reports)
+    assert (known["map bits"], known["bias correction"]) == ("8", "no")
+    assert not {"weight bits", "calibration"} & set(known)
+    assert labelled(*reports) == ("8 bits, mse", "6/8 bits, minmax")
+
+
+def test_a_float_network_has_no_widths() -> None:
+    reports = FIRST, fixed(), fixed(activation_bits=4, weight_bits=4)
+    assert different(*reports)["weight bits"] == (None, "8", "4")
+    assert same(*reports)["calibration"] == "mse"
+    assert labelled(*reports) == ("float", "8 bits", "4 bits")
+
+
+def test_a_layer_without_settings_of_its_own_has_those_of_all() -> None:
+    reports = fixed(layers={"C1": {"weight_bits": 6}}), fixed(), fixed(weight_bits=6)
+    assert different(*reports)["C1: weight bits"] == ("6", "8", "6")
+    assert different(*reports[::2]) == {"weight bits": ("8", "6")}
+    assert labelled(*reports[:2]) == ("C1: weight bits 6", "C1: weight bits 8")
+
+
+def test_a_layer_that_a_network_lacks_has_no_settings() -> None:
+    other = replace(fixed(), layers=SECOND.layers[1:])
+    reports = fixed(layers={"C1": {"weight_bits": 6}}), other
+    values = {each.name: each.values for each in factors(reports)}
+    assert values["C1: weight bits"] == ("6", None)
+
+
+def test_networks_of_one_name_with_other_floats_are_told_apart() -> None:
+    other = replace(fixed(), float_predictions=(1, 1, 1, 1))
+    assert different(fixed(), other, fixed()) == {"network": ("net #1", "net #2", "net #1")}
+    assert different(fixed(), replace(fixed(), network="mine")) == {"network": ("net", "mine")}
+
+
+def test_calibration_images_of_one_name_with_other_hashes_are_told_apart() -> None:
+    first = CalibrationEntry("digits", "a" * 64, 1000, False)
+    reports = [replace(fixed(), calibrated_on=each) for each in (first, replace(first, sha256="b"))]
+    values = ("1,000 of digits #1", "1,000 of digits #2")
+    assert different(*reports) == {"calibrated on": values}
+    assert "calibrated on" not in different(reports[0], reports[0])
+
+
+def test_costs_differ() -> None:
+    first, second = HardwareEntry(112, 3136, 7193, None), HardwareEntry(112, 3136, 7000, True)
+    reports = [replace(fixed(), hardware=each) for each in (first, second)]
+    assert different(*reports) == {"cycles to the class": ("7,193", "7,000")}
+    assert same(*reports)["multipliers"] == "112"
+    known = different(fixed(), reports[0])
+    assert known["multipliers"] == ("", "112")
+    assert different(fixed(weight_bits_total=7), fixed()) == {"weight bits in all": ("7", "1,000")}
+
+
+def test_labels_are_unique() -> None:
+    assert labelled(fixed(), fixed()) == ("0.json", "1.json")
+    assert labels([fixed(), fixed()], ["a", "a"]) == ("a", "a #2")
+    reports = fixed(weight_bits=4), fixed(weight_bits=4), fixed()
+    assert labelled(*reports) == ("4/8 bits (0.json)", "4/8 bits (1.json)", "8 bits")
+    assert labelled(fixed(bias_correction=True), fixed()) == (
+        "bias correction",
+        "no bias correction",
+    )

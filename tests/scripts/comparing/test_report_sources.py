@@ -1,0 +1,111 @@
+"""What `compare` makes of its arguments: files, networks, hardware, sweeps, and folders."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from systolith import golden, hw
+from systolith.golden.reports.accuracy import HardwareEntry
+from systolith.scripts.comparing import evaluation_cache
+from systolith.scripts.comparing.report_sources import load_reports
+from tests.scripts import tiny
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with images, two networks, and the report of one of them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cached"))
+    tiny.save_images(tmp_path / "data.npz", 30)
+    quantized = tiny.quantized()
+    quantized.save("q9.npz")
+    quantized.parent.save("q10.npz")
+    golden.evaluate(quantized, golden.load_dataset("data.npz")).save("r.json")
+    return tmp_path
+
+
+DATA = Path("data.npz")
+
+
+def test_networks_are_evaluated_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [golden.evaluate(golden.load(name), golden.load_dataset(DATA)) for name in NETWORKS]
+    for _ in range(2):
+        paths, found = load_reports([Path(name) for name in NETWORKS], DATA, None)
+        assert (paths, found) == ([Path(name) for name in NETWORKS], expected)
+        monkeypatch.setattr(evaluation_cache, "local_workers", None)
+    monkeypatch.undo()
+
+
+NETWORKS = ["q9.npz", "q10.npz"]
+
+
+def test_other_images_and_other_code_are_evaluated_anew(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cached() -> int:
+        return sum(each.is_dir() for each in (here / "cached").iterdir())
+
+    path = Path("q9.npz")
+    load_reports([path], DATA, None)
+    assert cached() == 1
+    _, (few,) = load_reports([path], DATA, 7)
+    assert (few.images, cached()) == (7, 2)
+    tiny.save_images(here / "other.npz", 31)
+    _, (other,) = load_reports([path], Path("other.npz"), None)
+    assert (other.images, cached()) == (31, 3)
+    monkeypatch.setattr(evaluation_cache, "_code", lambda: "other")
+    load_reports([path], DATA, None)
+    assert cached() == 4
+
+
+def test_a_folder_stands_for_its_reports_and_networks(here: Path) -> None:
+    (here / "notes.json").write_text('{"schema": "other/1"}')
+    (here / "broken.json").write_text("{")
+    paths, reports = load_reports([here], DATA, None)
+    assert [path.name for path in paths] == ["q9.npz", "q10.npz", "r.json"]
+    assert [each.kind for each in reports] == ["fixed", "float", "fixed"]
+
+
+def test_hardware_has_costs(here: Path) -> None:
+    tiny.generate(here / "rtl")
+    manifest = hw.load_manifest("rtl")
+    (path,), (report,) = load_reports([Path("rtl")], DATA, None)
+    predicted = manifest.predicted
+    assert path == Path("rtl")
+    assert report.hardware == HardwareEntry(
+        manifest.multipliers, predicted.interval_cycles, predicted.latency_cycles, None
+    )
+
+
+def test_a_sweep_stands_for_the_networks_of_its_front(here: Path) -> None:
+    (here / "swept" / "front").mkdir(parents=True)
+    (here / "swept" / "sweep.json").write_text("{}")
+    with pytest.raises(ValueError, match="swept: has no networks in front"):
+        load_reports([Path("swept")], DATA, None)
+    shutil.copy("q9.npz", here / "swept" / "front" / "1.npz")
+    paths, _ = load_reports([Path("swept")], DATA, None)
+    assert paths == [Path("swept/front/1.npz")]
+
+
+@pytest.mark.parametrize(
+    ("paths", "data", "images", "message"),
+    [
+        (["r.json"], "data.npz", None, "--data: is for networks; reports have images of their own"),
+        (["r.json"], None, 5, "--images: is for networks"),
+        (["q9.npz"], None, None, "--data FILE"),
+        (["empty"], None, None, "empty: has no reports or networks"),
+        (["r.json"] * 101, None, None, "101 reports: at most 100 can be compared"),
+        (["data.npz"], None, None, "data.npz"),
+        (["absent.npz"], None, None, "absent.npz"),
+        (["q9.npz"], "data.npz", 31, "must be from 1 to 30"),
+    ],
+)
+def test_what_cannot_be_compared(
+    here: Path, paths: list[str], data: str | None, images: int | None, message: str
+) -> None:
+    (here / "empty").mkdir()
+    with pytest.raises(ValueError, match=message):
+        load_reports([Path(path) for path in paths], None if data is None else Path(data), images)

@@ -1,0 +1,83 @@
+"""Whether another common preprocessing would be better, on a network whose classes are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from systolith import golden
+from systolith.golden import Preprocessing
+from systolith.scripts.main import main
+from systolith.scripts.preprocessing_check import PreprocessingCheck, check_preprocessing
+from tests.golden.onnx.small_models import model, node
+
+IMAGES = 1500
+
+
+def pixels() -> NDArray[np.uint8]:
+    return np.random.default_rng(5).integers(0, 256, (IMAGES, 2, 2, 1), dtype=np.uint8)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model of images of 2 x 2 that says 1 if its four inputs have a sum below 2, else 0; and
+    images whose labels it gives if pixels are divided by 255."""
+    monkeypatch.chdir(tmp_path)
+    weights = np.array([[1, 0]] * 4, np.float32)
+    nodes = [node("Flatten", "x", "a"), node("Gemm", "a w b", "y")]
+    arrays = {"w": weights, "b": np.array([0, 2], np.float32)}
+    Path("net.onnx").write_bytes(model(nodes, arrays, (1, 1, 2, 2)))
+    images = pixels()
+    np.savez("data.npz", images=images, labels=labels_of(images))
+    return tmp_path
+
+
+def labels_of(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    sums: NDArray[np.int64] = images.sum((1, 2, 3), dtype=np.int64)
+    return (sums < 2 * 255).astype(np.int64)
+
+
+def checked(preprocessing: Preprocessing) -> PreprocessingCheck:
+    imported = golden.import_onnx("net.onnx", preprocessing)
+    images = pixels()
+    return check_preprocessing(imported, golden.Dataset("a", "b", images, labels_of(images)))
+
+
+def test_the_right_declaration_has_no_better_one(here: Path) -> None:
+    assert checked(Preprocessing((1 / 255,))) == PreprocessingCheck(1000, 1000)
+
+
+def test_a_wrong_declaration_is_told_the_better_one(here: Path) -> None:
+    """Raw pixels have a sum below 2 in none of the images, so that all get the class 0."""
+    zeros = 1000 - int(labels_of(pixels()[:1000]).sum())
+    assert checked(Preprocessing()) == PreprocessingCheck(1000, zeros, "--scale 1/255", 1000)
+
+
+def test_a_slightly_better_one_is_not_worth_a_word(here: Path) -> None:
+    """Less than 2 % more of the images are right with 1/255 than with 1/252."""
+    found = checked(Preprocessing((1 / 252,)))
+    assert 980 < found.correct < 1000
+    assert found.better is None
+
+
+def test_the_command_prints_accuracy_and_warning(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("import net.onnx --out net.npz --scale 1/255 --data data.npz".split()) == 0
+    out, err = capsys.readouterr()
+    assert "1,000 of 1,000 images of data.npz (custom) are right" in " ".join(out.split())
+    assert err == ""
+    assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("systolith: warning: with --scale 1/255 1,000 of 1,000 would be right")
+    assert Path("net.npz").exists()
+
+
+def test_images_that_do_not_fit_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("data.npz", images=np.zeros((3, 2, 3), np.uint8), labels=np.zeros(3, np.int64))
+    assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 2
+    assert "takes 2 x 2 x 1" in capsys.readouterr().err
+    assert not Path("net.npz").exists()
