@@ -32,8 +32,8 @@ _PORTS = {
 """For each port, its value in reset if it is an output, and what it means."""
 
 _MODULE = re.compile(r"^module (\w+).*?^endmodule", re.MULTILINE | re.DOTALL)
-_READ = re.compile(r"(<?=) (\w+)\[")
-_WRITE = re.compile(r"(?:^ +|\) )(\w+)\[.* <= ", re.MULTILINE)
+_READ = re.compile(r"(<?=)\s+(\w+)\[")
+_WRITE = re.compile(r"(?:^ +|\)\s+)(\w+)\[[^;]*\]\s+<=\s", re.MULTILINE)
 _READ_KINDS = {"=": "asynchronous", "<=": "synchronous"}
 
 

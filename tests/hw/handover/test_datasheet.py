@@ -79,6 +79,8 @@ def test_every_memory_is_read_in_a_known_way(folder: Path) -> None:
     assert kinds == {("ROM", "synchronous")}
     kinds = {(group.kind, group.read) for group in groups if "fifo" in group.name}
     assert kinds == {("RAM", "asynchronous")}
+    kinds = {(group.kind, group.read) for group in groups if "_sums" in group.name}
+    assert kinds == {("RAM", "asynchronous")}
 
 
 def test_memories_are_grouped_by_use() -> None:
@@ -89,8 +91,11 @@ def test_memories_are_grouped_by_use() -> None:
   reg b [1:0];
     a0[0] = 8'h00;
   assign x = a0[i];
-  assign y = a1[i];
-    if (en) a2[i] <= x;
+  assign y =
+      a1[i];
+    if (en)
+      a2[i] <=
+        x;
     if (en) q <= a2[j];
     r <= b[j];
   assign z = b[j];
