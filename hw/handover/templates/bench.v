@@ -88,7 +88,7 @@ module {{ top }}_tb;
     end
   endfunction
 
-  // The source: full speed, or for 64 cycles at a time one of four paces.
+  // The source: full speed; with stalls one of four paces, for 64 cycles at a time.
 
   reg [7:0] pixels [0:IMAGES*PIXELS-1];
   reg [31:0] cycle, sent, column;
@@ -128,8 +128,8 @@ module {{ top }}_tb;
     end
   end
 
-  // The sink: always ready, or closed until the input has stopped, and then at random. The first
-  // result must be offered before the sink is ready.
+  // The sink: always ready; with stalls closed until the input has stopped, so that every buffer is
+  // full once and the first result is offered before the sink is ready, and then ready at random.
 
   reg [31:0] still, hold, results;
   reg open;
@@ -161,6 +161,7 @@ module {{ top }}_tb;
   wire [STREAMS-1:0] moving;
   wire [31:0] taken [0:STREAMS-1];
 {% for stream in streams %}
+
   {{ top }}_tb_stream #(
     .NAME("{{ stream.name }}"),
     .FILE("{{ stream.file }}"),
@@ -185,6 +186,7 @@ module {{ top }}_tb;
     .taken(taken[{{ loop.index0 }}])
   );
 {% endfor %}
+
   reg [63:0] expected [0:IMAGES-1];
   reg stalled;
   reg [65:0] offered;
@@ -263,7 +265,7 @@ module {{ top }}_tb;
       end
       if (failed != 0) begin
         $fatal(1);
-      end else if (results == images && idle == INTERVAL) begin
+      end else if (results == images && idle == INTERVAL + 100) begin
         // Long enough for surplus beats to come out.
 {% for stream in streams %}
         if (taken[{{ loop.index0 }}] != images * {{ stream.beats }}) begin
