@@ -10,13 +10,15 @@ from systolith.hw.folding import Folding, Plan
 from systolith.hw.handover.generation import generate
 from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
-from systolith.hw.planning.plan_file import load_plan, plan_to_toml
+from systolith.hw.planning.plan_file import load_plan, plan_from_file, plan_to_toml
+from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.verilog.manifest import Manifest, load_manifest
 
 __all__ = [
     "DEFAULT_PRESET",
     "PRESETS",
     "Folding",
+    "GivenSize",
     "Goal",
     "Manifest",
     "Plan",
@@ -26,6 +28,7 @@ __all__ = [
     "load_manifest",
     "load_plan",
     "make_plan",
+    "plan_from_file",
     "plan_to_toml",
     "report_plan",
 ]

@@ -18,6 +18,7 @@ from systolith.scripts.commands.export import export
 from systolith.scripts.commands.generate import generate
 from systolith.scripts.commands.import_network import import_network
 from systolith.scripts.commands.plan import plan
+from systolith.scripts.commands.predict import predict
 from systolith.scripts.commands.quantize import quantize
 from systolith.scripts.commands.run import run
 from systolith.scripts.commands.simulate import simulate
@@ -55,6 +56,7 @@ for _command in (
     plan,
     generate,
     simulate,
+    predict,
     sweep,
     export,
     corpus,

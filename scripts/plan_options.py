@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +13,17 @@ from systolith.scripts.options import one_of, whole_number
 
 if TYPE_CHECKING:
     from systolith.golden import QuantizedNetwork
-    from systolith.hw import Plan
+    from systolith.hw import GivenSize, Goal, Plan
 
 PRESETS = ("small", "medium", "large")
 
 PlanOption = Annotated[
     Path | None,
     typer.Option(
-        "--plan", metavar="PLAN.toml", help="The folding of each layer.", show_default=False
+        "--plan",
+        metavar="PLAN.toml",
+        help="The folding of each layer, or of some and a goal for the others.",
+        show_default=False,
     ),
 ]
 
@@ -67,6 +72,20 @@ MinimizeOption = Annotated[
 ]
 
 
+FixOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fix",
+        metavar="LAYER=RxC",
+        help="Give a layer R rows and C columns (RxCxL: and L lanes); the others are chosen. "
+        "Repeat it for other layers.",
+        show_default=False,
+    ),
+]
+
+_FIXED = re.compile(r"(\w+)=([1-9]\d{0,3})x([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", re.ASCII)
+
+
 def chosen_plan(
     quantized: QuantizedNetwork,
     plan: Path | None,
@@ -74,8 +93,9 @@ def chosen_plan(
     max_multipliers: int | None,
     target_cycles: int | None,
     minimize: str | None,
-) -> Plan:
-    """The plan that the options ask for; without any option, that of the default preset."""
+    fix: list[str] | None,
+) -> tuple[Plan, Goal | None]:
+    """The plan that the options ask for, and its goal; by default that of the default preset."""
     from dataclasses import replace
 
     from systolith import hw
@@ -93,13 +113,34 @@ def chosen_plan(
     if len(given) > 1:
         raise typer.BadParameter(f"only one can be given, not both {' and '.join(given[:2])}")
     if plan is not None:
-        if minimize is not None:
-            raise typer.BadParameter("has no meaning with --plan", param_hint="--minimize")
-        return hw.load_plan(plan, quantized.fixed.network)
+        for option, value in (("--minimize", minimize), ("--fix", fix)):
+            if value:
+                raise typer.BadParameter("has no meaning with --plan", param_hint=option)
+        return hw.plan_from_file(plan, quantized)
     if max_multipliers is not None or target_cycles is not None:
         goal = hw.Goal(max_multipliers, target_cycles)
     else:
         goal = hw.PRESETS[preset or hw.DEFAULT_PRESET]
     if minimize == "latency":
         goal = replace(goal, minimize="latency")
-    return hw.make_plan(quantized.fixed, goal)
+    return hw.make_plan(quantized.fixed, goal, _given_sizes(fix or ())), goal
+
+
+def _given_sizes(fix: Iterable[str]) -> dict[str, GivenSize]:
+    """The sizes that `--fix` gives, by layer."""
+    from systolith.hw import GivenSize
+
+    given: dict[str, GivenSize] = {}
+    for text in fix:
+        found = _FIXED.fullmatch(text)
+        if found is None:
+            raise typer.BadParameter(
+                "must be LAYER=ROWSxCOLUMNS or LAYER=ROWSxCOLUMNSxLANES, such as C3=15x4, "
+                f"not {text!r}",
+                param_hint="--fix",
+            )
+        layer, *sizes = found.groups()
+        if layer in given:
+            raise typer.BadParameter(f"gives {layer} twice", param_hint="--fix")
+        given[layer] = GivenSize(*(None if size is None else int(size) for size in sizes))
+    return given

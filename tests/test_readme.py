@@ -127,4 +127,4 @@ def test_every_command_runs_in_a_fresh_clone(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", _ROOT, clone], check=True)
     subprocess.run(["bash"], input=script(), text=True, cwd=clone, check=True)
     assert (clone / "lenet5-trained.npz").exists()
-    assert (clone / "lenet5-rtl" / "waves.vcd").exists()
+    assert (clone / "lenet5-rtl" / "waves.fst").exists()

@@ -60,6 +60,9 @@ IDX = Kind("an IDX file", "the files of MNIST have this format")
 TOML = Kind("a TOML file", "docs/quantization.md has settings, docs/planning.md plans")
 """Settings or a plan."""
 
+PICTURE = Kind("a picture", "systolith predict reads PNG, JPEG, BMP, GIF, PPM, PGM and WebP")
+"""What `predict` reads."""
+
 HARDWARE = Kind("a folder with hardware", "systolith generate Q.npz --out DIR writes one")
 """What `generate` writes."""
 
@@ -74,6 +77,7 @@ _OURS = {
     "systolith.comparison": Kind("a comparison of reports"),
     "systolith.description": Kind("the description of a network"),
     "systolith.plan": Kind("a report of a plan"),
+    "systolith.prediction": Kind("the classes of pictures"),
     "systolith.sweep": Kind("the report of a sweep"),
 }
 """Files of this program, by the name of their schema."""

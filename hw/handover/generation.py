@@ -17,6 +17,7 @@ from systolith.hw.folding import Plan
 from systolith.hw.handover.datasheet import datasheet_facts
 from systolith.hw.handover.rendering import render
 from systolith.hw.handover.vectors import Vectors, hex_file, make_vectors
+from systolith.hw.planning.budget import Goal
 from systolith.hw.verilog import artifacts
 from systolith.hw.verilog.artifacts import Artifacts, Handover
 from systolith.hw.verilog.manifest import Manifest, StreamEntry
@@ -46,6 +47,7 @@ def generate(
     out: str | os.PathLike[str],
     plan: Plan | None = None,
     name: str | None = None,
+    goal: Goal | None = None,
     *,
     dataset: Dataset | None = None,
     report: AccuracyReport | None = None,
@@ -58,7 +60,7 @@ def generate(
 
     Parameters
     ----------
-    quantized, out, plan, name
+    quantized, out, plan, name, goal
         As for `verilog.artifacts.generate`.
     dataset
         The images of the test bench are its first ones. By default the test digits for networks
@@ -82,7 +84,7 @@ def generate(
         )
     vectors = make_vectors(quantized, dataset)
     return artifacts.generate(
-        quantized, out, plan, name, lambda built: _hand_over(built, vectors, report, mhz)
+        quantized, out, plan, name, goal, lambda built: _hand_over(built, vectors, report, mhz)
     )
 
 

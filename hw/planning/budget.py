@@ -10,10 +10,12 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.golden.network.graph import Pooling
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.buffers import with_smallest_buffers
 from systolith.hw.planning.search import Limits, Search
+from systolith.hw.planning.sizes import GivenSize, unit_options
 from systolith.hw.streams.cycles import NEVER, StreamCycles, always_ready, offering, run_until_taken
 from systolith.hw.units.dense import WholeInputUnit
 from systolith.hw.units.registry import build_unit, unit_type
@@ -78,26 +80,61 @@ DEFAULT_PRESET = "medium"
 """The preset that applies where no goal is given."""
 
 
-def make_plan(fixed: FixedNetwork, goal: Goal) -> Plan:
+def make_plan(
+    fixed: FixedNetwork, goal: Goal, given: Mapping[str, GivenSize] | None = None
+) -> Plan:
     """Make the best plan for a goal.
 
     Of equally good plans, it is one with the fewest multipliers, then with the smallest latency
     that the search finds, with ideal buffers. Its buffers are the smallest that suffice
     (`hw.planning.buffers`).
 
+    Parameters
+    ----------
+    fixed
+        The network.
+    goal
+        The limit, which counts the layers whose sizes are given as well.
+    given
+        The sizes that single layers must have, by name; all others are chosen.
+
     Raises
     ------
     PlanError
-        The goal cannot be reached; the message has the smallest value that can.
+        The goal cannot be reached; the message has the smallest value that can. Or sizes are given
+        for a layer that the network does not have, or such that do not fit each other.
     UnitError
-        A layer that hardware does not support.
+        A layer or a given size that hardware does not support.
     """
-    search = Search(fixed)
+    given = given or {}
+    _check_given(fixed, given)
+    search = Search(fixed, given)
     limits = _limits(search, goal)
     if goal.minimize == "latency":
         budget = goal.max_multipliers or int(_multipliers(search, limits))
         limits = _limits_for_latency(search, limits, budget)
     return with_smallest_buffers(fixed, _fastest(search, limits).plan)
+
+
+def _check_given(fixed: FixedNetwork, given: Mapping[str, GivenSize]) -> None:
+    """Refuse layers that there are not, and sizes that a unit cannot have after any input."""
+    names = [layer.name for layer in fixed.layers]
+    for name, size in given.items():
+        if name not in names:
+            raise PlanError(
+                f"network {fixed.name!r} has no layer {name!r} to give a size: "
+                f"it has {', '.join(names)}"
+            )
+        layer = fixed[name]
+        channels = layer.input_shape.channels
+        options = unit_options(layer, channels, size)
+        lanes = size.lanes or 1
+        columns = 1 if isinstance(layer.layer, Pooling) else lanes
+        folding = Folding(size.rows or 1, size.columns or columns, lanes)
+        if len(options.cycles):
+            rows, columns, lanes = (int(sizes[0]) for sizes in options.size[:3])
+            folding = Folding(rows, columns, lanes)
+        build_unit(layer, folding, channels)
 
 
 def _multipliers(search: Search, limits: Limits) -> float:
@@ -113,12 +150,15 @@ def _limits(search: Search, goal: Goal) -> Limits:
         return _multipliers(search, [cycles] * layers)
 
     name = f"network {search.fixed.name!r}"
+    within = f" with the sizes given for {', '.join(search.given)}" if search.given else ""
+    if needed(search.cycles[-1]) == inf:
+        raise PlanError(f"{name}: no plan exists{within}: their lanes do not fit each other")
     if goal.target_cycles is not None:
         if needed(goal.target_cycles) == inf or goal.target_cycles < search.cycles[0]:
             shortest = next(cycles for cycles in search.cycles if needed(cycles) < inf)
             raise PlanError(
-                f"{name}: target_cycles must be at least {shortest}, the shortest possible, "
-                f"not {goal.target_cycles}"
+                f"{name}: target_cycles must be at least {shortest}, the shortest possible"
+                f"{within}, not {goal.target_cycles}"
             )
         return [goal.target_cycles] * layers
     budget = goal.max_multipliers
@@ -127,7 +167,7 @@ def _limits(search: Search, goal: Goal) -> Limits:
     if fits == len(search.cycles):
         raise PlanError(
             f"{name}: max_multipliers must be at least {needed(search.cycles[-1]):.0f}, "
-            f"the fewest for its units, not {budget}"
+            f"the fewest for its units{within}, not {budget}"
         )
     return [search.cycles[fits]] * layers
 

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import Accelerator, unit_part
 from systolith.hw.folding import Folding, Plan
+from systolith.hw.planning.memories import memory_bits
 from systolith.hw.planning.prediction import predict
 from systolith.hw.units.registry import unit_type
 
@@ -40,6 +41,8 @@ class PlannedLayer(msgspec.Struct, frozen=True):
         The initiation interval of the unit alone.
     latency_cycles
         From the first input beat of the first image, taken, to its first output beat, offered.
+    memory_bits
+        Bits of the unit's memories.
     """
 
     name: str
@@ -48,10 +51,11 @@ class PlannedLayer(msgspec.Struct, frozen=True):
     multipliers: Count
     cycles: Count
     latency_cycles: Count
+    memory_bits: Count
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """The cost and the cycles of a plan as a whole; a report and a manifest begin with it.
+    """The cost and the cycles of a plan; a report and a manifest have all of it.
 
     Parameters
     ----------
@@ -67,6 +71,10 @@ class Planned(msgspec.Struct, frozen=True):
         `macs` over the multiplications that all multipliers could do in an initiation interval.
     predicted
         The cycles of the whole accelerator.
+    memory_bits
+        Bits of all memories: those of the units and of the parts around them.
+    layers
+        Every layer after the input.
     """
 
     schema: str
@@ -76,12 +84,12 @@ class Planned(msgspec.Struct, frozen=True):
     macs: Count
     mac_efficiency: float
     predicted: PredictedEntry
+    memory_bits: Count
+    layers: tuple[PlannedLayer, ...]
 
 
 class PlanReport(Planned, frozen=True):
-    """The cost and the cycles of a plan, as a whole (`Planned`) and for each layer's unit."""
-
-    layers: tuple[PlannedLayer, ...]
+    """The cost and the cycles of a plan: a document of its own."""
 
     def to_json(self) -> bytes:
         """A JSON document."""
@@ -111,11 +119,17 @@ def report_plan(quantized: QuantizedNetwork, plan: Plan) -> PlanReport:
     UnitError, AcceleratorError
         Hardware does not support the network or the plan.
     """
-    return report_accelerator(quantized, Accelerator(quantized.fixed, plan))
+    accelerator = Accelerator(quantized.fixed, plan)
+    return report_accelerator(quantized, accelerator, memory_bits(accelerator))
 
 
-def report_accelerator(quantized: QuantizedNetwork, accelerator: Accelerator) -> PlanReport:
-    """Report the cost and the cycles of an accelerator, by the cycle model."""
+def report_accelerator(
+    quantized: QuantizedNetwork, accelerator: Accelerator, bits: Mapping[str, int]
+) -> PlanReport:
+    """Report the cost and the cycles of an accelerator, by the cycle model.
+
+    `bits` are the memory bits of each of its parts.
+    """
     prediction = predict(accelerator)
     macs = sum(
         layer.macs(source) for layer, source, _ in quantized.fixed.network.computing_layers()
@@ -129,6 +143,7 @@ def report_accelerator(quantized: QuantizedNetwork, accelerator: Accelerator) ->
         macs=macs,
         mac_efficiency=macs / possible if possible else 0.0,
         predicted=PredictedEntry(prediction.interval_cycles, prediction.latency_cycles),
+        memory_bits=sum(bits.values()),
         layers=tuple(
             PlannedLayer(
                 name=layer.name,
@@ -137,6 +152,7 @@ def report_accelerator(quantized: QuantizedNetwork, accelerator: Accelerator) ->
                 multipliers=accelerator.units[layer.name].multipliers,
                 cycles=prediction.layers[layer.name].cycles,
                 latency_cycles=prediction.layers[layer.name].latency_cycles,
+                memory_bits=bits[unit_part(layer.name)],
             )
             for layer in quantized.fixed.layers
         ),

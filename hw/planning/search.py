@@ -7,16 +7,17 @@ lanes of its input.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 
 import numpy as np
 
 from systolith.golden.fixed.integers import FixedNetwork
+from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding
-from systolith.hw.planning.sizes import Options, unit_options
+from systolith.hw.planning.sizes import NOT_GIVEN, GivenSize, Options, unit_options
 
 MinMultipliers = list[dict[int, float]]
 """For each layer, by the lanes of its input: the fewest multipliers of it and all layers after it.
@@ -28,17 +29,38 @@ Limits = list[int]
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """The options of every layer of a network, and the fewest multipliers for them."""
+    """The options of every layer of a network, and the fewest multipliers for them.
+
+    Parameters
+    ----------
+    fixed
+        The network.
+    given
+        The sizes that single layers must have, by name.
+    """
 
     fixed: FixedNetwork
+    given: Mapping[str, GivenSize] = field(default_factory=dict)
 
     @cached_property
     def options(self) -> list[dict[int, Options]]:
-        """The options of each layer, by the lanes of its input."""
+        """The options of each layer, by the lanes of its input.
+
+        Raises
+        ------
+        PlanError
+            A layer has none with the sizes that are given.
+        """
         reached: list[dict[int, Options]] = []
         lanes = [1]
         for layer in self.fixed.layers:
-            reached.append({each: unit_options(layer, each) for each in lanes})
+            given = self.given.get(layer.name, NOT_GIVEN)
+            reached.append({each: unit_options(layer, each, given) for each in lanes})
+            if not any(len(options.cycles) for options in reached[-1].values()):
+                raise PlanError(
+                    f"layer {layer.name!r}: {given.lanes} lanes do not fit the other sizes that "
+                    f"are given: its input has {' or '.join(map(str, lanes))}"
+                )
             lanes = np.unique(
                 np.concatenate([options.size.lanes for options in reached[-1].values()])
             ).tolist()
@@ -65,7 +87,7 @@ class Search:
                             options.cycles <= limit,
                             options.multipliers + after[options.size.lanes],
                             inf,
-                        ).min()
+                        ).min(initial=inf)
                     )
                     for lanes, options in by_lanes.items()
                 },

@@ -23,14 +23,14 @@ from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.child_processes import interrupts_delayed, temporary_folder
 from systolith.hw.folding import Plan
-from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, make_plan
+from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_plan
 from systolith.hw.planning.plan_file import load_plan, plan_to_toml
 from systolith.hw.verilog import manifest as manifests
 from systolith.hw.verilog.harmless import require_harmless
 from systolith.hw.verilog.manifest import Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
-RESULT_FILES = ("simulation.json", "synthesis.json", "waves.vcd", "waves.gtkw")
+RESULT_FILES = ("simulation.json", "synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl")
 """The files that simulation and synthesis write into the folder later."""
 
 
@@ -71,6 +71,7 @@ def generate(
     out: str | os.PathLike[str],
     plan: Plan | None = None,
     name: str | None = None,
+    goal: Goal | None = None,
     handover: Callable[[Artifacts], Handover] | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
@@ -91,6 +92,8 @@ def generate(
     name
         The name of the top module, with which the name of every module begins, and of the Verilog's
         file; by default the network's.
+    goal
+        The goal that the plan was made for, for the file of the plan.
     handover
         Makes the files for other tools (`hw.handover`). They are replaced with the others, and no
         command reads them.
@@ -106,20 +109,22 @@ def generate(
     """
     folder = Path(out)
     if plan is None:
-        plan = make_plan(quantized.fixed, PRESETS[DEFAULT_PRESET])
+        goal = PRESETS[DEFAULT_PRESET]
+        plan = make_plan(quantized.fixed, goal)
     accelerator = Accelerator(quantized.fixed, plan, name)
     files = manifests.file_names(quantized.name, name)
     _require_writable(folder)
     _replaced_files(folder, [*msgspec.structs.astuple(files), manifests.FILE_NAME])
     modules = accelerator_modules(accelerator)
+    manifest = manifests.describe(quantized, accelerator, modules, files)
     contents = {
         files.verilog: with_comments(accelerator, modules, quantized.sha256).encode(),
         files.lint_waivers: (resources.files("systolith.hw.verilog") / "lint.vlt").read_bytes(),
         files.quantized: npz.encode(QUANTIZED_SCHEMA, *quantized.contents()),
-        files.plan: plan_to_toml(plan).encode(),
+        files.plan: plan_to_toml(plan, manifest, goal).encode(),
     }
     manifest = msgspec.structs.replace(
-        manifests.describe(quantized, accelerator, modules, files),
+        manifest,
         verilog_sha256=_sha256(contents[files.verilog]),
         plan_sha256=_sha256(contents[files.plan]),
         lint_waivers_sha256=_sha256(contents[files.lint_waivers]),

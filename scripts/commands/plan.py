@@ -11,6 +11,7 @@ from systolith.scripts.console import print_json, print_line, print_table
 from systolith.scripts.options import JsonOption, file_to_write, positive_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
+    FixOption,
     MaxMultipliersOption,
     MinimizeOption,
     PlanOption,
@@ -33,6 +34,7 @@ def plan(
     max_multipliers: MaxMultipliersOption = None,
     target_cycles: TargetCyclesOption = None,
     minimize: MinimizeOption = None,
+    fix: FixOption = None,
     plan: PlanOption = None,
     mhz: Annotated[
         float | None,
@@ -75,6 +77,7 @@ def plan(
     systolith plan lenet5.npz --preset large --mhz 100
     systolith plan lenet5.npz --max-multipliers 60 --out plan.toml --timeline plan.svg
     systolith plan lenet5.npz --target-cycles 2000 --minimize latency
+    systolith plan lenet5.npz --max-multipliers 130 --fix C3=15x4
     systolith plan lenet5.npz --plan plan.toml
     """
     from systolith import golden, hw
@@ -82,11 +85,13 @@ def plan(
 
     network = golden.QuantizedNetwork.load(quantized)
     with progress("plan"):
-        folding = chosen_plan(network, plan, preset, max_multipliers, target_cycles, minimize)
+        folding, goal = chosen_plan(
+            network, plan, preset, max_multipliers, target_cycles, minimize, fix
+        )
         report = hw.report_plan(network, folding)
     if out is not None:
         with writing(out):
-            write_whole(out, hw.plan_to_toml(folding).encode())
+            write_whole(out, hw.plan_to_toml(folding, report, goal).encode())
     if timeline is not None:
         from systolith.scripts.pages.timeline_picture import draw_timeline
 
@@ -107,7 +112,7 @@ def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
         report.network,
         (
             *("layer", "unit", "rows", "columns", "lanes", "order", "depth", "lines"),
-            *("multipliers", "cycles", "load"),
+            *("multipliers", "memory bits", "cycles", "load"),
         ),
         [
             (
@@ -120,13 +125,21 @@ def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
                 f"{layer.folding.depth:,}",
                 "" if layer.folding.lines is None else f"{layer.folding.lines:,}",
                 f"{layer.multipliers:,}",
+                f"{layer.memory_bits:,}",
                 f"{layer.cycles:,}",
                 f"{layer.cycles / interval:.1%}",
             )
             for layer in report.layers
         ],
         left=2,
-        footer=("total", *[""] * 7, f"{report.multipliers:,}", f"{interval:,}", ""),
+        footer=(
+            "total",
+            *[""] * 7,
+            f"{report.multipliers:,}",
+            f"{report.memory_bits:,}",
+            f"{interval:,}",
+            "",
+        ),
     )
     print_line("interval", f"{interval:,} cycles from one result to the next")
     print_line("latency", f"{report.predicted.latency_cycles:,} cycles from first pixel to result")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from systolith.scripts.console import print_error, print_json, print_line, print_table
+from systolith.scripts.console import print_error, print_json, print_line, print_table, print_text
 from systolith.scripts.options import DataOption, JsonOption, one_of, whole_number
 from systolith.scripts.progress import progress
 
@@ -67,8 +68,8 @@ def simulate(
         bool,
         typer.Option(
             "--waves",
-            help="Write DIR/waves.vcd, the waveform of the image with the first wrong value, or of "
-            "the first image, and DIR/waves.gtkw, which shows it by layer.",
+            help="Write DIR/waves.fst, the waveform of the image with the first wrong value, or of "
+            "the first image, and files with which GTKWave and Surfer show it by layer.",
         ),
     ] = False,
     inject_fault: Annotated[
@@ -119,6 +120,8 @@ def simulate(
         print_json(report.to_json())
     else:
         print_report(report)
+        if waves:
+            print_viewers(folder)
     fail_unless_passed(report)
 
 
@@ -150,6 +153,15 @@ def print_report(report: SimulationReport) -> None:
         print_line("waveform", f"image {report.waves_image}, from its first pixel to its result")
     if report.bit_exact:
         print_line("bit-exact", "yes, in every layer" if report.layer is None else "yes")
+
+
+def print_viewers(folder: Path) -> None:
+    """Print the commands that show the waveform in the folder."""
+    from systolith.sim.bulk.waves import COMMANDS_NAME, SAVE_NAME, WAVES_NAME
+
+    waves, save, commands = (folder / name for name in (WAVES_NAME, SAVE_NAME, COMMANDS_NAME))
+    print_text(shlex.join(["gtkwave", str(waves), str(save)]))
+    print_text(shlex.join(["surfer", str(waves), "--command-file", str(commands)]))
 
 
 def fail_unless_passed(report: SimulationReport) -> None:

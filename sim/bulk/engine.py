@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.hw.child_processes import started, temporary_folder
+from systolith.sim.bulk.fst import finish
 from systolith.sim.bulk.program import RULE_BROKEN_STATUS, build_engine, command_line
 from systolith.sim.errors import SimulationError
 from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork
@@ -155,7 +156,7 @@ def trace_image(
     mark
         A beat of it: the place of a tap, and the number of the beat.
     path
-        The file, VCD. A cycle takes 10 units of time.
+        The file, FST. A cycle takes 10 units of time.
 
     Returns
     -------
@@ -195,6 +196,7 @@ def trace_image(
             status = process.wait()
         if status not in (0, RULE_BROKEN_STATUS):
             raise SimulationError(f"writing {path.name} {describe_status(status)}: {tail(log)}")
+        finish(path)
         return int(output.read_text("utf-8"))
 
 

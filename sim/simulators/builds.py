@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from systolith.sim.simulators import installed
@@ -29,7 +30,7 @@ _SIGN_EXTENSION = """#include "verilated.h"
 """
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _VPI = ("verilated_vpi.cpp",)
-_TRACE = ("verilated_vcd_c.cpp",)
+_TRACE = ("verilated_fst_c.cpp",)
 _DEFINES = tuple(
     f"-D{name}"
     for name in (
@@ -37,8 +38,8 @@ _DEFINES = tuple(
         "VM_COVERAGE=0",
         "VM_SC=0",
         "VM_TIMING=0",
-        "VM_TRACE_FST=0",
         "VM_TRACE_SAIF=0",
+        "VM_TRACE_VCD=0",
     )
 )
 
@@ -131,7 +132,7 @@ def build_verilator_program(
     main, headers
         The C++ source with `main`, and the headers that it includes, by name.
     trace
-        Whether the model can write a waveform: `VM_TRACE` is then 1.
+        Whether the model can write a waveform, in the format FST: `VM_TRACE` is then 1.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def build_verilator_program(
     """
     return _build_verilator(
         design,
-        flags=("--trace-vcd",) if trace else (),
+        flags=("--trace-fst",) if trace else (),
         control="`verilator_config\n",
         main=main,
         headers=headers,
@@ -238,22 +239,36 @@ def _units(folder: Path, level: str) -> list[tuple[str, str]]:
 def _runtime(
     verilator: installed.Verilator, sources: tuple[str, ...], flags: Sequence[str]
 ) -> list[str]:
-    """The objects of Verilator's runtime, which are the same for every model."""
+    """The objects of Verilator's runtime, which are the same for every model.
+
+    Its writer of waveforms includes headers of two libraries, in place of which it gets ours.
+    """
+    headers = _compression_headers() if sources == _TRACE else {}
 
     def build(folder: Path) -> None:
+        for name, text in headers.items():
+            _write(folder / name, text)
         compiler = [verilator.compiler, *flags, _OPTIMIZED, "-c"]
         commands = [[*compiler, str(verilator.include / name)] for name in sources]
         run_all(commands, log=folder / _LOG, cwd=folder, jobs=os.cpu_count() or 1)
 
     objects = [Path(name).with_suffix(".o").name for name in sources]
-    key = content_key("verilator runtime", _OPTIMIZED, verilator.version, *sources, *flags)
+    key = content_key(
+        *("verilator runtime", _OPTIMIZED, verilator.version, *sources, *flags),
+        *(*headers, *headers.values()),
+    )
     folder = cached(key, objects[-1], build).parent
     return [str(folder / name) for name in objects]
 
 
+def _compression_headers() -> dict[str, str]:
+    folder = resources.files("systolith.sim.simulators").joinpath("compression")
+    return {name: folder.joinpath(name).read_text("utf-8") for name in ("lz4.h", "zlib.h")}
+
+
 def _compiler_flags(verilator: installed.Verilator, trace: bool) -> tuple[str, ...]:
     includes = (f"-I{verilator.include}", f"-I{verilator.include / 'vltstd'}")
-    tracing = (f"-DVM_TRACE={trace:d}", f"-DVM_TRACE_VCD={trace:d}")
+    tracing = (f"-DVM_TRACE={trace:d}", f"-DVM_TRACE_FST={trace:d}")
     return ("-std=c++17", "-w", "-I.", *includes, *_DEFINES, *tracing)
 
 

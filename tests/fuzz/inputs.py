@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import gzip
 import importlib.util
+import io
 import os
 import random
 import shlex
@@ -20,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 import typer
+from PIL import Image
 
 from systolith.golden.files import idx
 from systolith.golden.files.datasets import MNIST
@@ -157,6 +159,8 @@ TEMPLATES = (
     Template(("plan q.npz --preset small --mhz 100",), 3),
     Template(("plan e.npz --max-multipliers 40 --timeline o.svg --json",), 3),
     Template(("plan e.npz --target-cycles 400 --minimize latency",), 3),
+    Template(("plan e.npz --max-multipliers 60 --fix C1=4x2 --fix F6=3x5x5",), 3),
+    Template(("plan q.npz --plan goal.toml --out o.toml",), 4),
     Template(("generate q.npz --plan plan.toml --out new",), 4),
     Template(("generate q.npz --out rtl",), 4),
     Template(("simulate rtl --data d.npz --images 2 --simulator icarus",), 7),
@@ -164,6 +168,8 @@ TEMPLATES = (
     Template(("simulate rtl --data d.npz --images 2 --layer conv --stalls 3",), 1),
     Template(("simulate rtl --data d.npz --images 2 --waves",), 1),
     Template(("simulate rtl --data d.npz --images 2 --inject-fault conv",), 1, frozenset({1})),
+    Template(("predict q.npz a.png b.jpg --json",), 6),
+    Template(("predict rtl a.png --invert",), 2),
     Template(("export q.npz --out o.onnx",), 5),
     Template(("compare float.json fixed.json --out o.md",), 9),
     Template(("compare float.json fixed.json --out o.json --fail-on-drop 1 --json",), 5),
@@ -225,7 +231,12 @@ def first_files() -> Files:
     files["z-labels-idx1-ubyte.gz"] = gzip.compress(labels, mtime=0)
     if importlib.util.find_spec("onnx") is not None:
         files |= _onnx_models()
+    for file, pixels, kind in (("a.png", (5, 4), "PNG"), ("b.jpg", (30, 20, 3), "JPEG")):
+        content = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, pixels, np.uint8)).save(content, kind)
+        files[file] = content.getvalue()
     files["settings.toml"] = _SETTINGS.encode()
+    files["goal.toml"] = _GOAL.encode()
     files[USERS_FILE] = b"of the user\n"
     return files
 
@@ -238,6 +249,15 @@ rounding = "half_even"
 [layers.dense]
 weight_bits = 4
 bias_correction = true
+"""
+
+
+_GOAL = """[goal]
+max_multipliers = 9
+minimize = "latency"
+[layers.dense]
+rows = 2
+columns = 3
 """
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import typer
 
 from systolith import golden, hw, sim
+from systolith.golden.network.activations import ACTIVATIONS
+from systolith.golden.network.graph import LAYER_TYPES, Activation
 from systolith.scripts.main import app
+from tests.golden.random_networks import random_quantized
 
 if TYPE_CHECKING:
     from typer.core import TyperGroup
@@ -59,6 +64,27 @@ def test_python_of_the_readme_names_what_exists() -> None:
     ]
     assert {face for face, _ in used} == set(faces)
     assert [use for use in used if use[1] not in faces[use[0]].__all__] == []
+
+
+def test_every_key_and_array_of_a_network_is_described() -> None:
+    header, arrays = random_quantized(0)[0].contents()
+    layer_keys = {field.name for cls in LAYER_TYPES.values() for field in fields(cls)}
+    layer_keys |= {field.name for field in fields(Activation)} | {"type", *LAYER_TYPES}
+    keys = {"schema", "calibrated_on", "trained_on", *header, *layer_keys, *_keys(header["layers"])}
+    keys |= {name.rpartition("/")[2] for name in arrays} | {
+        "table",
+        "weight_frac_bits",
+        *ACTIVATIONS,
+    }
+    page = (_ROOT / "docs" / "files.md").read_text()
+    assert {key for key in keys if f"`{key}`" not in page and f"/{key}`" not in page} == set()
+
+
+def _keys(value: Any) -> set[str]:
+    """The keys of objects in a JSON value, at any depth."""
+    if isinstance(value, Mapping):
+        return set(value).union(*map(_keys, value.values()))
+    return set().union(*map(_keys, value)) if isinstance(value, list | tuple) else set()
 
 
 @pytest.mark.parametrize("line", _COMMAND_LINES)

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -14,26 +16,13 @@
 #include "command_line.h"
 #include "layers.h"
 #if VM_TRACE
-#include "verilated_vcd_c.h"
+#include "verilated_fst_c.h"
 #endif
 
 namespace {
 
 #if VM_TRACE
 constexpr bool kTracing = true;
-
-// A file that ends the program when the disk is full; Verilator's own would try again for ever.
-class WaveformFile : public VerilatedVcdFile {
-public:
-    ssize_t write(const char* bytes, ssize_t size) override {
-        const ssize_t written = VerilatedVcdFile::write(bytes, size);
-        if (written < 0 && errno != EAGAIN && errno != EINTR) {
-            std::fprintf(stderr, "%s\n", std::strerror(errno));
-            std::_Exit(kFailed);
-        }
-        return written;
-    }
-};
 
 // The waveform from the cycle in which an image's first beat is offered to the one after its
 // result. A cycle takes 10 units of time.
@@ -44,15 +33,22 @@ public:
         : m_image(options.number("image")),
           m_layer(options.number("layer")),
           m_beat(options.number("beat")) {
+        const std::string path = options.text("waves");
+        if (!std::ofstream{path}) throw Failure(std::strerror(errno));
         context.traceEverOn(true);
-        top.trace(&m_vcd, 99);
-        m_vcd.open(options.text("waves").c_str());
-        if (!m_vcd.isOpen()) throw Failure(std::strerror(errno));
+        top.trace(&m_fst, 99);
+        m_fst.open(path.c_str());
     }
 
     // Prints the cycle in which the beat was taken; 0 if it was not.
     ~Waveform() {
-        m_vcd.close();
+        // Verilator's writer aborts on a full disk.
+        std::signal(SIGABRT, [](int) {
+            std::fputs("the file could not be written completely\n", stderr);
+            std::_Exit(kFailed);
+        });
+        m_fst.close();
+        std::signal(SIGABRT, SIG_DFL);
         std::printf("%llu\n", static_cast<unsigned long long>(m_beat_cycle));
         std::fflush(stdout);
     }
@@ -63,7 +59,7 @@ public:
     // Call this before each rising edge, with the image that is offered.
     void before_edge(uint64_t cycle, uint64_t image) {
         m_started |= image == m_image;
-        if (m_started) m_vcd.dump(10 * cycle);
+        if (m_started) m_fst.dump(10 * cycle);
     }
 
     // Call this after each rising edge, with the number of results that came out. Returns whether
@@ -74,13 +70,12 @@ public:
             m_beat_taken = true;
             m_beat_cycle = cycle;
         }
-        if (m_started) m_vcd.dump(10 * cycle + 5);
+        if (m_started) m_fst.dump(10 * cycle + 5);
         return results > m_image;
     }
 
 private:
-    WaveformFile m_file;
-    VerilatedVcdC m_vcd{&m_file};
+    VerilatedFstC m_fst;
     uint64_t m_image, m_layer, m_beat;
     uint64_t m_beat_cycle = 0;
     bool m_beat_taken = false;

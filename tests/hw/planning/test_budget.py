@@ -28,6 +28,7 @@ from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
 from systolith.hw.planning.prediction import min_interval, predict
+from systolith.hw.planning.sizes import GivenSize
 from tests.hw.small_networks import EVERY_KIND, quantized
 
 TINY = Network(
@@ -115,8 +116,8 @@ def one_less(fixed: FixedNetwork, plan: Plan) -> Iterator[tuple[tuple[str, str],
             yield (layer.name, "lines"), {**plan, layer.name: less}
 
 
-def every_plan(fixed: FixedNetwork) -> Iterator[tuple[int, int]]:
-    """The multipliers and the slowest unit's cycles of every plan that hardware supports."""
+def plans_of(fixed: FixedNetwork) -> Iterator[tuple[int, int, Plan]]:
+    """Every plan that hardware supports, with its multipliers and the slowest unit's cycles."""
     sizes: list[list[Folding]] = []
     for layer in fixed.layers:
         most = layer.input_shape.size if isinstance(layer.layer, Dense) else 4
@@ -130,13 +131,13 @@ def every_plan(fixed: FixedNetwork) -> Iterator[tuple[int, int]]:
             multipliers = Accelerator(fixed, plan).multipliers
         except UnitError:
             continue
-        yield multipliers, min_interval(fixed, plan)
+        yield multipliers, min_interval(fixed, plan), plan
 
 
 def test_no_plan_is_better() -> None:
     network = quantized(TINY)
     fixed = network.fixed
-    every = set(every_plan(fixed))
+    every = {(multipliers, cycles) for multipliers, cycles, _ in plans_of(fixed)}
     fewest = min(multipliers for multipliers, _ in every)
     for budget in range(fewest, 20):
         best = min((cycles, m) for m, cycles in every if m <= budget)
@@ -201,3 +202,55 @@ def test_max_pooling_needs_no_multiplier() -> None:
         name="F", inputs=("P",), units=3)))  # fmt: skip
     report = report_plan(network := quantized(pooled), make_plan(network.fixed, Goal(2)))
     assert [layer.multipliers for layer in report.layers] == [1, 0, 1]
+
+
+def test_layers_with_given_sizes_have_them_and_no_plan_is_better() -> None:
+    network = quantized(TINY)
+    # 3 rows are no reasonable size for 4 elements: no plan has them unless they are given.
+    given = {"C": GivenSize(rows=3, columns=2), "F": GivenSize(lanes=1)}
+    every = {
+        (multipliers, cycles)
+        for multipliers, cycles, plan in plans_of(network.fixed)
+        if (plan["C"].rows, plan["C"].columns, plan["F"].lanes) == (3, 2, 1)
+    }
+    fewest = min(multipliers for multipliers, _ in every)
+    for budget in range(fewest, fewest + 8):
+        plan = make_plan(network.fixed, Goal(max_multipliers=budget), given)
+        report = report_plan(network, plan)
+        best = min((cycles, m) for m, cycles in every if m <= budget)
+        assert (report.predicted.interval_cycles, report.multipliers) == best
+        assert (plan["C"].rows, plan["C"].columns, plan["F"].lanes) == (3, 2, 1)
+        assert {key for key, _ in one_less(network.fixed, plan)} <= {("C", "depth"), ("S", "depth")}
+
+
+@pytest.mark.parametrize(
+    ("goal", "given", "message"),
+    [
+        (Goal(20), {"X": GivenSize(1)}, "network 'tiny' has no layer 'X' to give a size: it has C"),
+        (Goal(20), {"C": GivenSize(5, 1)}, "convolution 'C': rows must be from 1 to 4"),
+        (Goal(20), {"C": GivenSize(1, 1, 3)}, "convolution 'C': lanes must divide 1"),
+        (Goal(20), {"F": GivenSize(lanes=3)}, "dense 'F': columns must be from 1 to 2"),
+        (Goal(20), {"S": GivenSize(2, 1)}, "subsampling 'S': rows and columns must be 1"),
+        (Goal(20), {"S": GivenSize(lanes=4)}, "subsampling 'S': lanes must divide the 2 lanes"),
+        (
+            Goal(20),
+            {"C": GivenSize(lanes=1), "S": GivenSize(lanes=2)},
+            "layer 'S': 2 lanes do not fit the other sizes that are given: its input has 1",
+        ),
+        (
+            Goal(5),
+            {"C": GivenSize(4, 2)},
+            "max_multipliers must be at least 10, the fewest for its units with the sizes given",
+        ),
+        (
+            Goal(target_cycles=30),
+            {"C": GivenSize(1, 1)},
+            "target_cycles must be at least 128, the shortest possible with the sizes given for C",
+        ),
+    ],
+)
+def test_given_sizes_that_cannot_be_are_refused(
+    goal: Goal, given: dict[str, GivenSize], message: str
+) -> None:
+    with pytest.raises((PlanError, UnitError), match=message):
+        make_plan(quantized(TINY).fixed, goal, given)

@@ -9,8 +9,16 @@ from systolith.golden.errors import FileFormatError
 from systolith.golden.network import shipped
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding
-from systolith.hw.planning.plan_file import load_plan, plan_to_toml, smallest_plan
-from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN
+from systolith.hw.planning.budget import Goal, make_plan
+from systolith.hw.planning.estimate import report_plan
+from systolith.hw.planning.plan_file import (
+    load_plan,
+    plan_from_file,
+    plan_to_toml,
+    smallest_plan,
+)
+from systolith.hw.planning.sizes import GivenSize
+from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 LENET5 = shipped.network("lenet5")
 
@@ -64,7 +72,15 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("[layers.F6]\norder = ['inputs']", "layers.F6.order must be .* not .'inputs'."),
         ("layers.C1 = 3", "layers.C1 must be a table, not 3"),
         ("layers = 3", "layers must be a table, not 3"),
-        ("[layer.C1]\nrows = 2", "layer is unknown: a plan has layers.NAME alone"),
+        ("[layer.C1]\nrows = 2", "layer is unknown: a plan has quantized_sha256, goal and layers"),
+        ("quantized_sha256 = 'ab'", "quantized_sha256 must be 64 hex digits in lower case, not 'a"),
+        ("quantized_sha256 = 3", "quantized_sha256 must be 64 hex digits in lower case, not 3"),
+        ("goal = 3", "goal must be a table, not 3"),
+        ("[goal]\npreset = 'small'", "goal.preset is unknown: allowed are max_multipliers, target"),
+        ("[goal]", "goal: a plan has exactly one limit, max_multipliers or target_cycles"),
+        ("[goal]\nmax_multipliers = 'all'", "goal: max_multipliers must be a whole number"),
+        ("[goal]\ntarget_cycles = 9\nminimize = []", "goal: minimize must be 'interval' or"),
+        ("[goal]\ntarget_cycles = 9", "has a goal and leaves sizes open, so that it is no plan"),
     ],
 )
 def test_a_wrong_key_is_refused_by_its_path(tmp_path: Path, text: str, message: str) -> None:
@@ -80,3 +96,58 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
             load_plan(path, LENET5)
     with pytest.raises(FileFormatError, match=r"missing\.toml"):
         load_plan(tmp_path / "missing.toml", LENET5)
+
+
+GOAL = Goal(max_multipliers=30, minimize="latency")
+SMALL = quantized(EVERY_KIND)
+
+
+def test_the_file_of_a_plan_says_what_it_was_made_for(tmp_path: Path) -> None:
+    plan = make_plan(SMALL.fixed, GOAL)
+    report = report_plan(SMALL, plan)
+    path = tmp_path / "plan.toml"
+    path.write_text(plan_to_toml(plan, report, GOAL), "utf-8")
+    text = path.read_text("utf-8")
+    cycles, layer = report.predicted.interval_cycles, report.layers[0]
+    for words in (
+        f"# The plan of every-kind: {report.multipliers} multipliers, {cycles} cycles from one",
+        f"[layers.C1]  # multipliers: {layer.multipliers}, cycles: {layer.cycles}\n",
+        *(f"\n# {key}: " for key in ("rows", "columns", "lanes", "depth", "order", "lines")),
+    ):
+        assert words in text
+    assert plan_from_file(path, SMALL) == (plan, GOAL)
+    assert load_plan(path, EVERY_KIND, SMALL.sha256) == plan
+
+
+def test_a_plan_of_another_quantized_network_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    text = plan_to_toml(EVERY_KIND_PLAN, report_plan(SMALL, EVERY_KIND_PLAN))
+    path.write_text(text, "utf-8")
+    other = quantized(EVERY_KIND, seed=1)
+    message = (
+        f"was made for the quantized network {SMALL.sha256[:8]}, not for every-kind "
+        f"{other.sha256[:8]}: to use it all the same, remove the line quantized_sha256"
+    )
+    with pytest.raises(PlanError, match=message):
+        plan_from_file(path, other)
+    without = "\n".join(line for line in text.split("\n") if "quantized_sha256" not in line)
+    path.write_text(without, "utf-8")
+    assert plan_from_file(path, other) == (EVERY_KIND_PLAN, None)
+
+
+def test_sizes_that_a_goal_leaves_open_are_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        "goal.max_multipliers = 30\ngoal.minimize = 'latency'\n"
+        "[layers.C1]\nrows = 4\n[layers.F6]\nrows = 2\ncolumns = 5\nlanes = 5\n",
+        "utf-8",
+    )
+    given = {"C1": GivenSize(rows=4), "F6": GivenSize(2, 5, 5)}
+    assert plan_from_file(path, SMALL) == (make_plan(SMALL.fixed, GOAL, given), GOAL)
+
+
+def test_what_follows_from_the_sizes_must_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("goal.max_multipliers = 30\n[layers.C1]\nrows = 4\ndepth = 2\n", "utf-8")
+    with pytest.raises(PlanError, match=r"plan\.toml: layers\.C1\.depth must be left out where"):
+        plan_from_file(path, SMALL)

@@ -109,7 +109,7 @@ def test_generating_again_gives_the_same_bytes_and_removes_old_results(
     copy: Path, network: QuantizedNetwork
 ) -> None:
     before = contents(copy)
-    for name in ("simulation.json", "waves.vcd", "waves.gtkw"):
+    for name in ("simulation.json", "waves.fst", "waves.gtkw", "waves.sucl"):
         (copy / name).write_text("{}")
     (copy / "notes.txt").write_text("mine")
     generate(network, copy, {"scores": Folding(rows=2, columns=2, lanes=2)})
@@ -123,7 +123,7 @@ def test_another_network_replaces_the_first(copy: Path, network: QuantizedNetwor
     assert load(copy).manifest.network == "other"
 
 
-@pytest.mark.parametrize("name", ["simulation.json", "waves.vcd"])
+@pytest.mark.parametrize("name", ["simulation.json", "waves.fst"])
 def test_results_of_something_else_stay(
     tmp_path: Path, network: QuantizedNetwork, name: str
 ) -> None:
@@ -191,7 +191,7 @@ def test_an_error_while_files_are_replaced_leaves_the_old_ones(
     other = quantized(replace(ONE_LAYER, name="other"))
     modules = accelerator_modules(Accelerator(other.fixed, smallest_plan(other.fixed.network)))
     monkeypatch.setattr(artifacts, "accelerator_modules", lambda accelerator: modules)
-    (copy / "waves.vcd").write_text("waves")
+    (copy / "waves.fst").write_text("waves")
     before = contents(copy)
     rename = Path.rename
     # Five files and the waves go, five come.

@@ -103,8 +103,12 @@ def test_waves_are_written(
     arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--images", "9", "--waves"]) == 0
-    assert "image 0, from its first pixel to its result" in capsys.readouterr().out
-    assert {"waves.vcd", "waves.gtkw"} <= {file.name for file in hardware.iterdir()}
+    shown = capsys.readouterr().out
+    assert "image 0, from its first pixel to its result" in shown
+    waves = hardware / "waves"
+    assert f"\ngtkwave {waves}.fst {waves}.gtkw\n" in shown
+    assert f"\nsurfer {waves}.fst --command-file {waves}.sucl\n" in shown
+    assert {"waves.fst", "waves.gtkw", "waves.sucl"} <= {file.name for file in hardware.iterdir()}
     icarus = ["--images", "9", "--simulator", "icarus"]
     assert main([*arguments, *icarus, "--waves"]) == 2
     assert capsys.readouterr().err == (

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vcd.reader import TokenKind, tokenize
 
 from systolith import hw
 from systolith.sim import SimulationReport, simulate
 from systolith.sim.bulk.engine import trace_image
-from systolith.sim.bulk.waves import SAVE_NAME, WAVES_NAME
+from systolith.sim.bulk.waves import COMMANDS_NAME, SAVE_NAME, WAVES_NAME
 from systolith.sim.errors import SimulationError
 from tests.sim import small_hardware
+from tests.sim.bulk.fst_values import Changes, read
 from tests.sim.toy_network import toy_images, toy_network
 
 DATA = small_hardware.dataset(30)
@@ -32,45 +32,13 @@ def hardware(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(hardware: Path) -> Path:
     """The hardware, without earlier waveforms."""
-    for name in (WAVES_NAME, SAVE_NAME):
+    for name in (WAVES_NAME, SAVE_NAME, COMMANDS_NAME):
         (hardware / name).unlink(missing_ok=True)
     return hardware
 
 
 def run(folder: Path, **options: Any) -> SimulationReport:
     return simulate(folder, 30, DATA, waves=True, **options)
-
-
-Changes = dict[str, list[tuple[int, int]]]
-
-
-def read(path: Path) -> Changes:
-    """Every signal's changes, time and value, by its name with all scopes."""
-    names: dict[str, list[str]] = {}
-    changes: Changes = {}
-    scope: list[str] = []
-    time = 0
-    with path.open("rb") as file:
-        for token in tokenize(file):
-            if token.kind is TokenKind.SCOPE:
-                scope.append(token.scope.ident)
-            elif token.kind is TokenKind.UPSCOPE:
-                scope.pop()
-            elif token.kind is TokenKind.VAR:
-                name = ".".join((*scope, token.var.ref_str))
-                names.setdefault(token.var.id_code, []).append(name)
-                changes[name] = []
-            elif token.kind is TokenKind.CHANGE_TIME:
-                time = token.time_change
-            elif token.kind in (TokenKind.CHANGE_SCALAR, TokenKind.CHANGE_VECTOR):
-                change = (
-                    token.scalar_change
-                    if token.kind is TokenKind.CHANGE_SCALAR
-                    else token.vector_change
-                )
-                for name in names[change.id_code]:
-                    changes[name].append((time, int(change.value)))
-    return changes
 
 
 def value(changes: Changes, name: str, time: int) -> int:
@@ -106,6 +74,7 @@ def test_the_first_wrong_value_is_at_the_marker(
     bits = small_hardware.quantized().fixed["conv__x"].output_format.bits
     found = value(changes, f"lane_conv__x_{wrong.channel % lanes}", time)
     assert found == wrong.found % (1 << bits)
+    assert (folder / COMMANDS_NAME).read_text().splitlines()[-1] == f"cursor_set {time}"
 
 
 def test_all_is_right(folder: Path) -> None:
@@ -123,6 +92,31 @@ def test_all_is_right(folder: Path) -> None:
     # From the first pixel offered on: all pixels of the image go in, and one result comes out.
     (taken,) = (of for name, of in changes.items() if name.endswith("_tapped.m_axis_tvalid"))
     assert [high for _, high in taken].count(1) == 1
+    check_commands((folder / COMMANDS_NAME).read_text().splitlines(), changes)
+    written = (folder / WAVES_NAME).read_bytes()
+    run(folder)
+    assert (folder / WAVES_NAME).read_bytes() == written
+
+
+def check_commands(commands: list[str], changes: Changes) -> None:
+    """Surfer's commands name signals of the waveform, and give each lane its number format."""
+    assert commands[-1] == "zoom_fit"
+    items = [line.split()[1] for line in commands if re.match("variable_add|divider_add", line)]
+    assert [each for each in items if "." not in each] == ["s_axis", "input", *LAYERS, "m_axis"]
+    names = {re.sub(r"\[.*", "", name) for name in changes}
+    assert {each for each in items if "." in each} <= names
+    fixed = small_hardware.quantized().fixed
+    digits = str.maketrans("abcdefghijklmnop", "0123456789abcdef")
+    places = [i for i, line in enumerate(commands) if line.startswith("item_focus")]
+    shown = {
+        items[int(commands[i].split()[1].translate(digits), 16)]: commands[i + 1] for i in places
+    }
+    assert len(shown) == len(places) == sum(".lane_" in each for each in items)
+    for name, command in shown.items():
+        layer = re.search(r"\.lane_(\w+)_\d+$", name)
+        assert layer is not None
+        signed = layer[1] != "input" and fixed[layer[1]].output_format.signed
+        assert command == f"item_set_format {'Signed' if signed else 'Unsigned'}"
 
 
 def test_what_did_not_come_out_is_shown(folder: Path, tmp_path: Path) -> None:
@@ -142,7 +136,8 @@ def test_what_did_not_come_out_is_shown(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_error() -> None:
-    with pytest.raises(SimulationError, match=r"writing full ended .*: No space left on device"):
+    message = r"writing full .* the file could not be written completely$"
+    with pytest.raises(SimulationError, match=message):
         trace_image(toy_network(), toy_images(2), None, 0, (0, 0), Path("/dev/full"))
 
 

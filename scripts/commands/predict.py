@@ -1,0 +1,156 @@
+"""`systolith predict`: the classes and scores of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from systolith.scripts.console import print_error, print_json, print_line, print_table, to_json
+from systolith.scripts.options import JsonOption
+from systolith.scripts.progress import progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from systolith.golden import QuantizedNetwork
+    from systolith.hw.verilog.artifacts import Artifacts
+    from systolith.sim.classification import Classification
+
+SCHEMA = "systolith.prediction/1"
+
+_MOST_COLUMNS = 10
+"""Up to this number of classes, the table has the scores of all."""
+
+
+def predict(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="Q_OR_DIR",
+            help="A quantized network (.npz), or the folder that generate wrote: then the hardware "
+            "is simulated, too, and compared.",
+            show_default=False,
+        ),
+    ],
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PICTURE...",
+            help="PNG, JPEG, BMP, GIF, PPM, PGM or WebP.",
+            show_default=False,
+        ),
+    ],
+    invert: Annotated[
+        bool,
+        typer.Option("--invert", help="Subtract pixels from 255: for dark digits on white."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Print the class and the scores of pictures.
+
+    Of a network, by its fixed-point model. Of a folder of hardware, its Verilog
+    is simulated and every value of every layer compared with the model; ends
+    with 1 if one differs.
+
+    A picture is scaled as a whole to the network's input, its aspect ratio
+    kept, and the rest is filled with the network's background. Its pixels go in
+    as they are, 0 to 255: the digits of MNIST are bright on black, so that a
+    dark digit on white needs --invert.
+
+    [bold]Examples[/bold]
+
+    systolith predict lenet5.npz seven.png
+    systolith predict lenet5.npz --invert scan.jpg photo.jpg
+    systolith predict lenet5-rtl seven.png --json
+    """
+    import numpy as np
+
+    from systolith.golden import QuantizedNetwork
+    from systolith.golden.fixed.execution import FixedModel, winners
+    from systolith.scripts.pictures import read_picture
+
+    built = _hardware(source) if source.is_dir() else None
+    network = QuantizedNetwork.load(source) if built is None else built.quantized
+    fixed = network.fixed
+    read = [read_picture(path, fixed.network.input, invert) for path in pictures]
+    images = np.stack([each.image for each in read])
+    scores = FixedModel(fixed).scores(images)
+    classes = winners(fixed, scores).tolist()
+    result = None if built is None else _classified(built, images)
+    failures = () if result is None else result.failures
+    document = {
+        "schema": SCHEMA,
+        "network": network.name,
+        "quantized_sha256": network.sha256,
+        "winner": fixed.network.output.winner,
+        "score_frac_bits": fixed.layers[-1].output_format.frac_bits,
+        "hardware": None
+        if built is None
+        else {"as_generated": built.as_generated, "bit_exact": not failures},
+        "pictures": [
+            {
+                "file": str(each.path),
+                "width": each.size[0],
+                "height": each.size[1],
+                "mode": each.mode,
+                "scaled_width": each.scaled[0],
+                "scaled_height": each.scaled[1],
+                "inverted": invert,
+                "class": classes[place],
+                "hardware_class": None if result is None else result.classes[place],
+                "scores": scores[place].tolist(),
+            }
+            for place, each in enumerate(read)
+        ],
+    }
+    if json:
+        print_json(to_json(document))
+    else:
+        _print_table(network, document)
+        for each in read:
+            print_line(each.path.name, ", ".join(each.steps))
+        if built is not None and not built.as_generated:
+            print_line("Verilog", "not the one that generate wrote")
+        if built is not None and not failures:
+            print_line("bit-exact", "yes, in every layer")
+    if failures:
+        print_error(failures[0] + (f" (and {len(failures) - 1} more)" if failures[1:] else ""))
+        raise typer.Exit(1)
+
+
+def _hardware(folder: Path) -> Artifacts:
+    """The hardware in a folder; whether it can be simulated is found out before any work."""
+    from systolith.hw.verilog import artifacts
+    from systolith.sim.simulators import installed
+
+    built = artifacts.load(folder)
+    installed.find_verilator()
+    return built
+
+
+def _classified(built: Artifacts, images: NDArray[np.uint8]) -> Classification:
+    from systolith.sim.classification import classify
+
+    with progress("predict") as shown:
+        shown.announce("simulating")
+        return classify(built, images)
+
+
+def _print_table(network: QuantizedNetwork, document: dict[str, Any]) -> None:
+    """Print the class of every picture, and the scores of all classes or of the winner alone."""
+    by_hardware = document["hardware"] is not None
+    count = len(document["pictures"][0]["scores"])
+    shown = range(count) if count <= _MOST_COLUMNS else ()
+    rows = []
+    for each in document["pictures"]:
+        scores = [each["scores"][number] for number in shown] or [each["scores"][each["class"]]]
+        classes = [each["class"], *([each["hardware_class"]] if by_hardware else [])]
+        rows.append((each["file"], *map(str, classes), *(f"{score:,}" for score in scores)))
+    headings = ("class", *(["RTL class"] if by_hardware else []))
+    scored = [f"score {number}" for number in shown] or ["score"]
+    print_table(network.name, ("picture", *headings, *scored), rows)
+    unit = document["score_frac_bits"]
+    print_line("scores", f"raw values, 1 is 2**{-unit}; the {document['winner']} wins")
