@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -30,7 +29,10 @@ from systolith.hw.verilog.harmless import require_harmless
 from systolith.hw.verilog.manifest import Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
-RESULT_FILES = ("simulation.json", "synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl")
+RESULT_FILES = (
+    *("simulation.json", "simulation.log", "results.xml"),
+    *("synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl"),
+)
 """The files that simulation and synthesis write into the folder later."""
 
 
@@ -76,8 +78,8 @@ def generate(
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
-    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml`, `manifest.json`, and
-    Verilator's lint waivers NAME.vlt. An earlier accelerator in the folder is replaced, and results
+    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml` and `manifest.json`.
+    An earlier accelerator in the folder is replaced, and results
     of its simulation or synthesis are removed; other files stay, and files that were changed since
     they were generated are refused. The same input gives the same bytes.
 
@@ -93,7 +95,8 @@ def generate(
         The name of the top module, with which the name of every module begins, and of the Verilog's
         file; by default the network's.
     goal
-        The goal that the plan was made for, for the file of the plan.
+        The goal that the plan was made for, for the file of the plan and the header of the
+        Verilog.
     handover
         Makes the files for other tools (`hw.handover`). They are replaced with the others, and no
         command reads them.
@@ -118,8 +121,7 @@ def generate(
     modules = accelerator_modules(accelerator)
     manifest = manifests.describe(quantized, accelerator, modules, files)
     contents = {
-        files.verilog: with_comments(accelerator, modules, quantized.sha256).encode(),
-        files.lint_waivers: (resources.files("systolith.hw.verilog") / "lint.vlt").read_bytes(),
+        files.verilog: with_comments(accelerator, modules, manifest, goal).encode(),
         files.quantized: npz.encode(QUANTIZED_SCHEMA, *quantized.contents()),
         files.plan: plan_to_toml(plan, manifest, goal).encode(),
     }
@@ -127,7 +129,6 @@ def generate(
         manifest,
         verilog_sha256=_sha256(contents[files.verilog]),
         plan_sha256=_sha256(contents[files.plan]),
-        lint_waivers_sha256=_sha256(contents[files.lint_waivers]),
     )
     if handover is not None:
         verilog = contents[files.verilog].decode()

@@ -9,7 +9,7 @@ from systolith import golden, sim
 from systolith.scripts.commands.run import Flow
 from systolith.scripts.main import main
 
-_IMAGES = 2
+_IMAGES = 11
 
 
 @pytest.fixture
@@ -45,6 +45,9 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for cycles in ("interval_cycles", "latency_cycles"):
         assert f" {simulation[cycles]:,} cycles " in out
     page = (folder / "report.html").read_text("utf-8")
+    assert simulation["engine_images"] == {"cocotb": 10, "bulk": 1}
+    assert out.count("cocotb for the first 10 images, bulk for the other 1") == 2
+    assert "on verilator, images: 10 by cocotb, 1 by bulk" in page
     assert "RTL simulated, bit-exact" in page and "RTL: 4,704 of 4,704 equal to fixed" in page
     for kind in ("float", "fixed"):
         report = golden.AccuracyReport.load(folder / f"{kind}.json")
@@ -80,6 +83,7 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         as_generated=True,
         dataset={},
         simulator="verilator",
+        engines={"cocotb": 1},
         layer=None,
         stalls=None,
         fault=None,

@@ -16,6 +16,7 @@ import pytest
 
 from systolith.scripts.commands.simulate import simulate
 from systolith.scripts.main import main
+from systolith.sim.simulate import COCOTB_CYCLES, COCOTB_IMAGES
 from systolith.sim.simulators.build_cache import cache_folder
 from systolith.sim.simulators.installed import SIMULATORS
 from tests.scripts import tiny
@@ -80,8 +81,8 @@ def test_long_steps_are_announced(
     monkeypatch.setattr("systolith.scripts.commands.simulate.progress", progress)
     assert main([*arguments, "--images", "1", "--inject-fault", "conv", "--waves"]) == 1
     assert steps == [
-        *("generating hardware with a fault", "compiling", "simulating", "1 of 1"),
-        *("measuring cycles", "compiling for the waveform"),
+        *("generating hardware with a fault", "compiling for bulk", "simulating by bulk"),
+        *("1 of 1", "measuring cycles", "compiling for the waveform"),
     ]
 
 
@@ -90,6 +91,25 @@ def test_fewer_images_than_the_default_are_enough(
 ) -> None:
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 12
+
+
+def test_the_engine_is_chosen_and_named(
+    arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+    assert ["engine", "cocotb"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert main([*arguments, "--engine", "bulk", "--keep-log"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["engine", "bulk"] in rows
+    assert ["log", str(hardware / "simulation.log")] in rows
+    assert ["test", "cases", str(hardware / "results.xml")] in rows
+    assert main([*arguments, "--engine", "bulk", "--simulator", "icarus"]) == 2
+    assert capsys.readouterr().err == (
+        "systolith: --engine bulk: it needs verilator, icarus has only cocotb\n"
+    )
+    assert main(["simulate", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"up to {COCOTB_IMAGES} images of together {COCOTB_CYCLES:,} cycles" in out
 
 
 def test_one_layer_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
