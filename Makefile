@@ -103,7 +103,7 @@ lint: $(FINISHED)-test ## ruff, mypy, which room may import which, and what is d
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/deptry golden hw sim scripts --extend-exclude scripts/benchmarks --optional-dependencies-dev-groups test,mutants
-	$(BIN)/deptry golden hw sim scripts tests --exclude '\.venv'
+	$(BIN)/deptry golden hw sim scripts tests examples --exclude '\.venv'
 
 format: $(FINISHED)-test ## lets ruff format and mend what it can
 	$(BIN)/ruff format .
@@ -111,7 +111,7 @@ format: $(FINISHED)-test ## lets ruff format and mend what it can
 
 clean: ## removes .venv, caches and what `make run` wrote
 	rm -rf $(VENV) .mutants-python .mypy_cache .pytest_cache .ruff_cache .hypothesis systolith-out build dist
-	find golden hw sim scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find golden hw sim scripts tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(FINISHED): EXTRAS := [onnx]
 $(FINISHED)-test: EXTRAS := [test]

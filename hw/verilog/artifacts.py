@@ -7,7 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,14 @@ class FolderError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
+class Handover:
+    """Files for other tools, by their paths in the folder, and in words the images of the bench."""
+
+    images: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, eq=False)
 class Artifacts:
     """The content of a folder that `generate` wrote."""
 
@@ -66,6 +74,7 @@ def generate(
     plan: Plan | None = None,
     name: str | None = None,
     goal: Goal | None = None,
+    handover: Callable[[Artifacts], Handover] | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
@@ -88,6 +97,9 @@ def generate(
     goal
         The goal that the plan was made for, for the file of the plan and the header of the
         Verilog.
+    handover
+        Makes the files for other tools (`hw.handover`). They are replaced with the others, and no
+        command reads them.
 
     Raises
     ------
@@ -118,6 +130,13 @@ def generate(
         verilog_sha256=_sha256(contents[files.verilog]),
         plan_sha256=_sha256(contents[files.plan]),
     )
+    if handover is not None:
+        verilog = contents[files.verilog].decode()
+        more = handover(Artifacts(manifest, quantized, plan, verilog))
+        hashes = {file: _sha256(content) for file, content in more.files.items()}
+        entry = manifests.HandoverEntry(more.images, hashes)
+        manifest = msgspec.structs.replace(manifest, handover=entry)
+        contents |= more.files
     contents[manifests.FILE_NAME] = manifest.to_json()
     if folder.exists():
         _replace(folder, contents)
@@ -210,6 +229,8 @@ def _replaced_files(folder: Path, names: Iterable[str]) -> list[str]:
     found = []
     for name in sorted({*earlier, *names} - {manifests.FILE_NAME}):
         path = folder / name
+        if not path.parent.is_dir() and os.path.lexists(path.parent):
+            path = path.parent
         if os.path.lexists(path):
             if name not in earlier:
                 raise FolderError(
@@ -246,13 +267,19 @@ def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
         before.mkdir()
         moves = [(folder / name, before / name) for name in _replaced_files(folder, contents)]
         moves += [(stage / name, folder / name) for name in contents]
+        made = [each for each in {to.parent for _, to in moves} if not each.exists()]
         try:
+            for each in made:
+                each.mkdir()
             for source, target in moves:
                 source.rename(target)
         except BaseException:
             for source, target in reversed(moves):
                 if not os.path.lexists(source):
                     target.rename(source)
+            for each in made:
+                with suppress(OSError):
+                    each.rmdir()
             raise
 
 
@@ -277,5 +304,7 @@ def _stage(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Path]:
         stage = folder / "stage"
         stage.mkdir()
         for file, content in contents.items():
-            (stage / file).write_bytes(content)
+            path = stage / file
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
         yield stage

@@ -28,6 +28,26 @@ FILE_NAME = "manifest.json"
 
 _MAX_BYTES = 1 << 24
 
+_HandoverFile = Annotated[
+    str,
+    msgspec.Meta(pattern=r"\A((tb/)?[\w-]+\.(core|f|hex|md|sdc|tcl|v|vh|xdc|ys)|tb/Makefile)\Z"),
+]
+
+
+class HandoverEntry(msgspec.Struct, frozen=True):
+    """The files for other tools (`hw.handover`); none of their paths leads out of the folder.
+
+    Parameters
+    ----------
+    images
+        The images of the test bench, in words.
+    sha256
+        The SHA-256 of each file in hex, by its path.
+    """
+
+    images: str
+    sha256: dict[_HandoverFile, str]
+
 
 class StreamEntry(msgspec.Struct, frozen=True):
     """The beats of the stream after a layer: `lanes` values of `bits` side by side."""
@@ -84,6 +104,8 @@ class Manifest(Planned, frozen=True):
         The names of the other files.
     verilog_sha256, plan_sha256
         The SHA-256 of these files in hex; empty if they are not written.
+    handover
+        The files that are handed over to other tools; None if there are none.
     """
 
     top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
@@ -92,6 +114,7 @@ class Manifest(Planned, frozen=True):
     files: FilesEntry
     verilog_sha256: str = ""
     plan_sha256: str = ""
+    handover: HandoverEntry | None = None
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each other file, by name."""
@@ -99,6 +122,7 @@ class Manifest(Planned, frozen=True):
             self.files.verilog: self.verilog_sha256,
             self.files.quantized: self.quantized_sha256,
             self.files.plan: self.plan_sha256,
+            **({} if self.handover is None else self.handover.sha256),
         }
 
     def to_json(self) -> bytes:

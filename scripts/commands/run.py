@@ -209,7 +209,7 @@ class Flow:
         from systolith import hw
 
         with writing(self.hardware):
-            self.manifest = hw.generate(self.quantized, self.hardware)
+            self.manifest = hw.generate(self.quantized, self.hardware, report=self.accuracy)
         path = self.hardware / self.manifest.files.verilog
         return path, f"{self.manifest.multipliers} multipliers"
 
