@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,13 @@ from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk import engine
 from systolith.sim.errors import SimulationError
 from systolith.sim.record.checks import Check
-from systolith.sim.record.taps import CYCLES_FIELD, FRAME_CYCLES, TappedNetwork, tapped_network
+from systolith.sim.record.taps import (
+    CYCLES_FIELD,
+    FRAME_CYCLES,
+    RuleBroken,
+    TappedNetwork,
+    tapped_network,
+)
 from systolith.sim.report import FILE_NAME, JUNIT_NAME, LOG_NAME
 from systolith.sim.simulate import COCOTB_IMAGES, choose_engines
 from systolith.sim.simulators.installed import Simulator
@@ -238,6 +245,20 @@ def test_cycles_that_were_not_predicted_are_a_failure(
     report = run(copy, layer=layer)
     assert report.bit_exact and report.as_predicted is False
     assert report.failures == (f"{name}: measured {measured}, predicted {measured + 1}",)
+
+
+def test_a_rule_broken_while_cycles_are_measured_is_a_violation(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuleBroken("dense: valid was dropped")
+
+    # The package's function has the module's name.
+    monkeypatch.setattr(sys.modules[simulate.__module__], "measure_network", broken)
+    report = run(folder, stalls=1)
+    assert report.failures == ("without pauses: dense: valid was dropped",)
+    assert (report.bit_exact, report.as_predicted) == (False, None)
+    assert json.loads((folder / FILE_NAME).read_text())["bit_exact"] is False
 
 
 def test_progress(folder: Path) -> None:

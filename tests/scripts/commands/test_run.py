@@ -42,6 +42,11 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (here / verilog).exists()
     simulation = json.loads((folder / "rtl" / "simulation.json").read_text())
     assert simulation["bit_exact"] is True
+    # Two of the fifty that are evaluated, and the name of the digits on which formats are chosen.
+    assert (simulation["images"], simulation["dataset"]["images"]) == (_IMAGES, 50)
+    calibrated_on = golden.QuantizedNetwork.load(folder / "lenet5.npz").calibrated_on
+    assert calibrated_on is not None
+    assert (calibrated_on.name, calibrated_on.images) == ("mnist (validation)", 1000)
     for cycles in ("interval_cycles", "latency_cycles"):
         assert f" {simulation[cycles]:,} cycles " in out
     page = (folder / "report.html").read_text("utf-8")
