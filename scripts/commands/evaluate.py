@@ -75,7 +75,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help="Images with labels for --advice and --sensitivity, none of them evaluated: .npz, "
-            "or IDX.",
+            "IDX, or a folder of pictures.",
             show_default="the 5,000 validation digits, for networks trained on MNIST",
         ),
     ] = None,
