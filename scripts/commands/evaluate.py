@@ -220,9 +220,9 @@ def _advice(report: AccuracyReport) -> str:
         text += f"\n## Advice\n\n{cell(advice.conclusion)}\n"
     if report.trials is not None and advice.actions:
         text += f"\n{cell(how_to_repeat(report.trials))}\n"
-    for number, action in enumerate(advice.actions, 1):
+    for action in advice.actions:
         text += (
-            f"\n{number}. **{cell(action.what)}**: {cell(action.effect.figures)}; "
+            f"\n- **{cell(action.what)}**: {cell(action.effect.figures)}; "
             f"{cell(action.cost)}\n\n```toml\n{action.settings}```\n"
         )
     if advice.observations:

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Error
 from systolith import golden
 from systolith.golden.quantization.trials import try_widths
 from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.golden.reports.advice import advise
 from systolith.scripts.pages.comparison_page import comparison_page
 from systolith.scripts.pages.evaluation_page import evaluation_page
 from tests.scripts.browser import chromium, look_at
@@ -159,8 +160,10 @@ def test_what_a_page_tells(
         text = " ".join(seen.script("document.body.innerText").split())
         rows = seen.script("document.querySelectorAll('img.digit').length")
         maps = seen.script("document.querySelectorAll('img.map').length")
+        settings = seen.script("[...document.querySelectorAll('pre')].map((e) => e.textContent)")
     assert f"{fixed.accuracy:.4f}" in text
     assert f"{fixed.agreement_with_float:.4f}" in text
+    assert settings == [action.settings for action in advise(fixed).actions] != []
     assert "everywhere accuracy breaks" in text
     assert "A single bit more helps most" in text
     assert 0 < rows == min(24, len(fixed.disagreements))
