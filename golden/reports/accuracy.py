@@ -21,6 +21,7 @@ from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.golden.quantization.trials import Trials
 from systolith.golden.reports.coherence import require_consistent
 from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.sensitivity import with_effects
 from systolith.golden.reports.statistics import wilson_interval
 
 SCHEMA = "systolith.accuracy/1"
@@ -229,7 +230,7 @@ class AccuracyReport:
             "quantization": self.quantization,
             "calibrated_on": to_builtins(self.calibrated_on),
             "hardware": to_builtins(self.hardware),
-            "trials": to_builtins(self.trials),
+            "trials": self.trials and with_effects(self.trials),
             "layers": to_builtins(self.layers),
             "confusion": self.confusion,
             "labels": self.labels,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from systolith.golden.reports.accuracy import LayerEntry
-from systolith.golden.reports.comparison import LEVEL, Comparison, Row
+from systolith.golden.reports.comparison import Comparison, Row
+from systolith.golden.reports.paired_difference import LEVEL
 
 SCHEMA = "systolith.comparison/2"
 
