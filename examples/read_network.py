@@ -103,6 +103,8 @@ def classes(header, values):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(f"usage: python {sys.argv[0]} Q.npz IMAGES.npz")
     network, its_arrays = read(sys.argv[1])
     found = classes(network, run(network, its_arrays, np.load(sys.argv[2])["images"]))
     sys.stdout.writelines(f"{each}\n" for each in found)

@@ -38,7 +38,7 @@ from systolith.golden.onnx.runtime_comparison import compare_with_runtime
 from systolith.golden.quantization import quantized_network
 from systolith.golden.quantization.calibration import quantize, quantize_observed
 from systolith.golden.quantization.observation import Observations, observe
-from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.quantization.quantized_network import QuantizedNetwork, fixed_maps
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from systolith.golden.reports.accuracy import AccuracyReport
 from systolith.golden.reports.comparison import Comparison, compare
@@ -88,6 +88,7 @@ __all__ = [
     "compare_with_runtime",
     "evaluate",
     "export_onnx",
+    "fixed_maps",
     "float_maps",
     "import_onnx",
     "load",

@@ -133,8 +133,9 @@ class Accelerator(wiring.Component):
         if not is_module_name(self.name):
             raise AcceleratorError(
                 f"top module {self.name!r}: its name must have letters, digits and underscores, "
-                "start with no digit, and be no word that Verilog, SystemVerilog or a simulator "
-                "reserves"
+                "start with no digit, be no word that Verilog, SystemVerilog or a simulator "
+                "reserves, and have no _unit_, and no _frame_checker or _classifier at its end, as "
+                "modules inside an accelerator have"
             )
         self.units: dict[str, Unit] = {}
         lanes = 1

@@ -226,6 +226,9 @@ class Input(Layer):
         if self.inputs:
             self.fail("takes no inputs")
         self.require_positive("height, width and channels", self.height, self.width, self.channels)
+        for what in ("border", "background"):
+            if type(getattr(self, what)) is not int:
+                self.fail(f"{what} must be a whole number, not {getattr(self, what)!r}")
         if self.border < 0:
             self.fail(f"border must be at least 0, not {self.border}")
         if not 0 <= self.background <= 255:
@@ -280,7 +283,10 @@ class Convolution(Layer):
                 )
             for out, maps in enumerate(table):
                 if not maps or list(maps) != sorted(set(maps)) or maps[0] < 0:
-                    self.fail(f"connections of output map {out} must ascend from 0, not {maps}")
+                    self.fail(
+                        f"connections of output map {out} must be whole numbers from 0, in "
+                        f"ascending order, not {maps}"
+                    )
 
     def sources(self, source: Shape) -> tuple[tuple[int, ...], ...]:
         """For each output map, the input maps that feed it."""

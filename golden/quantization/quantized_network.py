@@ -17,6 +17,7 @@ from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
 from systolith.golden.files.datasets import DatasetReference
 from systolith.golden.files.json_files import Scalar
+from systolith.golden.fixed import execution
 from systolith.golden.fixed.arithmetic import MAX_BITS, Overflow, QFormat, Requantization, Rounding
 from systolith.golden.fixed.consistency import (
     PIXEL_FORMAT,
@@ -183,6 +184,26 @@ class QuantizedNetwork:
             return _from_contents(header, arrays)
         except (ValueError, OverflowError) as error:
             raise FileFormatError(f"{path}: {error}") from None
+
+
+def fixed_maps(quantized: QuantizedNetwork, images: NDArray[np.uint8]) -> dict[str, Integers]:
+    """Every layer's output by name, as raw integers `(batch, height, width, channels)`.
+
+    These are the values that the hardware has on the streams of its layers.
+
+    Parameters
+    ----------
+    quantized
+        The network.
+    images
+        Raw pixels, `(batch, height, width, channels)`.
+
+    Raises
+    ------
+    ValueError
+        The images are not of the shape and type that the network takes.
+    """
+    return dict(execution.run(quantized.fixed, images).outputs)
 
 
 def _entry(layer: FixedLayer) -> _Layer:

@@ -38,14 +38,22 @@ RESERVED = frozenset([*_KEYWORDS.split(), "TOP", "bool", "std"])
 """The keywords, and names that simulators use: Verilator `TOP` and `std`, Icarus `bool`."""
 
 
+_INNER = re.compile(r"_unit_|_(frame_checker|classifier)$")
+"""What the names of modules inside an accelerator have, and names of top modules have not."""
+
 _MAX_LENGTH = 220
 """The longest name of a module: a file is called after the top's."""
 
 
 def is_module_name(name: str) -> bool:
-    """Whether a name can be that of a module without an escape, in Verilog and SystemVerilog."""
+    """Whether a name can be that of a top module, without an escape, in Verilog and SystemVerilog.
+
+    It must not be one that a module inside another accelerator has, so that all accelerators with
+    different names fit into one design.
+    """
     return (
-        _IDENTIFIER.fullmatch(name) is not None
+        _INNER.search(name) is None
+        and _IDENTIFIER.fullmatch(name) is not None
         and name not in RESERVED
         and len(name) <= _MAX_LENGTH
     )
@@ -54,7 +62,10 @@ def is_module_name(name: str) -> bool:
 def default_module_name(network: str) -> str:
     """The name of the top module of a network: the network's, or `accelerator_<network>`.
 
-    Hyphens become underscores. The prefix is for names that no module can have.
+    Hyphens become underscores. The prefix is for names that no module can have, and a name loses
+    the underscores that a module inside an accelerator has.
     """
     name = network.replace("-", "_")
+    while found := _INNER.search(name):
+        name = name[: found.start()] + found[0].strip("_") + name[found.end() :]
     return name if is_module_name(name) else f"accelerator_{name}"

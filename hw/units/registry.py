@@ -70,13 +70,25 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     Raises
     ------
     UnitError
-        A type of layer that hardware does not support.
+        A type of layer, or a border around its input, that hardware does not support.
     """
     kind = UNITS.get(type(layer.layer))
     if kind is None:
         built = ", ".join(each.type_name for each in UNITS)
         raise UnitError(layer, f"hardware is built for {built} only (docs/limits.md)")
-    return Dense if kind is Convolution and as_dense(layer) is not None else kind
+    conv = layer.layer
+    if not isinstance(conv, graph.Convolution):
+        return kind
+    if as_dense(layer) is not None:
+        return Dense
+    for pad, size in zip(layer.padding, conv.kernel, strict=True):
+        if pad >= size:
+            raise UnitError(
+                layer,
+                f"the border and the padding around its input, {pad}, must be smaller than its "
+                f"kernel, {size}: make the border part of the images (docs/limits.md)",
+            )
+    return kind
 
 
 def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:

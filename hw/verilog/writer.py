@@ -13,7 +13,13 @@ from amaranth.lib import wiring
 
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Convolution, Pooling, RadialBasis
-from systolith.hw.accelerator import Accelerator, part_module, unit_part
+from systolith.hw.accelerator import (
+    CLASSIFIER,
+    FRAME_CHECKER,
+    Accelerator,
+    part_module,
+    unit_part,
+)
 from systolith.hw.folding import Folding
 from systolith.hw.planning.budget import Goal
 from systolith.hw.planning.estimate import Planned
@@ -183,7 +189,7 @@ def with_comments(
         f"// Multipliers: {planned.multipliers:,}",
         f"// Predicted: an image every {interval:,} cycles, {latency:,} from pixel to result.",
         "//",
-        "// s_axis_tdata: pixels, row by row, channels ascending; tlast with an image's final one.",
+        "// s_axis_tdata: pixels, row by row, channels ascending; tlast with the last beat.",
         "// m_axis_tdata: the class in bits 7 to 0, the winning score in bits 63 to 32;",
         "//               tuser: the image had a wrong length.",
         "// aresetn: synchronous, active low.",
@@ -193,11 +199,20 @@ def with_comments(
         "",
     ]
     units = {part_module(accelerator.name, unit_part(each.name)): each for each in fixed.layers}
+    others = {part_module(accelerator.name, part): [f"// {text}"] for part, text in _OTHERS.items()}
     for name, module in modules.items():
         if name in units:
             lines += _comment(units[name], plan[units[name].name])
+        else:
+            lines += others.get(name, [])
         lines.append(module)
     return "\n".join([*lines, "/* verilator lint_on DECLFILENAME */", ""])
+
+
+_OTHERS = {
+    FRAME_CHECKER: "Fills up images that are too short, and truncates those that are too long.",
+    CLASSIFIER: "Finds the class, the index of the winning score.",
+}
 
 
 def _goal(goal: Goal | None) -> str:
@@ -219,7 +234,7 @@ def _comment(layer: FixedLayer, folding: Folding) -> list[str]:
         size += ", one group of outputs after another"
     lines = [
         f"// {layer.name}: {_description(layer)}; {size}",
-        f"// {layer.input_format} to {layer.output_format}, {folding.lanes} values a beat.",
+        f"// {layer.input_format} to {layer.output_format}, {_values(folding.lanes)} a beat.",
     ]
     if isinstance(layer.layer, RadialBasis):
         lines += [
@@ -227,6 +242,10 @@ def _comment(layer: FixedLayer, folding: Folding) -> list[str]:
             "// register into a DSP for one of them, and multiply by 0.",
         ]
     return lines
+
+
+def _values(count: int) -> str:
+    return "1 value" if count == 1 else f"{count} values"
 
 
 def _description(layer: FixedLayer) -> str:

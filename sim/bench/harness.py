@@ -19,7 +19,9 @@ from systolith.sim.bench.endpoints import read
 from systolith.sim.bench.handles import bit
 from systolith.sim.record.taps import NetworkStreams, RuleBroken
 
-_PERIOD = 10  # simulator steps
+PERIOD_NS = 10
+"""The period of the clock in nanoseconds."""
+
 _RESET_CYCLES = 4
 
 
@@ -69,7 +71,7 @@ class Harness:
         self._aresetn.value = 0
         self._result_valid = bit(dut, "m_axis_tvalid")
         clock = bit(dut, "aclk")
-        Clock(clock, _PERIOD, "step").start()
+        Clock(clock, PERIOD_NS, "ns").start()
         cocotb.start_soon(self._run(RisingEdge(clock)))
 
     def add(self, part: Part) -> None:

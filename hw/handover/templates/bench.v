@@ -2,7 +2,7 @@
 // Quantized network: sha256 {{ sha256 }}
 //
 // It sends images in and compares every beat of every layer's stream, and every result, with the
-// values of the exact fixed-point model in the .hex files, which have a line for each beat.
+// values of the exact fixed-point model in the .hex files, which have a line for each beat, and comments.
 // Images: {{ source }}.
 //
 // Plain Verilog-2005, for any simulator; only $fatal, for the exit status, is of SystemVerilog.
@@ -14,6 +14,7 @@
 // It prints PASS and ends with $finish, or prints FAIL, with the first wrong layer, value and
 // place, and ends with $fatal.
 
+/* verilator lint_off DECLFILENAME */
 module {{ top }}_tb;
   localparam IMAGES = {{ images }};
   localparam PIXELS = {{ pixels }};
@@ -62,12 +63,17 @@ module {{ top }}_tb;
     stalls = 0;
     random = 1;
     if ($value$plusargs("images=%d", images)) begin
-      if (!(images >= 1 && images <= IMAGES)) begin
+      // What is no number is undefined in some simulators.
+      if (^images === 1'bx || images < 1 || images > IMAGES) begin
         $display("FAIL: +images must be from 1 to %0d", IMAGES);
         $fatal(1);
       end
     end
     if ($value$plusargs("seed=%d", seed)) begin
+      if (^seed === 1'bx) begin
+        $display("FAIL: +seed must be a whole number");
+        $fatal(1);
+      end
       stalls = 1;
       // Neighbouring seeds are far apart; the generator must not start at 0.
       random = (seed * 32'd2654435769) | 32'd1;
@@ -149,7 +155,7 @@ module {{ top }}_tb;
       if (!stalls) m_axis_tready <= 1;
       else if (receiving) begin
         m_axis_tready <= 0;
-        hold <= random[31] ? 0 : random[30] ? random[7:0] : random[29:0] % INTERVAL;
+        hold <= random[31] ? 0 : random[30] ? (random & 255) : ((random & 32'h3fffffff) % INTERVAL);
       end else if (hold != 0) hold <= hold - 1;
       else m_axis_tready <= open;
     end

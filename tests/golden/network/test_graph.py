@@ -151,17 +151,21 @@ def network_of(*layers: Layer) -> Network:
             lambda: MaxPooling(name="S", inputs=("a",), window=2),  # type: ignore[arg-type]
             "max_pooling 'S': window must be a pair of whole numbers, .*, not 2",
         ),
+        (
+            lambda: Input(name="input", height=8, width=6, border=(2, 2)),  # type: ignore[arg-type]
+            r"input 'input': border must be a whole number, not \(2, 2\)",
+        ),
         (lambda: conv(out_channels=0), "out_channels must be at least 1, not 0"),
         (lambda: conv(padding=(3, 0)), "vertical padding must be from 0 to 2, not 3"),
         (lambda: conv(padding=(0, -1)), "horizontal padding must be from 0 to 1, not -1"),
         (lambda: conv(connection_table=((0,),)), "connection table must have 4 entries, not 1"),
         (
             lambda: conv(connection_table=((0,), (1, 0), (0,), (0,))),
-            r"connections of output map 1 must ascend from 0, not \(1, 0\)",
+            r"connections of output map 1 must be whole numbers from 0, in .* not \(1, 0\)",
         ),
         (
             lambda: conv(connection_table=((0,), (), (0,), (0,))),
-            r"connections of output map 1 must ascend from 0, not \(\)",
+            r"connections of output map 1 must be whole numbers from 0, in .* not \(\)",
         ),
         (
             lambda: network_of(INPUT, conv(connection_table=((0,), (0,), (0,), (1, 2)))),

@@ -46,7 +46,7 @@ def test_it_has_the_figures(folder: Path, sheet: str) -> None:
         "| image | 9 x 8 x 2 pixels (rows x columns x channels), 8 bits each: 144 beats |",
         "with their 2 channels in ascending order, one in each beat.",
         "A raw value `p` stands for `p * 0.01 + 0`.",
-        "adds a border of 1 pixels with the raw value 30 on each side.",
+        "adds a border of 1 pixel with the raw value 30 on each side.",
         "filled with pixels of the raw value 30.",
         "the index of the smallest of the 3 scores",
         "the first 10 of 20 images of 'a\\|b'.",

@@ -248,6 +248,26 @@ def test_a_wrong_number_of_images_is_refused(folder: Path, path: Path, images: s
     assert failure(run_bench(folder, path, f"IMAGES={images}")) == "+images must be from 1 to 10"
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("IMAGES=abc", "+images must be from 1 to 10"),
+        ("IMAGES=1x", "+images must be from 1 to 10"),
+        ("SEED=abc", "+seed must be a whole number"),
+    ],
+)
+def test_what_is_no_number_is_refused(folder: Path, path: Path, setting: str, message: str) -> None:
+    """In Icarus it is undefined, and would stall for ever, or drive undefined images."""
+    assert failure(run_bench(folder, path, setting)) == message
+
+
+def test_builds_go_to_another_folder(copy: Path, path: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copy / "tb" / "build", ignore_errors=True)
+    assert passed(run_bench(copy, path, "IMAGES=1", f"BUILD={tmp_path / 'built'}"))
+    assert list((tmp_path / "built").iterdir())
+    assert not (copy / "tb" / "build").exists()
+
+
 def test_names_of_layers_are_of_any_kind(tmp_path: Path, path: Path) -> None:
     names = ["module", "x__y", "x_y", "X_y", "taken", "IMAGES", "_", "n" * 300, "output"]
     layers: list[Layer] = [Input(name="aclk", height=2, width=1, channels=2)]

@@ -85,6 +85,9 @@ def test_refusals() -> None:
     bordered = replace(pooled(graph.MaxPooling(name="S2", inputs=("x",))), padding=(1, 1))
     with pytest.raises(UnitError, match=r"'S2': .*borders for convolutions only, not \(1, 1\)"):
         registry.build_unit(bordered, Folding(), 1)
+    wide = replace(conv(3), padding=(3, 1))
+    with pytest.raises(UnitError, match=r"'C1': the border and the padding .* 3, must be smaller"):
+        registry.build_unit(wide, Folding(), 1)
     for layer in (weighted(graph.Dense(name="F6", inputs=("x",), units=3)), conv(4)):
         with pytest.raises(UnitError, match=r"lines must be left out, as it stores no rows .* 5$"):
             registry.build_unit(layer, Folding(lines=5), 1)

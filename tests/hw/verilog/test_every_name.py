@@ -139,3 +139,20 @@ def lint(folder: Path, top: str, *files: str) -> str:
         check=False,
         encoding="utf-8",
     ).stderr
+
+
+@pytest.mark.parametrize(
+    ("network", "top"),
+    [
+        ("my-unit-net", "myunitnet"),
+        ("one_unit_C1", "oneunitC1"),
+        ("a_unit_unit_b", "aunitunit_b"),
+        ("x_classifier", "xclassifier"),
+        ("x-frame-checker", "xframe_checker"),
+        ("classifier", "classifier"),
+    ],
+)
+def test_no_accelerator_is_named_like_a_module_inside_another(network: str, top: str) -> None:
+    assert default_module_name(network) == top
+    assert is_module_name(top)
+    assert is_module_name(network) == (top == network)

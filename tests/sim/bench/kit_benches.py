@@ -161,7 +161,7 @@ async def bad_rule_while_nobody_waits(dut: HierarchyObject) -> None:
     accelerator, _, _, _ = parts(dut)
     accelerator.add(Wrong(accelerator))
     await accelerator.reset()
-    await Timer(10_000, "step")
+    await Timer(10_000, "ns")
 
 
 @cocotb.test()

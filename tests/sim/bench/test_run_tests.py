@@ -55,7 +55,12 @@ def test_the_kit_with_the_runner_of_cocotb(
     monkeypatch.syspath_prepend(str(BENCHES.parent))
     runner = get_runner("icarus")
     top = hw.load_manifest(hardware).top
-    runner.build(sources=[hardware / "small-one.v"], hdl_toplevel=top, build_dir=tmp_path)
+    runner.build(
+        sources=[hardware / "small-one.v"],
+        hdl_toplevel=top,
+        build_dir=tmp_path,
+        timescale=("1ns", "1ps"),
+    )
     runner.test(BENCHES.stem, top, build_dir=tmp_path, extra_env={HARDWARE: str(hardware)})
 
 
