@@ -89,8 +89,8 @@ def split(data: Dataset) -> tuple[Dataset, Dataset]:
     return data.take(count), rest
 
 
-def check_apart(chosen_on: Dataset, tested: Dataset, option: str) -> None:
-    """Refuse images that would both choose and test.
+def check_apart(chosen_on: Dataset, tested: Dataset, option: str, why: str) -> None:
+    """Refuse images that would both choose and test; `why` says what needs others.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def check_apart(chosen_on: Dataset, tested: Dataset, option: str) -> None:
     if shared:
         raise ValueError(
             f"{option}: {shared:,} of the images of {chosen_on.title} are among those of "
-            f"{tested.title}, which are evaluated; advice needs others"
+            f"{tested.title}, {why}"
         )
 
 

@@ -126,14 +126,8 @@ class QuantizedNetwork:
     @property
     def weight_bits_total(self) -> int:
         """Bits of all weights, coefficients and centres; missing connections and biases count 0."""
-        total = 0
-        for layer, source, _ in self.fixed.network.computing_layers():
-            if isinstance(layer, Convolution):
-                count = layer.links(source) * math.prod(layer.kernel)
-            else:
-                count = math.prod(layer.array_shapes(source).get("weights", (0,)))
-            total += count * self.settings.of(layer.name).weight_bits
-        return total
+        counts = weight_counts(self.fixed.network)
+        return sum(count * self.settings.of(name).weight_bits for name, count in counts.items())
 
     def contents(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The header and the arrays that `save` writes."""
@@ -183,6 +177,16 @@ class QuantizedNetwork:
             return _from_contents(header, arrays)
         except (ValueError, OverflowError) as error:
             raise FileFormatError(f"{path}: {error}") from None
+
+
+def weight_counts(network: Network) -> dict[str, int]:
+    """The number of weights of each layer; missing connections and biases count 0."""
+    return {
+        layer.name: layer.links(source) * math.prod(layer.kernel)
+        if isinstance(layer, Convolution)
+        else math.prod(layer.array_shapes(source).get("weights", (0,)))
+        for layer, source, _ in network.computing_layers()
+    }
 
 
 def _entry(layer: FixedLayer) -> _Layer:

@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.generate(path / "rtl")
     tiny.quantized().parent.save(path / "tiny.npz")
     tiny.save_images(path / "images.npz", 12)
+    tiny.save_images(path / "others.npz", 12, seed=3)
     return path
 
 
@@ -139,14 +140,14 @@ def test_sweep(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = (
-        *("sweep", "tiny.npz", "--data", "images.npz", "--test-data", "images.npz"),
+        *("sweep", "tiny.npz", "--data", "images.npz", "--test-data", "others.npz"),
         *("--out", "sweep", "--weight-bits", "8,4", "--activation-bits", "8"),
         *("--max-multipliers", "6", "--jobs", "1"),
     )
     report = json_of(capsys, *arguments)
     text = printed(monkeypatch, columns, *arguments)
     for point in report["points"]:
-        words = ["tiny.npz", f"{point['weight_bits_total']:,}", f"{point['rated']['accuracy']:.4f}"]
+        words = ["tiny.npz", f"{point['validation']['accuracy']:.4f}"]
         require_whole(text, columns, [*words, point["settings"]["calibration"]])
     for plan in report["plans"]:
         require_whole(text, columns, [f"{plan['interval_cycles']:,}", f"{plan['multipliers']:,}"])

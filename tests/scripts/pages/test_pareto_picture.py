@@ -24,6 +24,7 @@ def report(names: tuple[str, ...], correct: tuple[int, ...]) -> SweepReport:
     points = [
         SweptPoint(
             rank=rank,
+            name=f"point-{rank}",
             network=names[rank % len(names)],
             settings={"weight_bits": 9 - rank, "activation_bits": rank, "calibration": "mse"},
             quantized_sha256="",
@@ -39,10 +40,11 @@ def report(names: tuple[str, ...], correct: tuple[int, ...]) -> SweepReport:
         calibration={"name": "digits", "sha256": "", "images": 10},
         data=images,
         test=images,
-        networks=[SweptNetwork(name, name, "", score, score) for name in names],
+        networks=[SweptNetwork(name, name, "", 900, score, score) for name in names],
         plans=plans,
         points=points,
-        front=list(all_designs(points, plans))[:4],
+        weight_front=[point.rank for point in points][:2],
+        hardware_front=list(all_designs(points, plans))[:4],
         version="",
     )
 
@@ -56,11 +58,12 @@ def test_panels_and_labels(names: tuple[str, ...]) -> None:
     picture = draw_pareto(report(names, (990, 985, 900)))
     assert picture == draw_pareto(report(names, (990, 985, 900)))
     shown = texts(picture)
-    for text in ("accuracy", "bits of weights", "multipliers", "cycles from one image to the next"):
+    for text in ("accuracy", "weights (KiB)", "multipliers", "cycles from one image to the next"):
         assert text in shown
-    # The two points on the front, named once each.
-    assert shown.count("8/1") == shown.count("7/2") == 1
+    # The two points on the fronts: by their weights, and under two budgets by both costs.
+    assert shown.count("8/1") == shown.count("7/2") == 1 + 2 + 2
     assert "6/3" not in shown
+    assert b"@media (prefers-color-scheme: dark)" in picture
 
 
 def test_points_in_one_place_share_a_label() -> None:
@@ -69,10 +72,10 @@ def test_points_in_one_place_share_a_label() -> None:
     second = msgspec.structs.replace(second, weight_bits_total=first.weight_bits_total)
     points = [first, second]
     front = list(all_designs(points, given.plans))
-    same = msgspec.structs.replace(given, points=points, front=front)
+    same = msgspec.structs.replace(given, points=points, hardware_front=front)
     assert "8/1, 7/2" in texts(draw_pareto(same))
 
 
 def test_no_errors_and_no_designs_can_be_drawn() -> None:
     assert "8/1" in texts(draw_pareto(report(("one",), (1000, 0))))
-    assert "bits of weights" in texts(draw_pareto(report(("one",), ())))
+    assert "weights (KiB)" in texts(draw_pareto(report(("one",), ())))

@@ -13,7 +13,7 @@ from systolith import golden, hw
 from systolith.golden.network import float_model
 from systolith.scripts.sweeping.jobs import PointResult
 from systolith.scripts.sweeping.outcome import SweepReport
-from systolith.scripts.sweeping.pareto import pareto_front
+from systolith.scripts.sweeping.pareto import distinct_front
 from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
 from systolith.scripts.sweeping.workers import Workers
 from tests.scripts import tiny
@@ -99,9 +99,12 @@ def test_plans_and_front(tmp_path: Path) -> None:
             assert planned.predicted.latency_cycles == plan.latency_cycles
     designs = list(report.designs())
     assert len(designs) == 8
-    on_front = pareto_front([each.costs for each in designs])
-    assert report.front == [each for each, is_on in zip(designs, on_front, strict=True) if is_on]
-    assert {each.rank for each in report.front} == {
+    fewest = [each.costs for each in designs]
+    assert report.hardware_front == [designs[place] for place in distinct_front(fewest)]
+    weights = [(-each.validation.accuracy, each.weight_bits_total) for each in report.points]
+    assert report.weight_front == [report.points[n].rank for n in distinct_front(weights)]
+    assert len(report.weight_front) > 1
+    assert {*report.weight_front, *(each.rank for each in report.hardware_front)} == {
         each.rank for each in report.points if each.on_front
     }
 
@@ -119,7 +122,8 @@ def test_the_test_set_decides_nothing(tmp_path: Path) -> None:
     labels = (request.test.labels + 1) % 3
     report, _ = run(tmp_path / "a", request)
     other, _ = run(tmp_path / "b", replace(request, test=replace(request.test, labels=labels)))
-    assert report.front == other.front
+    assert report.hardware_front == other.hardware_front
+    assert report.weight_front == other.weight_front
     assert [p.quantized_sha256 for p in report.points] == [p.quantized_sha256 for p in other.points]
     assert [p.validation for p in report.points] == [p.validation for p in other.points]
     assert [p.test for p in report.points] != [p.test for p in other.points]
