@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants fuzz gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep bench-threads lint format clean machine
+.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants mutants-python fuzz gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep bench-threads lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -66,6 +66,9 @@ formal: $(FINISHED)-formal ## proofs about the hardware, and wrong hardware refu
 mutants: $(FINISHED)-formal ## faults put into every unit, and which check finds each
 	$(BIN)/python -m pytest -n $(JOBS) -m formal tests/mutation
 	$(BIN)/python -m tests.mutation.campaign $(ARGS)
+
+mutants-python: $(FINISHED)-mutants ## faults put into the Python code, and those that no test finds (installs Cosmic Ray; continues where it stopped)
+	$(BIN)/python -m tests.mutation.python_code.python_campaign $(ARGS)
 
 fuzz: $(FINISHED)-test ## 2,000 hostile files and options (arguments: make fuzz ARGS="--seed 1")
 	$(BIN)/python -m tests.fuzz.fuzz_campaign $(ARGS)
@@ -99,23 +102,24 @@ lint: $(FINISHED)-test ## ruff, mypy, which room may import which, and what is d
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/deptry golden hw sim scripts --extend-exclude scripts/benchmarks --optional-dependencies-dev-groups test
-	$(BIN)/deptry golden hw sim scripts tests --exclude '\.venv'
+	$(BIN)/deptry golden hw sim scripts --extend-exclude scripts/benchmarks --optional-dependencies-dev-groups test,mutants
+	$(BIN)/deptry golden hw sim scripts tests examples --exclude '\.venv'
 
 format: $(FINISHED)-test ## lets ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## removes .venv, caches and what `make run` wrote
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis systolith-out build dist
-	find golden hw sim scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) .mutants-python .mypy_cache .pytest_cache .ruff_cache .hypothesis systolith-out build dist
+	find golden hw sim scripts tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(FINISHED): EXTRAS := [onnx]
 $(FINISHED)-test: EXTRAS := [test]
 $(FINISHED)-train: EXTRAS := [test,train]
 $(FINISHED)-formal: EXTRAS := [test,formal]
+$(FINISHED)-mutants: EXTRAS := [test,mutants]
 
-$(FINISHED) $(FINISHED)-test $(FINISHED)-train $(FINISHED)-formal: pyproject.toml constraints.txt | machine
+$(FINISHED) $(FINISHED)-test $(FINISHED)-train $(FINISHED)-formal $(FINISHED)-mutants: pyproject.toml constraints.txt | machine
 	@echo "setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable ".$(EXTRAS)"

@@ -7,11 +7,11 @@ if __name__ != "systolith.hw":
 
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding, Plan
+from systolith.hw.handover.generation import generate
 from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
 from systolith.hw.planning.plan_file import load_plan, plan_from_file, plan_to_toml
 from systolith.hw.planning.sizes import GivenSize
-from systolith.hw.verilog.artifacts import generate
 from systolith.hw.verilog.manifest import Manifest, load_manifest
 
 __all__ = [

@@ -15,4 +15,16 @@ class MissingToolError(RuntimeError):
 
 
 class SimulationError(RuntimeError):
-    """A simulator could not be built, died or gave no answer; the message says which and why."""
+    """A simulator could not be built, died or gave no answer; the message says which and why.
+
+    Parameters
+    ----------
+    message
+        The message.
+    log
+        The whole output of a compiler that failed.
+    """
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log

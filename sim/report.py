@@ -15,8 +15,10 @@ import msgspec
 
 from systolith.golden.files import json_files
 from systolith.golden.files.json_files import Count
+from systolith.golden.reports.html_table import html_table
+from systolith.sim.record.junit import Case, junit
 from systolith.sim.record.scoreboard import LayerResult
-from systolith.sim.simulators.installed import Simulator
+from systolith.sim.simulators.installed import Engine, Simulator
 from systolith.sim.timing import Timing
 
 SCHEMA = "systolith.simulation/1"
@@ -24,6 +26,12 @@ SCHEMA = "systolith.simulation/1"
 
 FILE_NAME = "simulation.json"
 """The name of the file, in the folder of the hardware."""
+
+LOG_NAME = "simulation.log"
+"""The name of the file with the simulator's output, in the same folder."""
+
+JUNIT_NAME = "results.xml"
+"""The name of the file with a test case for each layer, in the same folder."""
 
 _MAX_BYTES = 1 << 26
 
@@ -43,6 +51,8 @@ class Outcome(msgspec.Struct, frozen=True):
     violations: tuple[Any, ...] = ()
     plan_sha256: str = ""
     verilog_sha256: str = ""
+    simulator: str = ""
+    engine_images: dict[str, Count] = {}
 
     @property
     def agrees(self) -> bool:
@@ -80,6 +90,8 @@ class SimulationReport:
         `name`, `split`, `sha256` and number of `images` of the data set of the images.
     simulator
         Its name.
+    engines
+        The number of images that each engine simulated, by its name, in order.
     layer
         The layer whose unit was simulated alone, or None.
     stalls
@@ -109,6 +121,9 @@ class SimulationReport:
     violations
         Stream rules that were broken, results that are not the winner of the scores, images
         without a result; empty if there are none.
+    kept
+        The files with the simulator's output and with a test case for each layer; empty if they
+        were not written.
     """
 
     network: str
@@ -118,6 +133,7 @@ class SimulationReport:
     as_generated: bool
     dataset: dict[str, Any]
     simulator: Simulator
+    engines: dict[Engine, int]
     layer: str | None
     stalls: int | None
     fault: str | None
@@ -131,6 +147,12 @@ class SimulationReport:
     deviations: tuple[str, ...] | None
     waves_image: int | None
     violations: tuple[str, ...]
+    kept: tuple[Path, ...] = ()
+
+    @property
+    def engine(self) -> str:
+        """The engine, or `both`."""
+        return next(iter(self.engines)) if len(self.engines) == 1 else "both"
 
     @property
     def bit_exact(self) -> bool:
@@ -167,6 +189,8 @@ class SimulationReport:
             "as_generated": self.as_generated,
             "dataset": self.dataset,
             "simulator": self.simulator,
+            "engine": self.engine,
+            "engine_images": self.engines,
             "layer": self.layer,
             "stalls": self.stalls,
             "images": self.images,
@@ -181,6 +205,21 @@ class SimulationReport:
             "violations": self.violations,
         }
         return json.dumps(content, indent=2).encode() + b"\n"
+
+    def to_junit(self) -> bytes:
+        """The bytes of a JUnit file: a test case for each layer, the streams and the cycles."""
+        suite = f"{self.network} on {self.simulator} by {' and '.join(self.engines)}"
+        cases = [Case(each.name, str(each) if each.mismatches else None) for each in self.layers]
+        cases.append(Case("streams and results", "; ".join(self.violations) or None))
+        if self.deviations is not None:
+            cases.append(Case("cycles as predicted", "; ".join(self.deviations) or None))
+        return junit(suite, cases)
+
+    def _repr_html_(self) -> str:
+        verdict = "every value equal" if self.bit_exact else "; ".join(self.failures)
+        caption = f"{self.network}, {self.images:,} images on {self.simulator}: {verdict}"
+        rows = [(layer.name, f"{layer.values:,}", f"{layer.mismatches:,}") for layer in self.layers]
+        return html_table(("layer", "values compared", "mismatches"), rows, 1, caption)
 
     def _layer(self, layer: LayerResult) -> dict[str, Any]:
         timing = self.layer_timings.get(layer.name)

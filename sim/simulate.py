@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,14 @@ from systolith.hw.child_processes import temporary_folder
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.bulk.waves import write_waves
+from systolith.sim.errors import SimulationError
 from systolith.sim.faults import Fault, find_fault
 from systolith.sim.record.checks import Check
+from systolith.sim.record.junit import Case, junit
 from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork, tapped_layer, tapped_network
-from systolith.sim.report import FILE_NAME, SimulationReport
+from systolith.sim.report import FILE_NAME, JUNIT_NAME, LOG_NAME, SimulationReport
 from systolith.sim.simulators import installed
-from systolith.sim.simulators.installed import SIMULATORS, Simulator
+from systolith.sim.simulators.installed import ENGINES, SIMULATORS, Engine, Simulator
 from systolith.sim.timing import MEASURED_IMAGES, Stopwatch, Timeline, measure_network
 
 if TYPE_CHECKING:
@@ -38,6 +40,15 @@ if TYPE_CHECKING:
     from systolith.hw.verilog.manifest import Manifest
 
 _BATCH = 100
+
+COCOTB_IMAGES = 32
+"""The largest number of images that are simulated under cocotb by default."""
+
+COCOTB_CYCLES = 200_000
+"""The largest number of clock cycles, by the plan, that are simulated under cocotb by default."""
+
+FIRST_IMAGES = 10
+"""The number of images that are simulated under cocotb if both engines are chosen."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of images that came out, and the number of all."""
@@ -54,11 +65,14 @@ def simulate(
     inject_fault: str | None = None,
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda step: None,
+    engine: Engine | Literal["both"] | None = None,
+    keep_log: bool = False,
 ) -> SimulationReport:
     """Simulate the hardware in a folder that `hw.generate` wrote; write `simulation.json` there.
 
-    Only the folder and the images are read. On Verilator the images are split among processes, on
-    Icarus they are simulated one after the other.
+    Only the folder and the images are read. `simulation.log`, the simulator's output, and
+    `results.xml`, a test case for each layer, are written there if something failed; those of an
+    earlier simulation are replaced or removed.
 
     Parameters
     ----------
@@ -77,19 +91,27 @@ def simulate(
         The seed of random pauses of source and sink; None for none.
     waves
         Write the waveform of one image as well (`bulk.waves`): that of the first wrong value, if
-        there is one. Verilator only.
+        there is one. By the engine `bulk` only.
     inject_fault
         Generate and simulate the hardware with one bit of one weight of this layer inverted, to
         see the check fail. The report is not written to the folder.
     progress
         Called after every batch.
     announce
-        Called before each long step with its name, such as `compiling`.
+        Called before each long step with its name, such as `measuring cycles`.
+    engine
+        `cocotb` simulates the images one after the other; `bulk`, on Verilator, is a loop in C++
+        and splits them among processes; `both` simulates the first `FIRST_IMAGES` under cocotb, or
+        fewer if they take more than `COCOTB_CYCLES`, and the others by `bulk`. By default it is
+        `bulk` on Verilator for waves, for more than `COCOTB_IMAGES` images, or if the images, or
+        the `MEASURED_IMAGES`, take more than `COCOTB_CYCLES`; else cocotb.
+    keep_log
+        Write `simulation.log` and `results.xml` also if nothing failed.
 
     Raises
     ------
     ValueError
-        The folder, the number of images, the simulator or a layer is not valid.
+        The folder, the number of images, the simulator, the engine or a layer is not valid.
     MissingToolError
         A tool is not installed.
     SimulationError, OSError
@@ -97,7 +119,12 @@ def simulate(
     """
     built = _load(folder, simulator, layer)
     dataset, used = _choose_images(built, dataset, images)
-    _check_writing(folder, simulator, waves, inject_fault)
+    writable = os.access(folder, os.W_OK)
+    if not writable and (inject_fault is None or keep_log):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    engines = choose_engines(
+        engine, simulator, len(used), built.manifest.predicted.interval_cycles, waves
+    )
     installed.require(simulator)
     fault, verilog = None, built.verilog
     if inject_fault is not None:
@@ -105,28 +132,53 @@ def simulate(
         fault = find_fault(built.quantized.fixed, inject_fault, used.images)
         verilog = _faulty_verilog(built, fault)
 
-    run = _Run(built, dataset, used, simulator, layer, stalls, fault)
-    network, frames = run.tapped(verilog)
-    check = run.check()
-    stopwatch = Stopwatch(network)
-    announce("compiling")
-    with closing(_batches(network, frames, stalls, simulator)) as batches:
-        _exhaust(check.take(stopwatch.watch(batches)), len(used), progress, announce)
-    violations = check.violations()
-    timeline = stopwatch.timeline if stalls is None else None
-    if simulator == "verilator" and not _is_long_enough(timeline):
-        announce("measuring cycles")
-        timeline, more = _measure(network, frames)
-        violations += more
-    shown = None
-    if waves:
-        announce("compiling for the waveform")
-        results = check.layer_results()
-        shown = write_waves(network, frames, stalls, results, check.came_out, Path(folder))
-    report = run.report(check, timeline, shown, violations)
+    run = _Run(built, dataset, used, simulator, engines, layer, stalls, fault)
+    log: list[str] = []
+    try:
+        report = _report(run, verilog, Path(folder) if waves else None, log, progress, announce)
+    except SimulationError as error:
+        if not writable:
+            raise
+        failed = junit(built.quantized.fixed.name, [Case("simulation", error=str(error))])
+        path, _ = _keep(folder, [*log, error.log], failed)
+        raise SimulationError(f"{error} (the whole output: {path})") from None
+    if writable:
+        if keep_log or report.failures:
+            report = replace(report, kept=_keep(folder, log, report.to_junit()))
+        else:
+            for name in (LOG_NAME, JUNIT_NAME):
+                (Path(folder) / name).unlink(missing_ok=True)
     if fault is None and layer is None:
         write_whole(Path(folder) / FILE_NAME, report.to_json())
     return report
+
+
+def _report(
+    run: _Run,
+    verilog: str,
+    waves: Path | None,
+    log: list[str],
+    progress: Progress | None,
+    announce: Callable[[str], None],
+) -> SimulationReport:
+    """Simulate, compare, measure, and write the waveform if there is a folder for it."""
+    network, frames = run.tapped(verilog)
+    check = run.check()
+    stopwatch = Stopwatch(network)
+    with closing(_batches(run, network, frames, log, announce)) as batches:
+        _exhaust(check.take(stopwatch.watch(batches)), len(run.used), progress)
+    violations = check.violations()
+    timeline = stopwatch.timeline if run.stalls is None else None
+    if run.simulator == "verilator" and not _is_long_enough(timeline):
+        announce("measuring cycles")
+        timeline, more = _measure(network, frames, list(run.engines)[-1])
+        violations += more
+    shown = None
+    if waves is not None:
+        announce("compiling for the waveform")
+        results = check.layer_results()
+        shown = write_waves(network, frames, run.stalls, results, check.came_out, waves)
+    return run.report(check, timeline, shown, violations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +193,8 @@ class _Run:
         The data set, and the images of it that go in.
     simulator, layer, stalls
         The arguments of `simulate`.
+    engines
+        The engines, in order, and the number of images that each simulates.
     fault
         The fault in the hardware, or None.
     """
@@ -149,6 +203,7 @@ class _Run:
     dataset: Dataset
     used: Dataset
     simulator: Simulator
+    engines: dict[Engine, int]
     layer: str | None
     stalls: int | None
     fault: Fault | None
@@ -190,6 +245,7 @@ class _Run:
                 "images": len(dataset),
             },
             simulator=self.simulator,
+            engines=self.engines,
             layer=self.layer,
             stalls=self.stalls,
             fault=None if self.fault is None else str(self.fault),
@@ -234,27 +290,49 @@ def _choose_images(
     return dataset, used
 
 
-def _check_writing(
-    folder: str | os.PathLike[str], simulator: Simulator, waves: bool, inject_fault: str | None
-) -> None:
-    """Refuse a folder that cannot take the report, and waves that a simulator does not write."""
-    if inject_fault is None and not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-    if waves and simulator != "verilator":
-        raise ValueError(f"--waves: verilator writes them, {simulator} does not")
+def choose_engines(
+    engine: Engine | Literal["both"] | None,
+    simulator: Simulator,
+    images: int,
+    interval_cycles: int,
+    waves: bool,
+) -> dict[Engine, int]:
+    """The engines, in order, and their images; refuses what an engine cannot do.
+
+    `interval_cycles` are the cycles from one image to the next by the plan.
+    """
+    if engine not in (None, "both", *ENGINES):
+        raise ValueError(f"engine {engine!r}: allowed are {', '.join(ENGINES)}")
+    if simulator != "verilator":
+        if waves:
+            raise ValueError(f"--waves: verilator writes them, {simulator} does not")
+        if engine not in (None, "cocotb"):
+            raise ValueError(f"--engine {engine}: it needs verilator, {simulator} has only cocotb")
+        return {"cocotb": images}
+    if engine == "cocotb" and waves:
+        raise ValueError("--waves: the engine bulk writes them, cocotb does not")
+    most = COCOTB_CYCLES // max(interval_cycles, 1)
+    if engine == "both":
+        first = min(FIRST_IMAGES, max(most, 1))
+        return {"cocotb": first, "bulk": images - first} if images > first else {"cocotb": images}
+    if engine is None:
+        few = images <= COCOTB_IMAGES and max(images, MEASURED_IMAGES) <= most
+        engine = "cocotb" if few and not waves else "bulk"
+    return {engine: images}
 
 
-def _exhaust(
-    counts: Iterable[int],
-    total: int,
-    progress: Progress | None,
-    announce: Callable[[str], None],
-) -> None:
+def _keep(folder: str | os.PathLike[str], log: Iterable[str], results: bytes) -> tuple[Path, Path]:
+    """Write the simulator's output and the test cases."""
+    paths = Path(folder) / LOG_NAME, Path(folder) / JUNIT_NAME
+    write_whole(paths[0], "\n".join(text.rstrip("\n") for text in (*log, "")).encode())
+    write_whole(paths[1], results)
+    return paths
+
+
+def _exhaust(counts: Iterable[int], total: int, progress: Progress | None) -> None:
     """Simulate until all images came out, and report the progress after each batch."""
     done = 0
     for count in counts:
-        if not done:
-            announce("simulating")
         done += count
         if progress is not None:
             progress(done, total)
@@ -312,25 +390,41 @@ def _is_long_enough(timeline: Timeline | None) -> TypeGuard[Timeline]:
 
 
 def _measure(
-    network: TappedNetwork, images: NDArray[np.integer[Any]]
+    network: TappedNetwork, images: NDArray[np.integer[Any]], engine: Engine
 ) -> tuple[Timeline | None, tuple[str, ...]]:
     """Measure a few images without pauses; returns a violation if a rule was broken."""
     some = images[np.arange(MEASURED_IMAGES) % len(images)]
     try:
-        return measure_network(network, some), ()
+        return measure_network(network, some, engine=engine), ()
     except RuleBroken as error:
         return None, (f"without pauses: {error}",)
 
 
 def _batches(
+    run: _Run,
     network: TappedNetwork,
     images: NDArray[np.integer[Any]],
-    stalls: int | None,
-    simulator: Simulator,
-) -> Generator[Batch, None, object]:
-    if simulator == "verilator":
-        return simulate_bulk(network, images, stalls)
-    return simulate_cocotb(network, images, stalls, simulator)
+    log: list[str],
+    announce: Callable[[str], None],
+) -> Generator[Batch]:
+    """The records of all images, by one engine after the other."""
+    first = parts = 0
+    for engine, count in run.engines.items():
+        announce(f"compiling for {engine}")
+        some = images[first : first + count]
+        batches: Generator[Batch, None, object]
+        if engine == "bulk":
+            batches = simulate_bulk(network, some, run.stalls, log=log)
+        else:
+            batches = simulate_cocotb(network, some, run.stalls, run.simulator, log=log)
+        last = parts
+        with closing(batches):
+            for number, batch in enumerate(batches):
+                if number == 0:
+                    announce(f"simulating by {engine}")
+                last = max(last, parts + batch.part)
+                yield Batch(parts + batch.part, first + batch.first, batch.records)
+        first, parts = first + count, last + 1
 
 
 def _faulty_verilog(built: Artifacts, fault: Fault) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.record.taps import CYCLES_FIELD, FRAME_CYCLES, Batch, Records, TappedNetwork
-from systolith.sim.simulators.installed import Simulator
+from systolith.sim.simulators.installed import Engine, Simulator
 
 Cycles = NDArray[np.int64]
 
@@ -120,7 +120,10 @@ def timeline(network: TappedNetwork, records: Records) -> Timeline:
 
 
 def measure_network(
-    network: TappedNetwork, images: NDArray[np.integer[Any]], simulator: Simulator = "verilator"
+    network: TappedNetwork,
+    images: NDArray[np.integer[Any]],
+    simulator: Simulator = "verilator",
+    engine: Engine | None = None,
 ) -> Timeline:
     """Simulate consecutive images in one process, source and sink never pausing.
 
@@ -132,6 +135,8 @@ def measure_network(
         The values that go in, shape `(images, height, width, channels)`; at least one image.
     simulator
         Its name.
+    engine
+        Its name; by default `bulk` on Verilator.
 
     Raises
     ------
@@ -143,7 +148,7 @@ def measure_network(
         If a stream breaks a rule, or nothing moves any more.
     """
     batches: Generator[Batch, None, object]
-    if simulator == "verilator":
+    if simulator == "verilator" and engine != "cocotb":
         batches = simulate_bulk(network, images, None, processes=1)
     else:
         batches = simulate_cocotb(network, images, None, simulator)

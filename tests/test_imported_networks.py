@@ -38,7 +38,7 @@ def check(number: int, folder: Path) -> None:
     images = np.random.default_rng(number).integers(0, 256, (4, *shape), dtype=np.uint8)
     classes = execution.classes(quantized.fixed, images)
     data = golden.Dataset("imported", "custom", images, classes)
-    report = sim.simulate(folder / "hardware", images=None, dataset=data)
+    report = sim.simulate(folder / "hardware", images=None, dataset=data, engine="bulk")
     assert report.bit_exact, "; ".join(report.failures)
     assert report.as_predicted
 

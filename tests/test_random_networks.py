@@ -29,7 +29,7 @@ def check(seed: int, folder: Path) -> None:
     case = random_case(seed)
     hw.generate(case.quantized, folder, case.plan)
     for stalls in (None, seed):
-        report = sim.simulate(folder, images=None, dataset=case.data, stalls=stalls)
+        report = sim.simulate(folder, images=None, dataset=case.data, stalls=stalls, engine="bulk")
         assert report.bit_exact, "; ".join(report.failures)
         assert report.images == len(case.data)
         assert report.classes == tuple(case.data.labels.tolist())

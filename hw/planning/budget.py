@@ -203,11 +203,19 @@ class _Prefix:
         )
 
 
-def _fastest(search: Search, limits: Limits, beam_width: int = _BEAM_WIDTH) -> _Prefix:
+def _fastest(search: Search, limits: Limits) -> _Prefix:
     """Of the plans with the fewest multipliers for some limits, one with a small latency.
 
-    It is a beam search, layer by layer, which keeps the `beam_width` best partial plans.
+    It is the better of two beam searches: with fewer choices, other partial plans stay in the beam.
     """
+    found = [_beam_search(search, limits, _BEAM_WIDTH, fewest) for fewest in (False, True)]
+    return min(found, key=lambda prefix: prefix.rank)
+
+
+def _beam_search(
+    search: Search, limits: Limits, beam_width: int, fewest_lanes: bool = False
+) -> _Prefix:
+    """A plan for `_fastest`, layer by layer; it keeps the `beam_width` best partial plans."""
     fewest = search.min_multipliers(limits)
     budget = fewest[0][1]
     pixels = search.fixed.network.input.image_shape.size
@@ -218,7 +226,12 @@ def _fastest(search: Search, limits: Limits, beam_width: int = _BEAM_WIDTH) -> _
         for prefix in prefixes:
             remaining = int(budget) - prefix.multipliers
             for folding, multipliers in search.foldings(
-                position, prefix.lanes, limits[position], fewest[position + 1], remaining
+                position,
+                prefix.lanes,
+                limits[position],
+                fewest[position + 1],
+                remaining,
+                fewest_lanes,
             ):
                 orders = [folding, replace(folding, order="outputs")] if whole_input else [folding]
                 for ordered in orders:
@@ -236,7 +249,7 @@ def _limits_for_latency(search: Search, limits: Limits, budget: int) -> Limits:
     limits are scaled to the budget again.
     """
     shares = [1.0] * len(limits)
-    best = _fastest(search, limits, beam_width=1).output_cycles[-1]
+    best = _beam_search(search, limits, beam_width=1).output_cycles[-1]
     improved = True
     while improved:
         improved = False
@@ -245,7 +258,7 @@ def _limits_for_latency(search: Search, limits: Limits, budget: int) -> Limits:
                 tried = [*shares]
                 tried[position] *= factor
                 fitting = _fit(search, tried, budget)
-                latency = _fastest(search, fitting, beam_width=1).output_cycles[-1]
+                latency = _beam_search(search, fitting, beam_width=1).output_cycles[-1]
                 if latency < best:
                     best, shares, limits, improved = latency, tried, fitting, True
     return limits

@@ -95,7 +95,13 @@ class Search:
         return fewest
 
     def foldings(
-        self, position: int, input_lanes: int, limit: int, after: dict[int, float], budget: int
+        self,
+        position: int,
+        input_lanes: int,
+        limit: int,
+        after: dict[int, float],
+        budget: int,
+        fewest_lanes: bool,
     ) -> Iterator[tuple[Folding, int]]:
         """Foldings of a layer that keep its limit, each with its multipliers.
 
@@ -113,6 +119,8 @@ class Search:
             The fewest multipliers of the layers after it, by the lanes of its output.
         budget
             The multipliers that this layer and all layers after it may have.
+        fewest_lanes
+            Whether to leave out those with the most lanes.
         """
         options = self.options[position][input_lanes]
         needed = options.multipliers + _table(after)[options.size.lanes]
@@ -122,7 +130,7 @@ class Search:
             size = int(options.size.rows[place]), int(options.size.columns[place])
             by_size.setdefault(size, []).append(place)
         for (rows, columns), same in by_size.items():
-            for place in sorted({same[0], same[-1]}):
+            for place in same[:1] if fewest_lanes else sorted({same[0], same[-1]}):
                 folding = Folding(rows, columns, int(options.size.lanes[place]), depth=1)
                 yield folding, int(options.multipliers[place])
 

@@ -7,10 +7,9 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -30,12 +29,23 @@ from systolith.hw.verilog.harmless import require_harmless
 from systolith.hw.verilog.manifest import Manifest
 from systolith.hw.verilog.writer import accelerator_modules, with_comments
 
-RESULT_FILES = ("simulation.json", "synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl")
+RESULT_FILES = (
+    *("simulation.json", "simulation.log", "results.xml"),
+    *("synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl"),
+)
 """The files that simulation and synthesis write into the folder later."""
 
 
 class FolderError(ValueError):
     """A folder that an accelerator cannot be written to; the message has the file in the way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Handover:
+    """Files for other tools, by their paths in the folder, and in words the images of the bench."""
+
+    images: str
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +74,12 @@ def generate(
     plan: Plan | None = None,
     name: str | None = None,
     goal: Goal | None = None,
+    handover: Callable[[Artifacts], Handover] | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
-    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml`, `manifest.json`, and
-    Verilator's lint waivers NAME.vlt. An earlier accelerator in the folder is replaced, and results
+    The folder then has NAME.v, the quantized network NETWORK.npz, `plan.toml` and `manifest.json`.
+    An earlier accelerator in the folder is replaced, and results
     of its simulation or synthesis are removed; other files stay, and files that were changed since
     they were generated are refused. The same input gives the same bytes.
 
@@ -84,7 +95,11 @@ def generate(
         The name of the top module, with which the name of every module begins, and of the Verilog's
         file; by default the network's.
     goal
-        The goal that the plan was made for, for the file of the plan.
+        The goal that the plan was made for, for the file of the plan and the header of the
+        Verilog.
+    handover
+        Makes the files for other tools (`hw.handover`). They are replaced with the others, and no
+        command reads them.
 
     Raises
     ------
@@ -106,8 +121,7 @@ def generate(
     modules = accelerator_modules(accelerator)
     manifest = manifests.describe(quantized, accelerator, modules, files)
     contents = {
-        files.verilog: with_comments(accelerator, modules, quantized.sha256).encode(),
-        files.lint_waivers: (resources.files("systolith.hw.verilog") / "lint.vlt").read_bytes(),
+        files.verilog: with_comments(accelerator, modules, manifest, goal).encode(),
         files.quantized: npz.encode(QUANTIZED_SCHEMA, *quantized.contents()),
         files.plan: plan_to_toml(plan, manifest, goal).encode(),
     }
@@ -115,8 +129,14 @@ def generate(
         manifest,
         verilog_sha256=_sha256(contents[files.verilog]),
         plan_sha256=_sha256(contents[files.plan]),
-        lint_waivers_sha256=_sha256(contents[files.lint_waivers]),
     )
+    if handover is not None:
+        verilog = contents[files.verilog].decode()
+        more = handover(Artifacts(manifest, quantized, plan, verilog))
+        hashes = {file: _sha256(content) for file, content in more.files.items()}
+        entry = manifests.HandoverEntry(more.images, hashes)
+        manifest = msgspec.structs.replace(manifest, handover=entry)
+        contents |= more.files
     contents[manifests.FILE_NAME] = manifest.to_json()
     if folder.exists():
         _replace(folder, contents)
@@ -209,6 +229,8 @@ def _replaced_files(folder: Path, names: Iterable[str]) -> list[str]:
     found = []
     for name in sorted({*earlier, *names} - {manifests.FILE_NAME}):
         path = folder / name
+        if not path.parent.is_dir() and os.path.lexists(path.parent):
+            path = path.parent
         if os.path.lexists(path):
             if name not in earlier:
                 raise FolderError(
@@ -245,13 +267,19 @@ def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
         before.mkdir()
         moves = [(folder / name, before / name) for name in _replaced_files(folder, contents)]
         moves += [(stage / name, folder / name) for name in contents]
+        made = [each for each in {to.parent for _, to in moves} if not each.exists()]
         try:
+            for each in made:
+                each.mkdir()
             for source, target in moves:
                 source.rename(target)
         except BaseException:
             for source, target in reversed(moves):
                 if not os.path.lexists(source):
                     target.rename(source)
+            for each in made:
+                with suppress(OSError):
+                    each.rmdir()
             raise
 
 
@@ -276,5 +304,7 @@ def _stage(parent: Path, contents: Mapping[str, bytes]) -> Iterator[Path]:
         stage = folder / "stage"
         stage.mkdir()
         for file, content in contents.items():
-            (stage / file).write_bytes(content)
+            path = stage / file
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
         yield stage

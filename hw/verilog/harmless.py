@@ -40,13 +40,16 @@ _PRAGMA = re.compile(
 )
 """The first word of comments that are instructions to tools."""
 
+_WAIVER = re.compile(r"/\* verilator lint_(?:off|on) [A-Z]+ \*/")
+"""A comment that only chooses which warnings Verilator prints."""
+
 
 def require_harmless(verilog: str) -> None:
     """Refuse Verilog with anything but modules of registers, wires and expressions.
 
     Refused are system tasks and functions other than `$signed` and `$unsigned`, compiler directives
-    and macros, imports and exports (DPI), comments that instruct a tool, and attributes other than
-    `keep` and `parallel_case`.
+    and macros, imports and exports (DPI), comments that instruct a tool other than to print no
+    warning, and attributes other than `keep` and `parallel_case`.
 
     Raises
     ------
@@ -71,6 +74,8 @@ def require_harmless(verilog: str) -> None:
 
 
 def _is_pragma(comment: str) -> bool:
+    if _WAIVER.fullmatch(comment):
+        return False
     words = comment.removesuffix("*/")[2:].split(maxsplit=1)
     return bool(words) and _PRAGMA.fullmatch(words[0]) is not None
 

@@ -28,6 +28,26 @@ FILE_NAME = "manifest.json"
 
 _MAX_BYTES = 1 << 24
 
+_HandoverFile = Annotated[
+    str,
+    msgspec.Meta(pattern=r"\A((tb/)?[\w-]+\.(core|f|hex|md|sdc|tcl|v|vh|xdc|ys)|tb/Makefile)\Z"),
+]
+
+
+class HandoverEntry(msgspec.Struct, frozen=True):
+    """The files for other tools (`hw.handover`); none of their paths leads out of the folder.
+
+    Parameters
+    ----------
+    images
+        The images of the test bench, in words.
+    sha256
+        The SHA-256 of each file in hex, by its path.
+    """
+
+    images: str
+    sha256: dict[_HandoverFile, str]
+
 
 class StreamEntry(msgspec.Struct, frozen=True):
     """The beats of the stream after a layer: `lanes` values of `bits` side by side."""
@@ -65,7 +85,6 @@ class FilesEntry(msgspec.Struct, frozen=True):
     """The names of the other files; none leads out of the folder."""
 
     verilog: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.v\Z")]
-    lint_waivers: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.vlt\Z")]
     quantized: Annotated[str, msgspec.Meta(pattern=r"\A[\w-]+\.npz\Z")]
     plan: Literal["plan.toml"]
 
@@ -83,8 +102,10 @@ class Manifest(Planned, frozen=True):
         Every layer after the input.
     files
         The names of the other files.
-    verilog_sha256, plan_sha256, lint_waivers_sha256
+    verilog_sha256, plan_sha256
         The SHA-256 of these files in hex; empty if they are not written.
+    handover
+        The files that are handed over to other tools; None if there are none.
     """
 
     top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
@@ -93,15 +114,15 @@ class Manifest(Planned, frozen=True):
     files: FilesEntry
     verilog_sha256: str = ""
     plan_sha256: str = ""
-    lint_waivers_sha256: str = ""
+    handover: HandoverEntry | None = None
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each other file, by name."""
         return {
             self.files.verilog: self.verilog_sha256,
-            self.files.lint_waivers: self.lint_waivers_sha256,
             self.files.quantized: self.quantized_sha256,
             self.files.plan: self.plan_sha256,
+            **({} if self.handover is None else self.handover.sha256),
         }
 
     def to_json(self) -> bytes:
@@ -142,7 +163,6 @@ def file_names(network: str, top: str | None) -> FilesEntry:
     """The names of the files of a network's accelerator; `top` is the name chosen, if any."""
     return FilesEntry(
         verilog=f"{top or network}.v",
-        lint_waivers=f"{top or network}.vlt",
         quantized=f"{network}.npz",
         plan="plan.toml",
     )

@@ -166,7 +166,8 @@ class _Module:
 
     def require(self, kind: str, name: str, width: int) -> None:
         """Raise a `TapError` if a signal is not declared."""
-        if f"\n  {kind} {_range(width)}{name};\n" not in self._text:
+        declaration = rf"^  {kind}(?: reg)? {re.escape(_range(width))}{name}[;,]?$"
+        if re.search(declaration, self._text, re.MULTILINE) is None:
             raise TapError(
                 f"{self._file}: module {self._name!r} must have the {kind} {name!r} "
                 f"of width {width}"

@@ -1,4 +1,4 @@
-"""Writes readable Verilog: a module for every unit, named after the top module and its layer."""
+"""Writes Verilog: a module for every unit, named after the top module and its layer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from systolith.golden.fixed.integers import FixedLayer
-from systolith.golden.network.graph import RadialBasis
+from systolith.golden.network.graph import Convolution, Pooling, RadialBasis
 from systolith.hw.accelerator import Accelerator, part_module, unit_part
 from systolith.hw.folding import Folding
+from systolith.hw.planning.budget import Goal
+from systolith.hw.planning.estimate import Planned
 from systolith.hw.streams.module_boundary import FlatModule
 from systolith.hw.systolic.array_work import array_work
 from systolith.hw.verilog.garbage_collection import garbage_collection_paused
 from systolith.hw.verilog.names import plain_names
+from systolith.hw.verilog.readable import readable
 from systolith.hw.verilog.yosys import Yosys, started_yosys, yosys_version
 
 _SCRIPT = """
@@ -58,7 +61,7 @@ _OTHER_ATTRIBUTE = re.compile(r"(?:^ +)?\(\* (?!keep |parallel_case ).*?\*\)\s",
 
 _RTLIL_MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(.*?^endmodule\n", re.MULTILINE | re.DOTALL)
-_MULTIPLICATION = re.compile(r"^  assign .* \* ", re.MULTILINE)
+_MULTIPLICATION = re.compile(r"(?<=[\w)\]}])\s+\*\s+(?=[\w$({])")
 _MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\S+) \[(\d+):0\];", re.MULTILINE)
 
 
@@ -83,7 +86,8 @@ def accelerator_modules(accelerator: Accelerator) -> dict[str, str]:
         for names, yosys in runs:
             text = _OTHER_ATTRIBUTE.sub("", yosys.output())
             found = {match[1]: match[0] for match in _MODULE.finditer(text)}
-            modules |= {name: found[name] for name in names}
+            with garbage_collection_paused():
+                modules |= {name: readable(found[name]) for name in names}
     return modules
 
 
@@ -147,10 +151,19 @@ def memories(module: str) -> list[Memory]:
     ]
 
 
-def with_comments(accelerator: Accelerator, modules: dict[str, str], sha256: str) -> str:
+def with_comments(
+    accelerator: Accelerator, modules: dict[str, str], planned: Planned, goal: Goal | None
+) -> str:
     """The text of a Verilog file: an accelerator's modules, each with a comment that describes it.
 
-    `sha256` is that of the quantized network's file.
+    Parameters
+    ----------
+    accelerator, modules
+        The accelerator and its modules.
+    planned
+        Its cost and its cycles.
+    goal
+        The goal that its plan was made for, if there is one.
     """
     fixed, plan = accelerator.fixed, accelerator.plan
     versions = {
@@ -159,15 +172,24 @@ def with_comments(accelerator: Accelerator, modules: dict[str, str], sha256: str
         "Yosys": yosys_version(),
     }
     made_by = ", ".join(f"{tool} {version}" for tool, version in versions.items())
+    interval, latency = planned.predicted.interval_cycles, planned.predicted.latency_cycles
     lines = [
         f"// {fixed.name}: a streaming accelerator, pixels in, classes out (AXI4-Stream).",
         f"// Made by {made_by}.",
-        f"// Quantized network: sha256 {sha256}",
+        "// This file is yours: Systolith's licence makes no claim on generated files.",
+        "//",
+        f"// Quantized network: sha256 {planned.quantized_sha256}",
+        f"// Plan: {_goal(goal)}.",
+        f"// Multipliers: {planned.multipliers:,}",
+        f"// Predicted: an image every {interval:,} cycles, {latency:,} from pixel to result.",
         "//",
         "// s_axis_tdata: pixels, row by row, channels ascending; tlast with an image's final one.",
         "// m_axis_tdata: the class in bits 7 to 0, the winning score in bits 63 to 32;",
         "//               tuser: the image had a wrong length.",
         "// aresetn: synchronous, active low.",
+        "",
+        "// One file has all modules.",
+        "/* verilator lint_off DECLFILENAME */",
         "",
     ]
     units = {part_module(accelerator.name, unit_part(each.name)): each for each in fixed.layers}
@@ -175,20 +197,29 @@ def with_comments(accelerator: Accelerator, modules: dict[str, str], sha256: str
         if name in units:
             lines += _comment(units[name], plan[units[name].name])
         lines.append(module)
-    return "\n".join(lines)
+    return "\n".join([*lines, "/* verilator lint_on DECLFILENAME */", ""])
+
+
+def _goal(goal: Goal | None) -> str:
+    """What a plan was made for, in words."""
+    if goal is None:
+        return "given by its user, in a file or a script"
+    if goal.max_multipliers is not None:
+        limit, least = f"at most {goal.max_multipliers:,} multipliers", "initiation interval"
+    else:
+        limit, least = f"an image at least every {goal.target_cycles:,} cycles", "multipliers"
+    return f"{limit}, the least {'latency' if goal.minimize == 'latency' else least}"
 
 
 def _comment(layer: FixedLayer, folding: Folding) -> list[str]:
-    source, result = layer.input_shape, layer.output_shape
     size = f"{folding.rows} x {folding.columns} processing elements"
     if array_work(layer) is None:
         size = "no processing elements"
     if folding.order == "outputs":
         size += ", one group of outputs after another"
-    formats = f"{source} of {layer.input_format} to {result} of {layer.output_format}"
     lines = [
-        f"// {layer.name}: {layer.layer.type_name}, {formats};",
-        f"// {size}, {folding.lanes} values a beat.",
+        f"// {layer.name}: {_description(layer)}; {size}",
+        f"// {layer.input_format} to {layer.output_format}, {folding.lanes} values a beat.",
     ]
     if isinstance(layer.layer, RadialBasis):
         lines += [
@@ -196,3 +227,17 @@ def _comment(layer: FixedLayer, folding: Folding) -> list[str]:
             "// register into a DSP for one of them, and multiply by 0.",
         ]
     return lines
+
+
+def _description(layer: FixedLayer) -> str:
+    """What a layer computes: its type, kernel or window, and shapes."""
+    of, source, result = layer.layer, layer.input_shape, layer.output_shape
+    kind = of.type_name.replace("_", " ")
+    sizes = f"{source.height} x {source.width} to {result.height} x {result.width}"
+    if isinstance(of, Convolution):
+        by_table = " by table" if of.connection_table is not None else ""
+        channels = f"{source.channels} to {result.channels} channels{by_table}"
+        return f"{kind} {of.kernel[0]} x {of.kernel[1]}, {channels}, {sizes}"
+    if isinstance(of, Pooling):
+        return f"{kind} {of.window[0]} x {of.window[1]}, {result.channels} channels, {sizes}"
+    return f"{kind}, {source.size} to {result.size} values"

@@ -90,7 +90,7 @@ def measure(plan: Plan, quantized: Path, folder: Path, digits: int) -> Result:
         "generate", str(quantized), "--plan", str(plan_file), "--out", str(hardware)
     )
     manifest = hw.load_manifest(hardware)
-    report = sim.simulate(hardware, images=digits)
+    report = sim.simulate(hardware, images=digits, engine="bulk")
     return Result(
         network=plan.network,
         options=" ".join(plan.options),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from systolith.scripts.commands.plan import print_plan
-from systolith.scripts.console import print_text
-from systolith.scripts.options import folder_to_write
+from systolith.scripts.console import print_line, print_text
+from systolith.scripts.options import folder_to_write, positive_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
     FixOption,
@@ -33,7 +34,7 @@ def generate(
         typer.Option(
             parser=folder_to_write,
             metavar="DIR",
-            help="The folder for the Verilog and the files that simulate and synthesis need.",
+            help="The folder for the Verilog, a test bench, a data sheet and files for tools.",
             show_default=False,
         ),
     ],
@@ -52,8 +53,36 @@ def generate(
             show_default="the network's",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Images with labels; the test bench has the first ones.",
+            show_default="test digits, for networks trained on MNIST, else random pixels",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT.json",
+            help="The report of evaluate for Q; the data sheet states its accuracy.",
+            show_default="none",
+        ),
+    ] = None,
+    mhz: Annotated[
+        float,
+        typer.Option(
+            parser=positive_number("--mhz", 10_000),
+            metavar="MHZ",
+            help="The frequency of the clock in the constraints and the data sheet.",
+            show_default="100",
+        ),
+    ] = 100.0,
 ) -> None:
-    """Generate the accelerator of a quantized network: Verilog and a manifest.
+    """Generate the accelerator of a quantized network, ready to hand over.
+
+    DIR then has the Verilog, datasheet.md, the test bench tb/ (make -C DIR/tb),
+    and files for FuseSoC, Yosys, Vivado and other tools.
 
     A plan gives each layer the size of its unit. The command plan takes the
     same options, makes plans and predicts their cycles. A plan's file has:
@@ -72,15 +101,22 @@ def generate(
     systolith generate lenet5.npz --out lenet5-small --preset small
     systolith generate lenet5.npz --out lenet5-mine --plan plan.toml
     systolith generate lenet5.npz --out second --name digits_2
+    systolith generate lenet5.npz --out fast --mhz 250 --report fixed.json
     """
     from systolith import golden, hw
 
     network = golden.QuantizedNetwork.load(quantized)
+    dataset = None if data is None else golden.load_dataset(data)
+    accuracy = None if report is None else golden.AccuracyReport.load(report)
     with progress("plan"):
         folding, goal = chosen_plan(
             network, plan, preset, max_multipliers, target_cycles, minimize, fix
         )
     with progress("generate"), writing(out):
-        manifest = hw.generate(network, out, folding, name, goal)
+        manifest = hw.generate(
+            network, out, folding, name, goal, dataset=dataset, report=accuracy, mhz=mhz
+        )
     print_plan(manifest)
+    if manifest.handover is not None:
+        print_line("test bench", f"make -C {quote(str(out / 'tb'))}: {manifest.handover.images}")
     print_text(str(out / manifest.files.verilog))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from systolith.scripts.calibration_split import named_calibration, split, test_images
-from systolith.scripts.commands.simulate import fail_unless_passed, print_report
+from systolith.scripts.commands.simulate import engines_in_words, fail_unless_passed, print_report
 from systolith.scripts.console import console, print_line, print_text
 from systolith.scripts.options import folder_to_write, whole_number
 from systolith.scripts.outputs import writing
@@ -68,9 +68,10 @@ def run(
     """Take a network from trained weights to Verilog that is simulated bit by bit.
 
     Quantizes to 8 bits, evaluates the float and the fixed-point network on the
-    10,000 test digits, generates the accelerator, simulates it, and compares
-    every value of every layer; report.html shows all of it. Ends with 1 unless
-    all values are equal.
+    10,000 test digits, generates the accelerator, simulates it, the first ten
+    digits under cocotb and the others with the bulk engine, and compares every
+    value of every layer; report.html shows all of it. Ends with 1 unless all
+    values are equal.
 
     With --data the first 1,000 images of the file (at most half of them)
     choose the formats, and the others are evaluated and simulated.
@@ -208,7 +209,7 @@ class Flow:
         from systolith import hw
 
         with writing(self.hardware):
-            self.manifest = hw.generate(self.quantized, self.hardware)
+            self.manifest = hw.generate(self.quantized, self.hardware, report=self.accuracy)
         path = self.hardware / self.manifest.files.verilog
         return path, f"{self.manifest.multipliers} multipliers"
 
@@ -222,10 +223,12 @@ class Flow:
             self.evaluated,
             progress=shown,
             announce=shown.announce,
+            engine="both",
         )
         values = sum(layer.values for layer in self.simulation.layers)
         return self.hardware / "simulation.json", (
-            f"{self.simulation.images} images, {values:,} values compared"
+            f"{self.simulation.images} images, {values:,} values compared, "
+            f"{engines_in_words(self.simulation.engines)}"
         )
 
     def report(self, _: Progress) -> tuple[Path, str]:

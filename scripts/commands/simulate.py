@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -14,10 +15,11 @@ from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
     from systolith.sim import SimulationReport
-    from systolith.sim.simulators.installed import Simulator
+    from systolith.sim.simulators.installed import Engine, Simulator
 
 
 _DEFAULT_IMAGES = 100
+_COCOTB_IMAGES, _COCOTB_CYCLES = 32, 200_000  # of sim.simulate, which --help need not load
 
 
 def _images(given: str | int) -> str | int:
@@ -44,9 +46,20 @@ def simulate(
         typer.Option(
             parser=one_of("--simulator", "verilator", "icarus"),
             metavar="verilator|icarus",
-            help="Icarus is about a thousand times slower.",
+            help="Icarus is about ten times slower under cocotb, and has no bulk engine.",
         ),
     ] = "verilator",
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            parser=one_of("--engine", "cocotb", "bulk"),
+            metavar="cocotb|bulk",
+            help="A cocotb bench, or a loop in C++ (Verilator only), which is about 30 times as "
+            "fast.",
+            show_default=f"cocotb on Icarus and for up to {_COCOTB_IMAGES} images of together "
+            f"{_COCOTB_CYCLES:,} cycles, bulk for more and for --waves",
+        ),
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -80,18 +93,28 @@ def simulate(
             show_default="none",
         ),
     ] = None,
+    keep_log: Annotated[
+        bool,
+        typer.Option(
+            "--keep-log",
+            help="Write DIR/simulation.log, the simulator's output, and DIR/results.xml, a JUnit "
+            "test case for each layer, also if nothing failed.",
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Simulate the hardware and compare every value of every layer.
 
     Reads only DIR and the images. Writes DIR/simulation.json, except with
-    --layer and --inject-fault. Ends with 1 if any value of any layer differs
+    --layer and --inject-fault, and DIR/simulation.log and DIR/results.xml if
+    something failed. Ends with 1 if any value of any layer differs
     from the fixed-point model, if a stream rule was broken, if a result is
     missing, or if the cycles are not those in DIR/manifest.json.
 
     [bold]Examples[/bold]
 
     systolith simulate lenet5-rtl
+    systolith simulate lenet5-rtl --images 10 --engine cocotb --keep-log
     systolith simulate lenet5-rtl --images all
     systolith simulate lenet5-rtl --images 2 --simulator icarus --stalls 7
     systolith simulate lenet5-rtl --inject-fault C3 --waves
@@ -109,6 +132,8 @@ def simulate(
             None if images == "all" else images,
             dataset,
             simulator=cast("Simulator", simulator),
+            engine=cast("Engine | None", engine),
+            keep_log=keep_log,
             layer=layer,
             stalls=stalls,
             waves=waves,
@@ -133,6 +158,7 @@ def print_report(report: SimulationReport) -> None:
         ("layer", "values compared", "mismatches"),
         [(each.name, f"{each.values:,}", f"{each.mismatches:,}") for each in report.layers],
     )
+    print_line("engine", engines_in_words(report.engines))
     if not report.as_generated:
         print_line("Verilog", "not the one that generate wrote")
     if report.fault is not None:
@@ -151,8 +177,18 @@ def print_report(report: SimulationReport) -> None:
         print_line("as predicted", "yes, to the cycle" if report.as_predicted else "no")
     if report.waves_image is not None:
         print_line("waveform", f"image {report.waves_image}, from its first pixel to its result")
+    for path in report.kept:
+        print_line("log" if path.suffix == ".log" else "test cases", path)
     if report.bit_exact:
         print_line("bit-exact", "yes, in every layer" if report.layer is None else "yes")
+
+
+def engines_in_words(engines: Mapping[Engine, int]) -> str:
+    """How many images each engine simulated."""
+    if list(engines) == ["cocotb", "bulk"]:
+        first, others = engines.values()
+        return f"cocotb for the first {first:,} images, bulk for the other {others:,}"
+    return next(iter(engines))
 
 
 def print_viewers(folder: Path) -> None:

@@ -66,6 +66,7 @@ def evaluation_page(
             "winner": network.fixed.network.output.winner,
             "classes": range(len(report.confusion)),
             "digits": _digits(report, network, dataset),
+            "simulation": _simulation(report, rtl),
             "walk": _walk(report, network, dataset, rtl),
         }
     return render("evaluation.html", figures, report=report, advice=advise(report), **values)
@@ -114,6 +115,17 @@ def _digits(
         }
         for place, image in enumerate(chosen)
     ]
+
+
+def _simulation(report: AccuracyReport, rtl: Path | None) -> str:
+    """Which engines simulated how many images; empty if the report quotes no simulation."""
+    if rtl is None or report.hardware is None or report.hardware.bit_exact is None:
+        return ""
+    from systolith.sim.report import load_outcome
+
+    outcome = load_outcome(rtl)
+    counts = [f"{images:,} by {engine}" for engine, images in outcome.engine_images.items()]
+    return f"on {outcome.simulator}, images: {', '.join(counts)}" if counts else ""
 
 
 def _walk(

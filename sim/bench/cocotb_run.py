@@ -25,7 +25,7 @@ from systolith.sim.errors import SimulationError
 from systolith.sim.simulators import installed
 from systolith.sim.simulators.builds import Design, build_icarus, build_verilator_cocotb
 from systolith.sim.simulators.installed import Simulator
-from systolith.sim.simulators.processes import describe_status, tail
+from systolith.sim.simulators.processes import describe_status, tail, text_of
 
 _FOLDER = "SYSTOLITH_BENCH"
 _TASK = "task.json"
@@ -62,6 +62,10 @@ class BenchRun:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def output(self) -> str:
+        """What the simulator has printed."""
+        return text_of(self.folder / _LOG)
 
     def result(self) -> Any:
         """Wait for the end; returns what the bench wrote with `write_result`.
@@ -118,25 +122,21 @@ def running_bench(
     SimulationError
         If the build fails.
     """
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(_CLEARED)
-    }
-    cocotb = installed.find_cocotb()
-    program = choice(_PROGRAMS, simulator, "simulator")(design, optimize)
+    program = cocotb_program(design, module, simulator, optimize)
     with temporary_folder("systolith-") as folder:
         (folder / _TASK).write_text(json.dumps(task), "utf-8")
         for array_name, array in arrays.items():
             np.save(folder / f"{array_name}.npy", array, allow_pickle=False)
-        environment |= cocotb.environment | program.environment
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_CLEARED)
+        }
+        environment |= program.environment
         environment |= {
             "COCOTB_ANSI_OUTPUT": "0",
-            "COCOTB_LOG_LEVEL": "WARNING",
+            "COCOTB_LOG_LEVEL": "INFO",
             "COCOTB_RANDOM_SEED": "1",
             "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
             "COCOTB_REWRITE_ASSERTION_FILES": "",  # otherwise cocotb imports pytest
-            "COCOTB_TEST_MODULES": module,
-            "COCOTB_TOPLEVEL": design.top,
-            "TOPLEVEL_LANG": "verilog",
             _FOLDER: str(folder),
         }
         with (
@@ -153,24 +153,41 @@ def running_bench(
             yield BenchRun(simulator, folder, process)
 
 
-class _Program(NamedTuple):
-    """What simulates a design under cocotb: a command, and variables that only it needs."""
+class Program(NamedTuple):
+    """What simulates a design under cocotb: a command, and the variables that it needs."""
 
     command: Sequence[str | Path]
     environment: dict[str, str]
 
 
-def _icarus(design: Design, optimize: bool) -> _Program:
+def cocotb_program(design: Design, module: str, simulator: Simulator, optimize: bool) -> Program:
+    """Build a design with a simulator; returns the program that runs the tests of a module.
+
+    Parameters and errors are those of `running_bench`.
+    """
+    cocotb = installed.find_cocotb()
+    program = choice(_PROGRAMS, simulator, "simulator")(design, optimize)
+    environment = {
+        **cocotb.environment,
+        **program.environment,
+        "COCOTB_TEST_MODULES": module,
+        "COCOTB_TOPLEVEL": design.top,
+        "TOPLEVEL_LANG": "verilog",
+    }
+    return Program(program.command, environment)
+
+
+def _icarus(design: Design, optimize: bool) -> Program:
     runtime, module = installed.find_icarus().runtime, installed.find_cocotb().icarus_module
-    return _Program((runtime, "-m", module, build_icarus(design), "-none"), {})
+    return Program((runtime, "-m", module, build_icarus(design), "-none"), {})
 
 
-def _verilator(design: Design, optimize: bool) -> _Program:
+def _verilator(design: Design, optimize: bool) -> Program:
     program = build_verilator_cocotb(design, optimize)
-    return _Program((program,), {"COCOTB_TRUST_INERTIAL_WRITES": "1"})
+    return Program((program,), {"COCOTB_TRUST_INERTIAL_WRITES": "1"})
 
 
-_PROGRAMS: dict[Simulator, Callable[[Design, bool], _Program]] = {
+_PROGRAMS: dict[Simulator, Callable[[Design, bool], Program]] = {
     "verilator": _verilator,
     "icarus": _icarus,
 }

@@ -186,6 +186,11 @@ class ReadyDriver:
         """Pause by `pauses` from the next edge on; after its end, pause all the time."""
         self._pauses = pauses
 
+    def hold(self) -> None:
+        """Take nothing until the next edge at which `clock` is called."""
+        self._ready = False
+        self.ports.ready.value = 0
+
     def clock(self) -> None:
         """Act at a rising edge."""
         ready = not next(self._pauses, True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from dataclasses import asdict
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ RECORDS = "records"
 
 _BENCH = "systolith.sim.bench.network_bench_cocotb"
 _POLL_SECONDS = 0.2
+_MANY_IMAGES = 200  # for fewer, optimizing a model takes longer than it saves
 
 
 def simulate_cocotb(
@@ -32,6 +33,7 @@ def simulate_cocotb(
     simulator: Simulator,
     lengths: Sequence[int | None] | None = None,
     reset_after: int = 0,
+    log: list[str] | None = None,
 ) -> Generator[Batch]:
     """Stream images through a network, and yield the records of those that came out.
 
@@ -47,6 +49,8 @@ def simulate_cocotb(
         For each image, the number of beats up to `tlast` if it is a wrong one, else None.
     reset_after
         The network is reset after this number of beats, and all images go in again; 0: it is not.
+    log
+        The simulator's output is appended to it at the end, also after an error.
 
     Raises
     ------
@@ -58,25 +62,21 @@ def simulate_cocotb(
         If a stream breaks a rule, or nothing moves any more; earlier batches have been yielded.
     """
     task = {
-        "result_beats": network.result_beats,
-        "taps": [
-            {"layer": tap.layer, "frame_beats": tap.frame_beats, "beat": asdict(tap.beat)}
-            for tap in network.taps
-        ],
-        "values": [(tap.layer, tap.value_type.str, tap.shape.size) for tap in network.taps],
+        "streams": msgspec.to_builtins(network.streams),
         "stalls": stalls,
         "lengths": [None] * len(images) if lengths is None else list(lengths),
         "reset_after": reset_after,
-        "patience": network.patience,
     }
-    arrays = {"images": network.source.pack_frames(images)}
-    optimize = len(images) > 20
+    arrays = {"images": images}
+    optimize = len(images) > _MANY_IMAGES
     with contextlib.ExitStack() as stack:
         bench = stack.enter_context(
             running_bench(
                 network.design, _BENCH, task, arrays, simulator=simulator, optimize=optimize
             )
         )
+        if log is not None:
+            stack.callback(lambda: log.append(bench.output()))
         first = 0
         ended = False
         while not ended:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from systolith.hw.streams.beats import Beat
 from systolith.hw.streams.module_boundary import FlatModule, flat_ports
+from systolith.hw.verilog.readable import readable
 from systolith.hw.verilog.yosys import run_yosys, yosys_version
 from systolith.sim.bench.cocotb_run import running_bench
 from systolith.sim.record.packing import BeatFormat
@@ -36,7 +37,7 @@ proc
 flatten
 opt -full
 clean -purge
-write_verilog -noattr -simple-lhs
+write_verilog -noattr -nodec -simple-lhs
 """
 
 
@@ -324,7 +325,7 @@ def beat_format(unit: wiring.Component, port: str) -> BeatFormat:
 
 
 def flat_verilog(component: wiring.Component, top: str) -> str:
-    """Convert a component with flat ports to one flat Verilog module; the result is cached.
+    """Convert a component with flat ports to one flat Verilog module, as `generate` writes it.
 
     Raises
     ------
@@ -337,4 +338,5 @@ def flat_verilog(component: wiring.Component, top: str) -> str:
         (folder / "design.v").write_text(run_yosys(script), "utf-8")
 
     key = content_key("yosys", yosys_version(), script)
-    return cached(key, "design.v", build).read_text("utf-8")
+    text = cached(key, "design.v", build).read_text("utf-8")
+    return readable(text[text.index("module ") :])

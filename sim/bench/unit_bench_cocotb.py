@@ -31,7 +31,7 @@ from systolith.sim.bench.endpoints import (
 from systolith.sim.bench.handles import bit, port, stream_ports
 from systolith.sim.record import stalls
 from systolith.sim.record.packing import BeatFormat
-from systolith.sim.record.scoreboard import Scoreboard
+from systolith.sim.record.scoreboard import LayerScoreboard
 
 _PERIOD = 20  # simulator steps; the high half leaves room to change inputs and look
 _FIRST_CYCLE = 2  # the first edge after a reset lets a beat be offered in the cycle after it
@@ -113,7 +113,7 @@ class Bench:
         if index >= len(self.expected):
             self.failures.append(f"{self.task['name']}: more frames come out than went in")
             return
-        board = Scoreboard(self.task["name"])
+        board = LayerScoreboard(self.task["name"])
         expected = self.expected[index : index + 1]
         board.compare(index, expected, np.array(frame.values).reshape(expected.shape))
         if board.result.mismatches:

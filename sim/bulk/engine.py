@@ -1,6 +1,6 @@
 """Many images on Verilator: the C++ engine runs in one process for each part of the images.
 
-`sim.simulate` uses it wherever the simulator is Verilator; it is about 30 times as fast as cocotb.
+`sim.simulate` uses it on Verilator for many images; it is about 30 times as fast as cocotb.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from systolith.sim.bulk.fst import finish
 from systolith.sim.bulk.program import RULE_BROKEN_STATUS, build_engine, command_line
 from systolith.sim.errors import SimulationError
 from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork
-from systolith.sim.simulators.processes import describe_status, tail
+from systolith.sim.simulators.processes import describe_status, tail, text_of
 
 _BATCH = 64
 _IMAGES = "images"
@@ -65,6 +65,7 @@ def simulate_bulk(
     stalls: int | None,
     processes: int | None = None,
     disturbances: Disturbances | None = None,
+    log: list[str] | None = None,
 ) -> Generator[Batch, None, tuple[PartCounts, ...]]:
     """Stream images through a network, and yield the records of those that came out.
 
@@ -81,6 +82,8 @@ def simulate_bulk(
         The largest number of parts; None for the number of processors.
     disturbances
         Of each part; None for none. The cycles in the records are then of little use.
+    log
+        The output of each part's process is appended to it at the end, also after an error.
 
     Yields
     ------
@@ -106,6 +109,8 @@ def simulate_bulk(
         _write_images(network, images, folder)
         disturbed = disturbances or Disturbances()
         parts: list[_Part] = []
+        if log is not None:
+            stack.callback(lambda: log.extend(part.output_text() for part in parts))
         for first, count in split(len(images), processes or os.cpu_count() or 1):
             command = command_line(
                 program,
@@ -117,12 +122,12 @@ def simulate_bulk(
                 reset_cycles=disturbed.reset_cycles,
                 wrong_frames=disturbed.wrong_frames,
             )
-            log = folder / f"errors-{first}"
-            errors = stack.enter_context(log.open("wb"))
+            errors_path = folder / f"errors-{first}"
+            errors = stack.enter_context(errors_path.open("wb"))
             process = stack.enter_context(
                 started(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
             )
-            parts.append(_Part(len(parts), first, count, network.record_type, process, log))
+            parts.append(_Part(len(parts), first, count, network.record_type, process, errors_path))
         with selectors.DefaultSelector() as selector:
             for part in parts:
                 selector.register(part.output, selectors.EVENT_READ, part)
@@ -247,7 +252,7 @@ class _Part:
         assert process.stdout is not None
         self.output = process.stdout
         self._number = number
-        self._next = first
+        self._first = self._next = first
         self._end = first + count
         self._type = record_type
         self._process = process
@@ -282,6 +287,10 @@ class _Part:
                 f"the simulation of images {self._next} to {self._end - 1} "
                 f"{describe_status(status)}: {tail(self._log)}"
             )
+
+    def output_text(self) -> str:
+        """What the process has printed on standard error, and the images that it simulated."""
+        return f"images {self._first} to {self._end - 1}: {text_of(self._log)}"
 
     def counts(self) -> PartCounts:
         """What a process that succeeded printed last."""

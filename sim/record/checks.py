@@ -6,18 +6,18 @@ Both engines yield the same records, so that this check is the same for all simu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.execution import FixedModel, winners
+from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
-from systolith.sim.record.scoreboard import LayerResult, Scoreboard
+from systolith.sim.record.reference import winning
+from systolith.sim.record.scoreboard import LayerResult, LayerScoreboard
 from systolith.sim.record.taps import Batch, RuleBroken
 
 _CLASS_MASK = 0xFF
-_SCORE_MASK = 0xFFFF_FFFF
-_SCORE_POSITION = 32
 
 
 class Check:
@@ -52,7 +52,7 @@ class Check:
         self._fixed = fixed
         self._model = FixedModel(fixed)
         self._images = images
-        self._boards = {name: Scoreboard(name) for name in layers}
+        self._boards = {name: LayerScoreboard(name) for name in layers}
         self._broken: list[str] = []
         self._results = results
         self._wrong_results: dict[int, str] = {}
@@ -101,17 +101,15 @@ class Check:
 
     def _compare_results(self, batch: Batch, values: Integers) -> None:
         """Compare the class and the score of each image with the winner's; no flag may be set."""
-        scores = values.reshape(len(values), -1)
-        winner = winners(self._fixed, scores).tolist()
         columns = ("result data", "result user", "result last")
         found = zip(*(batch.records[name].tolist() for name in columns), strict=True)
-        for number, (data, user, last) in enumerate(found):
-            image = batch.first + number
+        expected = winning(self._fixed, values)
+        for image, result, (data, user, last) in zip(
+            count(batch.first), expected, found, strict=False
+        ):
             self.classes[image] = data & _CLASS_MASK
-            score = int(scores[number, winner[number]]) & _SCORE_MASK
-            expected = winner[number] | score << _SCORE_POSITION
-            if (data, user, last) != (expected, 0, 1):
+            if (data, user, last) != (result.tdata, 0, 1):
                 self._wrong_results[image] = (
-                    f"expected tdata {expected:016x}, tuser 0, tlast 1, "
+                    f"expected tdata {result.tdata:016x}, tuser 0, tlast 1, "
                     f"found {data:016x}, {user}, {last}"
                 )

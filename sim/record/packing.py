@@ -39,6 +39,13 @@ class BeatFormat:
         """The number of bytes of a beat."""
         return -(-self.lanes * self.bits // 8)
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest value."""
+        if self.signed:
+            return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return 0, (1 << self.bits) - 1
+
     def pack_frames(self, frames: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """The beats of frames, little-endian: `(frames, ...)` to `(frames, beats, bytes)`.
 

@@ -1,6 +1,6 @@
 """Compares the values of a layer with those expected, exactly, and keeps the first mismatch.
 
-Every bench has one `Scoreboard` for each layer.
+Every bench has one `LayerScoreboard` for each layer.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class LayerResult:
         )
 
 
-class Scoreboard:
+class LayerScoreboard:
     """Compares the frames of one layer, exactly.
 
     Parameters

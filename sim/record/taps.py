@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -77,34 +77,28 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class TappedNetwork:
-    """The Verilog of a network, or of one layer of it, with taps of its streams.
+class NetworkStreams:
+    """The streams of a network, or of one layer of it, as benches see them.
 
     Parameters
     ----------
-    design
-        The module. Frames go in at `s_axis` and results come out at `m_axis`.
     source
         The format of the beats that go in.
     source_shape
         The shape of a frame that goes in.
     taps
-        The taps after the input and after every layer, or after one layer.
+        The streams after the input and after every layer, or after one layer.
     result_beats
         The number of beats of a result.
     patience
         The number of clock cycles without a transfer after which the network counts as stuck.
-    constants
-        The values of ports that belong to no stream; only `bulk.engine` sets them.
     """
 
-    design: Design
     source: BeatFormat
     source_shape: Shape
     taps: tuple[Tap, ...]
     result_beats: int
     patience: int
-    constants: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def source_beats(self) -> int:
@@ -114,13 +108,33 @@ class TappedNetwork:
     @property
     def record_type(self) -> np.dtype[np.void]:
         """The type of a record: the values of each tap, by name, the result and the cycles."""
-        return record_type([(tap.layer, tap.value_type, tuple(tap.shape)) for tap in self.taps])
+        cycles = (CYCLES_FIELD, list(FRAME_CYCLES), (len(self.taps) + 2,))
+        values = [(tap.layer, tap.value_type, tuple(tap.shape)) for tap in self.taps]
+        return np.dtype([*values, *RESULT_FIELDS, cycles])
 
 
-def record_type(taps: Sequence[tuple[str, Any, Any]]) -> np.dtype[np.void]:
-    """The type of a record, from the name, the type and the shape of each tap's values."""
-    cycles = (CYCLES_FIELD, list(FRAME_CYCLES), (len(taps) + 2,))
-    return np.dtype([*taps, *RESULT_FIELDS, cycles])
+@dataclass(frozen=True)
+class TappedNetwork(NetworkStreams):
+    """The Verilog of a network, or of one layer of it, with taps of its streams.
+
+    Parameters
+    ----------
+    design
+        The module. Frames go in at `s_axis` and results come out at `m_axis`.
+    constants
+        The values of ports that belong to no stream; only `bulk.engine` sets them.
+    source, source_shape, taps, result_beats, patience
+        As for `NetworkStreams`; every tap has ports.
+    """
+
+    design: Design
+    constants: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def streams(self) -> NetworkStreams:
+        """Its streams, without the Verilog."""
+        names = (each.name for each in fields(NetworkStreams))
+        return NetworkStreams(**{name: getattr(self, name) for name in names})
 
 
 def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> TappedNetwork:
@@ -148,6 +162,16 @@ def tapped_network(fixed: FixedNetwork, manifest: Manifest, verilog: str) -> Tap
 
 def network_in(design: Design, fixed: FixedNetwork, manifest: Manifest) -> TappedNetwork:
     """A network in a design that has the ports of its taps, in addition to its own ports."""
+    streams = streams_of(fixed, manifest)
+    ports = [tap.port(name) for tap in streams.taps for name in STREAM_PORTS]
+    return TappedNetwork(
+        design=replace(design, ports=(*design.ports, *AXIS_PORTS, *ports)),
+        **{each.name: getattr(streams, each.name) for each in fields(NetworkStreams)},
+    )
+
+
+def streams_of(fixed: FixedNetwork, manifest: Manifest) -> NetworkStreams:
+    """The streams of a generated accelerator."""
     source = fixed.network.input
     pixels = Tap(source.name, BeatFormat(1, _PIXEL_BITS, False), source.image_shape)
     layers = (
@@ -158,13 +182,10 @@ def network_in(design: Design, fixed: FixedNetwork, manifest: Manifest) -> Tappe
         )
         for layer, entry in zip(fixed.layers, manifest.layers, strict=True)
     )
-    taps = (pixels, *layers)
-    ports = [tap.port(name) for tap in taps for name in STREAM_PORTS]
-    return TappedNetwork(
-        design=replace(design, ports=(*design.ports, *AXIS_PORTS, *ports)),
+    return NetworkStreams(
         source=pixels.beat,
         source_shape=pixels.shape,
-        taps=taps,
+        taps=(pixels, *layers),
         result_beats=1,
         patience=_patience(fixed, manifest),
     )

@@ -26,6 +26,12 @@ Simulator = Literal["verilator", "icarus"]
 SIMULATORS: tuple[Simulator, ...] = get_args(Simulator)
 """The names of the simulators."""
 
+Engine = Literal["cocotb", "bulk"]
+"""What drives a simulator: a bench in Python, or a loop in C++ (`sim.bulk`, Verilator only)."""
+
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+"""The names of the engines."""
+
 
 @dataclass(frozen=True)
 class Verilator:
@@ -183,8 +189,10 @@ def _first_line(tool: str, option: str) -> str:
 
 
 __all__ = [
+    "ENGINES",
     "SIMULATORS",
     "Cocotb",
+    "Engine",
     "Icarus",
     "MissingToolError",
     "Simulator",

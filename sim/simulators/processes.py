@@ -58,7 +58,9 @@ def run_all(
                 for name, process in running:
                     status = process.poll()
                     if status:
-                        raise SimulationError(f"{name} {describe_status(status)}: {tail(log)}")
+                        raise SimulationError(
+                            f"{name} {describe_status(status)}: {tail(log)}", text_of(log)
+                        )
                     if status is None and time.monotonic() > deadline:
                         raise SimulationError(
                             f"{name} took more than {timeout:g} seconds: {tail(log)}"
@@ -78,5 +80,9 @@ def describe_status(status: int) -> str:
 
 def tail(log: Path, characters: int = 400) -> str:
     """The last characters of a log, on one line."""
-    text = log.read_text("utf-8", "replace") if log.exists() else ""
-    return " ".join(text.split())[-characters:] or "it printed nothing"
+    return " ".join(text_of(log).split())[-characters:] or "it printed nothing"
+
+
+def text_of(log: Path) -> str:
+    """The text of a log; empty if there is none."""
+    return log.read_text("utf-8", "replace") if log.exists() else ""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 _MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
-_REGISTER = re.compile(r"^(\s*reg (?:\[\d+:\d+\] )?\S+ ?) = \d+'h[0-9a-f]+;$", re.MULTILINE)
+_REGISTERS = re.compile(r"^ *initial begin\n(?: *\w+ = [\s\w'{},]+;\n)+ *end\n", re.MULTILINE)
 _MEMORY = re.compile(
     r"^(\s*reg (?:\[\d+:\d+\] )?(\S+) {1,2}\[\d+:\d+\];\n)\s*initial begin\n"
-    r"(?:\s*\S+ ?\[\d+\] = \d+'h[0-9a-f]+;\n)*\s*end\n",
+    r"(?: *\w+ ?\[\d+\] = [\s\w'{},]+;\n)*\s*end\n",
     re.MULTILINE,
 )
 
@@ -24,7 +24,7 @@ def without_start_values(verilog: str) -> str:
     Parameters
     ----------
     verilog
-        As Yosys writes it.
+        As `generate` writes it.
     """
     return _MODULE.sub(lambda module: _stripped(module[0]), verilog)
 
@@ -32,8 +32,8 @@ def without_start_values(verilog: str) -> str:
 def _stripped(module: str) -> str:
     def memory(found: re.Match[str]) -> str:
         written = re.search(
-            rf"^\s*(?:if \(.*\) )?{re.escape(found[2])}\s?\[.*\] <= ", module, re.MULTILINE
+            rf"^\s*(?:if \(.*\) )?{re.escape(found[2])}\s?\[[^;]*\] <=", module, re.MULTILINE
         )
         return found[1] if written else found[0]
 
-    return _MEMORY.sub(memory, _REGISTER.sub(r"\1;", module))
+    return _MEMORY.sub(memory, _REGISTERS.sub("", module))

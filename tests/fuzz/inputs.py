@@ -164,7 +164,7 @@ TEMPLATES = (
     Template(("generate q.npz --plan plan.toml --out new",), 4),
     Template(("generate q.npz --out rtl",), 4),
     Template(("simulate rtl --data d.npz --images 2 --simulator icarus",), 7),
-    Template(("simulate rtl --data d.npz --images 2 --json",), 3),
+    Template(("simulate rtl --data d.npz --images 2 --engine bulk --json",), 3),
     Template(("simulate rtl --data d.npz --images 2 --layer conv --stalls 3",), 1),
     Template(("simulate rtl --data d.npz --images 2 --waves",), 1),
     Template(("simulate rtl --data d.npz --images 2 --inject-fault conv",), 1, frozenset({1})),

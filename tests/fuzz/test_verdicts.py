@@ -53,6 +53,16 @@ def test_none_fails_where_all_is_well(program: Program) -> None:
     assert _verdicts(program) == []
 
 
+def test_a_simulator_that_died_leaves_its_log() -> None:
+    def dies(_: Sequence[str]) -> int:
+        Path("rtl").mkdir(exist_ok=True)
+        Path("rtl/simulation.log").write_text("what it printed")
+        return _say("systolith: verilator was killed by signal 9\n", 3)
+
+    assert _verdicts(dies, ("simulate", "rtl")) == []
+    assert "written" in _verdicts(dies, ("plan", "rtl"))
+
+
 def test_a_refused_model_has_a_line_for_every_node() -> None:
     def refuses(_: Sequence[str]) -> int:
         return _say("a (Sin): no layer\nb (Cos): no layer\nsystolith: m.onnx: 2 of 3 nodes\n", 2)

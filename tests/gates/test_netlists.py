@@ -27,11 +27,14 @@ from systolith.hw.verilog.netlist import NetlistError, count_cells, synthesis_sc
 from systolith.sim.bench.unit_bench import BenchedUnit, beat_format, run_unit_bench
 from systolith.sim.bench.unit_reference import layer_values, random_frames
 from systolith.sim.bulk.engine import simulate_bulk
+from systolith.sim.errors import SimulationError
 from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import TappedNetwork, tapped_network
 from systolith.sim.simulators.builds import Design
 from tests.gates.gate_level import netlist, with_models
+from tests.hw.several_accelerators import TOGETHER, several_accelerators
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+from tests.yowasp import run_full_yosys
 
 CELLS = {
     "xc7": r"LUT[1-6]|FD[RS]E|CARRY4|MUXF[78]|DSP48E1|RAM\d+\w+|SRL\w+|INV|[IO]BUF|BUFG|GND|VCC",
@@ -144,6 +147,18 @@ def test_a_whole_network(gates: TappedNetwork, stalls: int | None) -> None:
     assert sum(check.take(simulate_bulk(gates, images, stalls))) == 50
     assert check.violations() == ()
     assert [layer.mismatches for layer in check.layer_results()] == [0] * len(NAMES)
+
+
+@pytest.mark.gates
+def test_yosys_finds_no_problem(built: Artifacts, tmp_path: Path) -> None:
+    """In an accelerator, and in several in one design."""
+    for top, text in ((built.manifest.top, built.verilog), (TOGETHER, several_accelerators())):
+        (tmp_path / "design.v").write_text(text, "utf-8")
+        check = f"read_verilog design.v\nhierarchy -check -top {top}\nproc\ncheck -assert\n"
+        run_full_yosys(check, tmp_path)
+    (tmp_path / "design.v").write_text(text.replace("assign taken = ", "assign rst = "), "utf-8")
+    with pytest.raises(SimulationError):
+        run_full_yosys(check, tmp_path)
 
 
 def test_other_targets_are_refused() -> None:

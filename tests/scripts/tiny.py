@@ -12,7 +12,7 @@ from systolith.golden.network.graph import Activation, Convolution, Dense, Input
 from systolith.golden.network.trained_network import TrainedNetwork
 
 
-def quantized() -> golden.QuantizedNetwork:
+def quantized(seed: int = 1) -> golden.QuantizedNetwork:
     """A convolution and a dense layer, with random weights, on images of 5 x 4."""
     network = Network(
         "tiny",
@@ -28,7 +28,7 @@ def quantized() -> golden.QuantizedNetwork:
             Dense(name="dense", inputs=("conv",), units=3),
         ),
     )
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     arrays = {
         layer.name: {
             name: rng.normal(size=shape) for name, shape in layer.array_shapes(source).items()

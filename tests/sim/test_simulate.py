@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -26,8 +29,15 @@ from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk import engine
 from systolith.sim.errors import SimulationError
 from systolith.sim.record.checks import Check
-from systolith.sim.record.taps import CYCLES_FIELD, FRAME_CYCLES, TappedNetwork, tapped_network
-from systolith.sim.report import FILE_NAME
+from systolith.sim.record.taps import (
+    CYCLES_FIELD,
+    FRAME_CYCLES,
+    RuleBroken,
+    TappedNetwork,
+    tapped_network,
+)
+from systolith.sim.report import FILE_NAME, JUNIT_NAME, LOG_NAME
+from systolith.sim.simulate import COCOTB_IMAGES, choose_engines
 from systolith.sim.simulators.installed import Simulator
 from tests.sim import small_hardware
 from tests.sim.required import either_simulator, need
@@ -59,31 +69,47 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+# The three ways to simulate, by the options of `simulate`.
+BULK: dict[str, Any] = {"engine": "bulk"}
+COCOTB: dict[str, Any] = {"engine": "cocotb"}
+ICARUS: dict[str, Any] = {"simulator": "icarus"}
+
+
 def run(folder: Path, count: int = 12, **options: Any) -> SimulationReport:
+    """Simulate, by the engine `bulk` if no other is chosen."""
+    if not {"engine", "simulator"} & {*options}:
+        options |= BULK
+    if options.get("simulator") == "icarus":
+        need("icarus")
     return simulate(folder, count, DATA, **options)
 
 
-@either_simulator
+@pytest.mark.parametrize("way", [BULK, ICARUS])
 def test_verilog_with_an_endless_loop_is_ended(
-    hardware: Path, tmp_path: Path, simulator: Simulator
+    hardware: Path, tmp_path: Path, way: dict[str, Any]
 ) -> None:
-    need(simulator)
     folder = tmp_path / "looping"
     shutil.copytree(hardware, folder)
     (verilog,) = folder.glob("*.v")
     last = "assign m_axis_tlast = "
     looping = f"reg [1:0] spin = 1; initial while (spin) spin = spin ^ 2; {last}spin[0]; //"
     verilog.write_text(verilog.read_text().replace(last, looping))
-    with pytest.raises(SimulationError, match="without completing a clock cycle"):
-        run(folder, 2, simulator=simulator)
+    with pytest.raises(SimulationError, match="without completing a clock cycle") as error:
+        run(folder, 2, **way)
+    # What it printed is there, and one test case says why there is no result.
+    assert str(error.value).endswith(f" (the whole output: {folder / LOG_NAME})")
+    (case,) = ElementTree.parse(folder / JUNIT_NAME).iter("error")
+    assert "without completing a clock cycle" in case.get("message", "")
 
 
-@either_simulator
-@pytest.mark.parametrize("stalls", [None, 3])
-def test_bit_exact(folder: Path, simulator: Simulator, stalls: int | None) -> None:
-    need(simulator)
-    count = 12 if simulator == "verilator" else 3
-    report = run(folder, count, simulator=simulator, stalls=stalls)
+@pytest.mark.parametrize(
+    ("way", "count", "stalls"),
+    [(BULK, 12, None), (BULK, 12, 3), (COCOTB, 12, None), (COCOTB, 3, 3), (ICARUS, 3, 3)],
+)
+def test_bit_exact(folder: Path, way: dict[str, Any], count: int, stalls: int | None) -> None:
+    report = run(folder, count, stalls=stalls, **way)
+    assert report.engines == {way.get("engine", "cocotb"): count}
+    assert report.as_predicted is (None if way is ICARUS else True)
     network, data = small_hardware.quantized(), DATA.take(count)
     assert report.bit_exact and report.failures == ()
     assert [(layer.name, layer.values) for layer in report.layers] == [
@@ -97,7 +123,7 @@ def test_bit_exact(folder: Path, simulator: Simulator, stalls: int | None) -> No
 def test_cycles_are_those_of_an_engine_that_never_pauses(folder: Path) -> None:
     need("icarus")
     reports = [run(folder), run(folder, stalls=1), run(folder, 5, simulator="icarus")]
-    reports += [run(folder, 1)]
+    reports += [run(folder, 1), run(folder, 1, engine="cocotb")]
     assert len({(report.interval_cycles, report.latency_cycles) for report in reports}) == 1
     for report in reports:
         assert list(report.layer_timings) == list(LAYERS)
@@ -126,6 +152,8 @@ def test_the_file(folder: Path) -> None:
         "as_generated",
         "dataset",
         "simulator",
+        "engine",
+        "engine_images",
         "layer",
         "stalls",
         "images",
@@ -162,35 +190,35 @@ def test_the_file(folder: Path) -> None:
     assert (folder / FILE_NAME).read_bytes() == content
 
 
-@either_simulator
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("stalls", [None, 5])
-def test_one_layer_alone(
-    folder: Path, simulator: Simulator, layer: str, stalls: int | None
-) -> None:
-    need(simulator)
-    count = 12 if simulator == "verilator" else 2
-    report = run(folder, count, layer=layer, simulator=simulator, stalls=stalls)
+@pytest.mark.parametrize(
+    ("layer", "way", "stalls"),
+    [
+        *itertools.product(LAYERS, [BULK], [None, 5]),
+        *itertools.product(LAYERS, [COCOTB], [5]),
+        ("conv__x", ICARUS, 5),
+    ],
+)
+def test_one_layer_alone(folder: Path, layer: str, way: dict[str, Any], stalls: int | None) -> None:
+    count = 12 if way is BULK else 2
+    report = run(folder, count, layer=layer, stalls=stalls, **way)
     assert report.bit_exact and report.failures == ()
     (result,) = report.layers
     assert (result.name, result.values) == (layer, count * SIZES[LAYERS.index(layer)])
     assert (report.layer, report.classes, report.correct) == (layer, (), None)
     # The unit alone takes the cycles that its plan says, source and sink always ready.
-    if simulator == "verilator":
+    if way is not ICARUS:
         entry = artifacts.load(folder).manifest.layers[LAYERS.index(layer)]
         assert (report.as_predicted, report.interval_cycles) == (True, entry.cycles)
     assert not (folder / FILE_NAME).exists()
 
 
-@either_simulator
+@pytest.mark.parametrize("way", [BULK, COCOTB])
 def test_a_layer_alone_does_not_suffer_from_those_before_it(
-    folder: Path, simulator: Simulator
+    folder: Path, way: dict[str, Any]
 ) -> None:
-    need(simulator)
-    count = 4 if simulator == "verilator" else 1
-    wrong = run(folder, count, layer="conv__x", inject_fault="conv__x", simulator=simulator)
+    wrong = run(folder, 4, layer="conv__x", inject_fault="conv__x", **way)
     assert wrong.layers[0].mismatches > 0 and wrong.failures[0].startswith("conv__x: ")
-    right = run(folder, count, layer="dense", inject_fault="conv__x", simulator=simulator)
+    right = run(folder, 4, layer="dense", inject_fault="conv__x", **way)
     assert right.bit_exact
 
 
@@ -217,6 +245,20 @@ def test_cycles_that_were_not_predicted_are_a_failure(
     report = run(copy, layer=layer)
     assert report.bit_exact and report.as_predicted is False
     assert report.failures == (f"{name}: measured {measured}, predicted {measured + 1}",)
+
+
+def test_a_rule_broken_while_cycles_are_measured_is_a_violation(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuleBroken("dense: valid was dropped")
+
+    # The package's function has the module's name.
+    monkeypatch.setattr(sys.modules[simulate.__module__], "measure_network", broken)
+    report = run(folder, stalls=1)
+    assert report.failures == ("without pauses: dense: valid was dropped",)
+    assert (report.bit_exact, report.as_predicted) == (False, None)
+    assert json.loads((folder / FILE_NAME).read_text())["bit_exact"] is False
 
 
 def test_progress(folder: Path) -> None:
@@ -289,6 +331,68 @@ def test_a_fault_in_the_hardware_is_seen(folder: Path, layer: str) -> None:
     assert not (folder / FILE_NAME).exists()
 
 
+def test_both_engines_find_a_fault_in_the_same_place(folder: Path) -> None:
+    by_bulk, by_cocotb = (run(folder, 4, inject_fault="dense", **way) for way in (BULK, COCOTB))
+    assert by_bulk.failures == by_cocotb.failures
+    assert by_cocotb.failures[0].startswith("dense: ")
+    assert ", the first in image 0, row 0, column 0, channel " in by_cocotb.failures[0]
+    # A test case for each layer, and what the simulator printed.
+    assert by_cocotb.kept == (folder / LOG_NAME, folder / JUNIT_NAME)
+    assert "image 3 came out in cycle " in (folder / LOG_NAME).read_text()
+    cases = list(ElementTree.parse(folder / JUNIT_NAME).iter("testcase"))
+    names = [case.get("name") for case in cases]
+    assert names == [*LAYERS, "streams and results", "cycles as predicted"]
+    failures = {case.get("name"): found.get("message") for case in cases for found in case}
+    assert failures == {"dense": by_cocotb.failures[0]}
+
+
+def test_the_log_is_there_if_it_is_asked_for_or_something_failed(folder: Path) -> None:
+    files = folder / LOG_NAME, folder / JUNIT_NAME
+    assert run(folder, keep_log=True).kept == files
+    assert files[0].read_text().startswith("images 0 to 11: cycles ")
+    assert not list(ElementTree.parse(files[1]).iter("failure"))
+    # That of an earlier simulation would be mistaken for that of this one.
+    assert run(folder).kept == ()
+    assert not any(file.exists() for file in files)
+
+
+def test_both_engines_one_after_the_other(folder: Path) -> None:
+    report = run(folder, engine="both", keep_log=True)
+    assert (report.engine, report.engines) == ("both", {"cocotb": 10, "bulk": 2})
+    assert report.bit_exact and report.as_predicted
+    log = report.kept[0].read_text()
+    assert "image 9 came out in cycle " in log and "images 0 to 1: cycles " in log
+    found = json.loads((folder / FILE_NAME).read_bytes())
+    assert (found["engine"], found["engine_images"]) == ("both", {"cocotb": 10, "bulk": 2})
+
+
+@pytest.mark.parametrize(
+    ("engine", "images", "interval", "waves", "chosen"),
+    [
+        (None, 1, 3136, False, {"cocotb": 1}),
+        (None, COCOTB_IMAGES, 3136, False, {"cocotb": COCOTB_IMAGES}),
+        (None, COCOTB_IMAGES + 1, 1, False, {"bulk": COCOTB_IMAGES + 1}),
+        (None, 20, 10_000, False, {"cocotb": 20}),
+        (None, 20, 10_001, False, {"bulk": 20}),
+        # Ten images are measured in any case.
+        (None, 1, 20_001, False, {"bulk": 1}),
+        (None, 1, 1, True, {"bulk": 1}),
+        ("cocotb", 500, 3136, False, {"cocotb": 500}),
+        ("bulk", 1, 1, True, {"bulk": 1}),
+        ("both", 10, 3136, False, {"cocotb": 10}),
+        ("both", 11, 3136, False, {"cocotb": 10, "bulk": 1}),
+        ("both", 11, 100_000, False, {"cocotb": 2, "bulk": 9}),
+        ("both", 11, 300_000, False, {"cocotb": 1, "bulk": 10}),
+    ],
+)
+def test_the_engine_that_is_chosen(
+    engine: Any, images: int, interval: int, waves: bool, chosen: dict[str, int]
+) -> None:
+    assert choose_engines(engine, "verilator", images, interval, waves) == chosen
+    if engine in (None, "cocotb") and not waves:
+        assert choose_engines(engine, "icarus", images, interval, waves) == {"cocotb": images}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -297,6 +401,12 @@ def test_a_fault_in_the_hardware_is_seen(folder: Path, layer: str) -> None:
         ({"inject_fault": "pool"}, "'pool' has no weights: .* are conv__x, dense"),
         ({"inject_fault": "input"}, "'input' has no weights: .* are conv__x, dense"),
         ({"simulator": "xsim"}, "simulator 'xsim': allowed are verilator, icarus"),
+        ({"engine": "gdb"}, "engine 'gdb': allowed are cocotb, bulk"),
+        ({"engine": "cocotb", "waves": True}, "the engine bulk writes them, cocotb does not"),
+        (
+            {"engine": "bulk", "simulator": "icarus"},
+            "--engine bulk: it needs verilator, icarus has only cocotb",
+        ),
         ({"count": 0}, "images: must be from 1 to 12"),
         ({"count": 13}, "images: must be from 1 to 12"),
     ],
@@ -406,8 +516,15 @@ def test_the_bench_sees_what_the_bulk_engine_sees(
         np.testing.assert_array_equal(cycles[name], bulk_cycles[name] + later)
 
 
-@either_simulator
-@pytest.mark.parametrize("pixels", [1, PIXELS + 30, 3 * PIXELS - 1])
+@pytest.mark.parametrize(
+    ("simulator", "pixels"),
+    [
+        ("verilator", 1),
+        ("verilator", PIXELS + 30),
+        ("verilator", 3 * PIXELS - 1),
+        ("icarus", PIXELS + 30),
+    ],
+)
 def test_a_reset_in_mid_frame_leaves_it_as_new(
     network: TappedNetwork, simulator: Simulator, pixels: int
 ) -> None:

@@ -149,7 +149,7 @@ def toy_network() -> TappedNetwork:
     """The toy as the engines take it."""
     ports = [tap.port(name) for tap in TAPS for name in ("data", "valid", "ready", "last")]
     design = Design("toy", flat_verilog(Toy(), "toy"), (*AXIS_PORTS, *ports))
-    return TappedNetwork(design, BeatFormat(1, 8, False), IMAGE, TAPS, 1, PATIENCE)
+    return TappedNetwork(BeatFormat(1, 8, False), IMAGE, TAPS, 1, PATIENCE, design)
 
 
 def toy_images(count: int, fault: str = "none") -> NDArray[np.uint8]:

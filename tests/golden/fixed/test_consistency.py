@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from systolith.golden.fixed.accumulator import accumulator_range
-from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.fixed.consistency import FixedNetworkError, check
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import Convolution, Shape
 from systolith.golden.network.trained_network import load_network
 from systolith.golden.quantization.calibration import quantize
+from tests.golden.fixed_networks import convolution, only
 from tests.golden.random_networks import random_images
 
 
@@ -103,3 +104,31 @@ def test_products_that_leave_64_bits_are_refused(fixed: FixedNetwork) -> None:
     wide = replace(wide, accumulator_range=accumulator_range(wide))
     with pytest.raises(FixedNetworkError, match="'C1': accumulators need 74 bits, over 62"):
         check(replace(fixed, layers=(wide, *rest)))
+
+
+@pytest.mark.parametrize(
+    ("shift", "multiplier", "bits"),
+    [
+        # Four products of up to 255 * 2**40 need 51 bits with their sign.
+        (-11, 1, 62),
+        (-12, 1, 63),
+        (0, 2048, 62),
+        (0, 2049, 63),
+        (-5, 64, 62),
+        (-5, 65, 63),
+        (3, 2048, 62),
+        (3, 2049, 63),
+    ],
+)
+def test_a_left_shift_and_a_multiplier_count_as_bits_of_the_accumulator(
+    shift: int, multiplier: int, bits: int
+) -> None:
+    target = QFormat(8, -shift)
+    requantization = Requantization(np.array([shift]), target, multiplier)
+    layer = convolution(np.full((2, 2, 1, 1), 1 << 40), requantization)
+    made = only(replace(layer, weight_formats=(QFormat(42, 0),)))
+    if bits <= 62:
+        check(made)
+    else:
+        with pytest.raises(FixedNetworkError, match="'C': accumulators need 63 bits, over 62"):
+            check(made)

@@ -116,6 +116,28 @@ def test_mse_prefers_many_small_values_to_a_rare_large_one() -> None:
     assert choose_frac_bits(many, 4, True, "mse") == 9
 
 
+@pytest.mark.parametrize(
+    ("method", "values", "bits", "fewest"),
+    [
+        # With 0 fraction bits 0.5 is lost, with 1 half of 1.0: a squared error of 0.25 in both.
+        ("mse", [1.0, 0.5], 2, 0),
+        ("mse", [-4.0, 2.0, 1.0, -2.0, 1.0, -1.0, 1.0, 3.0, -3.0], 3, 0),
+        # With 3 fraction bits both are exact, with 4 both are in the last level: no divergence.
+        ("entropy", [0.25, 0.5], 4, 3),
+        ("minmax", [1.0, 0.5], 2, 0),
+        ("percentile", [1.0, 0.5], 2, 0),
+    ],
+)
+def test_ties_take_the_fewest_fraction_bits(
+    method: str, values: list[float], bits: int, fewest: int
+) -> None:
+    array = np.array(values)
+    assert choose_frac_bits(array, bits, True, method) == fewest
+    if method == "mse":
+        found = choose_frac_bits_before(array[:, None], bits, True, lambda x: x.sum(axis=1))
+        assert found == fewest
+
+
 def test_errors_count_behind_the_function() -> None:
     """Of values beyond 5, tanh leaves nothing to be lost."""
     values = np.concatenate([np.linspace(-1, 1, 1001), np.linspace(5, 60, 1001)])

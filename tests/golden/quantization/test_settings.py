@@ -127,6 +127,12 @@ def test_keys_that_would_change_nothing_are_refused(
         Settings(layers={layer: {key: value}}).check(shipped.network(network))
 
 
+@pytest.mark.parametrize("percentile", [50, 50.0, 99.99, 100, 100.0])
+def test_both_ends_of_a_percentile_are_allowed(percentile: float) -> None:
+    mapping = {"calibration": "percentile", "percentile": percentile}
+    assert Settings.from_mapping(mapping).default.percentile == percentile
+
+
 def test_a_percentile_needs_its_calibration() -> None:
     network = shipped.network("lenet5")
     by_percentile: dict[str, Any] = {"calibration": "percentile"}

@@ -16,7 +16,9 @@ from systolith.golden.network.graph import (
     Network,
 )
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization import trials as trials_module
 from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.observation import Observations
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from systolith.golden.quantization.trials import Trials, try_widths
@@ -35,7 +37,7 @@ def quantized(validation: Dataset) -> QuantizedNetwork:
     network = Network(
         "small",
         (
-            Input(name="input", height=5, width=5, scale=0.005),
+            Input(name="input", height=5, width=5, scale=0.01, offset=-1.275),
             Convolution(
                 name="C",
                 inputs=("input",),
@@ -52,6 +54,9 @@ def quantized(validation: Dataset) -> QuantizedNetwork:
         layer.name: random_arrays(rng, layer, source)
         for layer, source, _ in network.computing_layers()
     }
+    # Without biases no class always wins.
+    for name in "CF":
+        arrays[name]["bias"] *= 0
     settings = Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, "calibration": "minmax"}})
     return quantize(TrainedNetwork(network, arrays), validation.images, settings)
 
@@ -76,12 +81,11 @@ def test_what_is_tried(trials: Trials) -> None:
 def test_trials_are_networks_with_those_settings(
     trials: Trials, quantized: QuantizedNetwork, validation: Dataset
 ) -> None:
-    minmax = {"calibration": "minmax"}
     settings = {
-        3: Settings(LayerSettings(5, 5), {"F": minmax}),
-        7: Settings(LayerSettings(3, 3, bias_correction=True), {"F": {"weight_bits": 2, **minmax}}),
-        9: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **minmax}, "C": ACTIVATION_4}),
-        10: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **minmax}, "C": WEIGHT_2}),
+        3: Settings(LayerSettings(5, 5), {"F": MINMAX}),
+        7: Settings(LayerSettings(3, 3, bias_correction=True), {"F": {"weight_bits": 2, **MINMAX}}),
+        9: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **MINMAX}, "C": ACTIVATION_4}),
+        10: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **MINMAX}, "C": WEIGHT_2}),
     }
     before = execution.classes(quantized.fixed, validation.images) == validation.labels
     assert trials.correct == before.sum()
@@ -95,8 +99,69 @@ def test_trials_are_networks_with_those_settings(
         assert trial.weight_bits_total == network.weight_bits_total
 
 
+MINMAX = {"calibration": "minmax"}
 ACTIVATION_4 = {"activation_bits": 4}
 WEIGHT_2 = {"weight_bits": 2}
+
+
+def test_a_trial_changes_one_setting_and_leaves_all_others(
+    quantized: QuantizedNetwork, validation: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of other layers, and the other ones of its own layer."""
+    given: list[dict[str, object]] = []
+    images: list[int] = []
+
+    def recorded(observations: Observations, settings: Settings) -> QuantizedNetwork:
+        mapping = settings.to_mapping()
+        own = {"weight_bits": mapping["weight_bits"], "activation_bits": mapping["activation_bits"]}
+        if mapping["bias_correction"]:
+            own["bias_correction"] = True
+        given.append({**own, **mapping["layers"]})
+        images.append(len(observations.images))
+        return quantized
+
+    monkeypatch.setattr(trials_module, "quantize_observed", recorded)
+    try_widths(quantized, validation.images[:17], validation)
+    three, few = {"weight_bits": 3, "activation_bits": 3}, {"weight_bits": 2, **MINMAX}
+    assert given == [
+        *({"weight_bits": n, "activation_bits": n, "F": MINMAX} for n in range(2, 9)),
+        {**three, "bias_correction": True, "F": few},
+        {**three, "F": few, "C": {"weight_bits": 4}},
+        {**three, "F": few, "C": {"activation_bits": 4}},
+        {**three, "F": few, "C": {"weight_bits": 2}},
+        {**three, "F": {"weight_bits": 3, **MINMAX}},
+    ]
+    assert images == [17] * 12
+
+
+def test_formats_are_chosen_on_other_images_than_those_that_score(
+    quantized: QuantizedNetwork, validation: Dataset
+) -> None:
+    """Pixels near the mean choose formats that others leave."""
+    grey = 112 + validation.images // 8
+    found = try_widths(quantized, grey, validation).trials
+    before = execution.classes(quantized.fixed, validation.images) == validation.labels
+    differs = False
+    for trial in found[:7]:
+        assert trial.bits is not None
+        own = Settings(LayerSettings(trial.bits, trial.bits), {"F": MINMAX})
+        by_grey, by_bright = (
+            execution.classes(quantize(quantized.parent, images, own).fixed, validation.images)
+            == validation.labels
+            for images in (grey, validation.images)
+        )
+        assert trial.gains == (by_grey & ~before).sum()
+        assert trial.losses == (before & ~by_grey).sum()
+        differs |= bool((by_grey != by_bright).any())
+    assert differs
+
+
+def test_what_trials_are_about(trials: Trials, validation: Dataset) -> None:
+    assert (trials.dataset, trials.split, trials.images) == ("noise", "validation", 60)
+    # Four weights of each of two maps, three bits each, and 2 x 2 x 2 times three of two bits.
+    assert trials.weight_bits_total == 3 * 8 + 2 * 24
+    totals = [trial.weight_bits_total for trial in trials.trials]
+    assert totals == [32 * bits for bits in range(2, 9)] + [72, 80, 72, 64, 96]
 
 
 def test_progress_is_told(quantized: QuantizedNetwork, validation: Dataset) -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from systolith.golden.quantization.trials import Trial, Trials
-from systolith.golden.reports.accuracy import AccuracyReport, DatasetEntry, LayerEntry
+from systolith.golden.reports.accuracy import (
+    AccuracyReport,
+    CalibrationEntry,
+    DatasetEntry,
+    LayerEntry,
+)
 from systolith.golden.reports.advice import advise
 from systolith.golden.reports.format_entry import FormatEntry
 
@@ -112,6 +119,58 @@ def test_a_loss_that_matters_counts_even_if_it_may_be_chance() -> None:
     (said,) = advise(report(trial("C3", "weight_bits", 7, 20, 25, 7000)))
     assert said.startswith("C3 can do with 7 bits for its weights: 4,895 instead of 4,900")
     assert said.endswith("and 125 bytes less.")
+
+
+def test_the_best_gain_comes_first() -> None:
+    said = advise(
+        report(
+            trial("C1", "weight_bits", 9, 20, 4, 8100),
+            trial("C3", "weight_bits", 9, 60, 4, 9200),
+            trial("F6", "activation_bits", 9, 40, 9),
+        )
+    )
+    assert [sentence.split()[0].rstrip(":") for sentence in said] == ["C3", "F6", "C1"]
+    assert all(sentence.endswith("of 3 such trials.") for sentence in said)
+
+
+def test_the_layer_that_saves_most_is_named() -> None:
+    spare = [
+        trial("C1", "weight_bits", 7, 0, 0, 7900),
+        trial("C5", "weight_bits", 7, 1, 0, 6000),
+        trial("F6", "weight_bits", 7, 2, 1, 7000),
+        # It would save more still, and loses.
+        trial("C3", "weight_bits", 7, 0, 90, 5000),
+    ]
+    (said,) = advise(report(*spare))
+    assert said.startswith("C5 can do with 7 bits for its weights: 4,901 instead of 4,900")
+    assert said.endswith("and 250 bytes less.")
+
+
+@pytest.mark.parametrize("weights", [8000, 9000])
+def test_what_saves_nothing_is_not_praised(weights: int) -> None:
+    assert advise(report(trial(None, "bits", 8, 3, 0, weights))) == ()
+    (said,) = advise(report(trial(None, "bits", 8, 3, 0, 7999)))
+    assert said.startswith("8 bits everywhere would do") and "1 byte of weights less" in said
+
+
+def test_the_smallest_width_that_would_do_is_named() -> None:
+    said = advise(report(trial(None, "bits", 6, 0, 0, 6000), trial(None, "bits", 4, 0, 0, 4000)))
+    assert said == (
+        (
+            "4 bits everywhere would do: 4,900 instead of 4,900 of 5,000 validation images right "
+            "(0 gains, 0 losses), with 500 bytes of weights less."
+        ),
+    )
+
+
+def test_an_accuracy_on_calibration_images_is_not_that_of_a_test() -> None:
+    known = CalibrationEntry("digits", "b" * 64, 20, True)
+    (said,) = advise(replace(report(), calibrated_on=known))
+    assert said == (
+        "This accuracy is not that of a test: formats were chosen on the first 20 images of the "
+        "same data."
+    )
+    assert advise(replace(report(), calibrated_on=replace(known, in_dataset=False))) == ()
 
 
 def test_channels_and_ranges() -> None:

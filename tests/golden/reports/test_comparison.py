@@ -198,3 +198,10 @@ def test_what_cannot_be_compared() -> None:
     for other in (other_images, fewer, other_labels):
         with pytest.raises(ComparisonError, match=r"^second: is about other images .* than first "):
             compare([FIRST, other], ["first", "second"])
+    unknown = replace(FIRST, dataset=replace(FIRST.dataset, sha256="", name="mine"))
+    with pytest.raises(ComparisonError) as caught:
+        compare([FIRST, unknown], ["first", "second"])
+    assert str(caught.value) == (
+        "second: is about other images (4 of mine, test, sha256 none) "
+        "than first (4 of digits, test, sha256 aaaaaaaa)"
+    )

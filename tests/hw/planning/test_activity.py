@@ -34,6 +34,8 @@ def test_units_are_busy_for_the_cycles_of_their_work() -> None:
         assert (busy.sum(axis=0) <= seen.span_cycles).all()
     assert len(seen.results) == images
     assert seen.results[-1] < seen.span_cycles * len(next(iter(seen.busy.values()))[0])
+    # The shortest of which 50 reach the last result.
+    assert 50 * (seen.span_cycles - 1) <= seen.results[-1] < 50 * seen.span_cycles
 
 
 def test_work_after_the_last_result_is_left_out() -> None:

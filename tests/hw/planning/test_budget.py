@@ -191,6 +191,22 @@ def test_smaller_latency_within_the_same_multipliers() -> None:
     assert report.predicted.latency_cycles < 0.9 * plain.predicted.latency_cycles
 
 
+@pytest.mark.parametrize(
+    ("name", "preset", "latency"),
+    [
+        # With the fewest lanes only, and with all choices of lanes: each leads to one of them.
+        ("lenet5", "medium", 7_067),
+        ("lenet5", "large", 2_112),
+        ("lenet5-relu", "medium", 8_817),
+    ],
+)
+def test_the_latency_is_the_better_one_of_both_choices_of_lanes(
+    name: str, preset: str, latency: int
+) -> None:
+    _, report = planned(name, PRESETS[preset])
+    assert report.predicted.latency_cycles <= latency
+
+
 def test_the_same_network_gets_the_same_plan() -> None:
     fixed = quantized(EVERY_KIND).fixed
     goal = Goal(max_multipliers=30)

@@ -23,7 +23,7 @@ from systolith.hw.verilog.writer import accelerator_modules
 from systolith.hw.verilog.yosys import YosysError
 from tests.hw.small_networks import ONE_LAYER, quantized
 
-FILES = {"one-layer.v", "one-layer.vlt", "one-layer.npz", "plan.toml", "manifest.json"}
+FILES = {"one-layer.v", "one-layer.npz", "plan.toml", "manifest.json"}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,6 @@ def test_the_manifest_describes_the_hardware(folder: Path, network: QuantizedNet
         ("quantized", "one-layer.npz"),
         ("verilog", "one-layer.v"),
         ("plan", "plan.toml"),
-        ("lint_waivers", "one-layer.vlt"),
     ):
         content = (folder / file).read_bytes()
         assert manifest[f"{name}_sha256"] == hashlib.sha256(content).hexdigest()
@@ -119,7 +118,7 @@ def test_generating_again_gives_the_same_bytes_and_removes_old_results(
 def test_another_network_replaces_the_first(copy: Path, network: QuantizedNetwork) -> None:
     other = quantized(replace(ONE_LAYER, name="other"))
     generate(other, copy)
-    assert names(copy) == {"other.v", "other.vlt", "other.npz", "plan.toml", "manifest.json"}
+    assert names(copy) == {"other.v", "other.npz", "plan.toml", "manifest.json"}
     assert load(copy).manifest.network == "other"
 
 
@@ -146,11 +145,11 @@ def test_a_file_that_was_changed_is_not_replaced(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("thesis.txt", "manifest.json: .* choose another"), ("thesis.vlt", "thesis.vlt: is not as")],
+    [("thesis.txt", "manifest.json: .* choose another"), ("thesis.v", "thesis.v: is not as")],
 )
 def test_a_file_that_only_the_manifest_names_stays(copy: Path, name: str, message: str) -> None:
     text = (copy / "manifest.json").read_text("utf-8")
-    (copy / "manifest.json").write_text(text.replace("one-layer.vlt", name), "utf-8")
+    (copy / "manifest.json").write_text(text.replace("one-layer.v", name), "utf-8")
     (copy / name).write_text("mine")
     before = contents(copy)
     with pytest.raises(FolderError, match=message):
@@ -194,8 +193,8 @@ def test_an_error_while_files_are_replaced_leaves_the_old_ones(
     (copy / "waves.fst").write_text("waves")
     before = contents(copy)
     rename = Path.rename
-    # Five files and the waves go, five come.
-    for moves in range(11):
+    # Four files and the waves go, four come.
+    for moves in range(9):
         left = moves
 
         def failing(self: Path, target: Path) -> Path:
@@ -210,7 +209,7 @@ def test_an_error_while_files_are_replaced_leaves_the_old_ones(
             generate(other, copy)
         assert contents(copy) == before
     generate(other, copy)
-    assert names(copy) == {"other.v", "other.vlt", "other.npz", "plan.toml", "manifest.json"}
+    assert names(copy) == {"other.v", "other.npz", "plan.toml", "manifest.json"}
 
 
 @pytest.mark.parametrize(
@@ -291,7 +290,7 @@ def test_a_network_other_than_the_manifests_is_refused(copy: Path) -> None:
     [
         (SCHEMA, "systolith.manifest/9", "not 'systolith.manifest/9', which is another version"),
         ("one-layer.npz", "../secret.npz", r"\$\.files\.quantized: "),
-        ("one-layer.vlt", "thesis.txt", r"\$\.files\.lint_waivers: "),
+        ("one-layer.v", "thesis.txt", r"\$\.files\.verilog: "),
         ('"plan.toml"', '"thesis.toml"', r"\$\.files\.plan: "),
         ('"multipliers": 4', '"multipliers": ' + "9" * 401, r"\$\.multipliers: "),
         ('"top"', '"more": ' + "[" * 100_000 + ', "top"', "nested too deeply"),

@@ -13,7 +13,7 @@ import pytest
 
 from systolith import hw
 from systolith.golden.network.graph import Dense, Input, Layer, MaxPooling, Network
-from systolith.hw.accelerator import AXIS_PORTS, Accelerator
+from systolith.hw.accelerator import Accelerator
 from systolith.hw.planning.plan_file import smallest_plan
 from systolith.hw.streams.module_names import RESERVED, default_module_name, is_module_name
 from systolith.hw.verilog.artifacts import load
@@ -23,7 +23,9 @@ from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import tapped_network
 from systolith.sim.simulators import installed
-from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quantized
+from tests.hw.front_ends import icarus, slang
+from tests.hw.several_accelerators import TOGETHER, TOPS, several_accelerators
+from tests.hw.small_networks import ONE_LAYER, quantized
 
 FILES = Path(__file__).with_name("keywords")
 
@@ -85,7 +87,7 @@ def check_layers_named(names: list[str], folder: Path, simulator: str = "verilat
     hw.generate(network, folder, smallest_plan(network.fixed.network))
     built = load(folder)
     assert "\\" not in built.verilog
-    assert lint(folder, built.manifest.top, "module.vlt", "module.v") == ""
+    assert lint(folder, built.manifest.top, "module.v") == ""
     tapped = tapped_network(network.fixed, built.manifest, built.verilog)
     images = np.random.default_rng(0).integers(0, 256, (3, *tapped.source_shape), np.uint8)
     check = Check(network.fixed, images, [layer.name for layer in network.fixed.layers])
@@ -112,31 +114,17 @@ def test_layers_may_have_all_names(names: list[str], tmp_path: Path) -> None:
 
 
 def test_accelerators_share_a_design(tmp_path: Path) -> None:
-    """A network by two plans, another network, and tops with names of ours, in one design."""
-    one = quantized(ONE_LAYER).fixed
-    accelerators = [
-        Accelerator(one, smallest_plan(ONE_LAYER), "slow"),
-        Accelerator(one, {"scores": hw.Folding(rows=2, columns=2, lanes=2)}, "fast"),
-        Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN),
-        *(
-            Accelerator(one, smallest_plan(ONE_LAYER), name)
-            for name in ("frame_checker", "classifier", "aclk", "unit_scores", "delete", "_0_")
-        ),
-    ]
-    modules = {each.name: accelerator_modules(each) for each in accelerators}
-    for top, texts in modules.items():
-        assert [name for name in texts if not name.startswith(f"{top}_")] == [top]
-    parts = [text for each in modules.values() for text in each.values()]
-    assert len({name for each in modules.values() for name in each}) == len(parts)
-    inputs = {name: width for name, kind, width in AXIS_PORTS if kind == "input"}
-    ports = ", ".join(f"input [{width - 1}:0] {name}" for name, width in inputs.items())
-    connected = ", ".join(f".{name}({name})" for name in inputs)
-    instances = "".join(f"  {top} i{place}({connected});\n" for place, top in enumerate(modules))
-    parts.append(f"module together({ports});\n{instances}endmodule\n")
-    (tmp_path / "together.v").write_text("".join(parts), "utf-8")
-    assert lint(tmp_path, "together", "together.v") == ""
-    command = [installed.find_icarus().compiler, "-g2012", "-s", "together", "-o", "together.vvp"]
-    subprocess.run([*command, "together.v"], cwd=tmp_path, check=True)
+    verilog = several_accelerators()
+    modules = re.findall(r"^module (\w+)", verilog, re.MULTILINE)
+    assert len(set(modules)) == len(modules)
+    assert set(modules) - {TOGETHER, *TOPS} == {
+        name for name in modules if any(name.startswith(f"{top}_") for top in TOPS)
+    } - {*TOPS}
+    (tmp_path / "together.v").write_text(verilog, "utf-8")
+    assert lint(tmp_path, TOGETHER, "together.v") == ""
+    assert slang(tmp_path / "together.v", "--top", TOGETHER) == (0, 0)
+    for standard in ("-g2005", "-g2012"):
+        assert icarus(tmp_path, standard, "-s", TOGETHER, "together.v") == ""
 
 
 def lint(folder: Path, top: str, *files: str) -> str:

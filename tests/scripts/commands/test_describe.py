@@ -29,6 +29,17 @@ def _described(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_json_has_the_counts_of_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
     description = json.loads(_described(capsys, "lenet5", "--json"))
     assert list(description) == ["schema", "network", "layers", "totals"]
+    assert (description["schema"], description["network"]) == ("systolith.description/1", "lenet5")
+    assert {layer["name"]: layer["type"] for layer in description["layers"]} == {
+        "input": "input",
+        "C1": "convolution",
+        "S2": "subsampling",
+        "C3": "convolution",
+        "S4": "subsampling",
+        "C5": "convolution",
+        "F6": "dense",
+        "output": "radial_basis",
+    }
     counts = {
         layer["name"]: tuple(
             layer[key] for key in ("parameters", "connections", "macs", "scalings")

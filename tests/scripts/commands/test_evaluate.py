@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from systolith import golden
+from systolith.golden.quantization.trials import Trial, Trials
+from systolith.golden.reports.accuracy import CalibrationEntry, HardwareEntry
+from systolith.golden.reports.statistics import wilson_interval
+from systolith.scripts.commands.evaluate import to_markdown
 from systolith.scripts.main import main
 from tests.scripts import tiny
 
@@ -71,6 +77,26 @@ def test_advice_is_measured_on_validation_digits(
     assert "bits everywhere" in shown
 
 
+def test_advice_chooses_formats_on_the_first_half_and_scores_on_the_other(
+    quantized: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = golden.validation_digits().take(81)
+    monkeypatch.setattr(golden, "validation_digits", lambda: some)
+    seen: list[tuple[NDArray[np.uint8], golden.Dataset]] = []
+
+    def try_widths(
+        _: golden.QuantizedNetwork, images: NDArray[np.uint8], others: golden.Dataset, *__: object
+    ) -> None:
+        seen.append((images, others))
+
+    monkeypatch.setattr("systolith.golden.quantization.trials.try_widths", try_widths)
+    assert main(["evaluate", str(quantized), "--images", "3", "--advice"]) == 0
+    ((chosen_on, scored_on),) = seen
+    assert np.array_equal(chosen_on, some.images[:40])
+    assert np.array_equal(scored_on.images, some.images[40:])
+    assert np.array_equal(scored_on.labels, some.labels[40:])
+
+
 def test_hardware_of_the_network(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +131,43 @@ def test_hardware_of_the_network(
     Path("rtl/simulation.json").write_text("{")
     assert main(["evaluate", "rtl/tiny.npz", "--data", "images.npz", "--rtl", "rtl"]) == 2
     assert "rtl/simulation.json: not JSON: " in capsys.readouterr().err
+
+
+def test_each_figure_of_the_tables_stands_in_its_row() -> None:
+    """No two figures are equal, so that none can stand for another."""
+    report = replace(
+        golden.evaluate(golden.load_network("lenet5-relu"), golden.test_digits(), 1),
+        images=400,
+        correct=300,
+        agreement_with_float=0.875,
+        confusion=((3, 1), (2, 4)),
+        quantization={"weight_bits_total": 4321},
+        calibrated_on=CalibrationEntry("some", "", 77, False),
+        hardware=HardwareEntry(112, 3136, 7067, None),
+        trials=Trials(
+            *("other", "validation", 200, 150, 4321),
+            (Trial(None, "bits", 4, 190, 40, 0, 2345), Trial("C1", "weight_bits", 4, 1, 0, 149, 9)),
+        ),
+    )
+    lines = to_markdown(report).splitlines()
+    low, high = wilson_interval(300, 400)
+    for line in (
+        "| images | 400 of mnist (test) |",
+        "| accuracy | 0.7500 (300 right) |",
+        f"| 95 % interval | {low:.4f} to {high:.4f} |",
+        "| agreement with float | 0.8750 |",
+        "| calibrated on | 77 of some |",
+        "| weight bits | 4,321 |",
+        "| multipliers | 112 |",
+        "| cycles an image | 3,136 |",
+        "| bits everywhere | validation accuracy | 95 % interval | weight bits |",
+        # Wilson's interval of 190 in 200, by Newcombe's formula with z = 1.96.
+        "| 4 | 0.9500 | 0.9104 to 0.9726 | 2,345 |",
+        "| label | 0 | 1 |",
+        "| 0 | 3 | 1 |",
+        "| 1 | 2 | 4 |",
+    ):
+        assert line in lines
 
 
 def test_a_float_network_and_images_of_a_file(

@@ -63,3 +63,44 @@ def test_a_float_network_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["generate", str(path), "--out", str(out)]) == 2
     assert "is a trained network, not a quantized network" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_the_bench_has_the_images_given_and_the_sheet_the_report(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, report, out = (str(tmp_path / name) for name in ("mine.npz", "r.json", "my rtl"))
+    tiny.save_images(tmp_path / "mine.npz", 3)
+    assert main(["evaluate", quantized, "--data", data, "--out", report]) == 0
+    capsys.readouterr()
+    options = ["--data", data, "--report", report, "--mhz", "50"]
+    assert main(["generate", quantized, "--out", out, *options]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"test bench make -C '{out}/tb': the first 3 of 3 images of " in shown
+    assert (Path(out) / "tb" / "images.hex").read_text().count("// image") == 3
+    sheet = (Path(out) / "datasheet.md").read_text("utf-8")
+    assert "of 3 images right" in sheet and "| at 50 MHz |" in sheet
+
+
+def test_a_report_of_another_network_is_one_line(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, other, report = (str(tmp_path / name) for name in ("d.npz", "float.npz", "r.json"))
+    tiny.save_images(tmp_path / "d.npz", 3)
+    tiny.quantized().parent.save(other)
+    assert main(["evaluate", other, "--data", data, "--out", report]) == 0
+    capsys.readouterr()
+    out = tmp_path / "rtl"
+    assert main(["generate", quantized, "--out", str(out), "--report", report]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "the report is of tiny " in err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "fast", "20000"])
+def test_a_bad_frequency_is_one_line(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    assert main(["generate", quantized, "--out", str(tmp_path / "rtl"), "--mhz", given]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "--mhz" in err and given in err

@@ -145,6 +145,121 @@ def test_a_folder_that_is_not_there(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+SMALL, MEDIUM, LARGE = {"max_multipliers": 28}, {"max_multipliers": 122}, {"target_cycles": 820}
+
+
+@pytest.mark.parametrize("command", ["plan", "generate"])
+@pytest.mark.parametrize("minimize", [None, "interval", "latency"])
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [
+        # Without any option it is the preset of 122 multipliers.
+        ("", MEDIUM),
+        ("--preset small", SMALL),
+        ("--preset medium", MEDIUM),
+        ("--preset large", LARGE),
+        ("--max-multipliers 5", {"max_multipliers": 5}),
+        ("--target-cycles 54", {"target_cycles": 54}),
+    ],
+)
+def test_the_goal_is_what_the_options_say(
+    quantized: str,
+    command: str,
+    options: str,
+    limit: dict[str, int],
+    minimize: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    goals: list[hw.Goal] = []
+
+    def make_plan(_: object, goal: hw.Goal, *__: object) -> hw.Plan:
+        goals.append(goal)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(hw, "make_plan", make_plan)
+    words = options.split() + (["--minimize", minimize] if minimize else [])
+    out = ["--out", str(tmp_path / "rtl")] if command == "generate" else []
+    assert main([command, quantized, *words, *out]) == 2
+    assert "seen enough" in capsys.readouterr().err
+    assert goals == [hw.Goal(**limit, minimize="latency" if minimize == "latency" else "interval")]
+
+
+def test_every_key_of_the_json(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No two figures are equal: the convolution needs more cycles than the dense layer."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[layers.conv]\nrows = 2\ndepth = 5\n[layers.dense]\ncolumns = 3\n")
+    assert main(["plan", quantized, "--plan", str(plan), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    conv, dense = (layer.pop("latency_cycles") for layer in found["layers"])
+    latency = found["predicted"].pop("latency_cycles")
+    # The test of the manifest holds those of another network against its Verilog.
+    memory = [layer.pop("memory_bits") for layer in found["layers"]]
+    assert found.pop("memory_bits") > sum(memory) > 0
+    folding = {"rows": 1, "columns": 1, "lanes": 1, "depth": 4, "order": "inputs", "lines": None}
+    assert found == {
+        "schema": "systolith.plan/1",
+        "network": "tiny",
+        "quantized_sha256": QuantizedNetwork.load(quantized).sha256,
+        "multipliers": 5,
+        # 9 windows of 6 elements for 2 outputs, and 18 inputs for 3.
+        "macs": 108 + 54,
+        "mac_efficiency": (108 + 54) / (5 * 54),
+        "predicted": {"interval_cycles": 54},
+        "layers": [
+            {
+                "name": "conv",
+                "unit": "convolution",
+                "folding": folding | {"rows": 2, "depth": 5},
+                "multipliers": 2,
+                "cycles": 9 * 3 * 2,
+            },
+            {
+                "name": "dense",
+                "unit": "dense",
+                "folding": folding | {"columns": 3},
+                "multipliers": 3,
+                "cycles": 18,
+            },
+        ],
+    }
+    # The first window is complete with the second pixel of the third row, and the last one is
+    # finished 54 cycles of work later. The simulations of `tests/sim` hold the exact figures.
+    assert 2 * 4 + 2 <= conv < 54 <= latency - conv
+    assert 54 - 6 <= dense < latency
+
+
+def test_each_figure_of_the_table_stands_in_its_column(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[layers.conv]\nrows = 2\ndepth = 5\nlines = 4\n[layers.dense]\ncolumns = 3\n")
+    assert main(["plan", quantized, "--plan", str(plan), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    latency = report["predicted"]["latency_cycles"]
+    conv, dense = (f"{layer['memory_bits']:,}" for layer in report["layers"])
+    assert main(["plan", quantized, "--plan", str(plan)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = {words[0]: words[1:] for words in lines if words}
+    assert rows["layer"] == [
+        *("unit", "rows", "columns", "lanes", "order", "depth", "lines"),
+        *("multipliers", "memory", "bits", "cycles", "load"),
+    ]
+    assert rows["conv"] == [*f"convolution 2 1 1 inputs 5 4 2 {conv} 54 100.0%".split()]
+    # It has no line buffer; 18 of 54 cycles.
+    assert rows["dense"] == [*f"dense 1 3 1 inputs 4 3 {dense} 18 33.3%".split()]
+    assert rows["total"] == ["5", f"{report['memory_bits']:,}", "54"]
+    assert rows["interval"][:2] == ["54", "cycles"]
+    assert rows["latency"][:2] == [str(latency), "cycles"]
+    assert next(each[:3] for each in lines if "MAC" in each) == ["MAC", "efficiency", "0.600"]
+    assert " ".join(rows["bottleneck"]) == (
+        "conv holds the others back: 54 cycles an image; next is dense with 18 (66.7% idle)"
+    )
+
+
 def test_every_preset_has_a_name_on_the_command_line() -> None:
     from systolith.scripts.plan_options import PRESETS
 

@@ -9,7 +9,7 @@ from systolith import golden, sim
 from systolith.scripts.commands.run import Flow
 from systolith.scripts.main import main
 
-_IMAGES = 2
+_IMAGES = 11
 
 
 @pytest.fixture
@@ -42,9 +42,17 @@ def test_the_whole_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (here / verilog).exists()
     simulation = json.loads((folder / "rtl" / "simulation.json").read_text())
     assert simulation["bit_exact"] is True
+    # Two of the fifty that are evaluated, and the name of the digits on which formats are chosen.
+    assert (simulation["images"], simulation["dataset"]["images"]) == (_IMAGES, 50)
+    calibrated_on = golden.QuantizedNetwork.load(folder / "lenet5.npz").calibrated_on
+    assert calibrated_on is not None
+    assert (calibrated_on.name, calibrated_on.images) == ("mnist (validation)", 1000)
     for cycles in ("interval_cycles", "latency_cycles"):
         assert f" {simulation[cycles]:,} cycles " in out
     page = (folder / "report.html").read_text("utf-8")
+    assert simulation["engine_images"] == {"cocotb": 10, "bulk": 1}
+    assert out.count("cocotb for the first 10 images, bulk for the other 1") == 2
+    assert "on verilator, images: 10 by cocotb, 1 by bulk" in page
     assert "RTL simulated, bit-exact" in page and "RTL: 4,704 of 4,704 equal to fixed" in page
     for kind in ("float", "fixed"):
         report = golden.AccuracyReport.load(folder / f"{kind}.json")
@@ -80,6 +88,7 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         as_generated=True,
         dataset={},
         simulator="verilator",
+        engines={"cocotb": 1},
         layer=None,
         stalls=None,
         fault=None,

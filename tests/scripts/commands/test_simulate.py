@@ -10,12 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from systolith.scripts.commands.simulate import simulate
+from systolith import sim
+from systolith.scripts.commands.simulate import print_report, simulate
 from systolith.scripts.main import main
+from systolith.sim import SimulationReport
+from systolith.sim.record.scoreboard import LayerResult
+from systolith.sim.simulate import COCOTB_CYCLES, COCOTB_IMAGES
 from systolith.sim.simulators.build_cache import cache_folder
 from systolith.sim.simulators.installed import SIMULATORS
 from tests.scripts import tiny
@@ -61,6 +67,90 @@ def test_json_is_what_is_written(
     assert (report["images"], report["stalls"]) == (9, 4)
 
 
+REPORT = SimulationReport(
+    network="net",
+    quantized_sha256="aa",
+    plan_sha256="bb",
+    verilog_sha256="cc",
+    as_generated=True,
+    dataset={},
+    simulator="icarus",
+    engines={"cocotb": 1000},
+    layer=None,
+    stalls=None,
+    fault=None,
+    images=1000,
+    classes=(),
+    correct=750,
+    interval_cycles=3136,
+    latency_cycles=7067,
+    layers=(LayerResult("C1", 40_000, 0, None), LayerResult("F6", 30_000, 1200, None)),
+    layer_timings={},
+    deviations=(),
+    waves_image=None,
+    violations=(),
+)
+
+
+def test_each_figure_is_printed_with_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(REPORT)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "net on icarus, images: 1,000" in lines
+    assert {
+        *("C1 40,000 0", "F6 30,000 1,200"),
+        "accuracy 750 of 1,000 right (75.00%)",
+        "interval 3,136 cycles from one result to the next",
+        "latency 7,067 cycles from first pixel to result",
+        "as predicted yes, to the cycle",
+    } <= set(lines)
+    assert not any(line.startswith(("bit-exact", "Verilog", "waveform")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"layers": REPORT.layers[:1]}, "bit-exact yes, in every layer"),
+        ({"layers": REPORT.layers[:1], "layer": "C1"}, "bit-exact yes"),
+        ({"layer": "C1"}, "C1 of net on icarus, images: 1,000"),
+        ({"layer": "C1"}, "interval 3,136 cycles from one frame to the next"),
+        ({"layer": "C1"}, "latency 7,067 cycles from first beat in to first beat out"),
+        ({"as_generated": False}, "Verilog not the one that generate wrote"),
+        ({"deviations": ("late",)}, "as predicted no"),
+        ({"fault": "C1: bit 3"}, "fault C1: bit 3"),
+        ({"waves_image": 7}, "waveform image 7, from its first pixel to its result"),
+    ],
+)
+def test_what_differs_from_report_to_report_is_printed(
+    changes: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_report(replace(REPORT, **changes))
+    assert line in [" ".join(each.split()) for each in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"layers": REPORT.layers[:1]}, ""),
+        ({"layers": REPORT.layers[:1], "violations": ("C1: stuck",)}, "systolith: C1: stuck\n"),
+        ({"layers": REPORT.layers[:1], "deviations": ("late",)}, "systolith: late\n"),
+        (
+            {"layers": (), "violations": ("C1: stuck", "F6: stuck"), "deviations": ("late",)},
+            "systolith: C1: stuck (and 2 more)\n",
+        ),
+    ],
+)
+def test_anything_wrong_ends_with_1(
+    changes: dict[str, Any],
+    said: str,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sim, "simulate", lambda *_, **__: replace(REPORT, **changes))
+    assert main(arguments) == bool(said)
+    assert capsys.readouterr().err == said
+
+
 def test_long_steps_are_announced(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,8 +170,8 @@ def test_long_steps_are_announced(
     monkeypatch.setattr("systolith.scripts.commands.simulate.progress", progress)
     assert main([*arguments, "--images", "1", "--inject-fault", "conv", "--waves"]) == 1
     assert steps == [
-        *("generating hardware with a fault", "compiling", "simulating", "1 of 1"),
-        *("measuring cycles", "compiling for the waveform"),
+        *("generating hardware with a fault", "compiling for bulk", "simulating by bulk"),
+        *("1 of 1", "measuring cycles", "compiling for the waveform"),
     ]
 
 
@@ -90,6 +180,25 @@ def test_fewer_images_than_the_default_are_enough(
 ) -> None:
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 12
+
+
+def test_the_engine_is_chosen_and_named(
+    arguments: list[str], hardware: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+    assert ["engine", "cocotb"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert main([*arguments, "--engine", "bulk", "--keep-log"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["engine", "bulk"] in rows
+    assert ["log", str(hardware / "simulation.log")] in rows
+    assert ["test", "cases", str(hardware / "results.xml")] in rows
+    assert main([*arguments, "--engine", "bulk", "--simulator", "icarus"]) == 2
+    assert capsys.readouterr().err == (
+        "systolith: --engine bulk: it needs verilator, icarus has only cocotb\n"
+    )
+    assert main(["simulate", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"up to {COCOTB_IMAGES} images of together {COCOTB_CYCLES:,} cycles" in out
 
 
 def test_one_layer_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import msgspec
@@ -15,6 +17,10 @@ from systolith.scripts.sweeping.outcome import (
     SweptPoint,
 )
 from systolith.scripts.sweeping.outcome import designs as all_designs
+from tests.scripts.pages.chart_data import Layer, panels, saved
+
+Marks = tuple[set[tuple[int, int]], set[tuple[int, int]]]
+"""Ranks and multipliers of the points on the front, and of the others."""
 
 _TEXT = "{http://www.w3.org/2000/svg}text"
 
@@ -66,6 +72,53 @@ def test_panels_and_labels(names: tuple[str, ...]) -> None:
     assert b"@media (prefers-color-scheme: dark)" in picture
 
 
+def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three points of two networks under two budgets; those of a panel's line are the best so far.
+
+    The front of weights is the second point; that of hardware has the first point under 3
+    multipliers and the second under 9.
+    """
+    given = report(("one", "two"), (990, 985, 900))
+    every = list(given.designs())
+    front = [each for each in every if (each.rank, each.multipliers) in {(1, 3), (2, 9)}]
+    specs = saved(monkeypatch)
+    draw_pareto(msgspec.structs.replace(given, weight_front=[2], hardware_front=front))
+    one, two = ("#2b83c4", "circle"), ("#d9601a", "square")
+    # Rank: network, bits of weights, fraction of errors. 9,000 cycles are shared by multipliers.
+    points = {1: (two, 900, 0.01), 2: (one, 800, 0.015), 3: (two, 700, 0.1)}
+    (spec,) = specs
+    weights, multipliers, cycles = panels(spec)
+    designs = ({(1, 3), (2, 9)}, {(1, 9), (2, 3), (3, 3), (3, 9)})
+    by_panel: list[tuple[list[Layer], Marks, Callable[[int, int], float]]] = [
+        (weights, ({(2, 3)}, {(1, 3), (3, 3)}), lambda bits, n: round(bits / 8192, 1)),
+        (multipliers, designs, lambda bits, n: n),
+        (cycles, designs, lambda bits, n: 9000 // n),
+    ]
+    for panel, (on_front, not_on_front), costs in by_panel:
+        line, others, filled = panel[:3]
+        for layer, chosen in ((filled, on_front), (others, not_on_front)):
+            expected = sorted(
+                (costs(points[rank][1], n), round(points[rank][2], 6), *points[rank][0])
+                for rank, n in chosen
+            )
+            assert expected == sorted(
+                (each["x"], round(each["y"], 6), each["color"], each["shape"])
+                for each in layer.marks
+            )
+        # Of each network the fewest errors at no higher cost.
+        for each in line.marks:
+            affordable = [
+                errors
+                for (colour, _), bits, errors in points.values()
+                for n in (3, 9)
+                if colour == each["color"] and costs(bits, n) <= each["x"]
+            ]
+            assert each["y"] == pytest.approx(min(affordable))
+        assert {each["color"] for each in line.marks} == {one[0], two[0]}
+    labels = [each for layer in weights[3:] for each in layer.marks]
+    assert [(each["x"], each["text"]) for each in labels] == [(0.1, "7/2")]
+
+
 def test_points_in_one_place_share_a_label() -> None:
     given = report(("one",), (990, 990))
     first, second = given.points
@@ -74,6 +127,16 @@ def test_points_in_one_place_share_a_label() -> None:
     front = list(all_designs(points, given.plans))
     same = msgspec.structs.replace(given, points=points, hardware_front=front)
     assert "8/1, 7/2" in texts(draw_pareto(same))
+
+
+def test_control_characters_of_a_name_are_shown_as_escapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In SVG they are not allowed, and end the renderer with the whole process."""
+    specs = saved(monkeypatch)
+    draw_pareto(report(("a\x1bb",), (990,)))
+    shown = json.dumps(specs, ensure_ascii=False)
+    assert "\\u001b" not in shown and "a\\\\x1bb" in shown
 
 
 def test_no_errors_and_no_designs_can_be_drawn() -> None:

@@ -69,6 +69,17 @@ def test_a_damaged_file_is_reported_and_counts_as_missing(
     assert cache.load(TASK) == RESULT
 
 
+def test_a_whole_result_of_other_inputs_is_not_taken(tmp_path: Path) -> None:
+    """A file that was renamed or copied to the name of another result: its own hash is right."""
+    warnings: list[str] = []
+    cache = ResultCache(tmp_path, warnings.append)
+    other = replace(TASK, inputs={"network": "ab", "data": "ce"})
+    cache.save(other, RESULT)
+    cache.path(other).rename(cache.path(TASK))
+    assert cache.load(TASK) is None
+    assert warnings == [f"{cache.path(TASK)}: damaged, so it is computed again"]
+
+
 def test_what_is_no_file_is_refused_and_not_opened(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path, pytest.fail)
     os.mkfifo(cache.path(TASK))

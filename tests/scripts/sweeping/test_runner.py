@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from systolith import golden, hw
 from systolith.golden.network import float_model
+from systolith.scripts.sweeping import jobs, runner
 from systolith.scripts.sweeping.jobs import PointResult
-from systolith.scripts.sweeping.outcome import SweepReport
+from systolith.scripts.sweeping.outcome import Score, SweepReport
 from systolith.scripts.sweeping.pareto import distinct_front
 from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
 from systolith.scripts.sweeping.workers import Workers
@@ -85,6 +87,70 @@ def test_points_are_those_of_quantize_and_evaluate(tmp_path: Path) -> None:
     assert accuracies == sorted(accuracies, reverse=True)
 
 
+def test_accuracies_on_validation_and_on_test_images_are_not_mixed_up(tmp_path: Path) -> None:
+    """Labels are changed so that the float network has 39 of 40 right, and 27 of 30."""
+    request = small_sweep()
+    validation, test = request.validation.labels.copy(), request.test.labels.copy()
+    validation[:1], test[:3] = (validation[:1] + 1) % 3, (test[:3] + 1) % 3
+    request = replace(
+        request,
+        validation=replace(request.validation, labels=validation),
+        test=replace(request.test, labels=test),
+    )
+    report, _ = run(tmp_path, request)
+    (network,) = report.networks
+    assert (network.validation, network.test) == (Score(39, 0.975), Score(27, 0.9))
+    assert (report.data.sha256, report.data.images) == (request.validation.sha256, 40)
+    assert (report.test.sha256, report.test.images) == (request.test.sha256, 30)
+    assert (report.data.split, report.test.split) == ("validation", "test")
+    for point in report.points:
+        own = golden.Settings.from_mapping(point.settings)
+        fixed = golden.quantize(network_of(request), request.calibration_images, own)
+        found = golden.evaluate(fixed, request.validation)
+        assert point.validation == Score(found.correct, found.correct / 40)
+        if point.test is not None:
+            found = golden.evaluate(fixed, request.test)
+            assert point.test == Score(found.correct, found.correct / 30)
+    best = report.points[0]
+    assert best.test is not None and best.test.accuracy != best.validation.accuracy
+
+
+def network_of(request: Sweep) -> golden.TrainedNetwork:
+    return request.networks["tiny"]
+
+
+def first_unbeaten(choices: Sequence[tuple[tuple[float, ...], Any]]) -> list[Any]:
+    """By the definition: nothing is as good everywhere and better somewhere; once for equals."""
+    found: dict[tuple[float, ...], Any] = {}
+    for costs, name in choices:
+        others = (other for other, _ in choices if other != costs)
+        if not any(all(a <= b for a, b in zip(o, costs, strict=True)) for o in others):
+            found.setdefault(costs, name)
+    return list(found.values())
+
+
+def test_the_fronts_are_those_of_weights_and_of_multipliers_and_interval(tmp_path: Path) -> None:
+    """By the definition, of the figures in the file."""
+    found = json.loads(run(tmp_path)[0].to_json())
+    points = [
+        ((-each["validation"]["accuracy"], each["weight_bits_total"]), each["rank"])
+        for each in found["points"]
+    ]
+    designs = [
+        (
+            (-point["validation"]["accuracy"], plan["multipliers"], plan["interval_cycles"]),
+            (point["rank"], plan["budget"]),
+        )
+        for point in found["points"]
+        for plan in found["plans"]
+    ]
+    assert found["weight_front"] == first_unbeaten(points)
+    hardware_front = [(each["rank"], each["budget"]) for each in found["hardware_front"]]
+    assert hardware_front == first_unbeaten(designs)
+    assert 1 < len(found["weight_front"]) < len(points)
+    assert 1 < len(hardware_front) < len(designs)
+
+
 def test_plans_and_front(tmp_path: Path) -> None:
     request = small_sweep()
     report, _ = run(tmp_path)
@@ -103,7 +169,6 @@ def test_plans_and_front(tmp_path: Path) -> None:
     assert report.hardware_front == [designs[place] for place in distinct_front(fewest)]
     weights = [(-each.validation.accuracy, each.weight_bits_total) for each in report.points]
     assert report.weight_front == [report.points[n].rank for n in distinct_front(weights)]
-    assert len(report.weight_front) > 1
     assert {*report.weight_front, *(each.rank for each in report.hardware_front)} == {
         each.rank for each in report.points if each.on_front
     }
@@ -142,6 +207,101 @@ def test_cached_results_are_not_computed_again(tmp_path: Path) -> None:
     _, calls = run(tmp_path, more)
     assert calls.count("score_point") == 1
     assert calls.count("plan_cost") == 0
+
+
+def other(data: golden.Dataset, images: bool = False, labels: bool = False) -> golden.Dataset:
+    """A data set that differs in one pixel, or in one label."""
+    pixels, classes = data.images.copy(), data.labels.copy()
+    pixels[0, 0, 0, 0] ^= images
+    classes[0] = (classes[0] + labels) % 3
+    return replace(data, images=pixels, labels=classes)
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        # Another goal is another plan, and nothing else.
+        (
+            lambda request: {
+                "budgets": {
+                    name: replace(goal, minimize="latency")
+                    for name, goal in request.budgets.items()
+                }
+            },
+            {"plan_cost": 2},
+        ),
+        (lambda request: {"budgets": {"few": hw.Goal(max_multipliers=3)}}, {"plan_cost": 1}),
+        # Formats are chosen on other images: every result is another.
+        (
+            lambda request: {"calibration_images": request.calibration_images[:-1]},
+            {"plan_cost": 2, "score_point": 4, "measure_accuracy": "all"},
+        ),
+        (
+            lambda request: {"calibration_images": request.calibration_images ^ 1},
+            {"plan_cost": 2, "score_point": 4, "measure_accuracy": "all"},
+        ),
+        (
+            lambda request: {"calibration_name": "other"},
+            {"plan_cost": 2, "score_point": 4, "measure_accuracy": "all"},
+        ),
+        (
+            lambda request: {"networks": {"tiny": tiny.quantized(seed=2).parent}},
+            {"plan_cost": 2, "score_point": 4, "measure_accuracy": "all"},
+        ),
+        # Points and the float network are scored again; what is tested depends on the front.
+        (
+            lambda request: {"validation": other(request.validation, images=True)},
+            {"score_point": 4, "measure_accuracy": "some"},
+        ),
+        (
+            lambda request: {"validation": other(request.validation, labels=True)},
+            {"score_point": 4, "measure_accuracy": "some"},
+        ),
+        (
+            lambda request: {"test": other(request.test, images=True)},
+            {"measure_accuracy": "tests"},
+        ),
+        (
+            lambda request: {"test": other(request.test, labels=True)},
+            {"measure_accuracy": "tests"},
+        ),
+        # A name of a network or a budget is no input of any result.
+        (lambda request: {"networks": {"other": request.networks["tiny"]}}, {}),
+    ],
+    ids=[
+        *("minimize", "budget", "fewer calibration images", "other calibration images"),
+        *("calibration name", "network", "validation images", "validation labels"),
+        *("test images", "test labels", "name of the network"),
+    ],
+)
+def test_a_result_of_other_inputs_is_not_taken_from_the_cache(
+    tmp_path: Path, change: Callable[[Sweep], dict[str, Any]], again: dict[str, Any]
+) -> None:
+    run(tmp_path)
+    request = replace(small_sweep(), **change(small_sweep()))
+    report, calls = run(tmp_path, request)
+    counts = {name: calls.count(name) for name in set(calls)}
+    measured, tested = counts.pop("measure_accuracy", 0), sum(p.on_front for p in report.points)
+    least, most = {
+        None: (0, 0),
+        "tests": (1 + tested, 1 + tested),
+        "some": (1, 1 + tested),
+        "all": (2 + tested, 2 + tested),
+    }[again.get("measure_accuracy")]
+    assert least <= measured <= most
+    assert counts == {name: n for name, n in again.items() if name != "measure_accuracy"}
+    fresh, _ = run(tmp_path / "fresh", request)
+    assert report.to_json() == fresh.to_json()
+
+
+def test_a_result_of_another_version_of_the_program_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole = run(tmp_path)
+    for module in (jobs, runner):
+        monkeypatch.setattr(module, "program_version", lambda: "99")
+    report, calls = run(tmp_path)
+    assert (report.version, calls) == ("99", whole)
 
 
 def test_a_sweep_that_was_stopped_continues(tmp_path: Path) -> None:

@@ -142,6 +142,12 @@ def test_the_sink_pauses_and_stops_at_the_end_of_the_pattern() -> None:
     assert "".join(shown) == "110100"
     # A write costs time: only changes are written.
     assert stream.ready.written == [0, 1, 0, 1, 0]
+    sink.start(iter([False, False]))
+    sink.clock()
+    sink.hold()
+    assert stream.ready.bits == "0"
+    sink.clock()
+    assert stream.ready.bits == "1"
 
 
 def test_reading() -> None:

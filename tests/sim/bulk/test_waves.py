@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from systolith import hw
 from systolith.sim import SimulationReport, simulate
+from systolith.sim.bulk import waves
 from systolith.sim.bulk.engine import trace_image
 from systolith.sim.bulk.waves import COMMANDS_NAME, SAVE_NAME, WAVES_NAME
 from systolith.sim.errors import SimulationError
+from systolith.sim.record.scoreboard import LayerResult, Mismatch
 from tests.sim import small_hardware
 from tests.sim.bulk.fst_values import Changes, read
 from tests.sim.toy_network import toy_images, toy_network
@@ -133,6 +137,55 @@ def test_what_did_not_come_out_is_shown(folder: Path, tmp_path: Path) -> None:
     changes = read(stuck / WAVES_NAME)
     assert value(changes, "tap_conv__x_valid", 10**9) == 1
     assert value(changes, "tap_conv__x_ready", 10**9) == 0
+
+
+PLUS, SIDES = LayerResult("plus_", 96, 0, None), LayerResult("two__sides", 192, 0, None)
+# Of two values a beat, the one of row 2, column 1 is in beat 9; of one a beat, too.
+LATE = Mismatch(5, 2, 1, 1, expected=1, found=2)
+EARLY = Mismatch(3, 0, 2, 0, expected=1, found=2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "missing", "image", "mark"),
+    [
+        ((PLUS, SIDES), [], 0, (0, 0)),
+        ((PLUS, SIDES), [4, 6], 4, (0, 0)),
+        ((PLUS, replace(SIDES, mismatches=1, first_mismatch=LATE)), [], 5, (1, 9)),
+        ((PLUS, replace(SIDES, mismatches=1, first_mismatch=LATE)), [4], 5, (1, 9)),
+        # The earlier layer counts, although the other one is wrong in an earlier image.
+        (
+            (
+                replace(PLUS, mismatches=1, first_mismatch=replace(LATE, channel=0)),
+                replace(SIDES, mismatches=9, first_mismatch=EARLY),
+            ),
+            [],
+            5,
+            (0, 9),
+        ),
+    ],
+    ids=["all is right", "some are missing", "a wrong value", "both", "two layers"],
+)
+def test_the_image_and_the_beat_that_are_shown(
+    layers: tuple[LayerResult, ...],
+    missing: list[int],
+    image: int,
+    mark: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    def trace(*arguments: object) -> int:
+        asked.extend(arguments)
+        raise SimulationError("seen enough")
+
+    monkeypatch.setattr(waves, "trace_image", trace)
+    came_out = np.ones(8, bool)
+    came_out[missing] = False
+    with pytest.raises(SimulationError, match="seen enough"):
+        waves.write_waves(toy_network(), toy_images(8), 7, layers, came_out, tmp_path)
+    assert asked[2:5] == [7, image, mark]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_an_error() -> None:

@@ -13,6 +13,10 @@ def test_lane_0_is_lowest_and_negative_values_are_twos_complement() -> None:
     assert BeatFormat(2, 1, False).pack([0, 1]) == 2
 
 
+def test_limits() -> None:
+    assert (BeatFormat(1, 4, True).limits, BeatFormat(2, 8, False).limits) == ((-8, 7), (0, 255))
+
+
 @given(st.data())
 def test_unpack_gives_what_was_packed(data: st.DataObject) -> None:
     beat = BeatFormat(

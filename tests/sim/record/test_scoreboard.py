@@ -3,20 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from systolith.sim.record.scoreboard import LayerResult, Mismatch, Scoreboard
+from systolith.sim.record.scoreboard import LayerResult, LayerScoreboard, Mismatch
 
 EXPECTED = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
 
 
 def test_equal_frames_have_no_mismatch() -> None:
-    board = Scoreboard("C1")
+    board = LayerScoreboard("C1")
     board.compare(0, EXPECTED, EXPECTED.astype(np.uint8))
     assert board.result == LayerResult("C1", 120, 0, None)
     assert str(board.result) == "C1: 120 values, all equal"
 
 
 def test_an_altered_value_is_found_where_it_is() -> None:
-    board = Scoreboard("C1")
+    board = LayerScoreboard("C1")
     found = EXPECTED.copy()
     found[1, 2, 0, 3] = -7
     found[1, 2, 1, 0] += 1
@@ -30,7 +30,7 @@ def test_an_altered_value_is_found_where_it_is() -> None:
 
 
 def test_the_first_image_counts_in_whatever_order_they_come() -> None:
-    board = Scoreboard("C1")
+    board = LayerScoreboard("C1")
     for first_image in (4, 0, 8):
         found = EXPECTED.copy()
         found[1, 0, 0, 0] = 0
@@ -41,4 +41,4 @@ def test_the_first_image_counts_in_whatever_order_they_come() -> None:
 
 def test_frames_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="C1: frames of shape"):
-        Scoreboard("C1").compare(0, EXPECTED, EXPECTED[:1])
+        LayerScoreboard("C1").compare(0, EXPECTED, EXPECTED[:1])

@@ -1,0 +1,1 @@
+"""What an engineer gets beside the Verilog: test bench, data sheet, files for tools."""

@@ -1,0 +1,155 @@
+"""Generates an accelerator's folder with everything that is handed over."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from systolith.golden.files.datasets import Dataset
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.hw.accelerator import AXIS_PORTS
+from systolith.hw.folding import Plan
+from systolith.hw.handover.datasheet import datasheet_facts
+from systolith.hw.handover.rendering import render
+from systolith.hw.handover.vectors import Vectors, hex_file, make_vectors
+from systolith.hw.planning.budget import Goal
+from systolith.hw.verilog import artifacts
+from systolith.hw.verilog.artifacts import Artifacts, Handover
+from systolith.hw.verilog.manifest import Manifest, StreamEntry
+
+DEFAULT_MHZ = 100.0
+"""The frequency of the clock in constraints, in MHz, unless another one is asked for."""
+
+_BENCH = "tb"
+_TEMPLATES = {
+    "{stem}.core": "accelerator.core",
+    "{stem}.f": "accelerator.f",
+    "{stem}.sdc": "clock.sdc",
+    "{stem}.xdc": "clock.sdc",
+    "{stem}.ys": "yosys.ys",
+    "{stem}.tcl": "vivado.tcl",
+    "{stem}.vh": "instance.vh",
+    "datasheet.md": "datasheet.md",
+    f"{_BENCH}/{{stem}}_tb.v": "bench.v",
+    f"{_BENCH}/{{stem}}_tb.f": "bench.f",
+    f"{_BENCH}/Makefile": "bench.mk",
+}
+"""The files, and the template of each."""
+
+
+def generate(
+    quantized: QuantizedNetwork,
+    out: str | os.PathLike[str],
+    plan: Plan | None = None,
+    name: str | None = None,
+    goal: Goal | None = None,
+    *,
+    dataset: Dataset | None = None,
+    report: AccuracyReport | None = None,
+    mhz: float = DEFAULT_MHZ,
+) -> Manifest:
+    """Write the accelerator of a quantized network to a folder: whole, or not at all.
+
+    Beside the Verilog and what simulation reads (`verilog.artifacts.generate`), the folder has a
+    test bench, a data sheet, and files for other tools.
+
+    Parameters
+    ----------
+    quantized, out, plan, name, goal
+        As for `verilog.artifacts.generate`.
+    dataset
+        The images of the test bench are its first ones. By default the test digits for networks
+        that were trained on MNIST, and random pixels for others.
+    report
+        The report of this network, whose accuracy the data sheet states.
+    mhz
+        The frequency of the clock in constraints and data sheet, in MHz.
+
+    Raises
+    ------
+    ValueError
+        The images have another shape than the network takes, or the report is of another network.
+    UnitError, AcceleratorError, PlanError, FolderError, OSError
+        As `verilog.artifacts.generate`.
+    """
+    if report is not None and report.network_sha256 != quantized.sha256:
+        raise ValueError(
+            f"the report is of {report.network} {report.network_sha256[:8]}, not of "
+            f"{quantized.name} {quantized.sha256[:8]}"
+        )
+    vectors = make_vectors(quantized, dataset)
+    return artifacts.generate(
+        quantized, out, plan, name, goal, lambda built: _hand_over(built, vectors, report, mhz)
+    )
+
+
+def _hand_over(
+    built: Artifacts, vectors: Vectors, report: AccuracyReport | None, mhz: float
+) -> Handover:
+    """The files for other tools."""
+    manifest = built.manifest
+    stem = Path(manifest.files.verilog).stem
+    streams = list(_streams(built))
+    contents = {
+        stream["file"]: hex_file(
+            vectors.outputs.get(stream["name"], vectors.images), stream["bits"], stream["lanes"]
+        )
+        for stream in streams
+    }
+    contents["results.hex"] = "".join(f"{each:016x}\n" for each in vectors.results).encode()
+    facts = {
+        "top": manifest.top,
+        "stem": stem,
+        "network": manifest.network,
+        "sha256": manifest.quantized_sha256,
+        "verilog": manifest.files.verilog,
+        "vlnv": f"systolith:accelerators:{manifest.top}:{_version()}",
+        "ports": AXIS_PORTS,
+        "images": len(vectors.images),
+        "source": vectors.source,
+        "pixels": built.quantized.fixed.network.input.image_shape.size,
+        "interval": manifest.predicted.interval_cycles,
+        "latency": manifest.predicted.latency_cycles,
+        "streams": streams,
+        "vector_files": list(contents),
+        "mhz": f"{mhz:g}",
+        "period": f"{1000 / mhz:.3f}",
+        **datasheet_facts(built, report, mhz),
+    }
+    files = {f"{_BENCH}/{file}": content for file, content in contents.items()}
+    for file, template in _TEMPLATES.items():
+        files[file.format(stem=stem)] = render(template, facts)
+    return Handover(vectors.source, files)
+
+
+def _streams(built: Artifacts) -> Iterator[dict[str, Any]]:
+    """The streams after the input and every layer, as the test bench checks them."""
+    pixels = built.quantized.fixed.network.input
+    shapes = {pixels.name: pixels.image_shape}
+    shapes |= {layer.name: layer.output_shape for layer in built.quantized.fixed.layers}
+    beats = {pixels.name: StreamEntry(lanes=1, bits=8, signed=False)}
+    beats |= {layer.name: layer.stream for layer in built.manifest.layers}
+    for number, (name, shape) in enumerate(shapes.items()):
+        stream = beats[name]
+        yield {
+            "name": name,
+            # Two names may differ in upper and lower case alone, or be too long for a file.
+            "file": f"{number:02}_{name[:60]}.hex" if number else "images.hex",
+            "width": shape.width,
+            "channels": shape.channels,
+            "beats": shape.size // stream.lanes,
+            "lanes": stream.lanes,
+            "bits": stream.bits,
+            "signed": int(stream.signed),
+        }
+
+
+def _version() -> str:
+    """The version of this program, as cores have them: numbers alone."""
+    found = re.match(r"\d+(\.\d+)*", metadata.version("systolith"))
+    return found[0] if found else "0"

@@ -1,0 +1,2 @@
+// The files of {{ top }}, from this folder, for -f of simulators and synthesizers.
+{{ verilog }}

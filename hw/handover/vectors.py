@@ -1,0 +1,136 @@
+"""The images of a test bench, and what every stream of the accelerator must carry for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.files.datasets import MNIST, Dataset, test_digits
+from systolith.golden.fixed.execution import FixedModel, winners
+from systolith.golden.fixed.integers import FixedNetwork, Integers
+from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.hw.accelerator import SCORE_POSITION
+
+IMAGES = 10
+"""The number of images, unless the files would become too large."""
+
+MAX_BYTES = 4_000_000
+"""The size of all files together above which there are fewer images, but at least one."""
+
+_SEED = 0
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Images, and the values that the fixed-point model has for them.
+
+    Parameters
+    ----------
+    source
+        What the images are, in words: `the first 10 of ...`; and why, if they are fewer.
+    images
+        uint8, `(images, height, width, channels)`.
+    outputs
+        The raw values of every layer after the input, by name, shaped like `images`.
+    results
+        `m_axis_tdata` for each image, unsigned.
+    """
+
+    source: str
+    images: NDArray[np.uint8]
+    outputs: dict[str, Integers]
+    results: tuple[int, ...]
+
+
+def make_vectors(quantized: QuantizedNetwork, dataset: Dataset | None) -> Vectors:
+    """The first images of a data set, and what the network makes of them.
+
+    Without a data set, networks that were trained on MNIST get its test digits, and others random
+    pixels, because their own images are not known.
+
+    Raises
+    ------
+    ValueError
+        The images have another shape than the network takes.
+    """
+    fixed = quantized.fixed
+    count = _count(fixed)
+    trained_on = quantized.parent.trained_on
+    if dataset is None and trained_on is not None and trained_on.sha256 == MNIST.sha256:
+        dataset = test_digits()
+    if dataset is None:
+        shape = fixed.network.input.image_shape
+        images = np.random.default_rng(_SEED).integers(0, 256, (count, *shape), np.uint8)
+        source = f"{_images(count)} of random pixels"
+    else:
+        check_dataset(fixed.network, dataset)
+        images = dataset.images[:count]
+        source = f"the first {len(images)} of {_images(len(dataset))} of {dataset.name!a}"
+        if dataset.split != "custom":
+            source += f", {dataset.split!a}"
+    if count < IMAGES:
+        source += f" (no more than {count}: files would become too large)"
+    outputs = FixedModel(fixed).run(images).outputs
+    scores = outputs[fixed.layers[-1].name].reshape(len(images), -1)
+    classes = winners(fixed, scores)
+    mask = (1 << 64 - SCORE_POSITION) - 1
+    results = tuple(
+        int(index) | (int(score[index]) & mask) << SCORE_POSITION
+        for index, score in zip(classes, scores, strict=True)
+    )
+    return Vectors(source, images, outputs, results)
+
+
+def hex_file(values: Integers | NDArray[np.uint8], bits: int, lanes: int) -> bytes:
+    """A file for `$readmemh`: a line for each beat of a stream, and a comment before each image.
+
+    A beat has its first value in the lowest bits.
+
+    Parameters
+    ----------
+    values
+        Raw values, `(images, height, width, channels)`.
+    bits
+        Of a value.
+    lanes
+        Values a beat.
+    """
+    return b"".join(
+        f"// image {number}\n".encode() + _lines(image.reshape(-1, lanes), bits)
+        for number, image in enumerate(values)
+    )
+
+
+def _lines(beats: NDArray[np.integer[Any]], bits: int) -> bytes:
+    """A line of hex digits for each row of values."""
+    digits = _digits(beats.shape[1], bits)
+    binary = np.zeros((len(beats), 4 * digits), np.uint8)
+    for bit in range(bits):
+        binary[:, bit : bits * beats.shape[1] : bits] = (beats >> bit) & 1
+    nibbles = binary.reshape(len(beats), digits, 4) @ np.array([1, 2, 4, 8], np.uint8)
+    lines = np.full((len(beats), digits + 1), ord("\n"), np.uint8)
+    lines[:, :-1] = _DIGITS[nibbles[:, ::-1]]
+    return lines.tobytes()
+
+
+def _count(fixed: FixedNetwork) -> int:
+    """The number of images whose files stay below `MAX_BYTES`, from 1 to `IMAGES`."""
+    size = 3 * fixed.network.input.image_shape.size
+    size += sum(
+        (_digits(1, layer.output_format.bits) + 1) * layer.output_shape.size
+        for layer in fixed.layers
+    )
+    return max(1, min(IMAGES, MAX_BYTES // size))
+
+
+def _digits(lanes: int, bits: int) -> int:
+    return -(-lanes * bits // 4)
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' if count != 1 else ''}"

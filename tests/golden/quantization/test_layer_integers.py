@@ -1,0 +1,110 @@
+"""Scales of weights by exact fractions, and biases by sums in plain floats."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from systolith.golden.network.graph import Activation, Dense, Input, Network
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.settings import LayerSettings, Settings
+
+Reals = NDArray[np.float64]
+PIXELS = np.random.default_rng(4).integers(0, 256, (40, 3), dtype=np.uint8)
+
+
+def two_layers(weights: Any, activation: Activation, bias: Any = (0.25, -0.5)) -> TrainedNetwork:
+    """Three pixels, a layer of two units with these weights, and a layer of scores."""
+    network = Network(
+        "two-layers",
+        (
+            Input(name="input", height=1, width=3, scale=1 / 256, offset=-0.25),
+            Dense(name="F", inputs=("input",), units=2, activation=activation),
+            Dense(name="G", inputs=("F",), units=2),
+        ),
+    )
+    given = np.asarray(weights, np.float32)
+    return TrainedNetwork(
+        network,
+        {
+            "F": {"weights": given, "bias": np.array(bias, np.float32)},
+            "G": {
+                "weights": np.array([[1, -1], [0.5, 1]], np.float32),
+                "bias": np.zeros(2, np.float32),
+            },
+        },
+    )
+
+
+def finest(weights: list[float], bits: int) -> int:
+    """The most fraction bits with which no weight leaves a signed format, tried one by one."""
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    return max(
+        frac_bits
+        for frac_bits in range(-8, 24)
+        if all(low <= round(Fraction(w) * Fraction(2) ** frac_bits) <= high for w in weights)
+    )
+
+
+@pytest.mark.parametrize("large", [0, 1])
+def test_one_scale_a_layer_is_that_of_all_its_channels(large: int) -> None:
+    weights = np.full((3, 2), 0.0078125)
+    weights[1, large] = 0.75
+    network = two_layers(weights, Activation("relu"), bias=(0, 0))
+    images = PIXELS.reshape(-1, 1, 3, 1)
+    # The integers of weights take in the input's scale.
+    scaled = (weights / 256).tolist()
+    for granularity, expected in (
+        ("tensor", [finest(functools.reduce(operator.iadd, scaled, []), 6)] * 2),
+        ("channel", [finest([row[channel] for row in scaled], 6) for channel in (0, 1)]),
+    ):
+        settings = Settings.from_mapping(
+            {"weight_bits": 6, "calibration": "minmax", "granularity": granularity}
+        )
+        formats = quantize(network, images, settings).fixed["F"].weight_formats
+        assert [fmt.frac_bits for fmt in formats] == expected
+    assert len(set(expected)) == 2
+
+
+def sigmoid(a: Reals) -> Reals:
+    return np.asarray(1 / (1 + np.exp(-a)))
+
+
+@pytest.mark.parametrize(
+    ("activation", "derivative"),
+    [
+        (Activation("tanh", 1.7159, 0.1), lambda a: 1 - np.tanh(0.1 * a) ** 2),
+        (Activation("tanh", 1.0, 4.0), lambda a: 1 - np.tanh(4 * a) ** 2),
+        (Activation("sigmoid", 0.7, 3.0), lambda a: sigmoid(3 * a) * (1 - sigmoid(3 * a))),
+        (Activation("relu"), lambda a: (a > 0).astype(float)),
+        (Activation(), np.ones_like),
+    ],
+    ids=["flat tanh", "steep tanh", "sigmoid", "relu", "none"],
+)
+def test_a_corrected_bias_takes_back_the_mean_error_weighted_by_the_slope(
+    activation: Activation, derivative: Callable[[Reals], Reals]
+) -> None:
+    weights = np.array([[0.9, -1.3], [-2.1, 0.37], [1.45, 2.2]], np.float32)
+    network = two_layers(weights, activation)
+    images = PIXELS.reshape(-1, 1, 3, 1)
+    plain, corrected = (
+        quantize(network, images, Settings(LayerSettings(3, 8, bias_correction=on))).fixed["F"]
+        for on in (False, True)
+    )
+    assert plain.weights is not None and plain.bias is not None and corrected.bias is not None
+    exact = (PIXELS / 256 - 0.25) @ weights.astype(float) + [0.25, -0.5]
+    for channel, fmt in enumerate(plain.weight_formats):
+        raw = PIXELS.astype(int) @ plain.weights[:, channel] + plain.bias[channel]
+        error = exact[:, channel] - raw * 2.0**-fmt.frac_bits
+        slopes = derivative(exact[:, channel])
+        mean = (error * slopes).sum() / slopes.sum()
+        assert corrected.bias[channel] == plain.bias[channel] + round(mean * 2.0**fmt.frac_bits)
+    assert corrected.bias.tolist() != plain.bias.tolist()

@@ -1,0 +1,75 @@
+"""What is observed of more calibration images than one batch; the network's values are pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from systolith.golden.files.datasets import images_sha256
+from systolith.golden.network.graph import Dense, Input, Network
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization import observation
+from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.observation import Observations, observe
+from systolith.golden.quantization.settings import LayerSettings, Settings
+
+COUNT = 450
+"""Two whole batches and a part of one."""
+
+
+def identity() -> TrainedNetwork:
+    """The first layer passes two pixels on, and the second swaps them."""
+    network = Network(
+        "identity",
+        (
+            Input(name="input", height=1, width=2),
+            Dense(name="A", inputs=("input",), units=2),
+            Dense(name="B", inputs=("A",), units=2),
+        ),
+    )
+    one = np.eye(2, dtype=np.float32)
+    zero = np.zeros(2, np.float32)
+    return TrainedNetwork(
+        network,
+        {
+            "A": {"weights": one, "bias": zero},
+            "B": {"weights": one[::-1], "bias": zero},
+        },
+    )
+
+
+def observed(images: NDArray[np.uint8]) -> Observations:
+    return observe(identity(), images.reshape(-1, 1, 2, 1), "mine")
+
+
+@pytest.mark.parametrize("place", [0, 199, 200, 399, 400, COUNT - 1])
+def test_the_range_is_that_of_all_batches(place: int) -> None:
+    images = np.full((COUNT, 2), 100, np.uint8)
+    images[place] = 3, 250
+    found = observed(images)
+    assert found.layers["A"].ends == (3.0, 250.0)
+    assert found.layers["B"].ends == (3.0, 250.0)
+    # An unsigned pixel of up to 250 needs all of 8 bits, one of up to 100 has one to spare.
+    settings = Settings(LayerSettings(8, 9, "minmax"))
+    fixed = quantize(identity(), images.reshape(-1, 1, 2, 1), settings).fixed
+    assert fixed["A"].output_format.frac_bits == 0
+
+
+@pytest.mark.parametrize("sampled", [100, 130, 500, 899, 900, 901])
+def test_the_sample_is_every_nth_image_of_all(
+    sampled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observation, "_SAMPLED_VALUES", sampled)
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, 2), dtype=np.uint8)
+    every = {100: 9, 130: 7, 500: 2, 899: 2, 900: 1, 901: 1}[sampled]
+    layers = observed(images).layers
+    for name, values in (("A", images), ("B", images[:, ::-1])):
+        assert layers[name].every == every
+        assert layers[name].values.reshape(-1, 2).tolist() == values[::every].tolist()
+
+
+def test_what_was_calibrated_on_is_known() -> None:
+    images = np.zeros((7, 1, 2, 1), np.uint8)
+    known = observe(identity(), images, "mine").calibrated_on
+    assert (known.name, known.sha256, known.images) == ("mine", images_sha256(images), 7)

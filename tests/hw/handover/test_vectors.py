@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from systolith import golden
+from systolith.golden.files.datasets import MNIST
+from systolith.golden.network.graph import Dense, Input, Network
+from systolith.hw.handover import vectors
+from systolith.hw.handover.vectors import hex_file, make_vectors
+from tests.hw.small_networks import ONE_LAYER, quantized
+
+
+@pytest.mark.parametrize(("bits", "lanes"), [(1, 1), (5, 3), (8, 2), (23, 1), (32, 6), (4, 6)])
+def test_a_line_is_a_beat_with_its_first_value_lowest(bits: int, lanes: int) -> None:
+    values = np.random.default_rng(bits).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (2, 3, 1, 6))
+    lines = hex_file(values, bits, lanes).decode().splitlines()
+    beats = iter(values.reshape(-1, lanes))
+    assert [line for line in lines if line.startswith("//")] == ["// image 0", "// image 1"]
+    for line in lines:
+        if not line.startswith("//"):
+            word = int(line, 16)
+            assert len(line) == -(-bits * lanes // 4)
+            assert word >> bits * lanes == 0
+            for lane, value in enumerate(next(beats)):
+                assert word >> lane * bits & (1 << bits) - 1 == value % (1 << bits)
+    assert next(beats, None) is None
+
+
+def test_results_are_those_of_the_model() -> None:
+    network = quantized(ONE_LAYER)
+    made = make_vectors(network, None)
+    scores = made.outputs["scores"].reshape(10, 4)
+    for result, row in zip(made.results, scores, strict=True):
+        score = int(row.max())
+        assert result == int(row.argmax()) + (score % 2**32 << 32)
+    assert any(result >> 63 for result in made.results) or (scores.max(axis=1) >= 0).all()
+
+
+def test_random_images_are_the_same_every_time() -> None:
+    first, second = (make_vectors(quantized(ONE_LAYER), None) for _ in range(2))
+    assert first.source == "10 images of random pixels"
+    assert (first.images == second.images).all() and len(np.unique(first.images)) > 20
+
+
+def test_networks_trained_on_mnist_get_its_test_digits() -> None:
+    layers = (
+        Input(name="input", height=28, width=28),
+        Dense(name="s", inputs=("input",), units=10),
+    )
+    network = quantized(Network("digits", layers))
+    network = replace(network, parent=replace(network.parent, trained_on=MNIST))
+    made = make_vectors(network, None)
+    assert (made.images == golden.test_digits().images[:10]).all()
+    assert made.source == "the first 10 of 10,000 images of 'mnist', 'test'"
+
+
+def test_images_of_the_user_go_first() -> None:
+    images = np.arange(3 * 6, dtype=np.uint8).reshape(3, 2, 3, 1)
+    dataset = golden.Dataset("mine\n*/", "custom", images, np.zeros(3, np.int64))
+    made = make_vectors(quantized(ONE_LAYER), dataset)
+    assert (made.images == images).all()
+    assert made.source == "the first 3 of 3 images of 'mine\\n*/'"
+    wrong = golden.Dataset("wrong", "custom", images.reshape(3, 3, 2, 1), np.zeros(3, np.int64))
+    with pytest.raises(ValueError, match="has images of 3 x 2 x 1, network 'one-layer' takes"):
+        make_vectors(quantized(ONE_LAYER), wrong)
+
+
+def test_large_files_have_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 6 pixels of 3 characters and 4 scores of 6.
+    network = quantized(ONE_LAYER)
+    bits = network.fixed["scores"].output_format.bits
+    size = 6 * 3 + 4 * (-(-bits // 4) + 1)
+    for most, count in ((3 * size, 3), (3 * size - 1, 2), (1, 1)):
+        monkeypatch.setattr(vectors, "MAX_BYTES", most)
+        made = make_vectors(network, None)
+        assert len(made.images) == len(made.results) == count
+        assert f"(no more than {count}: files would become too large)" in made.source

@@ -1,0 +1,152 @@
+"""Every key of a comparison's JSON and every column of its CSV, of figures made by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from systolith.scripts.comparing.comparison_document import to_csv, to_document
+from tests.scripts.comparing.comparisons import COMPARISON
+
+SECOND = {
+    "network": "other",
+    "kind": "fixed",
+    "images": 10,
+    "weight_bits_total": 4321,
+    "multipliers": 112,
+    "interval_cycles": 3136,
+    "latency_cycles": 7193,
+    "accuracy": 0.8,
+    "agreement_with_float": 0.7,
+}
+# Wilson's intervals of 9 and of 8 in 10, by Newcombe's formula with z = 1.96.
+NINE, EIGHT = (0.59585, 0.98213), (0.49016, 0.94332)
+
+
+def test_every_key_of_the_json() -> None:
+    found = json.loads(json.dumps(to_document(COMPARISON)))
+    intervals = [each.pop("interval") for each in found["reports"]]
+    assert intervals == [pytest.approx(each, abs=1e-4) for each in (NINE, EIGHT, EIGHT, EIGHT)]
+    assert found == {
+        "schema": "systolith.comparison/2",
+        "level": 0.05,
+        "reports": [
+            {
+                "name": "a.json",
+                "label": "one",
+                "network": "net",
+                "kind": "float",
+                "images": 10,
+                "weight_bits_total": None,
+                "multipliers": None,
+                "interval_cycles": None,
+                "latency_cycles": None,
+                "accuracy": 0.9,
+                "agreement_with_float": 1.0,
+                "difference": None,
+                "difference_interval": None,
+                "gains": None,
+                "losses": None,
+                "chance": None,
+                "chance_corrected": None,
+                "verdict": None,
+            },
+            {
+                "name": "b.json",
+                "label": "two",
+                **SECOND,
+                "difference": -0.1,
+                "difference_interval": [-0.42, 0.23],
+                "gains": 1,
+                "losses": 2,
+                "chance": 0.01,
+                "chance_corrected": 0.02,
+                "verdict": "worse",
+            },
+            {
+                "name": "c.json",
+                "label": "three",
+                **SECOND,
+                "difference": 0.2,
+                "difference_interval": [0.12, 0.33],
+                "gains": 4,
+                "losses": 3,
+                "chance": 0.03,
+                "chance_corrected": 0.04,
+                "verdict": "better",
+            },
+            {
+                "name": "d.json",
+                "label": "four",
+                **SECOND,
+                "difference": 0.2,
+                "difference_interval": [0.12, 0.33],
+                "gains": 4,
+                "losses": 3,
+                "chance": 0.04,
+                "chance_corrected": 0.05,
+                "verdict": "no difference shown",
+            },
+        ],
+        "different": [{"name": "arithmetic", "values": ["float", "fixed", "fixed", "fixed"]}],
+        "same": {"rounding": "floor"},
+        "layers": [
+            {
+                "name": "C1",
+                "sqnr_db": [None, 31.25, 31.25, None],
+                "range_use": [None, 0.75, 0.75, None],
+                "saturated": [None, 1200, 1200, None],
+                "values": [None, 4800, 4800, None],
+                "clipped_channels": [None, [0, 4], [0, 4], None],
+                "dead_channels": [None, [5, 2, 3], [5, 2, 3], None],
+                "accumulator_bits": [None, 21, 21, None],
+            },
+            {
+                "name": "F6",
+                "sqnr_db": [None, None, None, None],
+                "range_use": [None, 0.5, None, 0.5],
+                "saturated": [None, 3, None, 3],
+                "values": [None, 840, None, 840],
+                "clipped_channels": [None, [], None, []],
+                "dead_channels": [None, [7], None, [7]],
+                "accumulator_bits": [None, 19, None, 19],
+            },
+        ],
+    }
+
+
+def test_every_column_of_the_csv() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(COMPARISON))))
+    assert [(row["label"], row["layer"]) for row in rows] == [
+        *(("one", ""), ("two", "C1"), ("two", "F6"), ("three", "C1"), ("four", "F6"))
+    ]
+    second = rows[1]
+    for low, high, interval in (
+        ("interval_low", "interval_high", EIGHT),
+        ("difference_interval_low", "difference_interval_high", (-0.42, 0.23)),
+    ):
+        ends = float(second.pop(low)), float(second.pop(high))
+        assert ends == pytest.approx(interval, abs=1e-4)
+    assert second == {
+        **{key: str(value) for key, value in SECOND.items()},
+        "name": "b.json",
+        "label": "two",
+        "difference": "-0.1",
+        "gains": "1",
+        "losses": "2",
+        "chance": "0.01",
+        "chance_corrected": "0.02",
+        "verdict": "worse",
+        "rounding": "floor",
+        "layer": "C1",
+        "sqnr_db": "31.25",
+        "range_use": "0.75",
+        "saturated": "1200",
+        "values": "4800",
+        "clipped_channels": "2",
+        "dead_channels": "3",
+        "accumulator_bits": "21",
+    }

@@ -1,0 +1,129 @@
+"""What figures draw, read back from their specifications and held against the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.quantization.trials import Trial, Trials
+from systolith.golden.reports.accuracy import AccuracyReport, DatasetEntry, LayerEntry
+from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.side_by_side import LayerValues
+from systolith.scripts.pages import report_figures
+from tests.scripts.pages.chart_data import drawn
+
+LABELS = (0, 0, 1, 1, 1, 2, 2, 2, 2, 2)
+FLOAT_COLOUR, FIXED_COLOUR = "#7f9bb3", "#d9731a"
+
+
+def layer(name: str, sqnr_db: float | None) -> LayerEntry:
+    formats = {"output": FormatEntry(8, 4, True)}
+    return LayerEntry(name, formats, sqnr_db, 6, 17, (), (), 0.75, 4704, 21)
+
+
+def report(predictions: tuple[int, ...], *layers: LayerEntry) -> AccuracyReport:
+    pairs = list(zip(LABELS, predictions, strict=True))
+    return AccuracyReport(
+        network="net",
+        network_sha256="0" * 64,
+        kind="fixed",
+        dataset=DatasetEntry("digits", "test", "a" * 64, 10),
+        images=10,
+        correct=sum(label == given for label, given in pairs),
+        agreement_with_float=1.0,
+        labels=LABELS,
+        predictions=predictions,
+        float_predictions=predictions,
+        confusion=tuple(
+            tuple(pairs.count((label, given)) for given in range(3)) for label in range(3)
+        ),
+        quantization={"weight_bits_total": 1},
+        layers=layers,
+        version="1",
+    )
+
+
+# A 0 is taken for a 2 once, a 2 for a 0 three times and for a 1 once.
+MANY_WRONG = report((0, 2, 1, 1, 1, 0, 0, 0, 1, 2), layer("C1", 40.5), layer("F6", 22.25))
+FEW_WRONG = report((0, 0, 1, 1, 1, 2, 2, 2, 2, 0), layer("C1", 50.5), layer("F6", None))
+
+
+def test_errors_against_bits_are_those_of_each_width_s_own_trial() -> None:
+    trials = Trials(
+        *("digits", "validation", 1000, 900, 800),
+        (
+            Trial(None, "bits", 4, 850, 10, 60, 400),
+            Trial("C1", "weight_bits", 9, 990, 90, 0, 900),
+            Trial(None, "bits", 6, 700, 0, 200, 600),
+            Trial(None, "bits", 8, 1000, 100, 0, 800),
+        ),
+    )
+    here, spread, line = drawn(report_figures.accuracy_against_bits(trials).to_dict())
+    assert (here.mark, here.marks) == ("rule", [{"y": pytest.approx(0.1)}])
+    assert line.mark == "line"
+    # Nothing wrong is drawn as half an image, because a logarithm has no zero.
+    assert line.marks == [
+        {"x": bits, "y": pytest.approx(wrong)} for bits, wrong in ((4, 0.15), (6, 0.3), (8, 0.0005))
+    ]
+    # Wilson's intervals, by Newcombe's formula with z = 1.96.
+    assert spread.marks == [
+        {"x": bits, "y": pytest.approx(most, abs=1e-5), "y2": pytest.approx(least, abs=1e-5)}
+        for bits, most, least in (
+            (4, 0.173469, 0.129210),
+            (6, 0.329121, 0.272415),
+            (8, 0.003827, 0.0005),
+        )
+    ]
+
+
+def test_confusion_has_labels_downwards_and_classes_across() -> None:
+    squares, numbers = drawn(report_figures.confusion(MANY_WRONG).to_dict())
+    wrong = {("0", "2"): 1, ("2", "0"): 3, ("2", "1"): 1}
+    assert {(each["y"], each["x"]): each["color"] for each in squares.marks} == wrong
+    assert {(each["y"], each["x"]): each["text"] for each in numbers.marks} == wrong
+    assert (squares.mark, numbers.mark) == ("rect", "text")
+
+
+@pytest.mark.parametrize(
+    ("report", "ratios"),
+    [(MANY_WRONG, [("C1", 40.5), ("F6", 22.25)]), (FEW_WRONG, [("C1", 50.5)])],
+    ids=["all layers", "a layer without noise"],
+)
+def test_the_ratio_of_each_layer_is_drawn(
+    report: AccuracyReport, ratios: list[tuple[str, float]]
+) -> None:
+    for each in drawn(report_figures.sqnr_by_layer(report).to_dict()):
+        assert each.marks == [{"x": name, "y": ratio} for name, ratio in ratios]
+
+
+def values() -> LayerValues:
+    """A format from -2.5 to 1 in steps of 0.5, plus 0.25; floats are all in the lower half."""
+    real = np.array([-1.9, -1.2, -1.1, -0.7, -0.6, -0.3, -0.2, -0.1]).reshape(1, 1, 8, 1)
+    held = np.array([-1.75, -1.25, -1.25, 0.75, 0.75, 1.25, 1.25, 1.25]).reshape(1, 1, 8, 1)
+    return LayerValues("C1", real, held, QFormat(3, 1), 0.5, 0.25)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_histogram_has_float_bars_and_a_fixed_line(last: bool) -> None:
+    """The middle of each bin is a value of the format: a bin is half below and half above it."""
+    bars, line, *ends = drawn(report_figures.histogram(values(), last).to_dict())
+    assert (bars.mark, line.mark) == ("rect", "line")
+    shares: list[dict[float, float]] = []
+    for each, colour in ((bars, FLOAT_COLOUR), (line, FIXED_COLOUR)):
+        assert {mark["color"] for mark in each.marks} == {colour}
+        shares.append({mark["x"]: 8 * mark["y"] for mark in each.marks if mark["y"]})
+    # -1.9 is nearest to -1.75; -1.2 and -1.1 to -1.25; -0.7 and -0.6 to -0.75; the rest to -0.25.
+    assert shares[0] == {-2.0: 1, -1.5: 2, -1.0: 2, -0.5: 3}
+    assert shares[1] == {-2.0: 1, -1.5: 2, 0.5: 2, 1.0: 3}
+    assert {mark["x2"] - mark["x"] for mark in bars.marks} == {0.5}
+    # The ends of the format, but for the scores.
+    expected: list[list[dict[str, Any]]] = [] if last else [[{"x": -1.75}, {"x": 1.75}]]
+    assert [each.marks for each in ends] == expected
+
+
+def test_the_ends_of_a_format_have_its_offset() -> None:
+    """Raw values from -4 to 3: from -1.75 to 1.75."""
+    assert values().ends == (-1.75, 1.75)

@@ -1,0 +1,49 @@
+# amaranth: UnusedElaboratable=no
+"""What the picture of a timeline draws, held against the work that units have by their shapes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from systolith import hw
+from systolith.hw.folding import Folding
+from systolith.scripts.pages.timeline_picture import draw_timeline
+from tests.scripts import tiny
+from tests.scripts.pages.chart_data import drawn, saved
+
+# 3 x 3 windows of 6 elements on 2 rows for 2 outputs on one column; 18 inputs, 3 outputs on one.
+CYCLES = {"conv, 2 x": 9 * 3 * 2, "dense, 1 x": 18 * 3}
+
+
+def test_each_unit_works_its_own_cycles_for_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    quantized = tiny.quantized()
+    plan = {"conv": Folding(rows=2), "dense": Folding()}
+    report = hw.report_plan(quantized, plan)
+    specs = saved(monkeypatch)
+    draw_timeline(quantized, plan, report)
+    (spec,) = specs
+    (rectangles,) = drawn(spec)
+    worked: dict[tuple[str, str], float] = defaultdict(float)
+    spans: dict[tuple[str, int], float] = defaultdict(float)
+    starts: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for each in rectangles.marks:
+        height, width = each["y2"] - each["y"], each["x2"] - each["x"]
+        worked[each["row"], each["color"]] += height * width
+        spans[each["row"], each["x"]] += height
+        starts[each["row"], each["color"]].append(each["x"])
+    assert {key: round(cycles, 6) for key, cycles in worked.items()} == {
+        (name, image): cycles for name, cycles in CYCLES.items() for image in ("1", "2")
+    }
+    # No unit works for more than the whole of a span, and each begins with the first image.
+    assert max(spans.values()) <= 1 + 1e-9
+    for name in CYCLES:
+        assert min(starts[name, "1"]) < min(starts[name, "2"])
+    assert min(starts["conv, 2 x", "1"]) < min(starts["dense, 1 x", "1"])
+    interval, latency = report.predicted.interval_cycles, report.predicted.latency_cycles
+    assert spec["title"]["text"].startswith("tiny: two images, results in cycles ")
+    first, second = spec["title"]["text"].rpartition("cycles ")[2].split(" and ")
+    assert int(second) - int(first) == interval and int(first) >= latency
+    subtitle = f"3 multipliers, then an image every {interval} cycles"
+    assert spec["title"]["subtitle"].startswith(subtitle)

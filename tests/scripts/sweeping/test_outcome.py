@@ -1,0 +1,275 @@
+"""Designs, their costs, and every key of a report whose figures are all different."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from itertools import permutations
+from xml.etree import ElementTree
+
+from systolith.scripts.sweeping.outcome import (
+    SCHEMA,
+    Design,
+    Images,
+    Score,
+    SweepReport,
+    SweptNetwork,
+    SweptPlan,
+    SweptPoint,
+    designs,
+)
+from systolith.scripts.sweeping.pareto import pareto_front
+
+DESIGN = Design(
+    rank=1,
+    network="net",
+    budget="few",
+    accuracy=0.9,
+    weight_bits_total=800,
+    multipliers=6,
+    interval_cycles=100,
+    latency_cycles=300,
+)
+BETTER = {"accuracy": 0.95, "multipliers": 5, "interval_cycles": 90}
+WORSE = {"accuracy": 0.85, "multipliers": 7, "interval_cycles": 110}
+
+
+def changed(**figures: float) -> Design:
+    kept = {name: getattr(DESIGN, name) for name in DESIGN.__struct_fields__}
+    return Design(**{**kept, **figures})
+
+
+def test_a_design_is_beaten_in_accuracy_multipliers_or_interval() -> None:
+    """And not by weights or a latency, which decide nothing on this front."""
+    for name, figure in BETTER.items():
+        assert pareto_front([DESIGN.costs, changed(**{name: figure}).costs]) == [False, True]
+    for one, other in permutations(BETTER, 2):
+        mixed = changed(**{one: BETTER[one], other: WORSE[other]})
+        assert pareto_front([DESIGN.costs, mixed.costs]) == [True, True]
+    for latency in (1, 999):
+        assert changed(latency_cycles=latency, weight_bits_total=latency).costs == DESIGN.costs
+    slower = changed(interval_cycles=110, latency_cycles=1)
+    assert pareto_front([DESIGN.costs, slower.costs]) == [True, False]
+
+
+POINT = SweptPoint(
+    rank=1,
+    name="net-w7-a5",
+    network="net",
+    settings={"weight_bits": 7, "activation_bits": 5, "calibration": "mse"},
+    quantized_sha256="aa",
+    weight_bits_total=800,
+    validation=Score(91, 0.91),
+    test=Score(43, 0.86),
+    on_front=True,
+)
+OTHERS = {**POINT.settings, "bias_correction": True, "layers": {"C3": {"weight_bits": 3}}}
+REFUSED = SweptPoint(2, "net-bias", "net", OTHERS, "bb", 700, Score(81, 0.81), not_built="too wide")
+PLANS = [SweptPlan("net", "few", 6, 100, 300), SweptPlan("other", "few", 9, 101, 302)]
+
+
+def test_designs_are_points_that_can_be_built_under_their_own_plans() -> None:
+    assert list(designs([POINT, REFUSED], PLANS)) == [
+        Design(
+            rank=1,
+            network="net",
+            budget="few",
+            accuracy=0.91,
+            weight_bits_total=800,
+            multipliers=6,
+            interval_cycles=100,
+            latency_cycles=300,
+        )
+    ]
+
+
+def report() -> SweepReport:
+    return SweepReport(
+        schema=SCHEMA,
+        calibration={"name": "some", "sha256": "cc", "images": 10},
+        data=Images("digits", "validation", "dd", 100),
+        test=Images("digits", "test", "ee", 50),
+        networks=[SweptNetwork("net", "Net", "ff", 200, Score(97, 0.97), Score(44, 0.88))],
+        plans=PLANS,
+        points=[POINT, REFUSED],
+        weight_front=[1],
+        hardware_front=list(designs([POINT], PLANS)),
+        version="1.2",
+    )
+
+
+def test_every_key_of_the_json() -> None:
+    settings = {"weight_bits": 7, "activation_bits": 5, "calibration": "mse"}
+    assert json.loads(report().to_json()) == {
+        "schema": "systolith.sweep/2",
+        "calibration": {"name": "some", "sha256": "cc", "images": 10},
+        "data": {"name": "digits", "split": "validation", "sha256": "dd", "images": 100},
+        "test": {"name": "digits", "split": "test", "sha256": "ee", "images": 50},
+        "networks": [
+            {
+                "network": "net",
+                "name": "Net",
+                "sha256": "ff",
+                "weights": 200,
+                "validation": {"correct": 97, "accuracy": 0.97},
+                "test": {"correct": 44, "accuracy": 0.88},
+            }
+        ],
+        "plans": [
+            {
+                "network": "net",
+                "budget": "few",
+                "multipliers": 6,
+                "interval_cycles": 100,
+                "latency_cycles": 300,
+            },
+            {
+                "network": "other",
+                "budget": "few",
+                "multipliers": 9,
+                "interval_cycles": 101,
+                "latency_cycles": 302,
+            },
+        ],
+        "points": [
+            {
+                "rank": 1,
+                "name": "net-w7-a5",
+                "network": "net",
+                "settings": settings,
+                "quantized_sha256": "aa",
+                "weight_bits_total": 800,
+                "validation": {"correct": 91, "accuracy": 0.91},
+                "not_built": None,
+                "on_front": True,
+                "test": {"correct": 43, "accuracy": 0.86},
+            },
+            {
+                "rank": 2,
+                "name": "net-bias",
+                "network": "net",
+                "settings": OTHERS,
+                "quantized_sha256": "bb",
+                "weight_bits_total": 700,
+                "validation": {"correct": 81, "accuracy": 0.81},
+                "not_built": "too wide",
+                "on_front": False,
+                "test": None,
+            },
+        ],
+        "weight_front": [1],
+        "hardware_front": [
+            {
+                "rank": 1,
+                "network": "net",
+                "budget": "few",
+                "accuracy": 0.91,
+                "weight_bits_total": 800,
+                "multipliers": 6,
+                "interval_cycles": 100,
+                "latency_cycles": 300,
+            }
+        ],
+        "version": "1.2",
+    }
+
+
+def test_tables_have_each_figure_under_its_heading() -> None:
+    lines = report().to_markdown().splitlines()
+
+    def under(first: str) -> list[dict[str, str]]:
+        """The rows of the table whose first heading this is, by heading and its place."""
+        place = next(n for n, line in enumerate(lines) if line.startswith(f"| {first} |"))
+        heads, _, *rows = (
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in lines[place : lines.index("", place) if "" in lines[place:] else None]
+        )
+        names = [f"{head} {heads[:n].count(head) or ''}".strip() for n, head in enumerate(heads)]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    assert under("rank")[0] == {
+        "rank": "1",
+        "network": "net",
+        "weights/maps": "7/5",
+        "calibration": "mse",
+        "bias\\_correction": "",
+        "layers.C3.weight\\_bits": "",
+        "weights (KiB)": "0.1",
+        "smaller than float": "8.00x",
+        "accuracy": "0.9100",
+        "float": "0.9700",
+        "front": "yes",
+        "test accuracy": "0.8600",
+        "float 1": "0.8800",
+    }
+    assert under("network")[0] == {
+        "network": "net",
+        "budget": "few",
+        "multipliers": "6",
+        "interval": "100",
+        "latency": "300",
+    }
+    text = "\n".join(lines)
+    assert "10 images of some, points are ranked by the accuracy on 100 others, digits" in text
+    assert "scored on 50 images, digits (test)" in text
+    assert "| 1 | net | net-w7-a5 | few | 0.9100 | 6 | 100 | 300 |" in text
+    assert "| 2 | net | 7/5 | mse | true | 3 | 0.1 | 9.14x | 0.8100 | 0.9700 |  |  |  |" in text
+    assert "- point 2: too wide" in text
+
+
+def test_csv_has_a_row_for_each_design_and_each_point_that_is_not_built() -> None:
+    rows = list(csv.DictReader(io.StringIO(report().to_csv())))
+    assert rows == [
+        {
+            "rank": "1",
+            "name": "net-w7-a5",
+            "network": "net",
+            "weight_bits": "7",
+            "activation_bits": "5",
+            "calibration": "mse",
+            "weight_bits_total": "800",
+            "accuracy": "0.91",
+            "float_accuracy": "0.97",
+            "test_accuracy": "0.86",
+            "float_test_accuracy": "0.88",
+            "budget": "few",
+            "multipliers": "6",
+            "interval_cycles": "100",
+            "latency_cycles": "300",
+            "weight_front": "True",
+            "hardware_front": "True",
+            "quantized_sha256": "aa",
+            "bias_correction": "",
+            "layers.C3.weight_bits": "",
+        },
+        {
+            "rank": "2",
+            "name": "net-bias",
+            "network": "net",
+            "weight_bits": "7",
+            "activation_bits": "5",
+            "calibration": "mse",
+            "weight_bits_total": "700",
+            "accuracy": "0.81",
+            "float_accuracy": "0.97",
+            "test_accuracy": "",
+            "float_test_accuracy": "0.88",
+            "budget": "",
+            "multipliers": "",
+            "interval_cycles": "",
+            "latency_cycles": "",
+            "weight_front": "False",
+            "hardware_front": "False",
+            "quantized_sha256": "bb",
+            "bias_correction": "True",
+            "layers.C3.weight_bits": "3",
+        },
+    ]
+
+
+def test_a_notebook_shows_the_points() -> None:
+    shown = report()._repr_html_()
+    table = ElementTree.fromstring(shown)
+    assert [len(row) for row in table.iter("tr")] == [13] * 3
+    assert "0.9100" in shown and "<script" not in shown
