@@ -74,7 +74,7 @@ def _cell(place: int, kind: str, text: str, names: dict[str, Any]) -> dict[str, 
 
 
 def _run_command(text: str) -> list[dict[str, Any]]:
-    program, *arguments = shlex.split(text)
+    program, *arguments = shlex.split(text.replace("\\\n", " "))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         assert (program, main(arguments)) == ("systolith", 0)
