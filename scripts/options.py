@@ -116,7 +116,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Images with labels: .npz, or IDX (with the file of labels next to it).",
+        help="Images with labels: .npz, IDX (with the file of labels next to it), "
+        "or a folder of pictures.",
         show_default="the 10,000 test digits, for networks trained on MNIST",
     ),
 ]

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
-import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from systolith.golden.errors import FileFormatError
-from systolith.golden.files import foreign
-from systolith.golden.files.whole_files import read_whole
+from systolith.golden.files.pictures import decode_picture
 
 if TYPE_CHECKING:
     from systolith.golden.network.graph import Input
-
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
-"""The formats that are read, by Pillow's names; PPM includes PGM."""
-
-MAX_BYTES = 2**26
-"""The largest file that is read, in bytes."""
-
-MAX_SIDE = 16384
-MAX_PIXELS = 2**26
-"""The largest picture that is decoded."""
-
-_GREY, _COLOUR = ("1", "L"), ("P", "RGB")
-_WITH_ALPHA = ("LA", "PA", "RGBA")
-
-# What decoders raise for damaged pictures in addition to their own error, an OSError.
-_DAMAGED = (
-    *(OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError),
-    *(AttributeError, struct.error, zlib.error),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +63,7 @@ def read_picture(path: str | os.PathLike[str], network: Input, invert: bool) -> 
     Raises
     ------
     FileFormatError
-        There is no such file, or it is no picture, damaged, too large, of several frames, partly
-        transparent, or of more than 8 bits.
+        The picture cannot be read (`decode_picture`).
     ValueError
         The network has another number of channels.
     """
@@ -99,21 +73,8 @@ def read_picture(path: str | os.PathLike[str], network: Input, invert: bool) -> 
             f"input {network.name!r}: pictures have 1 or 3 channels, the network takes "
             f"{network.channels}"
         )
-    content = read_whole(path, MAX_BYTES)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            upright, mode, steps = _decoded(content)
-    except FileFormatError as error:
-        raise FileFormatError(f"{os.fspath(path)}: {error}") from None
-    except Image.DecompressionBombError:
-        raise FileFormatError(
-            f"{os.fspath(path)}: has too many pixels, at most {MAX_PIXELS} are read"
-        ) from None
-    except UnidentifiedImageError:
-        reason = FileFormatError(f"is no picture of {', '.join(FORMATS)}")
-        raise foreign.refusal(path, content, foreign.PICTURE, reason) from None
-    except _DAMAGED as error:
-        raise FileFormatError(f"{os.fspath(path)}: not an intact picture ({error})") from None
+    upright, mode, done = decode_picture(path)
+    steps = list(done)
     if wanted == "L" and np.ptp(np.asarray(upright.convert("RGB")), axis=-1).any():
         steps.append("converted from colour to grey")
     elif wanted == "RGB" and upright.mode == "L":
@@ -138,41 +99,6 @@ def read_picture(path: str | os.PathLike[str], network: Input, invert: bool) -> 
     if scaled != room:
         steps.append(f"on a background of {network.background} to fill {_size(room)}")
     return Picture(Path(path), upright.size, mode, scaled, image, tuple(steps))
-
-
-def _decoded(content: bytes) -> tuple[Image.Image, str, list[str]]:
-    """The picture upright, grey or in colour, its mode in the file, and what was done to it."""
-    steps = []
-    with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-        width, height = picture.size
-        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-            raise FileFormatError(
-                f"has {_size(picture.size)} pixels, at most {MAX_SIDE} a side and {MAX_PIXELS} "
-                "in all are read"
-            )
-        # Photos of telephones (MPO) have previews and the like after the picture.
-        frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
-        if frames != 1:
-            raise FileFormatError(f"has {frames} frames, one is read")
-        mode = picture.mode
-        plain: Image.Image = picture
-        if mode in _WITH_ALPHA or "transparency" in picture.info:
-            plain = picture.convert("RGBA")
-            if plain.getchannel("A").getextrema() != (255, 255):
-                raise FileFormatError(
-                    "has transparent pixels, whose colour is not known: give it a background first"
-                )
-        elif mode not in (*_GREY, *_COLOUR):
-            raise FileFormatError(
-                f"has pixels of the mode {mode}: grey or RGB of 8 bits are read, convert it first"
-            )
-        upright = ImageOps.exif_transpose(plain.convert("L" if mode in (*_GREY, "LA") else "RGB"))
-        if picture.getexif().get(_ORIENTATION, 1) != 1:
-            steps.append("turned upright as its EXIF data say")
-        return upright, mode, steps
-
-
-_ORIENTATION = 0x0112
 
 
 def _size(size: tuple[int, int]) -> str:

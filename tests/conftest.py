@@ -25,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # the processes that tests interrupt would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # Tables are as wide as where nobody says how wide a terminal is.
+    os.environ.pop("COLUMNS", None)
     if config.option.network_seed is None:
         # Processes that pytest starts to share the tests inherit it.
         seed = os.environ.setdefault("SYSTOLITH_NETWORK_SEED", str(secrets.randbelow(10**9)))

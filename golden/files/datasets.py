@@ -1,4 +1,4 @@
-"""Images with labels: from IDX and `.npz` files, and the digits that ship.
+"""Images with labels: from IDX and `.npz` files and folders of pictures, and the digits that ship.
 
 The digits are MNIST's: the 10,000 of the test files, and the last 5,000 of the 60,000 of the
 training files. The validation digits are held out of training, and every choice is made on them:
@@ -188,7 +188,8 @@ def load_dataset(path: str | os.PathLike[str]) -> Dataset:
     path
         An `.npz` file with `images` (uint8, `(images, height, width)` with or without channels)
         and `labels`; or an IDX file of images, gzipped or not, whose name contains `images-idx3`.
-        The file of its labels is in the same folder, with `labels-idx1` in that place of the name.
+        The file of its labels is in the same folder, with `labels-idx1` in that place of the name;
+        or a folder of pictures with a subfolder for each class (`picture_folder.read_labelled`).
 
     Raises
     ------
@@ -196,6 +197,10 @@ def load_dataset(path: str | os.PathLike[str]) -> Dataset:
         A file is missing, damaged or foreign, or images and labels do not fit each other.
     """
     source = Path(path)
+    if source.is_dir():
+        from systolith.golden.files import picture_folder  # imports Pillow
+
+        return _dataset(source, *picture_folder.read_labelled(source))
     if source.suffix == ".npz":
         arrays = _read_npz(source, "images", "labels")
         return _dataset(source, arrays["images"], arrays["labels"])
@@ -215,7 +220,11 @@ def load_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         The file is missing, damaged or foreign, or has no images.
     """
     source = Path(path)
-    if source.suffix == ".npz":
+    if source.is_dir():
+        from systolith.golden.files import picture_folder  # imports Pillow
+
+        images = picture_folder.read_unlabelled(source)
+    elif source.suffix == ".npz":
         images = _read_npz(source, "images")["images"]
     else:
         images = _read_idx_images(source)
@@ -308,7 +317,7 @@ def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
 def _read_idx_images(path: Path) -> NDArray[np.uint8]:
     if "images-idx3" not in path.name:
         reason = FileFormatError(
-            "images are read from .npz files and from IDX files named *images-idx3*"
+            "images are read from .npz files, IDX files named *images-idx3* and folders of pictures"
         )
         raise foreign.refusal(path, read_whole(path, npz.MAX_BYTES), foreign.IMAGES, reason)
     return idx.read(path)

@@ -39,7 +39,8 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels on which networks are evaluated: .npz, or IDX.",
+            help="Images with labels on which networks are evaluated: .npz, IDX, "
+            "or a folder of pictures.",
             show_default="the 10,000 test digits, for networks trained on MNIST",
         ),
     ] = None,

@@ -71,7 +71,8 @@ def corpus(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images to quantize on: .npz, or IDX (the labels' file next to it), if they fit "
+            help="Images to quantize on: .npz, IDX (the labels' file next to it), "
+            "or a folder of pictures, if they fit "
             "the network.",
             show_default="random images",
         ),

@@ -65,7 +65,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels for --advice, none of them evaluated: .npz, or IDX.",
+            help="Images with labels for --advice, none of them evaluated: .npz, IDX, "
+            "or a folder of pictures.",
             show_default="the 5,000 validation digits, for networks trained on MNIST",
         ),
     ] = None,

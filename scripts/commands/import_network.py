@@ -81,7 +81,8 @@ def import_network(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels, to see whether the preprocessing is right: .npz, or IDX.",
+            help="Images with labels, to see whether the preprocessing is right: .npz, IDX, "
+            "or a folder of pictures.",
             show_default=False,
         ),
     ] = None,

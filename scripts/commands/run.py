@@ -44,7 +44,8 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels: .npz, or IDX. Needed unless the network was trained on "
+            help="Images with labels: .npz, IDX, "
+            "or a folder of pictures. Needed unless the network was trained on "
             "MNIST.",
             show_default="validation and test digits",
         ),

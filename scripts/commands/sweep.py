@@ -125,7 +125,8 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels, by which everything is chosen: .npz, or IDX.",
+            help="Images with labels, by which everything is chosen: .npz, IDX, "
+            "or a folder of pictures.",
             show_default="the 5,000 validation digits, for networks trained on MNIST",
         ),
     ] = None,

@@ -318,10 +318,10 @@ def test_a_program_in_the_verilog_is_not_run(
 ) -> None:
     copy, seen = shutil.copytree(hardware, tmp_path / "copy"), tmp_path / "seen"
     verilog = copy / "tiny.v"
-    text = verilog.read_text()
-    program = f"""initial $system("touch {seen}");\nendmodule\n"""
-    verilog.write_text(text.removesuffix("endmodule\n") + program)
-    line = text.count("\n")
+    before, end, after = verilog.read_text().rpartition("endmodule\n")
+    program = f"""initial $system("touch {seen}");\n"""
+    verilog.write_text(before + program + end + after)
+    line = before.count("\n") + 1
     assert main(["simulate", str(copy), *arguments[2:], "--simulator", simulator]) == 2
     assert f"tiny.v: line {line}: has the system task $system, which" in capsys.readouterr().err
     assert not seen.exists()
@@ -370,6 +370,10 @@ def test_interrupted_while_it_runs_it_leaves_nothing(
     assert list(temporary.iterdir()) == []
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def _interrupt(
     arguments: list[str],
     number: signal.Signals,
@@ -380,7 +384,7 @@ def _interrupt(
     """Send a signal to a command as soon as `when`, given its process, says so; it must end with
     130, say nothing, and leave the hardware's folder as it was."""
     (hardware / "simulation.json").unlink(missing_ok=True)
-    before = {path: path.read_bytes() for path in hardware.iterdir()}
+    before = contents(hardware)
     with subprocess.Popen(
         [sys.executable, "-m", "systolith.scripts.entry", *arguments],
         cwd=_ROOT,
@@ -399,7 +403,7 @@ def _interrupt(
         finally:
             process.kill()
     assert (process.returncode, out, err) == (130, b"", b"")
-    assert {path: path.read_bytes() for path in hardware.iterdir()} == before
+    assert contents(hardware) == before
 
 
 def _processes(link: str, folder: Path) -> dict[int, Path]:

@@ -1,0 +1,102 @@
+"""Folders of pictures: which image has which label, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from systolith.golden.errors import FileFormatError
+from systolith.golden.files.datasets import Dataset, load_dataset, load_images
+
+
+def draw(path: Path, value: int, shape: tuple[int, ...] = (3, 2)) -> None:
+    """A picture of one value, written without loss."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels: NDArray[np.uint8] = np.full(shape, value, np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def labels_by_value(data: Dataset) -> dict[int, int]:
+    pairs = zip(data.images, data.labels, strict=True)
+    return {int(image.max()): int(label) for image, label in pairs}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Classes `ant`, `bee` and `cat` with pictures of values 10 to 13, 20 to 22, and 30."""
+    for name, first, count in (("bee", 20, 3), ("ant", 10, 4), ("cat", 30, 1)):
+        for place in range(count):
+            draw(tmp_path / "pictures" / name / f"{place}.PNG", first + place)
+    (tmp_path / "pictures" / "ant" / "notes.txt").write_text("no picture")
+    (tmp_path / "pictures" / "list.csv").write_text("no class")
+    return tmp_path / "pictures"
+
+
+def test_each_picture_has_the_label_of_its_subfolder(folder: Path) -> None:
+    data = load_dataset(folder)
+    assert (data.name, data.images.shape) == ("pictures", (8, 3, 2, 1))
+    found = {
+        int(image.max()): int(label) for image, label in zip(data.images, data.labels, strict=True)
+    }
+    assert found == {10: 0, 11: 0, 12: 0, 13: 0, 20: 1, 21: 1, 22: 1, 30: 2}
+    assert all(image.min() == image.max() for image in data.images)
+
+
+def test_the_order_is_mixed_and_always_the_same(folder: Path) -> None:
+    data = load_dataset(folder)
+    assert sorted(data.labels.tolist()) != data.labels.tolist()
+    assert load_dataset(folder).sha256 == data.sha256
+    assert np.array_equal(load_images(folder), data.images)
+
+
+def test_a_folder_without_subfolders_has_images_only(folder: Path) -> None:
+    assert load_images(folder / "ant").ravel()[::6].tolist() == [10, 11, 12, 13]
+    with pytest.raises(FileFormatError, match="has no subfolders"):
+        load_dataset(folder / "ant")
+
+
+def test_pictures_in_colour_have_three_channels(tmp_path: Path) -> None:
+    for place in range(2):
+        draw(tmp_path / str(place) / "a.png", place, (4, 5, 3))
+    assert load_dataset(tmp_path).images.shape == (2, 4, 5, 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2, 3)])
+def test_pictures_of_another_size_or_kind_are_refused(folder: Path, shape: tuple[int, ...]) -> None:
+    draw(folder / "bee" / "9.png", 5, shape)
+    with pytest.raises(FileFormatError, match="all pictures have one size and kind"):
+        load_dataset(folder)
+    draw(folder / "bee" / "9.png", 5)
+    assert len(load_dataset(folder)) == 9
+
+
+def test_a_damaged_picture_is_named(folder: Path) -> None:
+    (folder / "cat" / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(FileFormatError, match=r"cat/x\.png: "):
+        load_dataset(folder)
+
+
+def test_an_empty_class_is_refused(folder: Path) -> None:
+    (folder / "dog").mkdir()
+    with pytest.raises(FileFormatError, match=r"dog: has no pictures \(\.png, "):
+        load_dataset(folder)
+
+
+def test_numbers_that_are_not_in_alphabetical_order_are_refused(tmp_path: Path) -> None:
+    """The label of the subfolder 10 would be 1 for some readers and 2 or 10 for others."""
+    for name in ("0", "2", "10"):
+        draw(tmp_path / name / "a.png", int(name))
+    with pytest.raises(FileFormatError, match=r"0, 10, 2, .* such as 02"):
+        load_dataset(tmp_path)
+    for name in ("0", "2"):
+        (tmp_path / name).rename(tmp_path / f"0{name}")
+    data = load_dataset(tmp_path)
+    assert {int(i.max()): int(n) for i, n in zip(data.images, data.labels, strict=True)} == {
+        0: 0,
+        2: 1,
+        10: 2,
+    }
