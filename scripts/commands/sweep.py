@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from systolith.scripts.calibration_split import (
+    CALIBRATION_IMAGES,
     check_apart,
     split,
     test_images,
@@ -173,8 +174,8 @@ def sweep(
     are ranked on the others. This ranking chooses two Pareto fronts, accuracy
     against weight bits, and accuracy against multipliers and cycles; only their
     points are then scored on the test digits. Networks whose files do not say
-    that they were trained on MNIST need --data and --test-data, which may have
-    no image in common; of --data the first 1,000, at most half, choose the
+    that they were trained on MNIST need --data and --test-data, which must
+    share no image; of --data the first 1,000, at most half, choose the
     formats.
 
     Results are cached in DIR as soon as they are there: an interrupted sweep
@@ -215,7 +216,7 @@ def sweep(
     data_set = validation_images(data, "--data FILE", *trained)
     calibration_data, others = split(data_set)
     test = test_images(test_data, "--test-data FILE", *trained)
-    check_apart(data_set, test, "--data", "which choose nothing; a sweep needs others")
+    check_apart(data_set, test, "--data", "which must choose nothing")
     request = Sweep(
         networks=loaded,
         settings=settings,
@@ -238,7 +239,7 @@ def sweep(
             "sweep.md": report.to_markdown().encode(),
             "sweep.csv": report.to_csv().encode(),
             "pareto.svg": draw_pareto(report),
-            "sweep.html": sweep_page(report, data).encode(),
+            "sweep.html": sweep_page(report, data, CALIBRATION_IMAGES).encode(),
         },
         report.to_json(),
     )

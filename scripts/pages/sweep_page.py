@@ -22,13 +22,24 @@ _OPTIONS = {
 _DEFAULTS = {"granularity": "channel", "rounding": "half_up"}
 
 
-def sweep_page(report: SweepReport, data: Path | None) -> str:
-    """The text of a page that needs no other file; `data` is the file of the sweep's `--data`."""
+def sweep_page(report: SweepReport, data: Path | None, most_calibration_images: int) -> str:
+    """The text of a page that needs no other file.
+
+    Parameters
+    ----------
+    report
+        The sweep.
+    data
+        What `--data` was, from which the commands take images.
+    most_calibration_images
+        The number of images of `data` on which `quantize` chooses formats, if it has as many.
+    """
     return render(
         "sweep.html",
         panels(report),
         report=report,
-        data=data,
+        data=None if data is None else str(data),
+        most_calibration_images=most_calibration_images,
         points={point.rank: _shown(report, point, data) for point in report.points},
         tables={
             "front": report.points_table(report.weight_front),
