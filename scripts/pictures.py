@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from systolith.golden.files.pictures import decode_picture
+from systolith.golden.files.picture_decoding import decode_picture
 
 if TYPE_CHECKING:
     from systolith.golden.network.graph import Input

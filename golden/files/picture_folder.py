@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import npz
-from systolith.golden.files.pictures import decode_picture
+from systolith.golden.files.picture_decoding import decode_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".webp")
 """The names of pictures end with one of these, in lower or upper case."""

@@ -41,6 +41,7 @@ UNUSED = "UNUSED"
 _DECLARATION = re.compile(r"  (input|output|wire|reg) (?:\[(\d+):0\] )?(\w+)(?: = (.*))?;")
 _MEMORY = re.compile(r"  reg (?:\[(\d+):0\] )?(\w+) \[\d+:0\];")
 _FUNCTION = re.compile(r"  function \[(\d+):0\] (\w+);")
+_CLOCKED = re.compile(r"  always @\(posedge (\w+)\)")
 _INSTANCE = re.compile(r"  (\w+) (\w+) \(")
 _CONNECTION = re.compile(r"    \.(\w+)\((.*)\),?")
 _ESCAPED = re.compile(r"\\(\S+) ")
@@ -128,6 +129,7 @@ class _Module:
         self._function_of: dict[str, str] = {}
         self._items: list[_Item] = []
         self._unread = _unread(module)
+        self._clock = ""
         blocks = list(self._blocks(module.splitlines()[1:-1]))
         for kind, lines in blocks:
             self._read(kind, lines)
@@ -166,7 +168,8 @@ class _Module:
                 end = lines.index("  endfunction", at) + 1
                 self._declare_function(found[2], int(found[1]) + 1, lines[at:end])
                 at = end
-            elif line.startswith("  always @(posedge clk)"):
+            elif (found := _CLOCKED.match(line)) and self._clock in ("", found[1]):
+                self._clock = found[1]
                 end = at
                 if line.endswith(" begin"):
                     end = lines.index("  end", at) + 1
@@ -476,7 +479,7 @@ class _Module:
 
     def _unread_nets(self) -> set[str]:
         """The nets and input ports with bits that nobody reads."""
-        read = {"clk": int(any(item.kind in {"register", "port"} for item in self._items))}
+        read = {self._clock: 1}
         for item in self._items:
             for line in item.lines:
                 for number, expression in enumerate(line.expressions):
@@ -530,7 +533,7 @@ class _Module:
         for kind, items in groupby(self._items, lambda item: item.kind):
             clocked = kind in {"register", "port"}
             if clocked:
-                yield "  always @(posedge clk) begin"
+                yield f"  always @(posedge {self._clock}) begin"
             for item in items:
                 for line in item.lines:
                     yield from _written(line)

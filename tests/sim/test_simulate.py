@@ -433,10 +433,7 @@ def test_labels_that_are_no_class_are_refused(folder: Path) -> None:
 def test_verilog_that_does_not_compile_is_an_error(
     folder: Path, temporary: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for file in folder.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
+    copy = shutil.copytree(folder, tmp_path / "copy")
     verilog = copy / "small-one.v"
     verilog.write_text(verilog.read_text() + "module broken(;\nendmodule\n")
     with pytest.raises(SimulationError, match=r"verilator_bin ended with status 1: .*syntax error"):

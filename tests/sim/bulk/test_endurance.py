@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,7 @@ def test_a_million_cycles(folder: Path) -> None:
 def test_what_is_not_as_new_is_seen(
     folder: Path, tmp_path: Path, module: str, pattern: str, replacement: str, message: str
 ) -> None:
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    for file in folder.iterdir():
-        (broken / file.name).write_bytes(file.read_bytes())
+    broken = shutil.copytree(folder, tmp_path / "broken")
     verilog = broken / "small-one.v"
     before, behind = verilog.read_text().split(f"\nmodule small_one_{module}(")
     altered, count = re.subn(pattern, replacement, behind, count=1)
