@@ -1,9 +1,11 @@
-"""The size of a network's weights in words: KiB, and how much smaller than in floats."""
+"""The size of weights as tables show it: in KiB, and how much smaller than in floats.
+
+JSON and CSV have bits instead.
+"""
 
 from __future__ import annotations
 
-FLOAT_BITS = 32
-"""Bits of a weight in the float network."""
+_FLOAT_BITS = 32
 
 
 def kibibytes(bits: int) -> float:
@@ -13,4 +15,4 @@ def kibibytes(bits: int) -> float:
 
 def smaller_than_float(bits: int, weights: int) -> float:
     """How many times fewer bits these are than those of the same number of float weights."""
-    return FLOAT_BITS * weights / bits
+    return _FLOAT_BITS * weights / bits

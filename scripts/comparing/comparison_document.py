@@ -16,7 +16,7 @@ _LAYER_KEYS = (
     "accumulator_bits",
 )
 _FIGURES = (
-    *("network", "arithmetic", "weight bits in all", "multipliers", "cycles an image"),
+    *("network", "arithmetic", "weights", "multipliers", "cycles an image"),
     "cycles to the class",
 )
 """The factors that a report's own keys have as numbers."""
