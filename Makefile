@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants mutants-python fuzz gates bench bench-accuracy bench-plans bench-growth bench-simulation bench-sweep bench-threads lint format clean machine
+.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants mutants-python fuzz gates bench bench-accuracy bench-plans bench-growth bench-sensitivity bench-simulation bench-sweep bench-threads lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -87,6 +87,9 @@ bench-plans: $(FINISHED)-test ## every plan of the networks that ship: predicted
 
 bench-growth: $(FINISHED)-test ## how planning and generating grow with multipliers and layers
 	$(BIN)/python -m systolith.scripts.benchmarks.growth
+
+bench-sensitivity: $(FINISHED)-test ## which layers need their bits, of the networks that ship at 4 bits
+	$(BIN)/python -m systolith.scripts.benchmarks.layer_sensitivity $(ARGS)
 
 bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five accelerators, and how fast
 	$(BIN)/python -m systolith.scripts.benchmarks.all_digits $(ARGS)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from systolith.golden import Dataset, TrainedNetwork
+    from systolith.golden.quantization.trials import Trials
 
 CALIBRATION_IMAGES = 1000
 """More images choose the same formats, and take longer."""
@@ -87,6 +88,23 @@ def split(data: Dataset) -> tuple[Dataset, Dataset]:
         raise ValueError(f"data {data.name!r}: needs at least 2 images, to choose formats and rank")
     rest = replace(data, images=data.images[count:], labels=data.labels[count:])
     return data.take(count), rest
+
+
+def how_to_repeat(trials: Trials) -> str:
+    """The command that makes the network of a trial from its settings, in a sentence."""
+    from systolith.golden.files.datasets import images_sha256
+
+    network, known, notes = trials.shipped, trials.calibrated_on, []
+    if network is None:
+        network = "NETWORK.npz"
+        notes.append("NETWORK.npz: the float network")
+    data = ""
+    if known is None or known.sha256 != images_sha256(calibration_images()):
+        data = " --data IMAGES.npz"
+        count = "the calibration" if known is None else f"the first {known.images:,}"
+        notes.append(f"IMAGES.npz: {count} images of {trials.dataset}")
+    command = f"systolith quantize {network} --config SETTINGS.toml --out q.npz{data}"
+    return f"Each settings file gives its network by: {'; '.join([command, *notes])}"
 
 
 def check_apart(chosen_on: Dataset, tested: Dataset, option: str, why: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class FixedModel:
     def __init__(self, fixed: FixedNetwork, engine: Engine | None = None) -> None:
         self.fixed = fixed
         self._every = [_Step(layer, kernel_of(layer, engine)) for layer in fixed.layers]
-        self._fused = list(_fused(fixed.layers, engine))
+        self._fused = [_step(layers, engine) for layers in _fused(fixed.layers)]
 
     @one_blas_thread()
     def run(self, images: NDArray[np.uint8]) -> FixedRun:
@@ -81,7 +82,7 @@ class FixedModel:
             layer.name: np.zeros(layer.output_shape.channels, np.int64)
             for layer in self.fixed.layers
         }
-        for part in self._batches(images):
+        for part in _batches(self.fixed, images):
             x = images[part].transpose(3, 1, 2, 0)
             for step in self._every:
                 x, left = step.counted(x)
@@ -98,28 +99,17 @@ class FixedModel:
         ValueError
             The images have another shape or type.
         """
-        last = self.fixed.layers[-1].output_shape
-        scores = np.empty((len(images), last.size), np.int64)
-        for part in self._batches(images):
+        scores = np.empty((len(images), self.fixed.layers[-1].output_shape.size), np.int64)
+        for part in _batches(self.fixed, images):
             x = images[part].transpose(3, 1, 2, 0)
             for step in self._fused:
                 x = step(x)
-            scores[part] = x.transpose(3, 1, 2, 0).reshape(-1, last.size)
+            scores[part] = _rows(x)
         return scores
 
     def classes(self, images: NDArray[np.uint8]) -> Integers:
         """The class of each image `(batch,)`: the winner among the scores."""
         return winners(self.fixed, self.scores(images))
-
-    def _batches(self, images: NDArray[np.uint8]) -> Iterator[slice]:
-        shape = self.fixed.network.input.image_shape
-        if images.dtype != np.uint8 or images.shape[1:] != shape:
-            raise ValueError(
-                f"network {self.fixed.name!r}: images must be uint8 of {shape}, "
-                f"not {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
-            )
-        for start in range(0, len(images), BATCH):
-            yield slice(start, start + BATCH)
 
 
 def run(fixed: FixedNetwork, images: NDArray[np.uint8]) -> FixedRun:
@@ -135,6 +125,46 @@ def scores(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Integers:
 def classes(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Integers:
     """The class of each image; see `FixedModel.classes`."""
     return FixedModel(fixed).classes(images)
+
+
+@one_blas_thread()
+def classes_of_variants(
+    variants: Sequence[FixedNetwork], images: NDArray[np.uint8]
+) -> list[Integers]:
+    """The class of each image by variants of a network, which differ from some layer on.
+
+    Layers before it, which are the same objects in all variants, are computed once, and variants
+    share the memory of later ones that are. The classes are those of `classes`.
+
+    Parameters
+    ----------
+    variants
+        Networks with the same input, at least one.
+    images
+        uint8 `(images, height, width, channels)`.
+
+    Raises
+    ------
+    ValueError
+        The images have another shape or type.
+    OverflowError
+        As `FixedModel`.
+    """
+    paths = [list(_fused(each.layers)) for each in variants]
+    steps = {layers: _step(layers) for path in paths for layers in path}
+    places = zip(*paths, strict=False)
+    shared = sum(1 for _ in takewhile(lambda place: len(set(place)) == 1, places))
+    found = [np.empty(len(images), np.int64) for _ in variants]
+    for part in _batches(variants[0], images):
+        start = images[part].transpose(3, 1, 2, 0)
+        for layers in paths[0][:shared]:
+            start = steps[layers](start)
+        for variant, path, given in zip(variants, paths, found, strict=True):
+            x = start
+            for layers in path[shared:]:
+                x = steps[layers](x)
+            given[part] = winners(variant, _rows(x).astype(np.int64))
+    return found
 
 
 def winners(fixed: FixedNetwork, values: Integers) -> Integers:
@@ -222,25 +252,47 @@ class _Step:
         return np.moveaxis(values, -1, 0), left
 
 
-def _fused(layers: tuple[FixedLayer, ...], engine: Engine | None) -> Iterator[_Step]:
-    """Faster steps with the same scores: max pooling is applied to accumulators, not to results.
+def _fused(layers: tuple[FixedLayer, ...]) -> Iterator[tuple[FixedLayer, ...]]:
+    """The layers of each step: a convolution and a max pooling that follows it are one.
 
     Where requantizing preserves order, the largest value is that of the largest accumulator.
     """
     position = 0
     while position < len(layers):
-        layer = layers[position]
-        following = layers[position + 1].layer if position + 1 < len(layers) else None
-        if (
+        layer, *following = layers[position : position + 2]
+        pooled = (
             isinstance(layer.layer, Convolution)
-            and isinstance(following, MaxPooling)
+            and any(isinstance(each.layer, MaxPooling) for each in following)
             and _preserves_order(layer)
-        ):
-            yield _Step(layer, LinearKernel(layer, engine, tile=following.window))
-            position += 1
-        else:
-            yield _Step(layer, kernel_of(layer, engine))
-        position += 1
+        )
+        taken = layers[position : position + 1 + pooled]
+        yield taken
+        position += len(taken)
+
+
+def _step(layers: tuple[FixedLayer, ...], engine: Engine | None = None) -> _Step:
+    """A step of `_fused`: max pooling is applied to accumulators, not to results, for speed."""
+    layer, *pooling = layers
+    if not pooling:
+        return _Step(layer, kernel_of(layer, engine))
+    assert isinstance(pooling[0].layer, MaxPooling)
+    return _Step(layer, LinearKernel(layer, engine, tile=pooling[0].layer.window))
+
+
+def _batches(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Iterator[slice]:
+    shape = fixed.network.input.image_shape
+    if images.dtype != np.uint8 or images.shape[1:] != shape:
+        raise ValueError(
+            f"network {fixed.name!r}: images must be uint8 of {shape}, "
+            f"not {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
+        )
+    for start in range(0, len(images), BATCH):
+        yield slice(start, start + BATCH)
+
+
+def _rows(x: Map) -> Map:
+    """A map as a row of values for each image, in stream order."""
+    return x.transpose(3, 1, 2, 0).reshape(x.shape[-1], -1)
 
 
 def _preserves_order(layer: FixedLayer) -> bool:

@@ -64,20 +64,41 @@ def quantize(
     return quantize_observed(observe(trained, calibration_images, name), settings)
 
 
-def quantize_observed(observations: Observations, settings: Settings) -> QuantizedNetwork:
+def quantize_observed(
+    observations: Observations, settings: Settings, like: QuantizedNetwork | None = None
+) -> QuantizedNetwork:
     """Make the fixed-point twin of a network that was observed: the same as `quantize` makes.
+
+    Parameters
+    ----------
+    observations
+        The network, and its values on the calibration images.
+    settings
+        Widths and methods.
+    like
+        The same network with other settings, made of the same observations. Layers on which the
+        difference of the settings has no effect are taken over from it, which saves time.
 
     Raises
     ------
     SettingsError, CalibrationError
         As `quantize`.
+    ValueError
+        `like` is of another network, or of other calibration images.
     """
     trained, network = observations.trained, observations.trained.network
     settings.check(network)
+    if like is not None and (
+        like.parent is not trained or like.calibrated_on != observations.calibrated_on
+    ):
+        raise ValueError(f"network {like.name!r}: is not made of these observations")
     standing = affines(network)
     layers: list[FixedLayer] = []
     followers = [*network.layers[2:], None]
     for (layer, _, shape), follower in zip(network.computing_layers(), followers, strict=True):
+        if like is not None and _is_unchanged(layers, settings, like):
+            layers.append(like.fixed.layers[len(layers)])
+            continue
         source = standing[layer.inputs[0]]
         following = None
         if follower is not None and follower.activation.is_table:
@@ -100,6 +121,21 @@ def quantize_observed(observations: Observations, settings: Settings) -> Quantiz
             raise CalibrationError(f"{layer.type_name} {layer.name!r}: {error}") from None
     fixed = FixedNetwork(network, tuple(layers))
     return QuantizedNetwork(fixed, trained, settings, observations.calibrated_on)
+
+
+def _is_unchanged(before: list[FixedLayer], settings: Settings, like: QuantizedNetwork) -> bool:
+    """Whether the layer after these is that of `like`: its settings and its input are.
+
+    Its integers depend on the format of its input, and corrected biases on its values, too.
+    """
+    others = like.fixed.layers
+    name = others[len(before)].name
+    own = settings.of(name)
+    if own != like.settings.of(name):
+        return False
+    if own.bias_correction:
+        return all(layer is other for layer, other in zip(before, others, strict=False))
+    return not before or before[-1].output_format == others[len(before) - 1].output_format
 
 
 def _bias_corrected(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -105,6 +106,10 @@ class Settings:
         frozen = {name: MappingProxyType(dict(keys)) for name, keys in self.layers.items()}
         object.__setattr__(self, "layers", MappingProxyType(frozen))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Read-only mappings do not go from process to process.
+        return Settings, (self.default, {name: dict(keys) for name, keys in self.layers.items()})
+
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Settings:
         """Settings from nested mappings, as in a TOML file.
@@ -135,6 +140,16 @@ class Settings:
         }
         mapping["layers"] = {name: dict(keys) for name, keys in self.layers.items()}
         return mapping
+
+    def to_toml(self) -> str:
+        """The text of a settings file, complete except for keys without a value."""
+        mapping = self.to_mapping()
+        layers = mapping.pop("layers")
+        tables = [("", mapping), *((f"\n[layers.{name}]\n", own) for name, own in layers.items())]
+        return "".join(
+            heading + "".join(f"{key} = {json.dumps(value)}\n" for key, value in own.items())
+            for heading, own in tables
+        )
 
     def of(self, name: str) -> LayerSettings:
         """The choices for the layer of this name."""

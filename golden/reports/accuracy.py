@@ -22,6 +22,7 @@ from systolith.golden.quantization.trials import Trials
 from systolith.golden.reports.coherence import require_consistent
 from systolith.golden.reports.format_entry import FormatEntry
 from systolith.golden.reports.html_table import html_table
+from systolith.golden.reports.sensitivity import with_effects
 from systolith.golden.reports.statistics import wilson_interval
 
 SCHEMA = "systolith.accuracy/1"
@@ -230,7 +231,7 @@ class AccuracyReport:
             "quantization": self.quantization,
             "calibrated_on": to_builtins(self.calibrated_on),
             "hardware": to_builtins(self.hardware),
-            "trials": to_builtins(self.trials),
+            "trials": self.trials and with_effects(self.trials),
             "layers": to_builtins(self.layers),
             "confusion": self.confusion,
             "labels": self.labels,

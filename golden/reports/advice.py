@@ -1,46 +1,188 @@
-"""Advice on widths, in sentences, from the measured figures of an accuracy report."""
+"""Advice from an accuracy report: actions with their measured effects, and observations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from systolith.golden.quantization.trials import ACTIVATIONS, CORRECTION, WEIGHTS, Trial, Trials
+from systolith.golden.quantization.settings import Settings
+from systolith.golden.quantization.trials import (
+    ACTIVATIONS,
+    BOTH,
+    CORRECTION,
+    WEIGHTS,
+    Change,
+    Trial,
+    Trials,
+)
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
-from systolith.golden.reports.statistics import mcnemar
-
-SIGNIFICANCE = 0.05
-"""Gains and losses with a larger probability by chance alone count as no difference."""
+from systolith.golden.reports.paired_difference import LEVEL
+from systolith.golden.reports.sensitivity import Effect, effects
 
 LOST = 0.001
-"""A larger drop in accuracy is reported even if it could be due to chance."""
+"""A larger drop in accuracy counts as a loss even if it could be due to chance."""
 
 _LITTLE_RANGE = 0.5
 _FEW_IMAGES = 100
-_WHAT = {WEIGHTS: "its weights", ACTIVATIONS: "its feature map"}
+_WHOSE = {WEIGHTS: "weights", ACTIVATIONS: "feature map"}
 
 
-def advise(report: AccuracyReport) -> tuple[str, ...]:
-    """Sentences about what limits a fixed network's accuracy, and the effect of other widths."""
-    return tuple(_sentences(report))
+@dataclass(frozen=True)
+class Action:
+    """Something to do, its measured effect, and how to do it.
+
+    Parameters
+    ----------
+    what
+        What to do, in words.
+    effect
+        The trial of it, and the difference of accuracy.
+    cost
+        The bits that it needs or saves, in words.
+    settings
+        The settings of the trial, as a complete file for `quantize --config`.
+    """
+
+    what: str
+    effect: Effect
+    cost: str
+    settings: str
 
 
-def _sentences(report: AccuracyReport) -> Iterator[str]:
+@dataclass(frozen=True)
+class Advice:
+    """What follows from a report.
+
+    Parameters
+    ----------
+    actions
+        The largest gains of accuracy first, then what saves bits without a loss.
+    conclusion
+        How actions were measured, or that there is nothing to gain; empty if nothing was tried.
+    observations
+        What the report shows of images, widths and layers, each once.
+    """
+
+    actions: tuple[Action, ...]
+    conclusion: str
+    observations: tuple[str, ...]
+
+
+def advise(report: AccuracyReport) -> Advice:
+    """Actions from the trials of a fixed network, and what limits its accuracy."""
+    actions = tuple(_actions(report))
+    return Advice(actions, _conclusion(report.trials, actions), tuple(_observations(report)))
+
+
+def _conclusion(trials: Trials | None, actions: Sequence[Action]) -> str:
+    if trials is None:
+        return ""
+    where = f"{len(trials.trials):,} trials on {_images(trials)}"
+    if not actions:
+        return f"Nothing to gain: of {where} none is better, and none saves bits without a loss."
+    return (
+        f"Measured by {where}: the difference of accuracy with its 95 % interval, and the "
+        "probability by chance alone, corrected for all trials."
+    )
+
+
+def _actions(report: AccuracyReport) -> Iterator[Action]:
+    if report.trials is None:
+        return
+    found = effects(report.trials)
+    settings = Settings.from_mapping(
+        {k: v for k, v in (report.quantization or {}).items() if k != "weight_bits_total"}
+    )
+    gaining = _gaining(found)
+    for effect in (*gaining, *_saving(found, report.trials, gaining)):
+        trial = effect.trial
+        change = Change(trial.layer, trial.key, trial.bits)
+        yield Action(
+            what=_what(trial),
+            effect=effect,
+            cost=_cost(trial, report.trials),
+            settings=change.settings(settings).to_toml(),
+        )
+
+
+def _gaining(found: Sequence[Effect]) -> list[Effect]:
+    """Those that are better, the best first: of equal bits everywhere only the fewest."""
+    better = [each for each in found if each.difference.verdict == "better"]
+    everywhere = [each for each in better if each.trial.key == BOTH]
+    fewest = min(everywhere, key=lambda each: each.trial.bits or 0, default=None)
+    chosen = [each for each in better if each.trial.key != BOTH or each is fewest]
+    return sorted(chosen, key=lambda each: -each.difference.accuracy)
+
+
+def _saving(found: Sequence[Effect], trials: Trials, others: Sequence[Effect]) -> Iterator[Effect]:
+    """Of bits everywhere, of one layer's weights and of one map, what saves most without a loss."""
+    for key in (BOTH, WEIGHTS, ACTIVATIONS):
+        fits = [
+            each
+            for each in found
+            if each.trial.key == key and _saved(each.trial, trials) > 0 and not _loses(each)
+        ]
+        best = max(fits, key=lambda each: _saved(each.trial, trials), default=None)
+        if best is not None and best not in others:
+            yield best
+
+
+def _saved(trial: Trial, trials: Trials) -> int:
+    """The bits that a trial saves: of a feature map if only this is changed, else of weights."""
+    if trial.key == ACTIVATIONS:
+        return trial.bits_saved or 0
+    return trials.weight_bits_total - trial.weight_bits_total
+
+
+def _what(trial: Trial) -> str:
+    if trial.key == CORRECTION:
+        return "Correct the biases"
+    if trial.layer is None:
+        return f"{trial.bits} bits everywhere"
+    return f"{trial.bits} bits for the {_WHOSE[trial.key]} of {trial.layer}"
+
+
+def _cost(trial: Trial, trials: Trials) -> str:
+    if trial.key == CORRECTION:
+        return "costs nothing in hardware"
+    saved = _saved(trial, trials)
+    if trial.key == ACTIVATIONS:
+        return _bits(saved, "of the feature map of an image")
+    weights = _bits(saved, "of weights")
+    return weights if trial.layer else f"{weights}; feature maps of {trial.bits} bits"
+
+
+def _bits(saved: int, of_what: str) -> str:
+    """Bits that are saved or needed, such as `saves 1,200 bits of weights (150 bytes)`."""
+    verb = "saves" if saved >= 0 else "costs"
+    bits = abs(saved)
+    return f"{verb} {_count(bits, 'bit')} {of_what} ({_count(-(-bits // 8), 'byte')})"
+
+
+def _observations(report: AccuracyReport) -> Iterator[str]:
+    trials, known = report.trials, report.calibrated_on
     if report.images < _FEW_IMAGES:
         low, high = report.interval
         yield (
             f"{_count(report.images, 'image')} cannot say much: the accuracy may be anything from "
             f"{low:.2f} to {high:.2f}."
         )
-    if report.calibrated_on is not None and report.calibrated_on.in_dataset:
+    if known is not None and known.in_dataset:
         yield (
             f"This accuracy is not that of a test: formats were chosen on the first "
-            f"{_count(report.calibrated_on.images, 'image')} of the same data."
+            f"{_count(known.images, 'image')} of the same data."
         )
-    if report.trials is not None:
-        yield from _everywhere(report.trials)
-        yield from _corrected(report.trials)
-        yield from _more(report.trials, report.layers)
-        yield from _fewer(report.trials)
+    if trials is not None:
+        if (
+            known is not None
+            and trials.calibrated_on is not None
+            and known.sha256 != trials.calibrated_on.sha256
+        ):
+            yield (
+                "The formats of the trials were chosen on other images than those of the network: "
+                "their differences include the effect of this."
+            )
+        yield from _broken(trials)
     for layer in report.layers:
         yield from _channels(layer)
     # The last layer's format is as wide as its accumulator, whatever its values are.
@@ -52,71 +194,14 @@ def _sentences(report: AccuracyReport) -> Iterator[str]:
             )
 
 
-def _everywhere(trials: Trials) -> Iterator[str]:
-    """The smallest width that is enough, and the largest that is not."""
-    uniform = sorted(trials.everywhere, key=lambda trial: -(trial.bits or 0))
-    kept = [trial for trial in uniform if not _loses(trial, trials)]
-    lost = [trial for trial in uniform if _loses(trial, trials)]
-    if kept and kept[-1].weight_bits_total < trials.weight_bits_total:
-        least = kept[-1]
-        yield (
-            f"{least.bits} bits everywhere would do: {_against(least, trials)}, with "
-            f"{_bytes(trials.weight_bits_total - least.weight_bits_total)} of weights less."
-        )
+def _broken(trials: Trials) -> Iterator[str]:
+    """The largest width that is not enough."""
+    lost = [each for each in effects(trials) if each.trial.key == BOTH and _loses(each)]
     if lost:
-        widest = lost[0]
-        yield f"With {widest.bits} bits everywhere it breaks: {_against(widest, trials)}."
-
-
-def _corrected(trials: Trials) -> Iterator[str]:
-    """The effect of bias correction."""
-    for trial in trials.trials:
-        if trial.key == CORRECTION and _gains(trial):
-            yield (
-                f"Bias correction gives back {_points(trial, trials)} points, and costs nothing in "
-                f"hardware: {_against(trial, trials)}."
-            )
-
-
-def _more(trials: Trials, layers: Sequence[LayerEntry]) -> Iterator[str]:
-    """The layers in which one bit more helps, the best first."""
-    entries = {layer.name: layer for layer in layers}
-    more = [trial for trial in _by_layer(trials) if _is_more(trial, trials)]
-    better = [trial for trial in more if _gains(trial)]
-    for trial in sorted(better, key=lambda each: each.losses - each.gains):
-        assert trial.layer is not None
-        layer = entries.get(trial.layer)
-        clips = ""
-        if layer is not None and layer.saturated:
-            clips = f" clips {_percent(layer.saturated_share)} of its values;"
-        cost = trial.weight_bits_total - trials.weight_bits_total
-        for_what = f" for {_bytes(cost)} of weights" if cost else ""
+        widest = max(lost, key=lambda each: each.trial.bits or 0)
         yield (
-            f"{trial.layer}{clips or ':'} one bit more for {_WHAT[trial.key]} gives back "
-            f"{_points(trial, trials)} points{for_what}: "
-            f"{_against(trial, trials)}; by chance alone with a probability of "
-            f"{mcnemar(trial.gains, trial.losses):.2g}, of {len(more)} such trials."
-        )
-    if more and not better:
-        yield (
-            f"No layer gains from one bit more: of {len(more)} trials none differs from chance "
-            f"on {_images(trials)}."
-        )
-
-
-def _fewer(trials: Trials) -> Iterator[str]:
-    """The layer in which one bit fewer costs nothing and saves most."""
-    spare = [
-        trial
-        for trial in _by_layer(trials)
-        if not _is_more(trial, trials) and not _loses(trial, trials)
-    ]
-    if spare:
-        best = min(spare, key=lambda each: each.weight_bits_total)
-        saved = trials.weight_bits_total - best.weight_bits_total
-        yield (
-            f"{best.layer} can do with {best.bits} bits for its weights: {_against(best, trials)}, "
-            f"and {_bytes(saved)} less."
+            f"With {widest.trial.bits} bits everywhere accuracy breaks: {widest.figures} on "
+            f"{_images(trials)}."
         )
 
 
@@ -139,48 +224,18 @@ def _channels(layer: LayerEntry) -> Iterator[str]:
         )
 
 
-def _by_layer(trials: Trials) -> list[Trial]:
-    return [trial for trial in trials.trials if trial.layer is not None]
-
-
-def _is_more(trial: Trial, trials: Trials) -> bool:
-    return trial.key == ACTIVATIONS or trial.weight_bits_total > trials.weight_bits_total
-
-
-def _gains(trial: Trial) -> bool:
-    """Whether a trial's gains exceed its losses by more than chance explains."""
-    return trial.gains > trial.losses and mcnemar(trial.gains, trial.losses) < SIGNIFICANCE
-
-
-def _points(trial: Trial, trials: Trials) -> str:
-    return f"{100 * (trial.correct - trials.correct) / trials.images:.2f}"
-
-
-def _loses(trial: Trial, trials: Trials) -> bool:
-    """Whether a trial's losses exceed its gains by more than chance explains, or than `LOST`."""
-    lost = trial.losses - trial.gains
-    return lost > 0 and (
-        mcnemar(trial.gains, trial.losses) < SIGNIFICANCE or lost > LOST * trials.images
-    )
-
-
-def _against(trial: Trial, trials: Trials) -> str:
-    return (
-        f"{trial.correct:,} instead of {trials.correct:,} of {_images(trials)} right "
-        f"({_count(trial.gains, 'gain')}, {_count(trial.losses, 'loss', 'losses')})"
-    )
+def _loses(effect: Effect) -> bool:
+    """Whether a loss is shown, by the test without correction, or is larger than `LOST`."""
+    found = effect.difference
+    return found.accuracy < 0 and (found.chance < LEVEL or -found.accuracy > LOST)
 
 
 def _images(trials: Trials) -> str:
     return f"{trials.images:,} {trials.split} images"
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _bytes(bits: int) -> str:
-    return _count(-(-bits // 8), "byte")
+def _count(number: int, one: str) -> str:
+    return f"{number:,} {one if number == 1 else one + 's'}"
 
 
 def _percent(share: float) -> str:

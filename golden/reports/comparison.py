@@ -4,59 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.differences import Factor, factors, labels
 from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.markdown import cell, table
-from systolith.golden.reports.statistics import holm, mcnemar, paired_interval
-
-LEVEL = 0.05
-"""A report is better or worse if its corrected probability by chance alone is below this."""
-
-Verdict = Literal["better", "worse", "no difference shown"]
+from systolith.golden.reports.paired_difference import LEVEL, Difference, paired_differences
 
 
 class ComparisonError(ValueError):
     """Reports that cannot be compared: says which and why."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The accuracy of a report compared with that of the first, image by image.
-
-    Parameters
-    ----------
-    accuracy, interval
-        Its accuracy minus that of the first, and the ends of the 95 % confidence interval.
-    gains, losses
-        The number of images that only this report has right, and that only the first has right.
-    chance
-        The probability that gains and losses are at least as uneven by chance alone: McNemar's
-        exact test.
-    corrected
-        The same by Holm's correction: for the smallest of several it is multiplied by their number.
-    """
-
-    accuracy: float
-    interval: tuple[float, float]
-    gains: int
-    losses: int
-    chance: float
-    corrected: float
-
-    @property
-    def changed(self) -> int:
-        """The number of images that only one of the two has right."""
-        return self.gains + self.losses
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether it is better or worse than the first at `LEVEL`."""
-        if self.corrected >= LEVEL:
-            return "no difference shown"
-        return "better" if self.gains > self.losses else "worse"
 
 
 @dataclass(frozen=True)
@@ -225,7 +182,8 @@ def compare(
     layer_names = dict.fromkeys(layer.name for report in reports for layer in report.layers)
     by_name = [{layer.name: layer for layer in report.layers} for report in reports]
     chosen = labels(reports, names) if given_labels is None else given_labels
-    differences = (None, *_differences(reports))
+    changes = [_changes(report, first) for report in reports[1:]]
+    differences = (None, *paired_differences(changes, first.images))
     return Comparison(
         tuple(Row(*each) for each in zip(chosen, names, reports, differences, strict=True)),
         factors(reports),
@@ -252,24 +210,6 @@ def layer_cells(entry: LayerEntry) -> list[str]:
         f"{entry.saturated:,}",
         str(len(entry.clipped_channels)),
         str(len(entry.dead_channels)),
-    ]
-
-
-def _differences(reports: Sequence[AccuracyReport]) -> list[Difference]:
-    """The differences of all but the first report from the first."""
-    first, *others = reports
-    changes = [_changes(report, first) for report in others]
-    chances = [mcnemar(gains, losses) for gains, losses in changes]
-    return [
-        Difference(
-            accuracy=(gains - losses) / first.images,
-            interval=paired_interval(gains, losses, first.images),
-            gains=gains,
-            losses=losses,
-            chance=chance,
-            corrected=corrected,
-        )
-        for (gains, losses), chance, corrected in zip(changes, chances, holm(chances), strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ from systolith.scripts.outputs import writing
 
 if TYPE_CHECKING:
     from systolith.golden import Comparison
+    from systolith.scripts.comparing.report_sources import Loaded
 
 
 def compare(
@@ -98,11 +99,11 @@ def compare(
     from systolith.scripts.comparing.comparison_document import to_document
     from systolith.scripts.comparing.report_sources import load_reports
 
-    paths, reports = load_reports(inputs, data, images)
-    comparison = golden.compare(reports, names_of(paths), label)
+    loaded = load_reports(inputs, data, images)
+    comparison = golden.compare(loaded.reports, names_of(loaded.paths), label)
     for path in out or ():
         with writing(path):
-            write_whole(path, _text(comparison, path.suffix).encode())
+            write_whole(path, _text(comparison, loaded, path.suffix).encode())
     if json:
         print_json(to_json(to_document(comparison)))
     else:
@@ -118,13 +119,13 @@ def compare(
         raise typer.Exit(1)
 
 
-def _text(comparison: Comparison, suffix: str) -> str:
+def _text(comparison: Comparison, loaded: Loaded, suffix: str) -> str:
     """The comparison in the format of files with this suffix."""
     from systolith.scripts.comparing.comparison_document import to_csv, to_document
     from systolith.scripts.pages.comparison_page import comparison_page
 
     if suffix == ".html":
-        return comparison_page(comparison)
+        return comparison_page(comparison, loaded.networks, loaded.dataset)
     if suffix == ".csv":
         return to_csv(comparison)
     return comparison.to_markdown() if suffix == ".md" else to_json(to_document(comparison))

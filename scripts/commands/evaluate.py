@@ -10,6 +10,7 @@ import typer
 
 from systolith.scripts.calibration_split import (
     check_apart,
+    how_to_repeat,
     split,
     test_images,
     validation_images,
@@ -61,12 +62,20 @@ def evaluate(
             help="Advise on widths: try others on validation digits, some seconds for a LeNet-5.",
         ),
     ] = False,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity",
+            help="Show the effect of one and two bits less and of one more in each layer, by the "
+            "same trials.",
+        ),
+    ] = False,
     trial_data: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels for --advice, none of them evaluated: .npz, IDX, "
-            "or a folder of pictures.",
+            help="Images with labels for --advice and --sensitivity, none of them evaluated: .npz, "
+            "IDX, or a folder of pictures.",
             show_default="the 5,000 validation digits, for networks trained on MNIST",
         ),
     ] = None,
@@ -78,19 +87,20 @@ def evaluate(
     network; saturated counts the values that left their format's range. The
     format s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
-    Advice on widths is measured: the network is quantized with other widths,
-    everywhere and layer by layer, and scored on validation digits, never on
-    the images that are evaluated. The first 1,000 (at most half) choose the
-    formats, the others score them.
+    Advice and sensitivity are measured: the network is quantized with other
+    widths, everywhere and layer by layer, and scored on validation digits,
+    never on the images that are evaluated. The first 1,000 (at most half)
+    choose the formats, the others score them.
 
     A network whose file does not say that it was trained on MNIST needs images
-    of its own: --data, and --trial-data for advice.
+    of its own: --data, and --trial-data for advice and sensitivity.
 
     [bold]Examples[/bold]
 
     systolith evaluate lenet5
     systolith evaluate lenet5.npz --images 1000
     systolith evaluate lenet5.npz --advice --out fixed.json
+    systolith evaluate lenet5.npz --sensitivity --out sensitivity.html
     systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
     systolith evaluate q.npz --data test.npz --advice --trial-data train.npz
     """
@@ -100,23 +110,28 @@ def evaluate(
 
     loaded = golden.load(network)
     quantized = loaded if isinstance(loaded, golden.QuantizedNetwork) else None
-    for option, is_given in (("--rtl", rtl is not None), ("--advice", advice)):
+    for option, is_given in (
+        ("--rtl", rtl is not None),
+        ("--advice", advice),
+        ("--sensitivity", sensitivity),
+    ):
         if is_given and quantized is None:
             raise ValueError(
                 f"{option}: needs a quantized network, not the float network {loaded.name!r}"
             )
-    if trial_data is not None and not advice:
-        raise typer.BadParameter("needs --advice", param_hint="--trial-data")
+    wants_trials = advice or sensitivity
+    if trial_data is not None and not wants_trials:
+        raise typer.BadParameter("needs --advice or --sensitivity", param_hint="--trial-data")
     trained = loaded.parent if isinstance(loaded, golden.QuantizedNetwork) else loaded
     dataset = test_images(data, "--data FILE", trained)
     trials = None
-    if advice:
+    if wants_trials:
         trials = validation_images(trial_data, "--trial-data FILE", trained)
         if trial_data is not None:
             trials = replace(trials, split="trial")
         check_dataset(trained.network, trials)
         evaluated = dataset if images is None else dataset.take(images)
-        why = "which are evaluated; advice needs others"
+        why = "which are evaluated; trials need others"
         check_apart(trials, evaluated, "--trial-data", why)
     hardware = None
     if rtl is not None and quantized is not None:
@@ -134,30 +149,36 @@ def evaluate(
                 from systolith.scripts.pages.evaluation_page import evaluation_page
 
                 shown.announce("drawing the page" if rtl is None else "simulating an image")
-                text = evaluation_page(report, loaded, dataset, rtl)
+                repeat = "" if report.trials is None else how_to_repeat(report.trials)
+                text = evaluation_page(report, loaded, dataset, rtl, repeat)
             else:
-                text = to_markdown(report) if out.suffix == ".md" else report.to_json()
+                markdown = out.suffix == ".md"
+                text = to_markdown(report, sensitivity) if markdown else report.to_json()
             with writing(out):
                 write_whole(out, text.encode())
     if json:
         print_json(report.to_json())
     else:
-        print_markdown(to_markdown(report))
+        print_markdown(to_markdown(report, sensitivity))
 
 
 def _trials(quantized: QuantizedNetwork, images: Dataset, shown: Progress) -> Trials:
     """Other widths, scored on those of the images on which formats were not chosen."""
     from systolith.golden.quantization.trials import try_widths
+    from systolith.scripts.comparing.parallel_trials import on_all_processors
 
     calibration, others = split(images)
-    return try_widths(quantized, calibration.images, others, shown)
+    return try_widths(quantized, calibration.images, others, shown, on_all_processors)
 
 
-def to_markdown(report: AccuracyReport) -> str:
-    """The report as Markdown: figures, advice, widths, layers and the confusion of classes."""
-    from systolith.golden.reports.advice import advise
+def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
+    """The report as Markdown: figures, advice, widths, layers and the confusion of classes.
+
+    With `sensitivity`, the effect of other widths in each layer stands after the advice.
+    """
     from systolith.golden.reports.comparison import LAYER_HEADINGS, layer_cells
     from systolith.golden.reports.markdown import cell, table
+    from systolith.golden.reports.sensitivity import helped_most_in_words, sensitivity_table
 
     dataset = report.dataset
     low, high = report.interval
@@ -178,14 +199,37 @@ def to_markdown(report: AccuracyReport) -> str:
             ("cycles an image", f"{report.hardware.interval_cycles:,}"),
         ]
     text = table((cell(report.network), report.kind), figures, left=2)
-    if sentences := advise(report):
-        text += "\n" + "".join(f"- {cell(sentence)}\n" for sentence in sentences)
+    text += _advice(report)
     if report.trials is not None:
-        text += "\n" + _bits_table(report.trials)
+        if sensitivity:
+            text += f"\n## Sensitivity\n\n{sensitivity_table(report.trials)}"
+            text += f"\n{cell(helped_most_in_words(report.trials))}\n"
+        text += "\n## Widths\n\n" + _bits_table(report.trials)
     if report.layers:
         rows = [(cell(layer.name), *layer_cells(layer)) for layer in report.layers]
-        text += "\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
-    text += "\n" + _confusion_table(report)
+        text += "\n## Layers\n\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
+    text += "\n## Classes\n\n" + _confusion_table(report)
+    return text
+
+
+def _advice(report: AccuracyReport) -> str:
+    """Actions with their settings files, and observations."""
+    from systolith.golden.reports.advice import advise
+    from systolith.golden.reports.markdown import cell
+
+    advice, text = advise(report), ""
+    if advice.conclusion:
+        text += f"\n## Advice\n\n{cell(advice.conclusion)}\n"
+    if report.trials is not None and advice.actions:
+        text += f"\n{cell(how_to_repeat(report.trials))}\n"
+    for action in advice.actions:
+        text += (
+            f"\n- **{cell(action.what)}**: {cell(action.effect.figures)}; "
+            f"{cell(action.cost)}\n\n```toml\n{action.settings}```\n"
+        )
+    if advice.observations:
+        text += "\n## Observations\n\n"
+        text += "".join(f"- {cell(sentence)}\n" for sentence in advice.observations)
     return text
 
 

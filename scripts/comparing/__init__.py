@@ -1,1 +1,1 @@
-"""Comparing: where reports come from, and comparisons as JSON and CSV."""
+"""Comparing: where reports come from, comparisons as JSON and CSV, and trials on all cores."""

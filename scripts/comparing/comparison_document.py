@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from systolith.golden.reports.accuracy import LayerEntry
-from systolith.golden.reports.comparison import LEVEL, Comparison, Row
+from systolith.golden.reports.comparison import Comparison, Row
+from systolith.golden.reports.paired_difference import LEVEL
 from systolith.scripts import console
 
 SCHEMA = "systolith.comparison/2"

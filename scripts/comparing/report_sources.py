@@ -13,7 +13,7 @@ from systolith.scripts.comparing.evaluation_cache import evaluate_all
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
-    from systolith.golden import AccuracyReport, QuantizedNetwork, TrainedNetwork
+    from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
     from systolith.golden.reports.accuracy import HardwareEntry
 
 MOST_REPORTS = 100
@@ -30,14 +30,16 @@ _NUMBER = re.compile(r"(\d+)")
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A report, or a network that is evaluated for one.
+    """A report in a file, or a network that is evaluated for one.
 
     Parameters
     ----------
     path
         The file, or the folder of generated hardware.
-    report, network
-        One of them; the other is None.
+    report
+        The report; None for a network that is not evaluated yet.
+    network
+        The network; None for a report in a file.
     file
         What the network was loaded from.
     hardware
@@ -51,9 +53,29 @@ class Source:
     hardware: HardwareEntry | None = None
 
 
-def load_reports(
-    paths: Sequence[Path], data: Path | None, images: int | None
-) -> tuple[list[Path], list[AccuracyReport]]:
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What `compare` is about.
+
+    Parameters
+    ----------
+    paths
+        The files that the arguments stand for.
+    reports
+        A report of each.
+    networks
+        The network of each; None for a report in a file.
+    dataset
+        The images on which networks were evaluated; None if there are no networks.
+    """
+
+    paths: list[Path]
+    reports: list[AccuracyReport]
+    networks: list[TrainedNetwork | QuantizedNetwork | None]
+    dataset: Dataset | None
+
+
+def load_reports(paths: Sequence[Path], data: Path | None, images: int | None) -> Loaded:
     """The files that paths stand for, and a report of each.
 
     A path is that of a report, of a network, of generated hardware, of a sweep (it stands for the
@@ -75,14 +97,14 @@ def load_reports(
         option = "--images" if data is None else "--data"
         raise ValueError(f"{option}: is for networks; reports have images of their own")
     evaluated: Iterator[AccuracyReport] = iter(())
+    dataset = None
     if networks:
         parents: list[Any] = [getattr(each, "parent", each) for _, each in networks]
         dataset = test_images(data, "--data FILE", *parents)
         with progress("evaluate") as shown:
             evaluated = iter(evaluate_all(networks, dataset, images, shown))
-    return files, [
-        each.report or replace(next(evaluated), hardware=each.hardware) for each in sources
-    ]
+    reports = [each.report or replace(next(evaluated), hardware=each.hardware) for each in sources]
+    return Loaded(files, reports, [each.network for each in sources], dataset)
 
 
 def _files(path: Path) -> list[Path]:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from systolith.golden import Dataset, QuantizedNetwork, TrainedNetwork
 from systolith.golden.reports.comparison import LAYER_HEADINGS, Comparison, layer_cells
 from systolith.scripts.pages import comparison_figures
+from systolith.scripts.pages.changed_images import KINDS, changed_images
 from systolith.scripts.pages.html_page import Figure, render
 
 
-def comparison_page(comparison: Comparison) -> str:
-    """The text of a page that needs no other file."""
+def comparison_page(
+    comparison: Comparison,
+    networks: Sequence[TrainedNetwork | QuantizedNetwork | None] = (),
+    dataset: Dataset | None = None,
+) -> str:
+    """The text of a page that needs no other file.
+
+    Parameters
+    ----------
+    comparison
+        The comparison.
+    networks
+        The network of each report, None where it is not known: the page shows its scores.
+    dataset
+        The images of the reports, if they are known.
+    """
     figures: dict[str, Figure] = {
         "accuracy": comparison_figures.accuracy(comparison),
         "classes": comparison_figures.wrong_by_class(comparison),
@@ -29,5 +47,11 @@ def comparison_page(comparison: Comparison) -> str:
         for layer in comparison.layers
     ]
     return render(
-        "comparison.html", figures, comparison=comparison, layers=layers, headings=LAYER_HEADINGS
+        "comparison.html",
+        figures,
+        comparison=comparison,
+        changed=changed_images(comparison, networks, dataset),
+        kinds=KINDS,
+        layers=layers,
+        headings=LAYER_HEADINGS,
     )

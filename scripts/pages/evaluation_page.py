@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from systolith.golden import Dataset, QuantizedNetwork, TrainedNetwork
 from systolith.golden.reports.accuracy import AccuracyReport
 from systolith.golden.reports.advice import advise
+from systolith.golden.reports.sensitivity import (
+    SENSITIVITY_HEADINGS,
+    sensitivity,
+    sensitivity_cells,
+)
 from systolith.golden.reports.side_by_side import LayerValues, side_by_side
 from systolith.scripts.pages import map_pictures, report_figures
 from systolith.scripts.pages.html_page import Figure, render
@@ -27,6 +32,7 @@ def evaluation_page(
     network: TrainedNetwork | QuantizedNetwork,
     dataset: Dataset,
     rtl: Path | None = None,
+    repeat: str = "",
 ) -> str:
     """The text of a page that needs no other file.
 
@@ -39,6 +45,8 @@ def evaluation_page(
     rtl
         The folder of the network's hardware: one image is simulated on it, and its maps are shown
         next to those of the float and the fixed network.
+    repeat
+        How a network is made of the settings of an action, in a sentence.
 
     Raises
     ------
@@ -49,6 +57,9 @@ def evaluation_page(
     values: dict[str, Any] = {"digits": [], "histograms": [], "settings": ""}
     if report.trials is not None:
         figures["bits"] = report_figures.accuracy_against_bits(report.trials)
+        values["effects"] = [sensitivity_cells(each) for each in sensitivity(report.trials)]
+        if values["effects"]:
+            figures["sensitivity"] = report_figures.sensitivity_by_layer(report.trials)
     if report.correct < report.images:
         figures["confusion"] = report_figures.confusion(report)
     if isinstance(network, QuantizedNetwork):
@@ -69,7 +80,15 @@ def evaluation_page(
             "simulation": _simulation(report, rtl),
             "walk": _walk(report, network, dataset, rtl),
         }
-    return render("evaluation.html", figures, report=report, advice=advise(report), **values)
+    return render(
+        "evaluation.html",
+        figures,
+        report=report,
+        advice=advise(report),
+        repeat=repeat,
+        headings=SENSITIVITY_HEADINGS,
+        **values,
+    )
 
 
 def _settings(network: QuantizedNetwork) -> str:

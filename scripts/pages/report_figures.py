@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
 import altair as alt
@@ -10,6 +11,7 @@ import numpy as np
 
 from systolith.golden.quantization.trials import Trials
 from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.golden.reports.sensitivity import helped_most_in_words, sensitivity
 from systolith.golden.reports.side_by_side import LayerValues
 from systolith.golden.reports.statistics import wilson_interval
 from systolith.scripts.pages.html_page import Figure
@@ -19,6 +21,15 @@ _COLOURS = alt.Scale(domain=[_FLOAT, _FIXED], range=["#7f9bb3", "#d9731a"])
 _ACCENT = "#d9731a"
 _BINS = 64
 _HEIGHT = 220
+_MARGINS = 170
+_PART_HEIGHT = 34
+_TITLE_CHARACTERS = 40
+_SYMLOG = 0.001
+"""Where the scale of differences turns from linear to logarithmic."""
+_STEPS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+_DIFFERENCES = (*(-step for step in reversed(_STEPS)), 0.0, *_STEPS)
+_CHANGES = {"-2": "#8e3fb5", "-1": "#d9731a", "+1": "#2e8b57"}
+"""The changes of a width, and their colours."""
 _SMALL_HEIGHT = 150
 
 
@@ -59,6 +70,52 @@ def accuracy_against_bits(trials: Trials) -> Figure:
         ),
         _HEIGHT,
     )
+
+
+def sensitivity_by_layer(trials: Trials) -> Figure:
+    """The effect of fewer and more bits in each layer on the accuracy, with 95 % intervals.
+
+    The scale is logarithmic on both sides of zero, because losses differ by factors. The title
+    names the part that a single bit more helps most.
+    """
+    found = sensitivity(trials)
+    rows: list[dict[str, Any]] = [
+        {
+            "part": each.part,
+            "bits": f"{each.trial.change:+d}",
+            "difference": each.difference.accuracy,
+            "low": each.difference.interval[0],
+            "high": each.difference.interval[1],
+            "chance": each.difference.corrected,
+            "bits saved": each.trial.bits_saved,
+        }
+        for each in found
+    ]
+    title = textwrap.wrap(helped_most_in_words(trials), _TITLE_CHARACTERS)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=alt.Y("part:N", sort=list(dict.fromkeys(row["part"] for row in rows)), title=None),
+        yOffset=alt.YOffset("bits:N", sort=list(_CHANGES)),
+        color=alt.Color(
+            "bits:N",
+            title="bits",
+            scale=alt.Scale(domain=list(_CHANGES), range=list(_CHANGES.values())),
+            legend=alt.Legend(orient="top"),
+        ),
+        tooltip=["part:N", "bits:N", "difference:Q", "low:Q", "high:Q", "chance:Q", "bits saved:Q"],
+    )
+    ends = [end for row in rows for end in (row["low"], row["high"])]
+    x = alt.X(
+        "low:Q",
+        title="difference of accuracy",
+        scale=alt.Scale(type="symlog", constant=_SYMLOG, domain=[min(ends), max(ends)]),
+        axis=alt.Axis(values=_DIFFERENCES, format="+~p", labelOverlap="greedy"),
+    )
+    marks = alt.layer(
+        base.mark_rule().encode(x=x, x2="high:Q"),
+        base.mark_point(filled=True, size=45).encode(x="difference:Q"),
+    ).properties(title=alt.TitleParams(title, anchor="start", fontSize=13))
+    parts = len({row["part"] for row in rows})
+    return sized(marks, _MARGINS + _PART_HEIGHT * parts)
 
 
 def _wrong(correct: int, images: int) -> float:

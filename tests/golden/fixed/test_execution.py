@@ -269,3 +269,74 @@ def test_average_pooling_of_a_window_that_is_no_power_of_two() -> None:
     sums = images.reshape(len(images), -1).sum(axis=1, dtype=int)
     expected = [floor(Fraction(int(total), 9) + Fraction(1, 2)) for total in sums]
     assert execution.scores(fixed, images)[:, 0].tolist() == expected
+
+
+def test_variants_have_their_own_classes() -> None:
+    """Whether they differ in the first layer, in the last, or in none."""
+    for seed in range(8):
+        network, _ = random_quantized(seed)
+        rng = np.random.default_rng(seed)
+        images = random_images(rng, network.fixed.network, BATCH + 3)
+        variants = [network.fixed]
+        for place, layer in enumerate(network.fixed.layers):
+            if layer.weights is not None:
+                changed = replace(layer, weights=-layer.weights)
+                layers = network.fixed.layers
+                variants.append(
+                    FixedNetwork(
+                        network.fixed.network, (*layers[:place], changed, *layers[place + 1 :])
+                    )
+                )
+        for some in (variants, variants[:1], variants[1:], [network.fixed, network.fixed]):
+            if some:
+                found = execution.classes_of_variants(some, images)
+                for each, given in zip(some, found, strict=True):
+                    assert (given == execution.classes(each, images)).all()
+
+
+def test_what_variants_have_in_common_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A convolution with its pooling is one step, even if only the pooling differs."""
+    base = quantize(TRAINED, PIXELS).fixed
+    conv, pool, dense = base.layers
+    others = [replace(base, layers=(conv, pool, replace(dense))) for _ in range(2)]
+    copied_pool = replace(base, layers=(conv, replace(pool), dense))
+    run: list[str] = []
+    compute = execution._Step.__call__
+
+    def recorded(step: execution._Step, x: NDArray[np.int64]) -> NDArray[np.int64]:
+        run.append(step.layer.name)
+        return compute(step, x)
+
+    monkeypatch.setattr(execution._Step, "__call__", recorded)
+    execution.classes_of_variants([base, *others], PIXELS)
+    assert run == ["C", "F", "F", "F"]
+    run.clear()
+    execution.classes_of_variants([base, copied_pool], PIXELS)
+    assert run == ["C", "F", "C", "F"]
+
+
+def test_images_of_another_shape_are_refused_by_variants() -> None:
+    fixed = quantize(TRAINED, PIXELS).fixed
+    with pytest.raises(ValueError, match="images must be uint8 of"):
+        execution.classes_of_variants([fixed], PIXELS[:, 1:])
+
+
+PIXELS = np.random.default_rng(3).integers(0, 256, (20, 6, 6, 1), dtype=np.uint8)
+TRAINED = TrainedNetwork(
+    Network(
+        "pooled",
+        (
+            Input(name="input", height=6, width=6),
+            Convolution(name="C", inputs=("input",), kernel=(3, 3), out_channels=2),
+            MaxPooling(name="M", inputs=("C",), window=(2, 2)),
+            Dense(name="F", inputs=("M",), units=3),
+        ),
+    ),
+    {
+        "C": {
+            "weights": np.random.default_rng(4).normal(size=(3, 3, 1, 2)),
+            "bias": np.zeros(2),
+        },
+        "F": {"weights": np.random.default_rng(5).normal(size=(8, 3)), "bias": np.zeros(3)},
+    },
+)

@@ -42,6 +42,7 @@ from systolith.golden.quantization.settings import (
     LayerSettings,
     Settings,
     SettingsError,
+    keys_of,
 )
 from tests.golden.random_networks import random_arrays, random_images, random_trained
 
@@ -510,3 +511,54 @@ def test_a_network_that_was_observed_once_is_quantized_as_any(seed: int) -> None
     for each in (Settings(), Settings(LayerSettings(4, 5, "minmax"))):
         once = quantize_observed(seen, each)
         assert once.sha256 == quantize(network, images, each).sha256
+
+
+def test_layers_that_are_taken_over_are_those_made_from_scratch() -> None:
+    """Whatever setting of whatever layer changes; and the layers before it always are."""
+    others = {
+        "weight_bits": (2, 3, 9),
+        "activation_bits": (2, 5),
+        "table_index_bits": (3, 11),
+        "calibration": ("minmax", "percentile"),
+        "granularity": ("tensor", "channel"),
+        "rounding": ("floor", "half_even"),
+        "bias_correction": (True, False),
+    }
+    taken: dict[bool, int] = {True: 0, False: 0}
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        network = random_trained(rng)
+        observed = observe(network, random_images(rng, network.network, 6))
+        correct = bool(seed % 2)
+        before = Settings(
+            LayerSettings(4, 4, rounding="half_up", table_index_bits=6, bias_correction=correct)
+        )
+        base = quantize_observed(observed, before)
+        for place, layer in enumerate(network.network.layers[1:]):
+            for key in keys_of(layer, network.network):
+                for value in others.get(key, ()):
+                    after = Settings(before.default, {layer.name: {key: value}})
+                    made = quantize_observed(observed, after, base)
+                    expected = quantize_observed(observed, after)
+                    assert made.sha256 == expected.sha256
+                    same = [
+                        a is b for a, b in zip(made.fixed.layers, base.fixed.layers, strict=True)
+                    ]
+                    assert all(same[:place])
+                    taken[correct] += sum(same[place + 1 :])
+        everywhere = Settings(replace(before.default, bias_correction=not correct))
+        made = quantize_observed(observed, everywhere, base)
+        assert made.sha256 == quantize_observed(observed, everywhere).sha256
+    assert min(taken.values()) > 20
+
+
+def test_layers_of_other_observations_are_not_taken_over() -> None:
+    rng = np.random.default_rng(0)
+    network = random_trained(rng)
+    images = random_images(rng, network.network, 6)
+    like = quantize(network, images)
+    with pytest.raises(ValueError, match="'random': is not made of these observations"):
+        quantize_observed(observe(network, images[1:]), Settings(), like)
+    again = random_trained(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="not made of these observations"):
+        quantize_observed(observe(again, images), Settings(), like)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from systolith.golden.files.datasets import Dataset
+from systolith.golden.files.datasets import (
+    Dataset,
+    DatasetReference,
+    images_sha256,
+    validation_digits,
+)
 from systolith.golden.fixed import execution
 from systolith.golden.network.graph import (
     Activation,
@@ -15,7 +20,7 @@ from systolith.golden.network.graph import (
     MaxPooling,
     Network,
 )
-from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.quantization import trials as trials_module
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.observation import Observations
@@ -71,10 +76,33 @@ def test_what_is_tried(trials: Trials) -> None:
     assert [(trial.layer, trial.key, trial.bits) for trial in trials.trials] == [
         *((None, "bits", bits) for bits in range(2, 9)),
         (None, "bias_correction", None),
-        ("C", "weight_bits", 4),
-        ("C", "activation_bits", 4),
         ("C", "weight_bits", 2),
+        ("C", "weight_bits", 4),
+        ("C", "activation_bits", 2),
+        ("C", "activation_bits", 4),
         ("F", "weight_bits", 3),
+    ]
+
+
+def test_what_a_change_saves(trials: Trials) -> None:
+    """Eight weights of C, 4 x 4 x 2 values of its map, and 24 weights of F."""
+    assert [(trial.change, trial.bits_saved) for trial in trials.trials] == [
+        *([(None, None)] * 8),
+        *[(-1, 8), (1, -8), (-1, 32), (1, -32), (1, -24)],
+    ]
+    assert trials.by_layer == trials.trials[8:]
+
+
+def test_two_bits_less_are_tried(quantized: QuantizedNetwork, validation: Dataset) -> None:
+    four = quantize(quantized.parent, validation.images, Settings(LayerSettings(4, 5)))
+    tried = [
+        (trial.key, trial.bits, trial.change)
+        for trial in try_widths(four, validation.images, validation).trials
+        if trial.layer == "C"
+    ]
+    assert tried == [
+        *(("weight_bits", 4 + change, change) for change in (-2, -1, 1)),
+        *(("activation_bits", 5 + change, change) for change in (-2, -1, 1)),
     ]
 
 
@@ -84,8 +112,8 @@ def test_trials_are_networks_with_those_settings(
     settings = {
         3: Settings(LayerSettings(5, 5), {"F": MINMAX}),
         7: Settings(LayerSettings(3, 3, bias_correction=True), {"F": {"weight_bits": 2, **MINMAX}}),
-        9: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **MINMAX}, "C": ACTIVATION_4}),
-        10: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **MINMAX}, "C": WEIGHT_2}),
+        8: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **MINMAX}, "C": WEIGHT_2}),
+        11: Settings(LayerSettings(3, 3), {"F": {"weight_bits": 2, **MINMAX}, "C": ACTIVATION_4}),
     }
     before = execution.classes(quantized.fixed, validation.images) == validation.labels
     assert trials.correct == before.sum()
@@ -111,7 +139,11 @@ def test_a_trial_changes_one_setting_and_leaves_all_others(
     given: list[dict[str, object]] = []
     images: list[int] = []
 
-    def recorded(observations: Observations, settings: Settings) -> QuantizedNetwork:
+    def recorded(
+        observations: Observations, settings: Settings, like: QuantizedNetwork | None = None
+    ) -> QuantizedNetwork:
+        if like is None:
+            return quantized
         mapping = settings.to_mapping()
         own = {"weight_bits": mapping["weight_bits"], "activation_bits": mapping["activation_bits"]}
         if mapping["bias_correction"]:
@@ -126,12 +158,13 @@ def test_a_trial_changes_one_setting_and_leaves_all_others(
     assert given == [
         *({"weight_bits": n, "activation_bits": n, "F": MINMAX} for n in range(2, 9)),
         {**three, "bias_correction": True, "F": few},
-        {**three, "F": few, "C": {"weight_bits": 4}},
-        {**three, "F": few, "C": {"activation_bits": 4}},
         {**three, "F": few, "C": {"weight_bits": 2}},
+        {**three, "F": few, "C": {"weight_bits": 4}},
+        {**three, "F": few, "C": {"activation_bits": 2}},
+        {**three, "F": few, "C": {"activation_bits": 4}},
         {**three, "F": {"weight_bits": 3, **MINMAX}},
     ]
-    assert images == [17] * 12
+    assert images == [17] * 13
 
 
 def test_formats_are_chosen_on_other_images_than_those_that_score(
@@ -160,15 +193,20 @@ def test_what_trials_are_about(trials: Trials, validation: Dataset) -> None:
     assert (trials.dataset, trials.split, trials.images) == ("noise", "validation", 60)
     # Four weights of each of two maps, three bits each, and 2 x 2 x 2 times three of two bits.
     assert trials.weight_bits_total == 3 * 8 + 2 * 24
+    assert trials.shipped is None
+    assert trials.calibrated_on == DatasetReference(
+        "noise (validation)", images_sha256(validation.images), 60
+    )
     totals = [trial.weight_bits_total for trial in trials.trials]
-    assert totals == [32 * bits for bits in range(2, 9)] + [72, 80, 72, 64, 96]
+    assert totals == [32 * bits for bits in range(2, 9)] + [72, 64, 80, 72, 72, 96]
 
 
 def test_progress_is_told(quantized: QuantizedNetwork, validation: Dataset) -> None:
     told: list[tuple[int, int]] = []
     few = validation.take(10)
     try_widths(quantized, few.images, few, lambda done, total: told.append((done, total)))
-    assert told == [(number, 12) for number in range(1, 13)]
+    # One by one everywhere, and then the changes of a layer together.
+    assert told == [(number, 13) for number in (*range(1, 9), 12, 13)]
 
 
 def test_labels_that_are_no_class_are_refused(
@@ -178,3 +216,16 @@ def test_labels_that_are_no_class_are_refused(
     other = Dataset("noise", "validation", validation.images, labels)
     with pytest.raises(ValueError, match="has the label 3, network 'small' has the classes 0 to 2"):
         try_widths(quantized, validation.images, other)
+
+
+def test_a_network_of_the_same_name_is_not_the_one_that_ships() -> None:
+    digits = validation_digits().take(20)
+    trained = load_network("lenet5-relu")
+    arrays = {name: dict(own) for name, own in trained.arrays.items()}
+    arrays["C1"]["bias"] = arrays["C1"]["bias"] + 1
+    other = TrainedNetwork(trained.network, arrays)
+    shipped = [
+        try_widths(quantize(each, digits.images), digits.images, digits, run=lambda _: iter(()))
+        for each in (trained, other)
+    ]
+    assert [each.shipped for each in shipped] == ["lenet5-relu", None]

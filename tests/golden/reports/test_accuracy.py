@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files.datasets import Dataset, images_sha256
+from systolith.golden.files.datasets import Dataset, DatasetReference, images_sha256
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
 from systolith.golden.network.graph import (
@@ -252,7 +252,12 @@ def test_keys_of_later_versions_are_no_trouble(report: AccuracyReport) -> None:
     assert AccuracyReport.from_json(json.dumps(value)) == report
 
 
-TRIALS = Trials("noise", "validation", 9, 5, 300, (Trial("C", "bits", 3, 6, 2, 1, 200),))
+TRIALS = Trials(
+    *("noise", "validation", 9, 5, 300),
+    (Trial("C", "weight_bits", 3, 6, 2, 1, 200, -1, 100),),
+    DatasetReference("noise (validation)", "c" * 64, 30),
+    "lenet5",
+)
 
 
 def test_trials_are_read(report: AccuracyReport) -> None:
@@ -261,20 +266,35 @@ def test_trials_are_read(report: AccuracyReport) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trials", "message"),
+    ("changed", "message"),
     [
-        (replace(TRIALS, images=0), r"\$\.trials\.images: Expected `int` >= 1"),
-        (replace(TRIALS, images=2**52), r"\$\.trials\.images: Expected `int` <= 1000000"),
-        (replace(TRIALS, correct=10), "trials.correct: 10 of 9 images"),
-        (replace(TRIALS, images=6), r"trials\.trials\[0\]: correct is 6, which does not follow"),
-        (replace(TRIALS, correct=6), r"trials\.trials\[0\]: correct is 6, which does not follow"),
+        ({"images": 0}, r"\$\.trials\.images: Expected `int` >= 1"),
+        ({"images": 2**52}, r"\$\.trials\.images: Expected `int` <= 1000000"),
+        ({"correct": 10}, "trials.correct: 10 of 9 images"),
+        ({"images": 6}, r"trials\.trials\[0\]: correct is 6, which does not follow"),
+        ({"correct": 6}, r"trials\.trials\[0\]: correct is 6, which does not follow"),
     ],
 )
 def test_trials_that_cannot_be_are_refused(
-    report: AccuracyReport, trials: Trials, message: str
+    report: AccuracyReport, changed: dict[str, int], message: str
 ) -> None:
+    value = json.loads(replace(report, trials=TRIALS).to_json())
+    value["trials"].update(changed)
     with pytest.raises(FileFormatError, match=message):
-        AccuracyReport.from_json(replace(report, trials=trials).to_json())
+        AccuracyReport.from_json(json.dumps(value))
+
+
+def test_trials_of_older_versions_are_read(report: AccuracyReport) -> None:
+    value = json.loads(replace(report, trials=TRIALS).to_json())
+    for key in ("calibrated_on", "shipped"):
+        del value["trials"][key]
+    (trial,) = value["trials"]["trials"]
+    for key in ("change", "bits_saved", "difference", "difference_interval", "chance"):
+        del trial[key]
+    read = AccuracyReport.from_json(json.dumps(value)).trials
+    assert read is not None
+    assert read.trials[0].change is None
+    assert (read.calibrated_on, read.shipped) == (None, None)
 
 
 def change(*path: Any, to: Any) -> Callable[[Any], None]:

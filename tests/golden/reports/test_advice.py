@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 
 import pytest
 
+from systolith.golden.files.datasets import DatasetReference
+from systolith.golden.quantization.settings import LayerSettings, Settings
 from systolith.golden.quantization.trials import Trial, Trials
 from systolith.golden.reports.accuracy import (
     AccuracyReport,
@@ -13,8 +16,9 @@ from systolith.golden.reports.accuracy import (
     DatasetEntry,
     LayerEntry,
 )
-from systolith.golden.reports.advice import advise
+from systolith.golden.reports.advice import Advice, advise
 from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.statistics import mcnemar, paired_interval
 
 LAYER = LayerEntry(
     name="C3",
@@ -52,52 +56,102 @@ def report(*trials: Trial, layer: LayerEntry = LAYER, images: int = 1000) -> Acc
 
 
 def trial(
-    layer: str | None, key: str, bits: int | None, gains: int, losses: int, weights: int = 8000
+    layer: str | None,
+    key: str,
+    bits: int | None,
+    gains: int,
+    losses: int,
+    weights: int = 8000,
+    saved: int = 0,
 ) -> Trial:
-    return Trial(layer, key, bits, 4900 + gains - losses, gains, losses, weights)
+    change = None if layer is None or bits is None else bits - 8
+    right = 4900 + gains - losses
+    saved = saved or 8000 - weights
+    return Trial(layer, key, bits, right, gains, losses, weights, change, saved)
+
+
+def figures(gains: int, losses: int, corrected: float) -> str:
+    low, high = paired_interval(gains, losses, 5000)
+    return (
+        f"{(gains - losses) / 5000:+.4f} ({low:+.4f} to {high:+.4f}; {gains} gained, "
+        f"{losses} lost; chance {corrected:.2g})"
+    )
+
+
+def told(advice: Advice) -> list[str]:
+    return [action.what for action in advice.actions]
 
 
 def test_nothing_to_say() -> None:
-    assert advise(report()) == ()
+    assert advise(report()) == Advice((), "", ())
+
+
+def test_nothing_to_gain_is_said_in_one_line() -> None:
+    """Five gains and no loss: 2 of 32."""
+    advice = advise(report(trial("C3", "weight_bits", 9, 5, 0, 9200)))
+    assert advice == Advice(
+        (),
+        "Nothing to gain: of 1 trials on 5,000 validation images none is better, and none saves "
+        "bits without a loss.",
+        (),
+    )
 
 
 def test_a_bit_that_gives_something_back() -> None:
-    (said,) = advise(report(trial("C3", "weight_bits", 9, 24, 4, 9200)))
-    assert said == (
-        "C3 clips 3.1 % of its values; one bit more for its weights gives back 0.40 points for 150 "
-        "bytes of weights: 4,920 instead of 4,900 of 5,000 validation images right (24 gains, "
-        "4 losses); by chance alone with a probability of 0.00018, of 1 such trials."
+    advice = advise(report(trial("C3", "weight_bits", 9, 24, 4, 9200)))
+    (action,) = advice.actions
+    assert action.what == "9 bits for the weights of C3"
+    assert action.effect.figures == figures(24, 4, mcnemar(24, 4))
+    assert action.cost == "costs 1,200 bits of weights (150 bytes)"
+    assert Settings.from_mapping(tomllib.loads(action.settings)) == Settings(
+        layers={"C3": {"weight_bits": 9}}
     )
+    assert advice.conclusion.startswith("Measured by 1 trials on 5,000 validation images: ")
 
 
-def test_feature_maps_cost_no_weights() -> None:
-    said = advise(
+def test_settings_of_an_action_are_complete() -> None:
+    floor = {"rounding": "floor"}
+    made = replace(
+        report(trial("C3", "activation_bits", 9, 24, 4), trial(None, "bits", 6, 90, 4, 6000)),
+        quantization={
+            "weight_bits": 7,
+            "weight_bits_total": 8000,
+            "layers": {"F6": {**floor}, "C3": {"weight_bits": 8}},
+        },
+    )
+    everywhere, layer = (
+        Settings.from_mapping(tomllib.loads(action.settings)) for action in advise(made).actions
+    )
+    assert everywhere == Settings(LayerSettings(6, 6), {"F6": floor, "C3": {}})
+    both = {"weight_bits": 8, "activation_bits": 9}
+    assert layer == Settings(LayerSettings(7, 8), {"F6": floor, "C3": both})
+
+
+def test_feature_maps_cost_bits_of_an_image() -> None:
+    (action,) = advise(
         report(
-            trial("C3", "activation_bits", 9, 30, 4),
+            trial("C3", "activation_bits", 9, 30, 4, saved=-1600),
             trial("C3", "weight_bits", 9, 2, 1, 9200),
-            layer=replace(LAYER, saturated=0),
         )
-    )
-    assert said[0].startswith("C3: one bit more for its feature map gives back 0.52 points: 4,926")
-    assert len(said) == 1
+    ).actions
+    assert action.what == "9 bits for the feature map of C3"
+    assert action.cost == "costs 1,600 bits of the feature map of an image (200 bytes)"
+    assert action.effect.figures == figures(30, 4, 2 * mcnemar(30, 4))
 
 
 def test_bias_correction() -> None:
-    (said,) = advise(report(trial(None, "bias_correction", None, 44, 13)))
-    assert said == (
-        "Bias correction gives back 0.62 points, and costs nothing in hardware: 4,931 instead of "
-        "4,900 of 5,000 validation images right (44 gains, 13 losses)."
-    )
-    assert advise(report(trial(None, "bias_correction", None, 7, 6))) == ()
+    (action,) = advise(report(trial(None, "bias_correction", None, 44, 13))).actions
+    assert (action.what, action.cost) == ("Correct the biases", "costs nothing in hardware")
+    assert "bias_correction = true\n" in action.settings
+    assert advise(report(trial(None, "bias_correction", None, 7, 6))).actions == ()
 
 
-def test_chance_is_no_gain() -> None:
-    """Five gains and no loss: 2 of 32."""
-    (said,) = advise(report(trial("C3", "weight_bits", 9, 5, 0, 9200)))
-    assert said == (
-        "No layer gains from one bit more: of 1 trials none differs from chance on 5,000 "
-        "validation images."
-    )
+def test_gains_count_only_if_the_number_of_trials_does_not_explain_them() -> None:
+    """Chance is 0.012 for 14 and 3: enough for one trial, and too little for five."""
+    gain = trial("C3", "weight_bits", 9, 14, 3, 9200)
+    others = [trial("C1", "weight_bits", 9, 1, 1, 9200)] * 4
+    assert told(advise(report(gain))) == ["9 bits for the weights of C3"]
+    assert told(advise(report(gain, *others))) == []
 
 
 def test_where_it_breaks_and_what_would_do() -> None:
@@ -107,30 +161,63 @@ def test_where_it_breaks_and_what_would_do() -> None:
         trial(None, "bits", 5, 7, 9, 5000),
         trial(None, "bits", 8, 0, 0, 8000),
     ]
-    would_do, breaks = advise(report(*uniform))
-    assert would_do.startswith("5 bits everywhere would do: 4,898 instead of 4,900")
-    assert would_do.endswith("with 375 bytes of weights less.")
-    assert breaks.startswith("With 4 bits everywhere it breaks: 4,870 instead of 4,900")
+    advice = advise(report(*uniform))
+    (action,) = advice.actions
+    assert action.what == "5 bits everywhere"
+    assert action.cost == "saves 3,000 bits of weights (375 bytes); feature maps of 5 bits"
+    (broken,) = advice.observations
+    assert broken == (
+        "With 4 bits everywhere accuracy breaks: "
+        f"{figures(20, 50, 3 * mcnemar(20, 50))} on 5,000 validation images."
+    )
 
 
 def test_a_loss_that_matters_counts_even_if_it_may_be_chance() -> None:
     """Six of 5,000 is more than 0.001."""
-    assert advise(report(trial("C3", "weight_bits", 7, 20, 26, 7000))) == ()
-    (said,) = advise(report(trial("C3", "weight_bits", 7, 20, 25, 7000)))
-    assert said.startswith("C3 can do with 7 bits for its weights: 4,895 instead of 4,900")
-    assert said.endswith("and 125 bytes less.")
+    assert told(advise(report(trial("C3", "weight_bits", 7, 20, 26, 7000)))) == []
+    (action,) = advise(report(trial("C3", "weight_bits", 7, 20, 25, 7000))).actions
+    assert action.what == "7 bits for the weights of C3"
+    assert action.cost == "saves 1,000 bits of weights (125 bytes)"
+
+
+def test_a_loss_that_is_shown_counts_even_if_it_is_small_and_trials_are_many() -> None:
+    """Five losses of five changes have a chance of 0.06, and six of 0.03."""
+    many = [trial("C1", "weight_bits", 9, 0, 0, 9000)] * 40
+    for losses, said in ((5, ["7 bits for the weights of C3"]), (6, [])):
+        made = report(trial("C3", "weight_bits", 7, 0, losses, 7000), *many)
+        assert made.trials is not None
+        wide = replace(made, trials=replace(made.trials, images=50_000))
+        assert told(advise(wide)) == said
 
 
 def test_the_best_gain_comes_first() -> None:
-    said = advise(
-        report(
-            trial("C1", "weight_bits", 9, 20, 4, 8100),
-            trial("C3", "weight_bits", 9, 60, 4, 9200),
-            trial("F6", "activation_bits", 9, 40, 9),
+    said = told(
+        advise(
+            report(
+                trial("C1", "weight_bits", 9, 20, 4, 8100),
+                trial("C3", "weight_bits", 9, 60, 4, 9200),
+                trial("F6", "activation_bits", 9, 40, 9),
+            )
         )
     )
-    assert [sentence.split()[0].rstrip(":") for sentence in said] == ["C3", "F6", "C1"]
-    assert all(sentence.endswith("of 3 such trials.") for sentence in said)
+    assert [sentence.split()[-1] for sentence in said] == ["C3", "F6", "C1"]
+
+
+def test_the_fewest_bits_everywhere_that_gain_come_before_what_saves() -> None:
+    said = advise(
+        report(
+            trial(None, "bits", 9, 60, 2, 9000),
+            trial(None, "bits", 10, 62, 2, 10000),
+            trial("C3", "weight_bits", 7, 1, 1, 7000),
+        )
+    )
+    assert told(said) == ["9 bits everywhere", "7 bits for the weights of C3"]
+
+
+def test_what_gains_and_saves_is_named_once() -> None:
+    assert told(advise(report(trial("C3", "weight_bits", 7, 30, 1, 7000)))) == [
+        "7 bits for the weights of C3"
+    ]
 
 
 def test_the_layer_that_saves_most_is_named() -> None:
@@ -140,51 +227,69 @@ def test_the_layer_that_saves_most_is_named() -> None:
         trial("F6", "weight_bits", 7, 2, 1, 7000),
         # It would save more still, and loses.
         trial("C3", "weight_bits", 7, 0, 90, 5000),
+        trial("C1", "activation_bits", 7, 1, 1, saved=400),
+        trial("C5", "activation_bits", 7, 1, 1, saved=500),
     ]
-    (said,) = advise(report(*spare))
-    assert said.startswith("C5 can do with 7 bits for its weights: 4,901 instead of 4,900")
-    assert said.endswith("and 250 bytes less.")
+    actions = advise(report(*spare)).actions
+    assert [(action.what, action.cost) for action in actions] == [
+        ("7 bits for the weights of C5", "saves 2,000 bits of weights (250 bytes)"),
+        (
+            "7 bits for the feature map of C5",
+            "saves 500 bits of the feature map of an image (63 bytes)",
+        ),
+    ]
 
 
 @pytest.mark.parametrize("weights", [8000, 9000])
 def test_what_saves_nothing_is_not_praised(weights: int) -> None:
-    assert advise(report(trial(None, "bits", 8, 3, 0, weights))) == ()
-    (said,) = advise(report(trial(None, "bits", 8, 3, 0, 7999)))
-    assert said.startswith("8 bits everywhere would do") and "1 byte of weights less" in said
+    assert told(advise(report(trial(None, "bits", 8, 3, 0, weights)))) == []
+    (action,) = advise(report(trial(None, "bits", 8, 3, 0, 7999))).actions
+    assert action.cost == "saves 1 bit of weights (1 byte); feature maps of 8 bits"
 
 
 def test_the_smallest_width_that_would_do_is_named() -> None:
     said = advise(report(trial(None, "bits", 6, 0, 0, 6000), trial(None, "bits", 4, 0, 0, 4000)))
-    assert said == (
-        (
-            "4 bits everywhere would do: 4,900 instead of 4,900 of 5,000 validation images right "
-            "(0 gains, 0 losses), with 500 bytes of weights less."
-        ),
-    )
+    assert told(said) == ["4 bits everywhere"]
 
 
 def test_an_accuracy_on_calibration_images_is_not_that_of_a_test() -> None:
     known = CalibrationEntry("digits", "b" * 64, 20, True)
-    (said,) = advise(replace(report(), calibrated_on=known))
+    (said,) = advise(replace(report(), calibrated_on=known)).observations
     assert said == (
         "This accuracy is not that of a test: formats were chosen on the first 20 images of the "
         "same data."
     )
-    assert advise(replace(report(), calibrated_on=replace(known, in_dataset=False))) == ()
+    other = replace(known, in_dataset=False)
+    assert advise(replace(report(), calibrated_on=other)).observations == ()
+
+
+@pytest.mark.parametrize(("sha256", "count"), [("b" * 64, 0), ("c" * 64, 1)])
+def test_trials_on_other_calibration_images_are_told(sha256: str, count: int) -> None:
+    made = report(trial("C3", "weight_bits", 9, 0, 0, 9200))
+    assert made.trials is not None
+    reference = DatasetReference("digits", sha256, 20)
+    made = replace(
+        made,
+        trials=replace(made.trials, calibrated_on=reference),
+        calibrated_on=CalibrationEntry("digits", "b" * 64, 20, False),
+    )
+    said = advise(made).observations
+    assert len(said) == count
+    assert all("on other images than those of the network" in each for each in said)
 
 
 def test_channels_and_ranges() -> None:
     layer = replace(
         LAYER, clipped_channels=(1, 2), dead_channels=tuple(range(3, 13)), range_use=0.31
     )
-    clips, dead, little = advise(report(layer=layer))
+    clips, dead, little = advise(report(layer=layer)).observations
     assert clips == "C3 clips 3.1 % of its values, most in 2 channels (1, 2) of 16."
     assert "in 10 channels (3, 4, 5, 6, 7, 8, 9, 10, ...) of 16: dead" in dead
     assert little.startswith("C3 uses 31 % of its format's range")
     table = replace(layer, formats={"index": FormatEntry(10, 7, True)})
-    assert "at the ends of its table" in advise(report(layer=table))[0]
+    assert "at the ends of its table" in advise(report(layer=table)).observations[0]
 
 
 def test_few_images() -> None:
-    (said,) = advise(report(images=1))
+    (said,) = advise(report(images=1)).observations
     assert said == "1 image cannot say much: the accuracy may be anything from 0.21 to 1.00."

@@ -12,8 +12,9 @@ from systolith.golden.reports.accuracy import (
     HardwareEntry,
     LayerEntry,
 )
-from systolith.golden.reports.comparison import ComparisonError, Difference, compare
+from systolith.golden.reports.comparison import ComparisonError, compare
 from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.paired_difference import Difference
 from systolith.golden.reports.statistics import paired_interval
 
 LABELS = (0, 1, 1, 0)

@@ -135,7 +135,10 @@ def test_hardware_is_not_simulated_on_digits(
         sim.simulate(tmp_path)
 
 
-def test_advice_has_images_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_advice_has_images_of_its_own(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("systolith.scripts.comparing.parallel_trials.processors", lambda: 1)
     trained = golden.load_network(f"{name}.npz")
     golden.quantize(trained, golden.load_images("calibration.npz")).save("q.npz")
     words = ["evaluate", "q.npz", "--advice", "--data", "test.npz", "--images", "50"]
@@ -215,7 +218,7 @@ def test_shipped_networks_keep_the_digits(
 
 def test_what_trial_data_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
-        (["--trial-data", "x.npz"], "--trial-data: needs --advice"),
+        (["--trial-data", "x.npz"], "--trial-data: needs --advice or --sensitivity"),
         (["--advice"], "--advice: needs a quantized network, not the float network 'lenet5'"),
     ):
         assert main(["evaluate", "lenet5", *words]) == 2

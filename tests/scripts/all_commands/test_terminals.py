@@ -116,7 +116,8 @@ def test_compare(
         require_whole(text, columns, [row["name"], *row["label"].split(), f"{row['accuracy']:.4f}"])
         if row["difference"] is not None:
             require_whole(text, columns, [f"{row['difference']:+.4f}", *row["verdict"].split()])
-    require_whole(text, columns, [f"{report.weight_bits_total:,}."])
+    assert report.weight_bits_total is not None
+    require_whole(text, columns, [f"{report.weight_bits_total / 8192:.2f}"])
     for layer in comparison["layers"]:
         require_whole(text, columns, [layer["name"], *(f"{each:,}" for each in layer["saturated"])])
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,22 @@ import pytest
 from numpy.typing import NDArray
 
 from systolith import golden
+from systolith.golden.files.datasets import DatasetReference, images_sha256
+from systolith.golden.fixed import execution
 from systolith.golden.quantization.trials import Trial, Trials
 from systolith.golden.reports.accuracy import CalibrationEntry, HardwareEntry
+from systolith.golden.reports.advice import advise
 from systolith.golden.reports.statistics import wilson_interval
+from systolith.scripts.calibration_split import how_to_repeat
 from systolith.scripts.commands.evaluate import to_markdown
 from systolith.scripts.main import main
 from tests.scripts import tiny
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few images do not need a second process, which takes longer to start."""
+    monkeypatch.setattr("systolith.scripts.comparing.parallel_trials.processors", lambda: 1)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +86,83 @@ def test_advice_is_measured_on_validation_digits(
     shown = capsys.readouterr().out
     assert "1 image cannot say much" in shown
     assert "bits everywhere" in shown
+
+
+@pytest.mark.parametrize(("bits", "verdicts"), [(2, {"better"}), (8, {"no difference shown"})])
+def test_an_action_is_repeated_by_its_settings_and_its_command(
+    bits: int,
+    verdicts: set[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The networks that the printed command makes are those of the trials, image by image."""
+    monkeypatch.chdir(tmp_path)
+    some = golden.validation_digits().take(80)
+    monkeypatch.setattr(golden, "validation_digits", lambda: some)
+    settings = golden.Settings.from_mapping(
+        {"weight_bits": bits, "activation_bits": bits, "layers": {"C3": {"weight_bits": 4}}}
+    )
+    trained = golden.load_network("lenet5-relu")
+    coarse = golden.quantize(trained, some.images[:40], settings)
+    coarse.save("coarse.npz")
+    words = ["evaluate", "coarse.npz", "--images", "9", "--advice", "--json"]
+    assert main([*words, "--out", "r.md"]) == 0
+    report = golden.AccuracyReport.from_json(capsys.readouterr().out)
+    text = Path("r.md").read_text()
+    files = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (said,) = re.findall(r"gives its network by: (.*)", text)
+    command, note = said.replace("\\", "").split("; ")
+    assert note == "IMAGES.npz: the first 40 images of mnist"
+    assert command.split()[:3] == ["systolith", "quantize", "lenet5-relu"]
+    np.savez("IMAGES.npz", images=some.images[:40])
+    actions = advise(report).actions
+    assert len(files) == len(actions)
+    assert {action.effect.difference.verdict for action in actions} == verdicts
+    before = execution.classes(coarse.fixed, some.images[40:]) == some.labels[40:]
+    for file, action in zip(files, actions, strict=True):
+        Path("SETTINGS.toml").write_text(file)
+        assert main(command.split()[1:]) == 0
+        made = golden.QuantizedNetwork.load("q.npz")
+        after = execution.classes(made.fixed, some.images[40:]) == some.labels[40:]
+        trial = action.effect.trial
+        assert (trial.gains, trial.losses) == ((after & ~before).sum(), (before & ~after).sum())
+        assert trial.weight_bits_total == made.weight_bits_total
+
+
+def test_the_command_needs_nothing_else_for_digits_and_networks_that_ship() -> None:
+    trials = Trials(*("mnist", "validation", 200, 150, 4321), (), None, "lenet5")
+    images = golden.validation_digits().images[:1000]
+    known = DatasetReference("mnist (validation)", images_sha256(images), 1000)
+    assert how_to_repeat(replace(trials, calibrated_on=known)) == (
+        "Each settings file gives its network by: "
+        "systolith quantize lenet5 --config SETTINGS.toml --out q.npz"
+    )
+    assert how_to_repeat(replace(trials, calibrated_on=known, shipped=None)).endswith(
+        "quantize NETWORK.npz --config SETTINGS.toml --out q.npz; NETWORK.npz: the float network"
+    )
+
+
+def test_sensitivity_is_a_table_of_the_same_trials(
+    quantized: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = golden.validation_digits().take(20)
+    monkeypatch.setattr(golden, "validation_digits", lambda: some)
+    documents, texts = [], []
+    for option in ("--advice", "--sensitivity"):
+        words = ["evaluate", str(quantized), "--images", "3", option, "--json"]
+        assert main([*words, "--out", str(tmp_path / "report.md")]) == 0
+        documents.append(json.loads(capsys.readouterr().out)["trials"])
+        texts.append((tmp_path / "report.md").read_text())
+    assert documents[0] == documents[1]
+    assert "## Sensitivity" not in texts[0]
+    assert "A single bit more helps most in" in texts[1]
+    rows = re.findall(r"^\| (\w+) \| (?:map|weights) \| 9 \| \+1 \|", texts[1], re.MULTILINE)
+    wanted = [each["layer"] for each in documents[0]["trials"] if each["change"] == 1]
+    assert rows == wanted != []
 
 
 def test_advice_chooses_formats_on_the_first_half_and_scores_on_the_other(

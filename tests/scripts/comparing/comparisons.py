@@ -10,9 +10,10 @@ from systolith.golden.reports.accuracy import (
     HardwareEntry,
     LayerEntry,
 )
-from systolith.golden.reports.comparison import Comparison, Difference, LayerRow, Row
+from systolith.golden.reports.comparison import Comparison, LayerRow, Row
 from systolith.golden.reports.differences import Factor
 from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.paired_difference import Difference
 
 FORMATS = {"input": FormatEntry(8, 0, False), "output": FormatEntry(8, 4, True)}
 C1 = LayerEntry("C1", FORMATS, 31.25, 6, 1200, (0, 4), (5, 2, 3), 0.75, 4800, 21)

@@ -33,8 +33,8 @@ DATA = Path("data.npz")
 def test_networks_are_evaluated_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [golden.evaluate(golden.load(name), golden.load_dataset(DATA)) for name in NETWORKS]
     for _ in range(2):
-        paths, found = load_reports([Path(name) for name in NETWORKS], DATA, None)
-        assert (paths, found) == ([Path(name) for name in NETWORKS], expected)
+        found = load_reports([Path(name) for name in NETWORKS], DATA, None)
+        assert (found.paths, found.reports) == ([Path(name) for name in NETWORKS], expected)
         monkeypatch.setattr(evaluation_cache, "local_workers", None)
     monkeypatch.undo()
 
@@ -51,10 +51,10 @@ def test_other_images_and_other_code_are_evaluated_anew(
     path = Path("q9.npz")
     load_reports([path], DATA, None)
     assert cached() == 1
-    _, (few,) = load_reports([path], DATA, 7)
+    (few,) = load_reports([path], DATA, 7).reports
     assert (few.images, cached()) == (7, 2)
     tiny.save_images(here / "other.npz", 31)
-    _, (other,) = load_reports([path], Path("other.npz"), None)
+    (other,) = load_reports([path], Path("other.npz"), None).reports
     assert (other.images, cached()) == (31, 3)
     monkeypatch.setattr(evaluation_cache, "_code", lambda: "other")
     load_reports([path], DATA, None)
@@ -64,15 +64,23 @@ def test_other_images_and_other_code_are_evaluated_anew(
 def test_a_folder_stands_for_its_reports_and_networks(here: Path) -> None:
     (here / "notes.json").write_text('{"schema": "other/1"}')
     (here / "broken.json").write_text("{")
-    paths, reports = load_reports([here], DATA, None)
-    assert [path.name for path in paths] == ["q9.npz", "q10.npz", "r.json"]
-    assert [each.kind for each in reports] == ["fixed", "float", "fixed"]
+    found = load_reports([here], DATA, None)
+    assert [path.name for path in found.paths] == ["q9.npz", "q10.npz", "r.json"]
+    assert [each.kind for each in found.reports] == ["fixed", "float", "fixed"]
+    assert [each and each.sha256 for each in found.networks] == [
+        golden.load("q9.npz").sha256,
+        golden.load("q10.npz").sha256,
+        None,
+    ]
+    assert found.dataset is not None and found.dataset.name == "data.npz"
+    assert load_reports([Path("r.json")], None, None).dataset is None
 
 
 def test_hardware_has_costs(here: Path) -> None:
     tiny.generate(here / "rtl")
     manifest = hw.load_manifest("rtl")
-    (path,), (report,) = load_reports([Path("rtl")], DATA, None)
+    found = load_reports([Path("rtl")], DATA, None)
+    (path,), (report,) = found.paths, found.reports
     predicted = manifest.predicted
     assert path == Path("rtl")
     assert report.hardware == HardwareEntry(
@@ -86,8 +94,7 @@ def test_a_sweep_stands_for_the_networks_of_its_front(here: Path) -> None:
     with pytest.raises(ValueError, match="swept: has no networks in front"):
         load_reports([Path("swept")], DATA, None)
     shutil.copy("q9.npz", here / "swept" / "front" / "1.npz")
-    paths, _ = load_reports([Path("swept")], DATA, None)
-    assert paths == [Path("swept/front/1.npz")]
+    assert load_reports([Path("swept")], DATA, None).paths == [Path("swept/front/1.npz")]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Error
 from systolith import golden
 from systolith.golden.quantization.trials import try_widths
 from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.golden.reports.advice import advise
 from systolith.scripts.pages.comparison_page import comparison_page
 from systolith.scripts.pages.evaluation_page import evaluation_page
 from tests.scripts.browser import chromium, look_at
@@ -103,7 +104,9 @@ def pages(reports: dict[str, AccuracyReport], tmp_path_factory: pytest.TempPathF
     texts = {
         "fixed": evaluation_page(reports["fixed"], QUANTIZED, digits),
         "float": evaluation_page(golden.evaluate(trained, digits, 400), trained, digits),
-        "comparison": comparison_page(golden.compare([same, hostile], ["a", HOSTILE])),
+        "comparison": comparison_page(
+            golden.compare([same, hostile], ["a", HOSTILE]), [trained, QUANTIZED], digits
+        ),
         "hostile": evaluation_page(hostile, QUANTIZED, digits),
     }
     for name, text in texts.items():
@@ -112,7 +115,7 @@ def pages(reports: dict[str, AccuracyReport], tmp_path_factory: pytest.TempPathF
 
 
 NAMES = ["fixed", "float", "comparison", "hostile"]
-FIGURES = {"fixed": 3 + 7, "float": 1, "comparison": 6, "hostile": 3 + 7}
+FIGURES = {"fixed": 4 + 7, "float": 1, "comparison": 6, "hostile": 4 + 7}
 
 
 def test_a_page_is_small_and_needs_no_other_file(pages: Path) -> None:
@@ -157,12 +160,44 @@ def test_what_a_page_tells(
         text = " ".join(seen.script("document.body.innerText").split())
         rows = seen.script("document.querySelectorAll('img.digit').length")
         maps = seen.script("document.querySelectorAll('img.map').length")
+        settings = seen.script("[...document.querySelectorAll('pre')].map((e) => e.textContent)")
     assert f"{fixed.accuracy:.4f}" in text
     assert f"{fixed.agreement_with_float:.4f}" in text
-    assert "everywhere it breaks" in text
+    assert settings == [action.settings for action in advise(fixed).actions] != []
+    assert "everywhere accuracy breaks" in text
+    assert "A single bit more helps most" in text
     assert 0 < rows == min(24, len(fixed.disagreements))
     # The digit, and float, fixed and difference of seven layers.
     assert maps == 1 + 3 * 7
+
+
+def test_images_that_changed_are_filtered(
+    browser: Browser, pages: Path, reports: dict[str, AccuracyReport]
+) -> None:
+    pair = reports["float"], reports["fixed"]
+    difference = golden.compare(pair).rows[1].difference
+    assert difference is not None and difference.losses > 0
+    changed = sum(a != b for a, b in zip(*(each.predictions for each in pair), strict=True))
+    with look_at(browser, pages / "comparison.html", 390, "light") as seen:
+        for kind, count in (
+            ("", changed),
+            ("gained", difference.gains),
+            ("lost", difference.losses),
+            ("still wrong", changed - difference.changed),
+        ):
+            seen.script(
+                f"""() => {{
+                  const select = document.querySelector("select[name=kind]");
+                  select.value = "{kind}";
+                  select.dispatchEvent(new Event("change", {{bubbles: true}}));
+                }}"""
+            )
+            assert seen.script(VISIBLE_CHANGES) == count
+            assert seen.script("document.querySelector('#changes output').value") == str(count)
+
+
+VISIBLE_CHANGES = """[...document.querySelectorAll("#changed tbody")]
+  .filter((entry) => entry.offsetHeight > 0).length"""
 
 
 def test_a_broken_page_is_seen(browser: Browser, pages: Path) -> None:

@@ -11,7 +11,9 @@ from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.quantization.trials import Trial, Trials
 from systolith.golden.reports.accuracy import AccuracyReport, DatasetEntry, LayerEntry
 from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.sensitivity import helped_most_in_words
 from systolith.golden.reports.side_by_side import LayerValues
+from systolith.golden.reports.statistics import paired_interval
 from systolith.scripts.pages import report_figures
 from tests.scripts.pages.chart_data import drawn
 
@@ -77,6 +79,27 @@ def test_errors_against_bits_are_those_of_each_width_s_own_trial() -> None:
             (8, 0.003827, 0.0005),
         )
     ]
+
+
+def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
+    trials = Trials(
+        *("digits", "validation", 1000, 900, 800),
+        (
+            Trial(None, "bits", 4, 850, 10, 60, 400),
+            Trial("C1", "weight_bits", 7, 880, 5, 25, 750, -1, 50),
+            Trial("C1", "activation_bits", 9, 903, 4, 1, 800, 1, -6),
+        ),
+    )
+    spec = report_figures.sensitivity_by_layer(trials).to_dict()
+    ends, points = drawn(spec)
+    colours = {"-1": "#d9731a", "+1": "#2e8b57"}
+    rows = [("C1 weights", "-1", 5, 25), ("C1 map", "+1", 4, 1)]
+    for place, (part, change, gains, losses) in enumerate(rows):
+        low, high = paired_interval(gains, losses, 1000)
+        common = {"y": part, "yOffset": change, "color": colours[change]}
+        assert ends.marks[place].items() >= {**common, "x": low, "x2": high}.items()
+        assert points.marks[place].items() >= {**common, "x": (gains - losses) / 1000}.items()
+    assert " ".join(spec["title"]["text"]) == helped_most_in_words(trials)
 
 
 def test_confusion_has_labels_downwards_and_classes_across() -> None:
