@@ -107,8 +107,8 @@ def how_to_repeat(trials: Trials) -> str:
     return f"Each settings file gives its network by: {'; '.join([command, *notes])}"
 
 
-def check_apart(chosen_on: Dataset, tested: Dataset, option: str) -> None:
-    """Refuse images that would both choose and test.
+def check_apart(chosen_on: Dataset, tested: Dataset, option: str, why: str) -> None:
+    """Refuse images that would both choose and test; `why` says what needs others.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def check_apart(chosen_on: Dataset, tested: Dataset, option: str) -> None:
     if shared:
         raise ValueError(
             f"{option}: {shared:,} of the images of {chosen_on.title} are among those of "
-            f"{tested.title}, which are evaluated; trials need others"
+            f"{tested.title}, {why}"
         )
 
 

@@ -5,11 +5,13 @@ Text may come from files of others. Characters that a terminal would obey are pr
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -63,6 +65,15 @@ def _escaped(line: str) -> str:
 def to_json(value: Any) -> str:
     """The text of a JSON document; NaN and infinities are errors."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The text of a CSV file with a column for every key; what a row lacks is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def print_text(text: str, style: str = "") -> None:

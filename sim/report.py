@@ -15,6 +15,7 @@ import msgspec
 
 from systolith.golden.files import json_files
 from systolith.golden.files.json_files import Count
+from systolith.golden.reports.html_table import html_table
 from systolith.sim.record.junit import Case, junit
 from systolith.sim.record.scoreboard import LayerResult
 from systolith.sim.simulators.installed import Engine, Simulator
@@ -213,6 +214,12 @@ class SimulationReport:
         if self.deviations is not None:
             cases.append(Case("cycles as predicted", "; ".join(self.deviations) or None))
         return junit(suite, cases)
+
+    def _repr_html_(self) -> str:
+        verdict = "every value equal" if self.bit_exact else "; ".join(self.failures)
+        caption = f"{self.network}, {self.images:,} images on {self.simulator}: {verdict}"
+        rows = [(layer.name, f"{layer.values:,}", f"{layer.mismatches:,}") for layer in self.layers]
+        return html_table(("layer", "values compared", "mismatches"), rows, 1, caption)
 
     def _layer(self, layer: LayerResult) -> dict[str, Any]:
         timing = self.layer_timings.get(layer.name)

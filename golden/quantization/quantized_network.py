@@ -127,14 +127,8 @@ class QuantizedNetwork:
     @property
     def weight_bits_total(self) -> int:
         """Bits of all weights, coefficients and centres; missing connections and biases count 0."""
-        total = 0
-        for layer, source, _ in self.fixed.network.computing_layers():
-            if isinstance(layer, Convolution):
-                count = layer.links(source) * math.prod(layer.kernel)
-            else:
-                count = math.prod(layer.array_shapes(source).get("weights", (0,)))
-            total += count * self.settings.of(layer.name).weight_bits
-        return total
+        counts = weight_counts(self.fixed.network)
+        return sum(count * self.settings.of(name).weight_bits for name, count in counts.items())
 
     def contents(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The header and the arrays that `save` writes."""
@@ -204,6 +198,16 @@ def fixed_maps(quantized: QuantizedNetwork, images: NDArray[np.uint8]) -> dict[s
         The images are not of the shape and type that the network takes.
     """
     return dict(execution.run(quantized.fixed, images).outputs)
+
+
+def weight_counts(network: Network) -> dict[str, int]:
+    """The number of weights of each layer; missing connections and biases count 0."""
+    return {
+        layer.name: layer.links(source) * math.prod(layer.kernel)
+        if isinstance(layer, Convolution)
+        else math.prod(layer.array_shapes(source).get("weights", (0,)))
+        for layer, source, _ in network.computing_layers()
+    }
 
 
 def _entry(layer: FixedLayer) -> _Layer:

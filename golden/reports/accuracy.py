@@ -21,6 +21,7 @@ from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.golden.quantization.trials import Trials
 from systolith.golden.reports.coherence import require_consistent
 from systolith.golden.reports.format_entry import FormatEntry
+from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.sensitivity import with_effects
 from systolith.golden.reports.statistics import wilson_interval
 
@@ -240,6 +241,24 @@ class AccuracyReport:
         }
         lines = [f"  {json.dumps(key)}: {_to_lines(value)}" for key, value in entries.items()]
         return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    def _repr_html_(self) -> str:
+        # Imports this module itself.
+        from systolith.golden.reports.comparison import LAYER_HEADINGS, layer_cells
+
+        low, high = self.interval
+        figures = {
+            "network": f"{self.network}, {self.kind}",
+            "images": f"{self.images:,} of {self.dataset.name} ({self.dataset.split})",
+            "accuracy": f"{self.accuracy:.4f}",
+            "95 % interval": f"{low:.4f} to {high:.4f}",
+            "agreement with float": f"{self.agreement_with_float:.4f}",
+        }
+        shown = html_table(tuple(figures), [tuple(figures.values())], 2)
+        if not self.layers:
+            return shown
+        rows = [(layer.name, *layer_cells(layer)) for layer in self.layers]
+        return shown + "\n" + html_table(("layer", *LAYER_HEADINGS), rows, 1)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the JSON to a file, whole or not at all."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.differences import Factor, factors, labels
+from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.markdown import cell, table
 from systolith.golden.reports.paired_difference import LEVEL, Difference, paired_differences
 
@@ -101,6 +102,19 @@ class Comparison:
             headings = ("layer", "report", *LAYER_HEADINGS)
             text += "\n" + table(headings, self._layer_cells(), left=2)
         return text
+
+    def _repr_html_(self) -> str:
+        different = [each.name for each in self.different]
+        rows = [
+            [
+                row.label,
+                *(each.values[place] or "" for each in self.different),
+                *_accuracy_cells(row)[1:],
+            ]
+            for place, row in enumerate(self.rows)
+        ]
+        headings = ("report", *different, *_ACCURACY_HEADINGS[1:])
+        return html_table(headings, rows, 1, self.about)
 
     def dropped(self, most: float) -> tuple[Row, ...]:
         """The reports whose accuracy is lower than the first's by more than `most`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from systolith.golden.reports.accuracy import AccuracyReport, HardwareEntry
+from systolith.golden.reports.memory_size import kibibytes
 
 _KEYS = {
     "weight_bits": "weight bits",
@@ -98,7 +99,7 @@ def _factors(reports: Sequence[AccuracyReport]) -> Iterator[tuple[str, Sequence[
     for layer, key in overrides:
         yield f"{layer}: {_KEYS.get(key, key)}", [_setting(each, layer, key) for each in reports]
     yield "calibrated on", _calibrations(reports)
-    yield "weight bits in all", [_total(each) for each in reports]
+    yield "weights", [_total(each) for each in reports]
     for name, cost in _COSTS.items():
         yield (
             name,
@@ -140,7 +141,7 @@ def _calibrations(reports: Sequence[AccuracyReport]) -> list[str | None]:
 
 def _total(report: AccuracyReport) -> str | None:
     bits = report.weight_bits_total
-    return None if bits is None else f"{bits:,}"
+    return None if bits is None else f"{kibibytes(bits):,.2f} KiB"
 
 
 def _told_apart(texts: Sequence[str], identities: Sequence[Hashable]) -> list[str]:
@@ -172,7 +173,7 @@ def _parts(report: AccuracyReport, different: dict[str, str | None]) -> Iterator
     arithmetic, weights, maps = (
         different.pop(name, None) for name in ("arithmetic", "weight bits", "map bits")
     )
-    for name in ("weight bits in all", "cycles an image", "cycles to the class"):
+    for name in ("weights", "cycles an image", "cycles to the class"):
         different.pop(name, None)
     if report.kind == "float":
         if arithmetic:

@@ -11,6 +11,7 @@ import msgspec
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.reports.html_table import html_table
 from systolith.hw.accelerator import Accelerator, unit_part
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.memories import memory_bits
@@ -94,6 +95,22 @@ class PlanReport(Planned, frozen=True):
     def to_json(self) -> bytes:
         """A JSON document."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    def _repr_html_(self) -> str:
+        caption = (
+            f"{self.network}: {self.multipliers:,} multipliers, an image every "
+            f"{self.predicted.interval_cycles:,} cycles, {self.predicted.latency_cycles:,} cycles "
+            "from first pixel to result"
+        )
+        rows = [
+            (
+                *(layer.name, layer.unit, f"{layer.folding.rows:,}", f"{layer.folding.columns:,}"),
+                *(f"{layer.multipliers:,}", f"{layer.memory_bits:,}", f"{layer.cycles:,}"),
+            )
+            for layer in self.layers
+        ]
+        headings = ("layer", "unit", "rows", "columns", "multipliers", "memory bits", "cycles")
+        return html_table(headings, rows, 2, caption)
 
 
 def bottleneck(interval: int, layers: Sequence[PlannedLayer]) -> str:

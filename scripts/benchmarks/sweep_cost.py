@@ -1,4 +1,4 @@
-"""`make bench-sweep`: the cost of a sweep in processor seconds, and an example of a sweep.
+"""`make bench-sweep`: the cost of a sweep in processor seconds, and two examples of sweeps.
 
 12 pairs of widths of one network are scored on 10,000 digits each. Times are user and system
 seconds of the whole command and all its processes, including the plans for three budgets, the float
@@ -26,9 +26,13 @@ from systolith.scripts.console import to_json
 from systolith.scripts.pages.pareto_picture import draw_pareto
 from systolith.scripts.sweeping.outcome import SweepReport
 
-SCHEMA = "systolith.bench_sweep/1"
+SCHEMA = "systolith.bench_sweep/2"
 NETWORK = "lenet5-relu"
-EXAMPLE = ("lenet5", "lenet5-relu")
+EXAMPLE = ("lenet5", "lenet5-relu", "--vary", "bias_correction=true,false")
+FEW_BITS = (
+    *("lenet5", "--weight-bits", "4,3", "--activation-bits", "4,3"),
+    *("--calibration", "mse,minmax,percentile", "--vary", "bias_correction=true,false"),
+)
 DIGITS = 10_000
 MOST_SECONDS = 40.0
 """The largest number of processor seconds that a sweep may take."""
@@ -78,9 +82,9 @@ def measure(folder: Path, digits: int, rounds: int) -> Result:
     return Result(NETWORK, len(report.points), report.data.images, first, again)
 
 
-def example(folder: Path) -> SweepReport:
-    """A sweep of two networks with default options."""
-    command_seconds("sweep", *EXAMPLE, "--out", str(folder))
+def example(folder: Path, *arguments: str) -> SweepReport:
+    """The report of a sweep with these arguments."""
+    command_seconds("sweep", *arguments, "--out", str(folder))
     return read_report(folder)
 
 
@@ -100,16 +104,20 @@ def _save_digits(path: Path, count: int) -> None:
     np.savez(path, images=digits.images[places], labels=digits.labels[places])
 
 
-def to_markdown(result: Result, report: SweepReport, rounds: int) -> str:
-    """A page that says what was measured and how, and shows the example."""
+def to_markdown(result: Result, report: SweepReport, few_bits: SweepReport, rounds: int) -> str:
+    """A page that says what was measured and how, and shows the examples."""
     introduction = (
         f"`make bench-sweep`: user and system seconds of a whole `systolith sweep` and of all its "
         f"processes, the minimum of {rounds} rounds. It plans for three budgets, scores every "
         f"pair of widths and the float network on {result.digits:,} digits, scores the Pareto "
-        "front on the test digits, and draws it. The digits are repeated validation digits: their "
-        "accuracy means nothing and is not shown."
+        "fronts on the test digits, writes their networks, and draws them. The digits are "
+        "repeated validation digits: their accuracy means nothing and is not shown."
     )
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
+    few = (
+        f"`systolith sweep {' '.join(FEW_BITS)} --out DIR`: for each pair of widths it ranks the "
+        "method first that [accuracy.md](accuracy.md) uses, `mse` with bias correction."
+    )
     _, _, shown = report.to_markdown().partition("\n\n")
     parts = [
         "# Sweeps",
@@ -121,6 +129,9 @@ def to_markdown(result: Result, report: SweepReport, rounds: int) -> str:
         f"`systolith sweep {' '.join(EXAMPLE)} --out DIR`.",
         "![Every design by bits of weights, multipliers and cycles](pareto.svg)",
         shown.replace("\n## ", "\n### "),
+        "## Few bits at their best",
+        few,
+        few_bits.points_table().to_markdown(),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -142,14 +153,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"--{name}: must be at least 1, not {getattr(options, name)}")
     with tempfile.TemporaryDirectory() as name:
         result = measure(Path(name), options.digits, options.rounds)
-        report = example(Path(name) / "example")
-    text = to_markdown(result, report, options.rounds)
+        report = example(Path(name) / "example", *EXAMPLE)
+        few_bits = example(Path(name) / "few-bits", *FEW_BITS)
+    text = to_markdown(result, report, few_bits, options.rounds)
     print(text, end="")
     value = {
         "schema": SCHEMA,
         "rounds": options.rounds,
         **asdict(result),
         "example": msgspec.to_builtins(report),
+        "few_bits": msgspec.to_builtins(few_bits),
         "machine": machine(),
     }
     contents = {".json": to_json(value).encode(), ".md": text.encode(), ".svg": draw_pareto(report)}

@@ -130,7 +130,9 @@ def evaluate(
         if trial_data is not None:
             trials = replace(trials, split="trial")
         check_dataset(trained.network, trials)
-        check_apart(trials, dataset if images is None else dataset.take(images), "--trial-data")
+        evaluated = dataset if images is None else dataset.take(images)
+        why = "which are evaluated; trials need others"
+        check_apart(trials, evaluated, "--trial-data", why)
     hardware = None
     if rtl is not None and quantized is not None:
         from systolith.scripts.rtl_folder import hardware_entry

@@ -1,4 +1,4 @@
-"""`systolith sweep`: networks with many settings, and their Pareto front."""
+"""`systolith sweep`: networks with many settings, and their Pareto fronts."""
 
 from __future__ import annotations
 
@@ -9,19 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from systolith.scripts.calibration_split import split, test_images, validation_images
-from systolith.scripts.console import print_error, print_json, print_line, print_markdown
+from systolith.scripts.calibration_split import (
+    CALIBRATION_IMAGES,
+    check_apart,
+    split,
+    test_images,
+    validation_images,
+)
+from systolith.scripts.console import (
+    print_error,
+    print_json,
+    print_line,
+    print_markdown,
+    print_text,
+)
 from systolith.scripts.options import JsonOption, folder_to_write, one_of, whole_number
-from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import PRESETS
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from systolith.golden import Settings
     from systolith.hw import Goal
-    from systolith.scripts.sweeping.outcome import SweepReport
+    from systolith.scripts.sweeping.variations import Variation
     from systolith.scripts.sweeping.workers import Workers
 
 
@@ -84,6 +94,16 @@ def sweep(
             help="How formats are chosen (see quantize), combined with every pair of widths.",
         ),
     ] = "mse",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V,V...",
+            help="Values of another setting, combined with all of these: a key of a settings file "
+            "(see quantize), such as bias_correction or layers.C3.weight_bits; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
     preset: Annotated[
         Any,
         typer.Option(
@@ -148,18 +168,20 @@ def sweep(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Quantize networks at many widths, rank them, and find out which are worth building.
+    """Quantize networks with many settings, rank them, and find out which are worth building.
 
     Formats are chosen on the first 1,000 of the validation digits, and points
-    are ranked on the others. This ranking chooses the Pareto front of accuracy
-    against weight bits, multipliers and cycles; only its points are then
-    scored on the test digits. Networks whose files do not say that they were
-    trained on MNIST need --data and --test-data; of --data the first 1,000, at
-    most half, choose the formats.
+    are ranked on the others. This ranking chooses two Pareto fronts, accuracy
+    against weight bits, and accuracy against multipliers and cycles; only their
+    points are then scored on the test digits. Networks whose files do not say
+    that they were trained on MNIST need --data and --test-data, which must
+    share no image; of --data the first 1,000, at most half, choose the
+    formats.
 
     Results are cached in DIR as soon as they are there: an interrupted sweep
     continues, and a sweep with more widths computes only the new ones. DIR
-    gets sweep.json, sweep.md and pareto.svg.
+    gets sweep.html, sweep.json, sweep.md, sweep.csv and pareto.svg, and its
+    folder front the quantized networks of the fronts, for compare.
 
     --dask needs the extra dask; without it, the command that installs it is
     printed.
@@ -168,13 +190,18 @@ def sweep(
 
     systolith sweep lenet5-relu --out sweep
     systolith sweep lenet5 lenet5-relu --out sweep --weight-bits 8,5,4 --calibration mse,minmax
+    systolith sweep lenet5 --out sweep --vary bias_correction=true,false
+    systolith sweep lenet5 --out sweep --weight-bits 4 --vary layers.C3.weight_bits=3,4,5
     systolith sweep lenet5 --out sweep --max-multipliers 28,60,122 --jobs 4
     systolith sweep lenet5 --out sweep --dask tcp://10.0.0.1:8786
     """
     from systolith import golden
-    from systolith.golden.files.whole_files import write_whole
+    from systolith.scripts.comparing.report_sources import FRONT_FOLDER
     from systolith.scripts.pages.pareto_picture import draw_pareto
-    from systolith.scripts.sweeping.runner import Sweep, sweep
+    from systolith.scripts.pages.sweep_page import sweep_page
+    from systolith.scripts.sweeping.runner import Sweep, quantized_front, sweep
+    from systolith.scripts.sweeping.sweep_folder import SweepFolder
+    from systolith.scripts.sweeping.variations import combinations, counted
 
     if dask is not None and jobs is not None:
         raise typer.BadParameter("only one can be given, not both --dask and --jobs")
@@ -183,46 +210,61 @@ def sweep(
         if name in loaded:
             raise ValueError(f"network {name!r} is there twice")
         loaded[name] = golden.load_network(name)
+    variations = _variations(weight_bits, activation_bits, calibration, vary)
+    settings = combinations(variations, {name: each.network for name, each in loaded.items()})
     trained = loaded.values()
-    calibration_data, others = split(validation_images(data, "--data FILE", *trained))
+    data_set = validation_images(data, "--data FILE", *trained)
+    calibration_data, others = split(data_set)
     test = test_images(test_data, "--test-data FILE", *trained)
+    check_apart(data_set, test, "--data", "which must choose nothing")
     request = Sweep(
         networks=loaded,
-        settings=_settings(weight_bits, activation_bits, calibration),
+        settings=settings,
         budgets=_budgets(preset, max_multipliers),
         calibration_images=calibration_data.images,
         calibration_name=calibration_data.title,
         validation=others if images is None else others.take(images),
         test=test,
     )
+    if not json:
+        print_text(counted(variations, len(loaded)))
+    folder = SweepFolder(out, FRONT_FOLDER)
     with _workers(dask, jobs) as workers, progress("sweep") as shown:
         report = sweep(request, out, workers, shown, print_error)
-    for name, content in (
-        ("sweep.json", report.to_json()),
-        ("sweep.md", report.to_markdown().encode()),
-        ("pareto.svg", draw_pareto(report)),
-    ):
-        with writing(out / name):
-            write_whole(out / name, content)
+        new = quantized_front(request, report, folder.networks(), workers)
+    folder.replace(
+        {point.name: point.quantized_sha256 for point in report.points if point.on_front},
+        new,
+        {
+            "sweep.md": report.to_markdown().encode(),
+            "sweep.csv": report.to_csv().encode(),
+            "pareto.svg": draw_pareto(report),
+            "sweep.html": sweep_page(report, data, CALIBRATION_IMAGES).encode(),
+        },
+        report.to_json(),
+    )
     if json:
         print_json(report.to_json())
-    else:
-        _print(report, out)
+        return
+    print_markdown(report.to_markdown())
+    for name in ("sweep.json", "sweep.md", "sweep.csv", "pareto.svg", "sweep.html", FRONT_FOLDER):
+        print_line(name, out / name)
 
 
-def _settings(
-    weight_bits: Sequence[int], activation_bits: Sequence[int], calibrations: Sequence[str]
-) -> list[Settings]:
-    """All combinations of widths and calibration methods."""
-    from systolith.golden import Settings
+def _variations(
+    weight_bits: Sequence[int],
+    activation_bits: Sequence[int],
+    calibrations: Sequence[str],
+    vary: Sequence[str] | None,
+) -> list[Variation]:
+    """What varies, in the order of the options."""
+    from systolith.scripts.sweeping.variations import Variation, parse_variations
 
     return [
-        Settings.from_mapping(
-            {"weight_bits": weights, "activation_bits": maps, "calibration": calibration}
-        )
-        for weights in weight_bits
-        for maps in activation_bits
-        for calibration in calibrations
+        Variation("weight_bits", tuple(weight_bits)),
+        Variation("activation_bits", tuple(activation_bits)),
+        Variation("calibration", tuple(calibrations)),
+        *parse_variations(vary or ()),
     ]
 
 
@@ -241,9 +283,3 @@ def _workers(dask: str | None, jobs: int | None) -> AbstractContextManager[Worke
     from systolith.scripts.sweeping.workers import dask_workers, local_workers, processors
 
     return local_workers(jobs or processors()) if dask is None else dask_workers(dask)
-
-
-def _print(report: SweepReport, out: Path) -> None:
-    print_markdown(report.to_markdown())
-    for name in ("sweep.json", "sweep.md", "pareto.svg"):
-        print_line(name, out / name)

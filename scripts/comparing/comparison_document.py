@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
 from systolith.golden.reports.accuracy import LayerEntry
 from systolith.golden.reports.comparison import Comparison, Row
 from systolith.golden.reports.paired_difference import LEVEL
+from systolith.scripts import console
 
 SCHEMA = "systolith.comparison/2"
 
@@ -18,7 +17,7 @@ _LAYER_KEYS = (
     "accumulator_bits",
 )
 _FIGURES = (
-    *("network", "arithmetic", "weight bits in all", "multipliers", "cycles an image"),
+    *("network", "arithmetic", "weights", "multipliers", "cycles an image"),
     "cycles to the class",
 )
 """The factors that a report's own keys have as numbers."""
@@ -49,12 +48,8 @@ def to_csv(comparison: Comparison) -> str:
     A report without layers, that of a float network, has one row. A figure that is missing is an
     empty cell; of clipped and dead channels there is the number.
     """
-    rows = [row for place in range(len(comparison.rows)) for row in _rows(comparison, place)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    places = range(len(comparison.rows))
+    return console.to_csv([row for place in places for row in _rows(comparison, place)])
 
 
 def _report(row: Row) -> dict[str, Any]:

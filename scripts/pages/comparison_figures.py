@@ -25,6 +25,9 @@ _ROW_HEIGHT = 24
 _LINE_HEIGHT = 14
 _MARGINS = 70
 _LABEL_CHARACTERS = 20
+_LABEL_LIMIT = 170
+"""The width of the longest label in pixels: of this number of wide characters."""
+
 _MOST_TEXTS = 400
 """Heat maps with more cells have no figures in them; a figure shows when its cell is touched."""
 
@@ -61,7 +64,7 @@ def accuracy(comparison: Comparison) -> Figure:
                     "low:Q",
                     title="accuracy",
                     scale=alt.Scale(zero=False),
-                    axis=alt.Axis(tickCount=6, labelOverlap="parity"),
+                    axis=alt.Axis(tickCount=5, labelOverlap="greedy", labelFlush=False),
                 ),
                 x2="high:Q",
             ),
@@ -105,7 +108,7 @@ def confusion_difference(comparison: Comparison) -> Figure:
     classes = [str(label) for label in range(len(comparison.rows[0].report.confusion))]
     chosen = alt.param(
         name="chosen",
-        value=others[0].label,
+        value=rows[0]["report"] if rows else others[0].label,
         bind=alt.binding_select(options=[row.label for row in others], name="report: "),
     )
     base = (
@@ -184,7 +187,7 @@ def _heat_map(
     ]
     columns = list(dict.fromkeys(row[across] for row in rows))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X(f"{across}:N", sort=columns, title=None, axis=alt.Axis(labelAngle=0)),
+        x=alt.X(f"{across}:N", sort=columns, title=None, axis=alt.Axis(labelAngle=0, orient="top")),
         y=_reports(comparison),
         tooltip=["report:N", f"{across}:N", f"{title}:Q"],
     )
@@ -208,22 +211,42 @@ def _reports(comparison: Comparison) -> alt.Y:
         "report:N",
         sort=[_wrapped(row.label) for row in comparison.rows],
         title=None,
-        axis=alt.Axis(labelOverlap=False, labelExpr="split(datum.value, '\\n')"),
+        axis=alt.Axis(
+            labelOverlap=False,
+            labelExpr="split(datum.value, '\\n')",
+            labelLineHeight=_LINE_HEIGHT,
+            labelLimit=_LABEL_LIMIT,
+            # In the middle of its row; Vega puts the first line there.
+            labelOffset={
+                "condition": [
+                    {
+                        "test": f"length(split(datum.value, '\\n')) == {lines}",
+                        "value": -_LINE_HEIGHT * (lines - 1) / 2,
+                    }
+                    for lines in range(2, _most_lines(comparison) + 1)
+                ],
+                "value": 0,
+            },
+        ),
     )
 
 
 def _by_report(comparison: Comparison, chart: Figure) -> Figure:
     """The chart, with a row for each report, as high as the longest label needs."""
-    lines = max(_wrapped(row.label).count("\n") for row in comparison.rows)
-    height = _ROW_HEIGHT + _LINE_HEIGHT * lines
+    height = _ROW_HEIGHT + _LINE_HEIGHT * (_most_lines(comparison) - 1)
     return sized(chart, max(_LEAST_HEIGHT, _MARGINS + height * len(comparison.rows)))
+
+
+def _most_lines(comparison: Comparison) -> int:
+    """The number of lines of the longest label."""
+    return max(len(_wrapped(row.label).split("\n")) for row in comparison.rows)
 
 
 def _short(value: float) -> str:
     """A figure of a heat map, of at most four characters."""
     if 0 < value < 0.05:
         return "<0.1"
-    return f"{value:.0f}" if value >= 10 or not value else f"{value:.1f}"
+    return f"{value:.0f}" if value >= 9.95 or not value else f"{value:.1f}"
 
 
 def _wrapped(label: str) -> str:

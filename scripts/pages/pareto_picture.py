@@ -1,9 +1,12 @@
-"""The picture of a sweep: accuracy against weight bits, multipliers and cycles."""
+"""The pictures of a sweep: accuracy against weight bits, multipliers and cycles.
+
+`draw_pareto` makes one SVG of all three, and `panels` gives them as figures of a page.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import cycle, islice
 from math import inf
 from typing import Any
@@ -12,27 +15,56 @@ import altair as alt
 import msgspec
 
 from systolith.golden.files.printable import printable
+from systolith.golden.reports.memory_size import kibibytes
+from systolith.scripts.pages.html_page import Figure
+from systolith.scripts.pages.report_figures import sized
+from systolith.scripts.pages.svg_picture import BACKGROUND, GRID, draw
 from systolith.scripts.sweeping.outcome import Design, SweepReport
 
-_PANELS = (
-    ("weight_bits_total", "bits of weights"),
-    ("multipliers", "multipliers"),
-    ("interval_cycles", "cycles from one image to the next"),
-)
 _WIDTH, _HEIGHT = 300, 360
+_PAGE_HEIGHT = 340
 
-# The palette of Okabe and Ito, for the colour-blind; each network also has a shape of its own.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# In the order of Okabe and Ito's, for the colour-blind; each network also has a shape of its own.
+# They can be told from a white and from a dark page.
+_COLOURS = ("#2b83c4", "#d9601a", "#1f9d76", "#c4679a", "#b8860b", "#4f9fc4", "#808080")
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """A panel: its cost, the title of its axis, and whether it is about hardware."""
+
+    key: str
+    title: str
+    hardware: bool
+
+
+_PANELS = {
+    "weights": _Panel("weights", "weights (KiB)", False),
+    "multipliers": _Panel("multipliers", "multipliers", True),
+    "cycles": _Panel("interval_cycles", "cycles from one image to the next", True),
+}
+
+
 def draw_pareto(report: SweepReport) -> bytes:
-    """An SVG with every design in three panels; those of the Pareto front are filled."""
+    """An SVG with every point by its weights, and every design by multipliers and cycles.
+
+    Those of the front of a panel are filled.
+    """
     # Control characters are not allowed in SVG, and end the renderer with the whole process.
     safe = msgspec.convert(_printable(msgspec.to_builtins(report)), SweepReport)
-    text = io.StringIO()
-    _chart(safe).save(text, format="svg")
-    return text.getvalue().encode()
+    return draw(_chart(safe))
+
+
+def panels(report: SweepReport) -> dict[str, Figure]:
+    """The three panels by name, as wide as the page that shows them.
+
+    The datum of a mark has the `rank` of its point.
+    """
+    return {
+        name: sized(_layers(report, panel, labelled=False), _PAGE_HEIGHT)
+        for name, panel in _PANELS.items()
+    }
 
 
 def _printable(value: Any) -> Any:
@@ -47,23 +79,24 @@ def _printable(value: Any) -> Any:
 
 
 def _chart(report: SweepReport) -> alt.HConcatChart:
-    designs = list(report.designs())
-    rows = _rows(report, designs)
-    panels = [
-        _panel(report, rows, list(_best(report, designs, key)), key, title)
-        for key, title in _PANELS
-    ]
     data = report.data
+    drawn = [
+        _layers(report, panel, labelled=True).properties(width=_WIDTH, height=_HEIGHT)
+        for panel in _PANELS.values()
+    ]
     chart: alt.HConcatChart = (
-        alt.hconcat(*panels, spacing=30)
+        alt.hconcat(*drawn, spacing=30)
         .properties(
             title=alt.Title(
                 f"What accuracy costs: {', '.join(each.network for each in report.networks)}",
                 subtitle=[
                     (
                         f"Accuracy on {data.images:,} images, {data.name} ({data.split}), spaced "
-                        "by the fraction of errors. Filled: the Pareto front, of accuracy and the "
-                        "three costs together, with bits of weights/maps."
+                        "by the fraction of errors. Labels: bits of weights/maps."
+                    ),
+                    (
+                        "Filled: the front of accuracy and weights on the left, of accuracy, "
+                        "multipliers and cycles in the middle and on the right."
                     ),
                     "Lines: the best accuracy at no higher cost, for the cost of that panel alone.",
                 ],
@@ -71,31 +104,27 @@ def _chart(report: SweepReport) -> alt.HConcatChart:
                 offset=12,
             )
         )
-        .configure(background="white")
-        .configure_axis(grid=True, gridColor="#eeeeee")
+        .configure(background=BACKGROUND)
+        .configure_axis(grid=True, gridColor=GRID)
     )
     return chart
 
 
-def _panel(
-    report: SweepReport,
-    rows: Sequence[dict[str, Any]],
-    best: Sequence[dict[str, Any]],
-    key: str,
-    title: str,
-) -> alt.LayerChart:
-    first = key == _PANELS[0][0]
+def _layers(report: SweepReport, panel: _Panel, labelled: bool) -> alt.LayerChart:
     names = [each.network for each in report.networks]
-    legend = alt.Legend(symbolOpacity=1) if len(names) > 1 else None
+    legend = alt.Legend(symbolOpacity=1, orient="top") if len(names) > 1 else None
+    rows = _rows(report, panel)
     x = alt.X(
-        f"{key}:Q",
-        title=title,
-        scale=alt.Scale(type="linear" if first else "log", zero=False, nice=False, padding=30),
-        axis=alt.Axis(tickCount=5, format=",d"),
+        f"{panel.key}:Q",
+        title=panel.title,
+        scale=alt.Scale(type="log", nice=False, padding=30)
+        if panel.hardware
+        else alt.Scale(zero=False, nice=False, padding=30),
+        axis=alt.Axis(tickCount=5, format=",d", labelOverlap="greedy"),
     )
     y = alt.Y(
         "errors:Q",
-        title="accuracy" if first else None,
+        title="accuracy",
         scale=alt.Scale(type="log", reverse=True, nice=False, padding=12),
         axis=alt.Axis(labelExpr="format(1 - datum.value, '.4~f')", tickCount=8),
     )
@@ -111,20 +140,17 @@ def _panel(
         legend=legend,
         scale=alt.Scale(domain=names, range=[*islice(cycle(_SHAPES), len(names))]),
     )
-    points = alt.Chart(alt.InlineData(values=[row for row in rows if not row["front"]]))
+    marks: dict[str, Any] = {"x": x, "y": y, "color": colour, "shape": shape}
+    others = alt.Chart(alt.InlineData(values=[row for row in rows if not row["front"]]))
     front = alt.Chart(alt.InlineData(values=[row for row in rows if row["front"]]))
     layers = [
-        alt.Chart(alt.InlineData(values=list(best)))
+        alt.Chart(alt.InlineData(values=list(_best(names, rows, panel.key))))
         .mark_line(interpolate="step-after", strokeWidth=1, opacity=0.6)
         .encode(x=x, y=y, color=colour),
-        points.mark_point(filled=False, size=40, opacity=0.5, strokeWidth=1.2).encode(
-            x=x, y=y, color=colour, shape=shape
-        ),
-        front.mark_point(filled=True, size=60, opacity=1).encode(
-            x=x, y=y, color=colour, shape=shape
-        ),
+        others.mark_point(filled=False, size=60, opacity=0.6, strokeWidth=1.2).encode(**marks),
+        front.mark_point(filled=True, size=90, opacity=1).encode(**marks),
     ]
-    if first:
+    if labelled:
         for place, name in enumerate(names):
             # Labels of every other network are on the other side.
             side: dict[str, Any] = (
@@ -132,24 +158,41 @@ def _panel(
                 if place % 2
                 else {"align": "left", "baseline": "top", "dx": 6, "dy": 3}
             )
-            labels = alt.Chart(alt.InlineData(values=list(_labels(rows, name, key))))
-            layers.append(labels.mark_text(**side).encode(x=x, y=y, color=colour, text="widths:N"))
-    return alt.LayerChart(layer=layers, width=_WIDTH, height=_HEIGHT)
+            labels = alt.Chart(alt.InlineData(values=list(_labels(rows, name, panel.key))))
+            layers.append(labels.mark_text(color="#000", **side).encode(x=x, y=y, text="widths:N"))
+    return alt.LayerChart(layer=layers)
 
 
-def _rows(report: SweepReport, designs: Sequence[Design]) -> list[dict[str, Any]]:
-    """A row of plotted values for each design."""
-    front = {(design.rank, design.budget) for design in report.front}
-    widths = {point.rank: point.widths for point in report.points}
+def _rows(report: SweepReport, panel: _Panel) -> list[dict[str, Any]]:
+    """A row of plotted values for each point, or for each design."""
+    points = {point.rank: point for point in report.points}
+    on_front = {(design.rank, design.budget) for design in report.hardware_front}
+    # A point has the same weights under every budget.
+    designs: dict[int | tuple[int, str], Design] = {}
+    for design in report.designs():
+        key = (design.rank, design.budget) if panel.hardware else design.rank
+        designs.setdefault(key, design)
     return [
         {
-            **{key: getattr(design, key) for key, _ in _PANELS},
+            "rank": design.rank,
+            "point": points[design.rank].name,
             "network": design.network,
-            "errors": _errors(report, design),
-            "widths": widths[design.rank],
-            "front": (design.rank, design.budget) in front,
+            "accuracy": design.accuracy,
+            "errors": _errors(report, design.accuracy),
+            "widths": points[design.rank].widths,
+            "weights": round(kibibytes(design.weight_bits_total), 1),
+            **(
+                {
+                    "budget": design.budget,
+                    "multipliers": design.multipliers,
+                    "interval_cycles": design.interval_cycles,
+                    "front": key in on_front,
+                }
+                if panel.hardware
+                else {"front": key in report.weight_front}
+            ),
         }
-        for design in designs
+        for key, design in designs.items()
     ]
 
 
@@ -160,25 +203,26 @@ def _labels(rows: Sequence[dict[str, Any]], network: str, key: str) -> Iterator[
         if row["front"] and row["network"] == network:
             places.setdefault((row[key], row["errors"]), {})[row["widths"]] = None
     for (x, errors), widths in places.items():
-        yield {key: x, "errors": errors, "network": network, "widths": ", ".join(widths)}
+        yield {key: x, "errors": errors, "widths": ", ".join(widths)}
 
 
-def _best(report: SweepReport, designs: Sequence[Design], key: str) -> Iterator[dict[str, Any]]:
+def _best(
+    names: Sequence[str], rows: Sequence[dict[str, Any]], key: str
+) -> Iterator[dict[str, Any]]:
     """For each network the fewest errors at every cost: a step wherever they decrease."""
-    for network in report.networks:
+    for name in names:
         own = sorted(
-            (design for design in designs if design.network == network.network),
-            key=lambda each: (getattr(each, key), -each.accuracy),
+            (row for row in rows if row["network"] == name),
+            key=lambda each: (each[key], each["errors"]),
         )
         least = inf
-        for design in own:
-            errors = _errors(report, design)
-            # The last design ends the line.
-            if errors < least or design is own[-1]:
-                least = min(least, errors)
-                yield {key: getattr(design, key), "network": network.network, "errors": least}
+        for row in own:
+            # The last one ends the line.
+            if row["errors"] < least or row is own[-1]:
+                least = min(least, row["errors"])
+                yield {key: row[key], "network": name, "errors": least}
 
 
-def _errors(report: SweepReport, design: Design) -> float:
+def _errors(report: SweepReport, accuracy: float) -> float:
     """The fraction of errors; at least half an image, because the scale is logarithmic."""
-    return max(1 - design.accuracy, 0.5 / report.data.images)
+    return max(1 - accuracy, 0.5 / report.data.images)

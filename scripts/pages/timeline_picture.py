@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import altair as alt
@@ -13,6 +12,7 @@ from systolith.golden import QuantizedNetwork
 from systolith.hw import Plan, PlanReport
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.planning.activity import Activity, activity
+from systolith.scripts.pages.svg_picture import BACKGROUND, draw
 
 IMAGES = 2
 
@@ -24,10 +24,7 @@ _ROW_HEIGHT = 34
 def draw_timeline(quantized: QuantizedNetwork, plan: Plan, report: PlanReport) -> bytes:
     """An SVG with the fraction of cycles in which each layer's unit works, span by span."""
     seen = activity(Accelerator(quantized.fixed, plan), IMAGES, _SPANS)
-    chart = _chart(seen, report)
-    text = io.StringIO()
-    chart.save(text, format="svg")
-    return text.getvalue().encode()
+    return draw(_chart(seen, report))
 
 
 def _chart(seen: Activity, report: PlanReport) -> alt.Chart:
@@ -60,11 +57,11 @@ def _chart(seen: Activity, report: PlanReport) -> alt.Chart:
                 f"{report.network}: two images, results in cycles {results}",
                 subtitle=(
                     f"{report.multipliers} multipliers, then an image every {interval:,} cycles; "
-                    "the height is the fraction of cycles in which a unit works, white is idle"
+                    "the height is the fraction of cycles in which a unit works"
                 ),
             ),
         )
-        .configure(background="white")
+        .configure(background=BACKGROUND)
         .configure_facet(spacing=6)
     )
     return chart

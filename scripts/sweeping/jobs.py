@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith import golden, hw
+from systolith.golden.files import npz
 from systolith.golden.files.datasets import UNNAMED, images_sha256
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
+from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.planning.plan_file import smallest_plan
 
@@ -117,6 +119,11 @@ def measure_accuracy(
     else:
         classes = execution.classes(subject.quantized(settings).fixed, data.images)
     return Accuracy(len(data), _correct(classes, data))
+
+
+def quantize_point(subject: Subject, settings: Mapping[str, Any]) -> bytes:
+    """The bytes of the file of a quantized network."""
+    return npz.encode(QUANTIZED_SCHEMA, *subject.quantized(settings).contents())
 
 
 def plan_cost(subject: Subject, goal: hw.Goal) -> Cost:

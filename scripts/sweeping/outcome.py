@@ -1,15 +1,20 @@
-"""The report of a sweep, as data: ranked points, plans, and the Pareto front."""
+"""The report of a sweep, as data: ranked points, plans, and two Pareto fronts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.markdown import cell, table
+from systolith.golden.reports.memory_size import kibibytes, smaller_than_float
+from systolith.scripts.console import to_csv
+from systolith.scripts.sweeping.variations import flat, shown_value, varied_keys
 
-SCHEMA = "systolith.sweep/1"
+SCHEMA = "systolith.sweep/2"
 """The schema of a report."""
 
 
@@ -56,15 +61,17 @@ class SweptNetwork(msgspec.Struct, frozen=True):
         Its name in the sweep.
     name, sha256
         Its own name, and the hash of its file.
+    weights
+        The number of its weights.
     validation, test
-        Its accuracy in floats on the validation images (the key `rated` in JSON) and on the
-        test images.
+        Its accuracy in floats on the validation images and on the test images.
     """
 
     network: str
     name: str
     sha256: str
-    validation: Score = msgspec.field(name="rated")
+    weights: int
+    validation: Score
     test: Score
 
 
@@ -75,28 +82,31 @@ class SweptPoint(msgspec.Struct, frozen=True):
     ----------
     rank
         From 1: by accuracy, then by the fewest bits of weights, then of feature maps.
+    name
+        A short name, such as `lenet5-w4-a6`; no other point of the sweep has it.
     network
-        Its name in the sweep.
+        Its network's name in the sweep.
     settings
         As in `quantize --config`.
     quantized_sha256, weight_bits_total
         Of the quantized network.
     validation
-        Its accuracy on the validation images (the key `rated` in JSON).
+        Its accuracy on the validation images.
     not_built
         The reason why no hardware can be built for it, or null.
     on_front
-        Whether one of its designs is on the Pareto front.
+        Whether it is on one of the two fronts.
     test
-        Its accuracy on the test images if it is on the front, otherwise null.
+        Its accuracy on the test images if it is on a front, otherwise null.
     """
 
     rank: int
+    name: str
     network: str
     settings: dict[str, Any]
     quantized_sha256: str
     weight_bits_total: int
-    validation: Score = msgspec.field(name="rated")
+    validation: Score
     not_built: str | None = None
     on_front: bool = False
     test: Score | None = None
@@ -121,8 +131,22 @@ class Design(msgspec.Struct, frozen=True):
 
     @property
     def costs(self) -> tuple[float, ...]:
-        """The figures that decide on the Pareto front; lower is better."""
-        return -self.accuracy, self.weight_bits_total, self.multipliers, self.interval_cycles
+        """The figures that decide on the front of hardware; lower is better."""
+        return -self.accuracy, self.multipliers, self.interval_cycles
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report: headings, rows, and the number of columns of words, which come first."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int
+
+    def to_markdown(self) -> str:
+        """The table in Markdown."""
+        cells = [[cell(each) for each in row] for row in self.rows]
+        return table([cell(each) for each in self.headings], cells, self.left)
 
 
 class SweepReport(msgspec.Struct, frozen=True):
@@ -142,9 +166,13 @@ class SweepReport(msgspec.Struct, frozen=True):
         In the order in which they were given.
     points
         By rank.
-    front
-        The designs that no other beats: no other is as accurate with as few bits of weights,
-        multipliers and cycles from one image to the next, and better in one of these.
+    weight_front
+        The ranks of the points that no other beats: no other is as accurate with as few bits of
+        weights, and better in one of the two. Only points that can be built are compared; of equal
+        ones the first by rank is there.
+    hardware_front
+        The designs that no other beats in accuracy, multipliers and cycles from one image to the
+        next, likewise.
     version
         Of the program.
     """
@@ -156,73 +184,118 @@ class SweepReport(msgspec.Struct, frozen=True):
     networks: list[SweptNetwork]
     plans: list[SweptPlan]
     points: list[SweptPoint]
-    front: list[Design]
+    weight_front: list[int]
+    hardware_front: list[Design]
     version: str
 
     def designs(self) -> Iterator[Design]:
         """Every point that can be built, under every budget."""
         return designs(self.points, self.plans)
 
+    @property
+    def not_built(self) -> dict[str, list[int]]:
+        """The ranks of the points that hardware cannot be built for, by the reason."""
+        found: dict[str, list[int]] = {}
+        for point in self.points:
+            if point.not_built is not None:
+                found.setdefault(point.not_built, []).append(point.rank)
+        return found
+
     def to_json(self) -> bytes:
         """A JSON document."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
+    def to_csv(self) -> str:
+        """A row for each point and budget; one for each point that hardware cannot be built for.
+
+        A figure that is missing is an empty cell.
+        """
+        plans = {
+            name: [plan for plan in self.plans if plan.network == name] for name in self._networks
+        }
+        return to_csv(
+            [
+                self._csv_row(point, plan)
+                for point in self.points
+                for plan in (plans[point.network] if point.not_built is None else [None])
+            ]
+        )
+
     def to_markdown(self) -> str:
-        """A page of tables: points, plans, front."""
+        """A page of tables: the two fronts, points, plans."""
         data, test = self.data, self.test
         parts = [
             "# Sweep",
             (
                 f"Formats are chosen on {self.calibration['images']:,} images of "
                 f"{cell(self.calibration['name'])}, points are ranked by the accuracy on "
-                f"{data.images:,} others, {_called(data)}. The Pareto front is chosen by that "
-                f"alone; only its points are then scored on {test.images:,} images, "
+                f"{data.images:,} others, {_called(data)}. The Pareto fronts are chosen by that "
+                f"alone; only their points are then scored on {test.images:,} images, "
                 f"{_called(test)}."
             ),
+            "## Accuracy against weight bits",
+            (
+                "No other point is as accurate with as few bits of weights, and better in one of "
+                "the two; of equal points the first is shown."
+            ),
+            self.points_table(self.weight_front).to_markdown(),
+            "## Accuracy against multipliers and cycles",
+            (
+                "No other design is as accurate with as few multipliers and cycles from one image "
+                "to the next, and better in one of these."
+            ),
+            self.hardware_table().to_markdown(),
             "## Points",
-            self._points_table(),
+            self.points_table().to_markdown(),
             "## Plans",
             "Plans are the same at all widths.",
-            self._plans_table(),
-            "## Pareto front",
-            (
-                "No other design is as accurate with as few bits of weights, multipliers and "
-                "cycles from one image to the next, and better in one of these."
-            ),
-            self._front_table(),
+            self.plans_table().to_markdown(),
         ]
-        refused = [
-            f"- point {point.rank}: {cell(point.not_built)}"
-            for point in self.points
-            if point.not_built is not None
-        ]
-        if refused:
+        if self.not_built:
+            refused = [
+                f"- {_listed(ranks)}: {cell(reason)}" for reason, ranks in self.not_built.items()
+            ]
             parts += ["## Not built", "\n".join(refused) + "\n"]
         return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
-    def _points_table(self) -> str:
-        floats = {each.network: each for each in self.networks}
+    def points_table(self, ranks: Sequence[int] | None = None) -> Table:
+        """The points of some ranks, or all, with what the sweep varies."""
+        varied = varied_keys([point.settings for point in self.points])
+        headings = (
+            *("rank", "network", "weights/maps", "calibration", *varied),
+            *("weights (KiB)", "smaller than float", "accuracy", "float"),
+            *("front", "test accuracy", "float"),
+        )
         rows = [
-            (
-                f"{point.rank}",
-                cell(point.network),
-                point.widths,
-                point.settings["calibration"],
-                f"{point.weight_bits_total:,}",
-                f"{point.validation.accuracy:.4f}",
-                f"{floats[point.network].validation.accuracy:.4f}",
-                "yes" if point.on_front else "",
-                "" if point.test is None else f"{point.test.accuracy:.4f}",
-                "" if point.test is None else f"{floats[point.network].test.accuracy:.4f}",
-            )
+            self._point_cells(point, varied)
             for point in self.points
+            if ranks is None or point.rank in ranks
         ]
-        return table(_POINT_HEADINGS, rows, left=4)
+        return Table(headings, rows, left=4 + len(varied))
 
-    def _plans_table(self) -> str:
+    def hardware_table(self) -> Table:
+        """The front of accuracy against multipliers and cycles."""
+        names = {point.rank: point.name for point in self.points}
         rows = [
             (
-                cell(plan.network),
+                f"{design.rank}",
+                design.network,
+                names[design.rank],
+                design.budget,
+                f"{design.accuracy:.4f}",
+                f"{design.multipliers:,}",
+                f"{design.interval_cycles:,}",
+                f"{design.latency_cycles:,}",
+            )
+            for design in self.hardware_front
+        ]
+        return Table(_HARDWARE_HEADINGS, rows, left=4)
+
+    def plans_table(self) -> Table:
+        """The cost of every network under every budget."""
+        rows = [
+            (
+                plan.network,
                 plan.budget,
                 f"{plan.multipliers:,}",
                 f"{plan.interval_cycles:,}",
@@ -230,34 +303,58 @@ class SweepReport(msgspec.Struct, frozen=True):
             )
             for plan in self.plans
         ]
-        return table(_PLAN_HEADINGS, rows, left=2)
+        return Table(_PLAN_HEADINGS, rows, left=2)
 
-    def _front_table(self) -> str:
-        widths = {point.rank: point.widths for point in self.points}
-        rows = [
-            (
-                f"{design.rank}",
-                cell(design.network),
-                widths[design.rank],
-                design.budget,
-                f"{design.accuracy:.4f}",
-                f"{design.weight_bits_total:,}",
-                f"{design.multipliers:,}",
-                f"{design.interval_cycles:,}",
-            )
-            for design in self.front
+    def _repr_html_(self) -> str:
+        points = self.points_table()
+        return html_table(points.headings, points.rows, points.left)
+
+    @property
+    def _networks(self) -> dict[str, SweptNetwork]:
+        return {each.network: each for each in self.networks}
+
+    def _point_cells(self, point: SweptPoint, varied: Sequence[str]) -> list[str]:
+        network, bits = self._networks[point.network], point.weight_bits_total
+        tested = () if point.test is None else (point.test, network.test)
+        return [
+            f"{point.rank}",
+            point.network,
+            point.widths,
+            point.settings["calibration"],
+            *(shown_value(point.settings, key) for key in varied),
+            f"{kibibytes(bits):,.1f}",
+            f"{smaller_than_float(bits, network.weights):.2f}x" if bits else "",
+            f"{point.validation.accuracy:.4f}",
+            f"{network.validation.accuracy:.4f}",
+            "yes" if point.on_front else "",
+            *([f"{each.accuracy:.4f}" for each in tested] or ["", ""]),
         ]
-        return table(_FRONT_HEADINGS, rows, left=4)
+
+    def _csv_row(self, point: SweptPoint, plan: SweptPlan | None) -> dict[str, Any]:
+        network = self._networks[point.network]
+        on_hardware = {(each.rank, each.budget) for each in self.hardware_front}
+        costs = {} if plan is None else msgspec.structs.asdict(plan)
+        return {
+            "rank": point.rank,
+            "name": point.name,
+            "network": point.network,
+            **flat(point.settings),
+            "weight_bits_total": point.weight_bits_total,
+            "accuracy": point.validation.accuracy,
+            "float_accuracy": network.validation.accuracy,
+            "test_accuracy": None if point.test is None else point.test.accuracy,
+            "float_test_accuracy": network.test.accuracy,
+            **costs,
+            "weight_front": point.rank in self.weight_front,
+            "hardware_front": plan is not None and (point.rank, plan.budget) in on_hardware,
+            "quantized_sha256": point.quantized_sha256,
+        }
 
 
-_POINT_HEADINGS = (
-    *("rank", "network", "weights/maps", "calibration", "weight bits", "accuracy", "float"),
-    *("front", "test accuracy", "float"),
-)
 _PLAN_HEADINGS = ("network", "budget", "multipliers", "interval", "latency")
-_FRONT_HEADINGS = (
-    *("rank", "network", "weights/maps", "budget", "accuracy", "weight bits", "multipliers"),
-    "interval",
+_HARDWARE_HEADINGS = (
+    *("rank", "network", "point", "budget"),
+    *("accuracy", "multipliers", "interval", "latency"),
 )
 
 
@@ -276,6 +373,10 @@ def designs(points: list[SweptPoint], plans: list[SweptPlan]) -> Iterator[Design
                     interval_cycles=plan.interval_cycles,
                     latency_cycles=plan.latency_cycles,
                 )
+
+
+def _listed(ranks: Sequence[int]) -> str:
+    return f"point{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks))}"
 
 
 def _called(data: Images) -> str:

@@ -20,3 +20,12 @@ def pareto_front(costs: Sequence[Sequence[float]]) -> list[bool]:
     """
     table = np.array(costs, dtype=np.float64)
     return [not ((table <= own).all(axis=1) & (table < own).any(axis=1)).any() for own in table]
+
+
+def distinct_front(costs: Sequence[Sequence[float]]) -> list[int]:
+    """The places of the choices on the Pareto front; of equal costs, that of the first alone."""
+    first: dict[tuple[float, ...], int] = {}
+    for place, (own, is_on) in enumerate(zip(costs, pareto_front(costs), strict=True)):
+        if is_on:
+            first.setdefault(tuple(own), place)
+    return list(first.values())

@@ -1,4 +1,4 @@
-"""Sweeps: networks with many settings, ranked on validation images, and their Pareto front.
+"""Sweeps: networks with many settings, ranked on validation images, and their Pareto fronts.
 
 A point is a network with settings; a design is a point under a budget of multipliers. Every choice
 is made by the accuracy on the validation images. The test images only measure what was chosen.
@@ -6,9 +6,12 @@ is made by the accuracy on the validation images. The test images only measure w
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from systolith import golden, hw
 from systolith.golden.files.datasets import UNNAMED
 from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.quantization.quantized_network import weight_counts
 from systolith.scripts.sweeping import jobs
 from systolith.scripts.sweeping.jobs import Accuracy, Cost, PointResult, Subject, program_version
 from systolith.scripts.sweeping.outcome import (
@@ -31,12 +35,16 @@ from systolith.scripts.sweeping.outcome import (
     SweptPoint,
     designs,
 )
-from systolith.scripts.sweeping.pareto import pareto_front
+from systolith.scripts.sweeping.pareto import distinct_front
 from systolith.scripts.sweeping.result_cache import ResultCache, Task
+from systolith.scripts.sweeping.variations import words_of
 from systolith.scripts.sweeping.workers import Workers
 
 CACHE_FOLDER = "cache"
 """The folder of cached results, inside the folder of a sweep."""
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
+_MOST_CHARACTERS = 100
 
 Progress = Callable[[int, int], None]
 """Called with the number of results that are there, and with the number of all."""
@@ -89,6 +97,14 @@ class Sweep:
             for each in self.settings:
                 each.check(trained.network)
 
+    @cached_property
+    def subjects(self) -> dict[str, Subject]:
+        """Every network with the calibration images, by name."""
+        return {
+            name: Subject(trained, self.calibration_images, self.calibration_name)
+            for name, trained in self.networks.items()
+        }
+
 
 def sweep(
     request: Sweep,
@@ -97,7 +113,7 @@ def sweep(
     progress: Progress = lambda done, total: None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> SweepReport:
-    """Score every point on the validation images, and the Pareto front on the test images.
+    """Score every point on the validation images, and the Pareto fronts on the test images.
 
     Parameters
     ----------
@@ -124,20 +140,22 @@ def sweep(
     planned = [(name, budget) for name in request.networks for budget in request.budgets]
     choices = [(name, settings) for name in request.networks for settings in request.settings]
     # Plans come first, because a budget may be too small.
-    (costs,) = run([tasks.plan(*each) for each in planned])
+    (plan_costs,) = run([tasks.plan(*each) for each in planned])
     floats, results = run(
         [tasks.accuracy(name, None, request.validation) for name in request.networks],
         [tasks.point(*each) for each in choices],
     )
     plans = [
         SweptPlan(*each, **msgspec.structs.asdict(cost))
-        for each, cost in zip(planned, costs, strict=True)
+        for each, cost in zip(planned, plan_costs, strict=True)
     ]
     points = ranked(choices, results)
     every = list(designs(points, plans))
-    on_front = pareto_front([design.costs for design in every])
-    front = [design for design, is_on in zip(every, on_front, strict=True) if is_on]
-    chosen = sorted({design.rank for design in front})
+    hardware_front = [every[place] for place in distinct_front([each.costs for each in every])]
+    built = [point for point in points if point.not_built is None]
+    costs = [(-point.validation.accuracy, point.weight_bits_total) for point in built]
+    weight_front = [built[place].rank for place in distinct_front(costs)]
+    chosen = sorted({*weight_front, *(design.rank for design in hardware_front)})
     by_rank = {point.rank: point for point in points}
     float_tests, tests = run(
         [tasks.accuracy(name, None, request.test) for name in request.networks],
@@ -153,7 +171,14 @@ def sweep(
         data=_images(request.validation),
         test=_images(request.test),
         networks=[
-            SweptNetwork(name, trained.name, trained.sha256, _score(validation), _score(test))
+            SweptNetwork(
+                network=name,
+                name=trained.name,
+                sha256=trained.sha256,
+                weights=sum(weight_counts(trained.network).values()),
+                validation=_score(validation),
+                test=_score(test),
+            )
             for (name, trained), validation, test in zip(
                 request.networks.items(), floats, float_tests, strict=True
             )
@@ -165,7 +190,8 @@ def sweep(
             )
             for point in points
         ],
-        front=front,
+        weight_front=weight_front,
+        hardware_front=hardware_front,
         version=program_version(),
     )
 
@@ -183,9 +209,12 @@ def ranked(
         result = results[place]
         return -result.correct, result.weight_bits_total, settings.default.activation_bits
 
+    order = sorted(range(len(choices)), key=key)
+    names = _names([choices[place] for place in order])
     return [
         SweptPoint(
             rank=rank,
+            name=names[rank - 1],
             network=choices[place][0],
             settings=choices[place][1].to_mapping(),
             quantized_sha256=results[place].quantized_sha256,
@@ -193,7 +222,51 @@ def ranked(
             validation=_score(results[place]),
             not_built=results[place].not_built,
         )
-        for rank, place in enumerate(sorted(range(len(choices)), key=key), 1)
+        for rank, place in enumerate(order, 1)
+    ]
+
+
+def quantized_front(
+    request: Sweep, report: SweepReport, there: Mapping[str, str], workers: Workers
+) -> dict[str, bytes]:
+    """The files of the quantized networks of the fronts, by the names of their points.
+
+    Parameters
+    ----------
+    request, report
+        The sweep, and what `sweep` returned.
+    there
+        The hashes of files that need not be made again, by the names of the points.
+    workers
+        The processes that compute.
+    """
+    futures = {
+        point.name: workers.executor.submit(
+            jobs.run_job,
+            jobs.quantize_point,
+            program_version(),
+            workers.shared(request.subjects[point.network]),
+            point.settings,
+        )
+        for point in report.points
+        if point.on_front and there.get(point.name) != point.quantized_sha256
+    }
+    return {name: future.result() for name, future in futures.items()}
+
+
+def _names(choices: Sequence[tuple[str, golden.Settings]]) -> list[str]:
+    """A short name for each choice, which can be that of a file; equal ones get their places."""
+    calibrations = len({settings.default.calibration for _, settings in choices})
+    names = [
+        _UNUSUAL.sub("_", "-".join([Path(network).stem, *words]))[:_MOST_CHARACTERS]
+        for network, settings in choices
+        for words in [words_of(settings.to_mapping(), calibrations)]
+    ]
+    # Names that differ in case alone are the same file on some systems.
+    counts = Counter(name.lower() for name in names)
+    return [
+        f"{name}-{place}" if counts[name.lower()] > 1 else name
+        for place, name in enumerate(names, 1)
     ]
 
 
@@ -202,12 +275,8 @@ class _Tasks:
 
     def __init__(self, request: Sweep) -> None:
         self._request = request
-        self._subjects = {
-            name: Subject(trained, request.calibration_images, request.calibration_name)
-            for name, trained in request.networks.items()
-        }
         self._sha256 = {id(data): data.sha256 for data in (request.validation, request.test)}
-        self.calibration = msgspec.to_builtins(next(iter(self._subjects.values())).key[1])
+        self.calibration = msgspec.to_builtins(next(iter(request.subjects.values())).key[1])
 
     def plan(self, network: str, budget: str) -> Task:
         """The cost of a network under a budget."""
@@ -237,7 +306,7 @@ class _Tasks:
         inputs: Mapping[str, Any],
         *arguments: Any,
     ) -> Task:
-        subject = self._subjects[network]
+        subject = self._request.subjects[network]
         common = {
             "network": subject.key[0],
             "calibration": self.calibration,
@@ -254,7 +323,6 @@ class _Runner:
         self._workers = workers
         self._progress = progress
         self._done = self._total = 0
-        self._shared: dict[int, Any] = {}
 
     def __call__(self, *groups: Sequence[Task]) -> list[list[Any]]:
         """The results of groups of tasks."""
@@ -273,15 +341,10 @@ class _Runner:
 
     def _submit(self, task: Task) -> Future[Any]:
         arguments = [
-            self._share(each) if isinstance(each, (Subject, golden.Dataset)) else each
+            self._workers.shared(each) if isinstance(each, (Subject, golden.Dataset)) else each
             for each in task.arguments
         ]
         return self._workers.executor.submit(jobs.run_job, task.job, program_version(), *arguments)
-
-    def _share(self, value: Any) -> Any:
-        if id(value) not in self._shared:
-            self._shared[id(value)] = self._workers.share(value)
-        return self._shared[id(value)]
 
     def _advance(self, count: int) -> None:
         self._done += count

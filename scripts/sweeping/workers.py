@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from multiprocessing.context import SpawnContext
@@ -39,11 +39,19 @@ class Workers:
     executor
         The executor to which jobs are submitted.
     share
-        Called once with each large argument; its result is then submitted in place of it.
+        Sends a large argument; its result is then submitted in place of it.
     """
 
     executor: Executor
     share: Callable[[Any], Any] = _itself
+    _sent: dict[int, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+
+    def shared(self, value: Any) -> Any:
+        """What is submitted in place of a large argument, which is sent only once."""
+        if id(value) not in self._sent:
+            # The value is stored too, so that no other gets its id.
+            self._sent[id(value)] = value, self.share(value)
+        return self._sent[id(value)][1]
 
 
 def processors() -> int:

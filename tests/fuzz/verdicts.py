@@ -21,7 +21,7 @@ Snapshot = Mapping[str, tuple[int, ...]]
 """By path, the type, size, time and number of each file of a folder."""
 
 _ROOT = Path(__file__).parents[2]
-_TEMPORARY_NAME = re.compile(r"^\..*\.tmp$|^\.generate-|^building-|^systolith-")
+_TEMPORARY_NAME = re.compile(r"^\..*\.tmp$|^\.generate-|^\.front-|^building-|^systolith-")
 _OUTPUT_OPTIONS = ("--out", "--timeline")
 _OUTPUT_ASSIGNED = tuple(f"{option}=" for option in _OUTPUT_OPTIONS)
 _OF_ONNX_RUNTIME = "tmp/.ses"

@@ -160,7 +160,7 @@ def _require_whole(folder: Path, where: str) -> None:
     """Check that everything that a command left can be read, and that it is a result."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        temporary = path.name.startswith((".generate-", "building-", "temporary-"))
+        temporary = path.name.startswith((".generate-", ".front-", "building-", "temporary-"))
         assert not temporary and not path.name.endswith(".tmp"), f"{where}: {name}"
         if path.suffix in READERS and not name.startswith("cache/"):
             READERS[path.suffix](path)

@@ -43,10 +43,10 @@ def generate(folder: Path) -> None:
     hw.generate(quantized(), folder)
 
 
-def save_images(path: Path, count: int) -> None:
-    """Images with labels, for `--data`."""
-    np.savez(path, images=_images(count), labels=np.arange(count) % 3)
+def save_images(path: Path, count: int, seed: int = 2) -> None:
+    """Images with labels, for `--data`; images of another seed are others."""
+    np.savez(path, images=_images(count, seed), labels=np.arange(count) % 3)
 
 
-def _images(count: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(2).integers(0, 256, (count, 5, 4, 1), dtype=np.uint8)
+def _images(count: int, seed: int = 2) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, 5, 4, 1), dtype=np.uint8)

@@ -157,7 +157,7 @@ def test_markdown() -> None:
 | fixed | q8.json | fixed |  |  |  |
 | fixed, 112 multipliers | q4.json | fixed | 112 | 3,136 | 7,193 |
 
-The same in all: network net, weight bits in all 1,234, version 1.
+The same in all: network net, weights 0.15 KiB, version 1.
 
 | report | accuracy | 95 % interval | agreement with float | difference | 95 % interval | gai...
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |

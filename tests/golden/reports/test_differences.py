@@ -89,7 +89,7 @@ def test_costs_differ() -> None:
     assert same(*reports)["multipliers"] == "112"
     known = different(fixed(), reports[0])
     assert known["multipliers"] == ("", "112")
-    assert different(fixed(weight_bits_total=7), fixed()) == {"weight bits in all": ("7", "1,000")}
+    assert different(fixed(weight_bits_total=7), fixed()) == {"weights": ("0.00 KiB", "0.12 KiB")}
 
 
 def test_labels_are_unique() -> None:

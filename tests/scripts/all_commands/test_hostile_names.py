@@ -75,11 +75,12 @@ def test_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_sweep(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data, network = (f"{HOSTILE.replace('/', '')}{each}.npz" for each in "dn")
+    data, test, network = (f"{HOSTILE.replace('/', '')}{each}.npz" for each in "dtn")
     tiny.save_images(here / data, 12)
+    tiny.save_images(here / test, 12, seed=3)
     tiny.quantized().parent.save(network)
     options = ["--weight-bits", "8", "--activation-bits", "8", "--max-multipliers", "6"]
-    images = ["--data", data, "--test-data", data, "--out", HOSTILE.replace("/", "")]
+    images = ["--data", data, "--test-data", test, "--out", HOSTILE.replace("/", "")]
     for more in ([], ["--json"]):
         assert main(["sweep", network, *options, *images, "--jobs", "1", *more]) == 0
         require_harmless(capsys.readouterr().out)

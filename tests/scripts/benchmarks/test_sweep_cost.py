@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_a_slow_sweep_is_a_failure(
     assert json.loads(paths[0].read_text())["cpu_seconds"] == seconds
     text = paths[1].read_text()
     assert f"| `lenet5-relu` | 12 | 10,000 | {seconds} | 3.0 |" in text
-    assert text.startswith("# ") and text.count("\n# ") == 0 and text.count("\n## ") == 1
+    assert text.startswith("# ") and text.count("\n# ") == 0 and text.count("\n## ") == 2
     assert paths[2].read_text().startswith("<svg")
 
 
@@ -54,3 +55,22 @@ def test_bad_options(options: list[str], capsys: pytest.CaptureFixture[str]) -> 
         sweep_cost.main(options)
     assert ended.value.code == 2
     assert options[0] in capsys.readouterr().err
+
+
+def test_the_sweep_of_few_bits_finds_the_method_of_the_accuracies() -> None:
+    """And its best network of equal widths has the accuracy that is documented for them."""
+    docs = Path(__file__).parents[3] / "docs"
+    swept = json.loads((docs / "sweep.json").read_text("utf-8"))["few_bits"]
+    documented = json.loads((docs / "accuracy.json").read_text("utf-8"))
+    best: dict[tuple[int, int], dict[str, Any]] = {}
+    for point in swept["points"]:
+        own = point["settings"]
+        best.setdefault((own["weight_bits"], own["activation_bits"]), point)
+    assert len(swept["points"]) == 24 and len(best) == 4
+    for point in best.values():
+        found = {key: point["settings"][key] for key in documented["settings"]}
+        assert found == documented["settings"]
+    accuracies = {
+        row["bits"]: row["accuracy"] for row in documented["test"] if row["network"] == "lenet5"
+    }
+    assert best[4, 4]["test"]["accuracy"] == accuracies[4]

@@ -218,3 +218,69 @@ def test_a_broken_page_is_seen(browser: Browser, pages: Path) -> None:
     broken = look_at(browser, pages / "figure.html", 390, "light", patience=3)
     with pytest.raises(Error, match="Timeout"), broken:
         pass
+
+
+# Figures that are too low, and labels of reports that are cut off or lie on one another, by id.
+UNREADABLE = """() => [...document.querySelectorAll(".chart")].flatMap((chart) => {
+  const svg = chart.querySelector("svg").getBoundingClientRect();
+  const labels = [...chart.querySelectorAll(".role-axis-label text")].map((label) => [
+    label.textContent, label.getBoundingClientRect(), label.closest(".role-axis").ariaLabel,
+  ]);
+  const found = svg.height < 200 ? [`${chart.id}: low`] : [];
+  for (const [text, box] of labels) {
+    if (box.left < svg.left - 1 || box.right > svg.right + 1 || box.bottom > svg.bottom + 1)
+      found.push(`${chart.id}: cut ${text}`);
+    if (text.includes("\\u2026")) found.push(`${chart.id}: shortened ${text}`);
+  }
+  for (const [place, [text, box, axis]] of labels.entries()) {
+    const [next, other, same] = labels[place + 1] || [];
+    if (same === axis && box.bottom > other.top + 1.5 && box.right > other.left + 1
+        && other.bottom > box.top + 1.5 && other.right > box.left + 1)
+      found.push(`${chart.id}: ${text} on ${next}`);
+  }
+  return found;
+})"""
+
+
+@pytest.fixture(scope="module")
+def thirty(reports: dict[str, AccuracyReport], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison of 30 reports, ten of each network that ships."""
+    digits = golden.test_digits()
+    few = golden.validation_digits().images[:10]
+    found = []
+    for name in ("lenet5", "lenet5-sigmoid", "lenet5-relu"):
+        quantized = golden.quantize(golden.load_network(name), few)
+        one = golden.evaluate(quantized, digits, 60)
+        found += [
+            replace(
+                one,
+                quantization={
+                    **(one.quantization or {}),
+                    "weight_bits": bits,
+                    "bias_correction": corrected,
+                    "calibration": "percentile",
+                },
+            )
+            for bits in range(4, 9)
+            for corrected in (True, False)
+        ]
+    path = tmp_path_factory.mktemp("thirty") / "thirty.html"
+    path.write_text(comparison_page(golden.compare(found)), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_thirty_reports_are_readable(
+    browser: Browser, thirty: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    assert thirty.stat().st_size < 5_000_000
+    with look_at(browser, thirty, width, scheme) as seen:
+        assert seen.problems == []
+        assert seen.script("document.querySelectorAll('.chart svg').length") >= 5
+        rows = "document.querySelectorAll('#sqnr .role-axis-label text').length"
+        assert seen.script(rows) == 30 + 7
+        assert seen.script(UNREADABLE) == []
+        assert seen.script("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert seen.script(SMALLEST_TEXT) >= 10
+        assert seen.script(WORST_CONTRAST) >= 4.5

@@ -19,6 +19,9 @@ from systolith.scripts.sweeping.outcome import (
 from systolith.scripts.sweeping.outcome import designs as all_designs
 from tests.scripts.pages.chart_data import Layer, panels, saved
 
+Marks = tuple[set[tuple[int, int]], set[tuple[int, int]]]
+"""Ranks and multipliers of the points on the front, and of the others."""
+
 _TEXT = "{http://www.w3.org/2000/svg}text"
 
 
@@ -27,6 +30,7 @@ def report(names: tuple[str, ...], correct: tuple[int, ...]) -> SweepReport:
     points = [
         SweptPoint(
             rank=rank,
+            name=f"point-{rank}",
             network=names[rank % len(names)],
             settings={"weight_bits": 9 - rank, "activation_bits": rank, "calibration": "mse"},
             quantized_sha256="",
@@ -42,10 +46,11 @@ def report(names: tuple[str, ...], correct: tuple[int, ...]) -> SweepReport:
         calibration={"name": "digits", "sha256": "", "images": 10},
         data=images,
         test=images,
-        networks=[SweptNetwork(name, name, "", score, score) for name in names],
+        networks=[SweptNetwork(name, name, "", 900, score, score) for name in names],
         plans=plans,
         points=points,
-        front=list(all_designs(points, plans))[:4],
+        weight_front=[point.rank for point in points][:2],
+        hardware_front=list(all_designs(points, plans))[:4],
         version="",
     )
 
@@ -59,39 +64,39 @@ def test_panels_and_labels(names: tuple[str, ...]) -> None:
     picture = draw_pareto(report(names, (990, 985, 900)))
     assert picture == draw_pareto(report(names, (990, 985, 900)))
     shown = texts(picture)
-    for text in ("accuracy", "bits of weights", "multipliers", "cycles from one image to the next"):
+    for text in ("accuracy", "weights (KiB)", "multipliers", "cycles from one image to the next"):
         assert text in shown
-    # The two points on the front, named once each.
-    assert shown.count("8/1") == shown.count("7/2") == 1
+    # The two points on the fronts: by their weights, and under two budgets by both costs.
+    assert shown.count("8/1") == shown.count("7/2") == 1 + 2 + 2
     assert "6/3" not in shown
+    assert b"@media (prefers-color-scheme: dark)" in picture
 
 
 def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three points of two networks under two budgets; those of a panel's line are the best so far.
 
-    The front is the first point under 3 multipliers and the second under 9.
+    The front of weights is the second point; that of hardware has the first point under 3
+    multipliers and the second under 9.
     """
     given = report(("one", "two"), (990, 985, 900))
     every = list(given.designs())
     front = [each for each in every if (each.rank, each.multipliers) in {(1, 3), (2, 9)}]
     specs = saved(monkeypatch)
-    draw_pareto(msgspec.structs.replace(given, front=front))
-    one, two = ("#0072B2", "circle"), ("#D55E00", "square")
+    draw_pareto(msgspec.structs.replace(given, weight_front=[2], hardware_front=front))
+    one, two = ("#2b83c4", "circle"), ("#d9601a", "square")
     # Rank: network, bits of weights, fraction of errors. 9,000 cycles are shared by multipliers.
     points = {1: (two, 900, 0.01), 2: (one, 800, 0.015), 3: (two, 700, 0.1)}
     (spec,) = specs
     weights, multipliers, cycles = panels(spec)
-    by_panel: list[tuple[list[Layer], Callable[[int, int], int]]] = [
-        (weights, lambda bits, n: bits),
-        (multipliers, lambda bits, n: n),
-        (cycles, lambda bits, n: 9000 // n),
+    designs = ({(1, 3), (2, 9)}, {(1, 9), (2, 3), (3, 3), (3, 9)})
+    by_panel: list[tuple[list[Layer], Marks, Callable[[int, int], float]]] = [
+        (weights, ({(2, 3)}, {(1, 3), (3, 3)}), lambda bits, n: round(bits / 8192, 1)),
+        (multipliers, designs, lambda bits, n: n),
+        (cycles, designs, lambda bits, n: 9000 // n),
     ]
-    for panel, costs in by_panel:
+    for panel, (on_front, not_on_front), costs in by_panel:
         line, others, filled = panel[:3]
-        for layer, chosen in (
-            (filled, {(1, 3), (2, 9)}),
-            (others, {(1, 9), (2, 3), (3, 3), (3, 9)}),
-        ):
+        for layer, chosen in ((filled, on_front), (others, not_on_front)):
             expected = sorted(
                 (costs(points[rank][1], n), round(points[rank][2], 6), *points[rank][0])
                 for rank, n in chosen
@@ -111,7 +116,7 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
             assert each["y"] == pytest.approx(min(affordable))
         assert {each["color"] for each in line.marks} == {one[0], two[0]}
     labels = [each for layer in weights[3:] for each in layer.marks]
-    assert [(each["x"], each["text"]) for each in labels] == [(800, "7/2"), (900, "8/1")]
+    assert [(each["x"], each["text"]) for each in labels] == [(0.1, "7/2")]
 
 
 def test_points_in_one_place_share_a_label() -> None:
@@ -120,7 +125,7 @@ def test_points_in_one_place_share_a_label() -> None:
     second = msgspec.structs.replace(second, weight_bits_total=first.weight_bits_total)
     points = [first, second]
     front = list(all_designs(points, given.plans))
-    same = msgspec.structs.replace(given, points=points, front=front)
+    same = msgspec.structs.replace(given, points=points, hardware_front=front)
     assert "8/1, 7/2" in texts(draw_pareto(same))
 
 
@@ -136,4 +141,4 @@ def test_control_characters_of_a_name_are_shown_as_escapes(
 
 def test_no_errors_and_no_designs_can_be_drawn() -> None:
     assert "8/1" in texts(draw_pareto(report(("one",), (1000, 0))))
-    assert "bits of weights" in texts(draw_pareto(report(("one",), ())))
+    assert "weights (KiB)" in texts(draw_pareto(report(("one",), ())))

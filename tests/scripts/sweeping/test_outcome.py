@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from itertools import permutations
+from xml.etree import ElementTree
 
 from systolith.scripts.sweeping.outcome import (
     SCHEMA,
@@ -28,8 +31,8 @@ DESIGN = Design(
     interval_cycles=100,
     latency_cycles=300,
 )
-BETTER = {"accuracy": 0.95, "weight_bits_total": 700, "multipliers": 5, "interval_cycles": 90}
-WORSE = {"accuracy": 0.85, "weight_bits_total": 900, "multipliers": 7, "interval_cycles": 110}
+BETTER = {"accuracy": 0.95, "multipliers": 5, "interval_cycles": 90}
+WORSE = {"accuracy": 0.85, "multipliers": 7, "interval_cycles": 110}
 
 
 def changed(**figures: float) -> Design:
@@ -37,21 +40,22 @@ def changed(**figures: float) -> Design:
     return Design(**{**kept, **figures})
 
 
-def test_a_design_is_beaten_in_accuracy_weights_multipliers_or_interval() -> None:
-    """And not by a latency, which decides nothing."""
+def test_a_design_is_beaten_in_accuracy_multipliers_or_interval() -> None:
+    """And not by weights or a latency, which decide nothing on this front."""
     for name, figure in BETTER.items():
         assert pareto_front([DESIGN.costs, changed(**{name: figure}).costs]) == [False, True]
     for one, other in permutations(BETTER, 2):
         mixed = changed(**{one: BETTER[one], other: WORSE[other]})
         assert pareto_front([DESIGN.costs, mixed.costs]) == [True, True]
     for latency in (1, 999):
-        assert changed(latency_cycles=latency).costs == DESIGN.costs
+        assert changed(latency_cycles=latency, weight_bits_total=latency).costs == DESIGN.costs
     slower = changed(interval_cycles=110, latency_cycles=1)
     assert pareto_front([DESIGN.costs, slower.costs]) == [True, False]
 
 
 POINT = SweptPoint(
     rank=1,
+    name="net-w7-a5",
     network="net",
     settings={"weight_bits": 7, "activation_bits": 5, "calibration": "mse"},
     quantized_sha256="aa",
@@ -60,7 +64,8 @@ POINT = SweptPoint(
     test=Score(43, 0.86),
     on_front=True,
 )
-REFUSED = SweptPoint(2, "net", POINT.settings, "bb", 700, Score(81, 0.81), not_built="too wide")
+OTHERS = {**POINT.settings, "bias_correction": True, "layers": {"C3": {"weight_bits": 3}}}
+REFUSED = SweptPoint(2, "net-bias", "net", OTHERS, "bb", 700, Score(81, 0.81), not_built="too wide")
 PLANS = [SweptPlan("net", "few", 6, 100, 300), SweptPlan("other", "few", 9, 101, 302)]
 
 
@@ -85,10 +90,11 @@ def report() -> SweepReport:
         calibration={"name": "some", "sha256": "cc", "images": 10},
         data=Images("digits", "validation", "dd", 100),
         test=Images("digits", "test", "ee", 50),
-        networks=[SweptNetwork("net", "Net", "ff", Score(97, 0.97), Score(44, 0.88))],
+        networks=[SweptNetwork("net", "Net", "ff", 200, Score(97, 0.97), Score(44, 0.88))],
         plans=PLANS,
         points=[POINT, REFUSED],
-        front=list(designs([POINT], PLANS)),
+        weight_front=[1],
+        hardware_front=list(designs([POINT], PLANS)),
         version="1.2",
     )
 
@@ -96,7 +102,7 @@ def report() -> SweepReport:
 def test_every_key_of_the_json() -> None:
     settings = {"weight_bits": 7, "activation_bits": 5, "calibration": "mse"}
     assert json.loads(report().to_json()) == {
-        "schema": "systolith.sweep/1",
+        "schema": "systolith.sweep/2",
         "calibration": {"name": "some", "sha256": "cc", "images": 10},
         "data": {"name": "digits", "split": "validation", "sha256": "dd", "images": 100},
         "test": {"name": "digits", "split": "test", "sha256": "ee", "images": 50},
@@ -105,7 +111,8 @@ def test_every_key_of_the_json() -> None:
                 "network": "net",
                 "name": "Net",
                 "sha256": "ff",
-                "rated": {"correct": 97, "accuracy": 0.97},
+                "weights": 200,
+                "validation": {"correct": 97, "accuracy": 0.97},
                 "test": {"correct": 44, "accuracy": 0.88},
             }
         ],
@@ -128,28 +135,31 @@ def test_every_key_of_the_json() -> None:
         "points": [
             {
                 "rank": 1,
+                "name": "net-w7-a5",
                 "network": "net",
                 "settings": settings,
                 "quantized_sha256": "aa",
                 "weight_bits_total": 800,
-                "rated": {"correct": 91, "accuracy": 0.91},
+                "validation": {"correct": 91, "accuracy": 0.91},
                 "not_built": None,
                 "on_front": True,
                 "test": {"correct": 43, "accuracy": 0.86},
             },
             {
                 "rank": 2,
+                "name": "net-bias",
                 "network": "net",
-                "settings": settings,
+                "settings": OTHERS,
                 "quantized_sha256": "bb",
                 "weight_bits_total": 700,
-                "rated": {"correct": 81, "accuracy": 0.81},
+                "validation": {"correct": 81, "accuracy": 0.81},
                 "not_built": "too wide",
                 "on_front": False,
                 "test": None,
             },
         ],
-        "front": [
+        "weight_front": [1],
+        "hardware_front": [
             {
                 "rank": 1,
                 "network": "net",
@@ -183,7 +193,10 @@ def test_tables_have_each_figure_under_its_heading() -> None:
         "network": "net",
         "weights/maps": "7/5",
         "calibration": "mse",
-        "weight bits": "800",
+        "bias\\_correction": "",
+        "layers.C3.weight\\_bits": "",
+        "weights (KiB)": "0.1",
+        "smaller than float": "8.00x",
         "accuracy": "0.9100",
         "float": "0.9700",
         "front": "yes",
@@ -200,5 +213,63 @@ def test_tables_have_each_figure_under_its_heading() -> None:
     text = "\n".join(lines)
     assert "10 images of some, points are ranked by the accuracy on 100 others, digits" in text
     assert "scored on 50 images, digits (test)" in text
-    assert "| 1 | net | 7/5 | few | 0.9100 | 800 | 6 | 100 |" in text
+    assert "| 1 | net | net-w7-a5 | few | 0.9100 | 6 | 100 | 300 |" in text
+    assert "| 2 | net | 7/5 | mse | true | 3 | 0.1 | 9.14x | 0.8100 | 0.9700 |  |  |  |" in text
     assert "- point 2: too wide" in text
+
+
+def test_csv_has_a_row_for_each_design_and_each_point_that_is_not_built() -> None:
+    rows = list(csv.DictReader(io.StringIO(report().to_csv())))
+    assert rows == [
+        {
+            "rank": "1",
+            "name": "net-w7-a5",
+            "network": "net",
+            "weight_bits": "7",
+            "activation_bits": "5",
+            "calibration": "mse",
+            "weight_bits_total": "800",
+            "accuracy": "0.91",
+            "float_accuracy": "0.97",
+            "test_accuracy": "0.86",
+            "float_test_accuracy": "0.88",
+            "budget": "few",
+            "multipliers": "6",
+            "interval_cycles": "100",
+            "latency_cycles": "300",
+            "weight_front": "True",
+            "hardware_front": "True",
+            "quantized_sha256": "aa",
+            "bias_correction": "",
+            "layers.C3.weight_bits": "",
+        },
+        {
+            "rank": "2",
+            "name": "net-bias",
+            "network": "net",
+            "weight_bits": "7",
+            "activation_bits": "5",
+            "calibration": "mse",
+            "weight_bits_total": "700",
+            "accuracy": "0.81",
+            "float_accuracy": "0.97",
+            "test_accuracy": "",
+            "float_test_accuracy": "0.88",
+            "budget": "",
+            "multipliers": "",
+            "interval_cycles": "",
+            "latency_cycles": "",
+            "weight_front": "False",
+            "hardware_front": "False",
+            "quantized_sha256": "bb",
+            "bias_correction": "True",
+            "layers.C3.weight_bits": "3",
+        },
+    ]
+
+
+def test_a_notebook_shows_the_points() -> None:
+    shown = report()._repr_html_()
+    table = ElementTree.fromstring(shown)
+    assert [len(row) for row in table.iter("tr")] == [13] * 3
+    assert "0.9100" in shown and "<script" not in shown

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from systolith.golden.network import float_model
 from systolith.scripts.sweeping import jobs, runner
 from systolith.scripts.sweeping.jobs import PointResult
 from systolith.scripts.sweeping.outcome import Score, SweepReport
-from systolith.scripts.sweeping.pareto import pareto_front
+from systolith.scripts.sweeping.pareto import distinct_front
 from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
 from systolith.scripts.sweeping.workers import Workers
 from tests.scripts import tiny
@@ -119,30 +119,36 @@ def network_of(request: Sweep) -> golden.TrainedNetwork:
     return request.networks["tiny"]
 
 
-def test_the_front_is_that_of_accuracy_weights_multipliers_and_interval(tmp_path: Path) -> None:
+def first_unbeaten(choices: Sequence[tuple[tuple[float, ...], Any]]) -> list[Any]:
+    """By the definition: nothing is as good everywhere and better somewhere; once for equals."""
+    found: dict[tuple[float, ...], Any] = {}
+    for costs, name in choices:
+        others = (other for other, _ in choices if other != costs)
+        if not any(all(a <= b for a, b in zip(o, costs, strict=True)) for o in others):
+            found.setdefault(costs, name)
+    return list(found.values())
+
+
+def test_the_fronts_are_those_of_weights_and_of_multipliers_and_interval(tmp_path: Path) -> None:
     """By the definition, of the figures in the file."""
     found = json.loads(run(tmp_path)[0].to_json())
-    every = [
+    points = [
+        ((-each["validation"]["accuracy"], each["weight_bits_total"]), each["rank"])
+        for each in found["points"]
+    ]
+    designs = [
         (
-            -point["rated"]["accuracy"],
-            point["weight_bits_total"],
-            plan["multipliers"],
-            plan["interval_cycles"],
+            (-point["validation"]["accuracy"], plan["multipliers"], plan["interval_cycles"]),
             (point["rank"], plan["budget"]),
         )
         for point in found["points"]
         for plan in found["plans"]
     ]
-    front = [
-        own[-1]
-        for own in every
-        if not any(
-            o[:-1] != own[:-1] and all(a <= b for a, b in zip(o[:-1], own[:-1], strict=True))
-            for o in every
-        )
-    ]
-    assert [(each["rank"], each["budget"]) for each in found["front"]] == front
-    assert 0 < len(front) < len(every)
+    assert found["weight_front"] == first_unbeaten(points)
+    hardware_front = [(each["rank"], each["budget"]) for each in found["hardware_front"]]
+    assert hardware_front == first_unbeaten(designs)
+    assert 1 < len(found["weight_front"]) < len(points)
+    assert 1 < len(hardware_front) < len(designs)
 
 
 def test_plans_and_front(tmp_path: Path) -> None:
@@ -159,9 +165,11 @@ def test_plans_and_front(tmp_path: Path) -> None:
             assert planned.predicted.latency_cycles == plan.latency_cycles
     designs = list(report.designs())
     assert len(designs) == 8
-    on_front = pareto_front([each.costs for each in designs])
-    assert report.front == [each for each, is_on in zip(designs, on_front, strict=True) if is_on]
-    assert {each.rank for each in report.front} == {
+    fewest = [each.costs for each in designs]
+    assert report.hardware_front == [designs[place] for place in distinct_front(fewest)]
+    weights = [(-each.validation.accuracy, each.weight_bits_total) for each in report.points]
+    assert report.weight_front == [report.points[n].rank for n in distinct_front(weights)]
+    assert {*report.weight_front, *(each.rank for each in report.hardware_front)} == {
         each.rank for each in report.points if each.on_front
     }
 
@@ -179,7 +187,8 @@ def test_the_test_set_decides_nothing(tmp_path: Path) -> None:
     labels = (request.test.labels + 1) % 3
     report, _ = run(tmp_path / "a", request)
     other, _ = run(tmp_path / "b", replace(request, test=replace(request.test, labels=labels)))
-    assert report.front == other.front
+    assert report.hardware_front == other.hardware_front
+    assert report.weight_front == other.weight_front
     assert [p.quantized_sha256 for p in report.points] == [p.quantized_sha256 for p in other.points]
     assert [p.validation for p in report.points] == [p.validation for p in other.points]
     assert [p.test for p in report.points] != [p.test for p in other.points]

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from systolith import golden
+from systolith.scripts.sweeping.variations import (
+    MOST_POINTS,
+    Variation,
+    combinations,
+    counted,
+    parse_variations,
+    varied_keys,
+    words_of,
+)
+
+NETWORKS = {name: golden.load_network(name).network for name in ("lenet5", "lenet5-relu")}
+BITS = Variation("weight_bits", (8, 4))
+
+
+def made(*given: str, networks: tuple[str, ...] = ("lenet5",)) -> list[golden.Settings]:
+    return combinations(
+        [BITS, *parse_variations(given)], {name: NETWORKS[name] for name in networks}
+    )
+
+
+def test_every_combination_once() -> None:
+    settings = made("bias_correction=true,false", "layers.C3.weight_bits=3,4,5")
+    assert len(settings) == 2 * 2 * 3
+    assert [each.default.weight_bits for each in settings] == [8] * 6 + [4] * 6
+    found = {
+        (s.default.weight_bits, s.default.bias_correction, s.of("C3").weight_bits) for s in settings
+    }
+    assert found == {(w, b, c) for w in (8, 4) for b in (True, False) for c in (3, 4, 5)}
+
+
+def test_values_are_those_of_a_settings_file() -> None:
+    given = ("rounding=floor", "table_index_bits=6, 8", "layers.C1.calibration=minmax")
+    found = {each.key: each.values for each in parse_variations(given)}
+    assert found == {
+        "rounding": ("floor",),
+        "table_index_bits": (6, 8),
+        "layers.C1.calibration": ("minmax",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["rounding"], "--vary: must be KEY=V,V..., not 'rounding'"),
+        (["rounding="], "--vary rounding: must be one of floor, half_up, half_even, not ''"),
+        (["round=floor"], "--vary round: no such key: allowed are weight_bits"),
+        (["weight_bits=3"], "--vary weight_bits: has an option of its own, --weight-bits"),
+        (["bias_correction=1"], "--vary bias_correction: must be true or false, not 1"),
+        (["bias_correction=true,true"], "--vary bias_correction: true is there twice"),
+        (["rounding=floor", "rounding=half_up"], "--vary rounding: is there twice"),
+        (["layers.C3.weight_bits=1"], "--vary layers.C3.weight_bits: must be a whole number"),
+        (["layers.C3=4"], "--vary layers.C3: no such key"),
+        (["percentile=nan"], "--vary percentile: must be a number from 50 to 100, not nan"),
+    ],
+)
+def test_keys_and_values_that_are_not_allowed(given: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match="^" + message.replace("(", r"\(")):
+        parse_variations(given)
+
+
+def test_settings_that_change_nothing_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"^--vary table_index_bits: changes nothing in network 'lenet5-relu'"
+    ):
+        made("table_index_bits=6,8", networks=("lenet5", "lenet5-relu"))
+    layers = [layer.name for layer in NETWORKS["lenet5"].layers[1:]]
+    own = [f"layers.{name}.weight_bits=3" for name in layers]
+    with pytest.raises(ValueError, match=r"^--weight-bits: changes nothing in network 'lenet5'"):
+        made(*own)
+    assert len(made(*own[:-1])) == 2
+
+
+def test_the_number_of_points_has_a_limit() -> None:
+    bits = [Variation("weight_bits", tuple(range(2, 17))), Variation("activation_bits", (8, 7, 6))]
+    more = parse_variations(["layers.C1.weight_bits=2,3,4,5", "layers.C3.weight_bits=2,3,4,5,6,7"])
+    with pytest.raises(ValueError, match=rf"^1,080 points: at most {MOST_POINTS:,} can be swept"):
+        combinations([*bits, *more], {"lenet5": NETWORKS["lenet5"]})
+    assert counted(bits, 2) == "90 points: 2 networks x 15 of weight_bits x 3 of activation_bits"
+    assert counted([BITS], 1) == "2 points: 2 of weight_bits"
+
+
+def test_what_sets_points_apart() -> None:
+    given = ("bias_correction=true", "rounding=floor", "layers.C3.weight_bits=3")
+    mapping = made(*given)[0].to_mapping()
+    assert list(words_of(mapping, 2)) == ["w8-a8", "mse", "floor", "bias", "C3-w3"]
+    assert list(words_of(made()[0].to_mapping(), 1)) == ["w8-a8"]
+    plain = golden.Settings().to_mapping()
+    assert varied_keys([plain, mapping]) == ["rounding", "bias_correction", "layers.C3.weight_bits"]
+    assert varied_keys([plain]) == []
