@@ -27,8 +27,7 @@ def run(header, arrays, images):
     """The raw values of every layer after the input, by name: (images, rows, columns, channels)."""
     source, *layers = header["graph"]["layers"]
     x = images.reshape(-1, source["height"], source["width"], source["channels"]).astype(np.int64)
-    border = source["border"]
-    values = {}
+    border, values = source["border"], {}
     for layer, form in zip(layers, header["layers"], strict=True):
         prefix = f"fixed/{layer['name']}/"
         own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
@@ -103,8 +102,7 @@ def classes(header, values):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(f"usage: python {sys.argv[0]} Q.npz IMAGES.npz")
-    network, its_arrays = read(sys.argv[1])
-    found = classes(network, run(network, its_arrays, np.load(sys.argv[2])["images"]))
+    q, images = sys.argv[1:] if len(sys.argv) == 3 else sys.exit("usage: see the first lines")
+    network, its_arrays = read(q)
+    found = classes(network, run(network, its_arrays, np.load(images)["images"]))
     sys.stdout.writelines(f"{each}\n" for each in found)

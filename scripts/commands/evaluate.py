@@ -38,11 +38,12 @@ def evaluate(
     data: DataOption = None,
     images: ImagesOption = None,
     out: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            parser=file_to_write("--out", ".json", ".md", ".html"),
+            parser=file_to_write("--out", ".json", ".md", ".csv", ".html"),
             metavar="REPORT",
-            help="Write the report: .json (for compare), .md, or .html (with pictures).",
+            help="Write the report: .json (for compare), .md, .csv (a row a layer), or .html (with "
+            "pictures); may be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -100,7 +101,7 @@ def evaluate(
     systolith evaluate lenet5
     systolith evaluate lenet5.npz --images 1000
     systolith evaluate lenet5.npz --advice --out fixed.json
-    systolith evaluate lenet5.npz --sensitivity --out sensitivity.html
+    systolith evaluate lenet5.npz --sensitivity --out report.html --out report.csv
     systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
     systolith evaluate q.npz --data test.npz --advice --trial-data train.npz
     """
@@ -144,18 +145,22 @@ def evaluate(
             shown.announce("trying widths")
             report = replace(report, trials=_trials(quantized, trials, shown))
         report = replace(report, hardware=hardware)
-        if out is not None:
-            if out.suffix == ".html":
+        for path in out or ():
+            if path.suffix == ".html":
                 from systolith.scripts.pages.evaluation_page import evaluation_page
 
                 shown.announce("drawing the page" if rtl is None else "simulating an image")
                 repeat = "" if report.trials is None else how_to_repeat(report.trials)
                 text = evaluation_page(report, loaded, dataset, rtl, repeat)
+            elif path.suffix == ".csv":
+                from systolith.scripts.comparing.report_csv import report_csv
+
+                text = report_csv(report)
             else:
-                markdown = out.suffix == ".md"
+                markdown = path.suffix == ".md"
                 text = to_markdown(report, sensitivity) if markdown else report.to_json()
-            with writing(out):
-                write_whole(out, text.encode())
+            with writing(path):
+                write_whole(path, text.encode())
     if json:
         print_json(report.to_json())
     else:

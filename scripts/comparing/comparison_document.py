@@ -88,11 +88,12 @@ def _rows(comparison: Comparison, place: int) -> Iterator[dict[str, Any]]:
     found = [(layer.name, layer.entries[place]) for layer in comparison.layers]
     layers = [(name, entry) for name, entry in found if entry is not None]
     for name, entry in layers:
-        yield whole | {"layer": name} | _figures(entry)
+        yield whole | {"layer": name} | layer_figures(entry)
     if not layers:
         yield whole
 
 
-def _figures(entry: LayerEntry) -> dict[str, Any]:
+def layer_figures(entry: LayerEntry) -> dict[str, Any]:
+    """A layer's cells of a row; of clipped and dead channels there is the number."""
     figures = {key: getattr(entry, key) for key in _LAYER_KEYS}
     return {key: len(each) if isinstance(each, tuple) else each for key, each in figures.items()}
