@@ -67,7 +67,7 @@ def refused(capsys: pytest.CaptureFixture[str], here: Path, arguments: str, stat
         ("evaluate lenet5 --data absent.npz", "absent.npz: no such file"),
         (
             "evaluate lenet5 --out report.pdf",
-            "must end with .json or .md or .html, not 'report.pdf'",
+            "must end with .json or .md or .csv or .html, not 'report.pdf'",
         ),
         ("evaluate lenet5 --rtl .", "--rtl: needs a quantized network, not the float network"),
         ("compare a.json b.json --fail-on-drop 2", "must be a fraction from 0 to 1, not '2'"),
