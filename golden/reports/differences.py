@@ -168,7 +168,8 @@ def _numbered(texts: Sequence[str]) -> tuple[str, ...]:
 
 def _parts(report: AccuracyReport, different: dict[str, str | None]) -> Iterator[str]:
     """The parts of a report's label, from the values of the factors that differ."""
-    if network := different.pop("network", None):
+    network = different.pop("network", None)
+    if network:
         yield network
     arithmetic, weights, maps = (
         different.pop(name, None) for name in ("arithmetic", "weight bits", "map bits")
@@ -181,8 +182,11 @@ def _parts(report: AccuracyReport, different: dict[str, str | None]) -> Iterator
         return
     if arithmetic or weights or maps:
         yield _widths(report)
+    told = bool(network or arithmetic or weights or maps)
     for name, value in different.items():
-        if value:
+        # That something is off goes without saying, unless nothing else is said.
+        if value and not (told and value == "no"):
+            told = True
             yield _part(name, value)
 
 

@@ -97,6 +97,8 @@ def test_labels_are_unique() -> None:
     assert labels([fixed(), fixed()], ["a", "a"]) == ("a", "a #2")
     reports = fixed(weight_bits=4), fixed(weight_bits=4), fixed()
     assert labelled(*reports) == ("4/8 bits (0.json)", "4/8 bits (1.json)", "8 bits")
+    corrected = fixed(weight_bits=4), fixed(weight_bits=4, bias_correction=True), fixed()
+    assert labelled(*corrected) == ("4/8 bits", "4/8 bits, bias correction", "8 bits")
     assert labelled(fixed(bias_correction=True), fixed()) == (
         "bias correction",
         "no bias correction",
