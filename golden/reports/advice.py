@@ -196,7 +196,11 @@ def _observations(report: AccuracyReport) -> Iterator[str]:
 
 def _broken(trials: Trials) -> Iterator[str]:
     """The largest width that is not enough."""
-    lost = [each for each in effects(trials) if each.trial.key == BOTH and _loses(each)]
+    lost = [
+        each
+        for each in effects(trials)
+        if each.trial.key == BOTH and each.difference.verdict == "worse"
+    ]
     if lost:
         widest = max(lost, key=lambda each: each.trial.bits or 0)
         yield (

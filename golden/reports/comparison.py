@@ -164,7 +164,7 @@ def compare(
     Raises
     ------
     ComparisonError
-        There are fewer than two, or they are of different images.
+        There are fewer than two, they are of different images, or labels are not one for each.
     """
     names = [report.network for report in reports] if names is None else list(names)
     if len(reports) < 2:
@@ -172,6 +172,8 @@ def compare(
     for what, given in (("names", names), ("labels", given_labels)):
         if given is not None and len(given) != len(reports):
             raise ComparisonError(f"{len(reports)} reports need as many {what}, not {len(given)}")
+    if given_labels is not None and (len(set(given_labels)) < len(reports) or "" in given_labels):
+        raise ComparisonError("labels must differ, and none may be empty")
     first = reports[0]
     for name, report in zip(names, reports, strict=True):
         if _images(report) != _images(first) or report.labels != first.labels:

@@ -182,10 +182,17 @@ def _parts(report: AccuracyReport, different: dict[str, str | None]) -> Iterator
         return
     if arithmetic or weights or maps:
         yield _widths(report)
+    own = {
+        f"{layer}: {_KEYS.get(key, key)}"
+        for layer, keys in _by_layer(report).items()
+        for key in keys
+    }
     told = bool(network or arithmetic or weights or maps)
     for name, value in different.items():
-        # That something is off goes without saying, unless nothing else is said.
-        if value and not (told and value == "no"):
+        # What is off, and what a layer has like all others, goes without saying, unless nothing
+        # else is said.
+        usual = value == "no" or (": " in name and name not in own)
+        if value and not (told and usual):
             told = True
             yield _part(name, value)
 

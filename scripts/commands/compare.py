@@ -99,6 +99,9 @@ def compare(
     from systolith.scripts.comparing.comparison_document import to_document
     from systolith.scripts.comparing.report_sources import load_reports
 
+    for path in out or ():
+        if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
+            raise ValueError(f"--out: {path} is one of the files that are compared")
     loaded = load_reports(inputs, data, images)
     comparison = golden.compare(loaded.reports, names_of(loaded.paths), label)
     for path in out or ():

@@ -6,6 +6,7 @@ both networks where these are given.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
@@ -71,12 +72,17 @@ class ChangedImages:
     shown
         By report, and then by image; of each report those that are gained or lost come first if
         there are too many.
-    total
-        The number of all changes.
+    totals
+        The number of all changes, `images`, by the label of the `report` and by `kind`.
     """
 
     shown: tuple[ChangedImage, ...]
-    total: int
+    totals: tuple[dict[str, str | int], ...]
+
+    @property
+    def total(self) -> int:
+        """The number of all changes."""
+        return sum(int(each["images"]) for each in self.totals)
 
     @property
     def has_scores(self) -> bool:
@@ -128,7 +134,16 @@ def changed_images(
         )
         for place, image in chosen
     )
-    return ChangedImages(tuple(shown), sum(map(len, changes)))
+    counts = Counter(
+        (place, _kind(reports[place], reports[0], image))
+        for place, images in enumerate(changes, 1)
+        for image in images
+    )
+    totals: tuple[dict[str, str | int], ...] = tuple(
+        {"report": comparison.rows[place].label, "kind": kind, "images": count}
+        for (place, kind), count in counts.items()
+    )
+    return ChangedImages(tuple(shown), totals)
 
 
 def _known(report: AccuracyReport) -> Dataset | None:

@@ -136,6 +136,9 @@ def test_labels_are_those_given() -> None:
     assert [(row.label, row.name) for row in rows] == [("before", "a"), ("after", "b")]
     with pytest.raises(ComparisonError, match="2 reports need as many labels, not 1"):
         compare([FIRST, SECOND], ["a", "b"], ["before"])
+    for labels in (["a", "a"], ["a", ""]):
+        with pytest.raises(ComparisonError, match="labels must differ, and none may be empty"):
+            compare([FIRST, SECOND], ["a", "b"], labels)
 
 
 def test_layers_stand_side_by_side() -> None:

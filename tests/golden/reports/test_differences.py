@@ -59,6 +59,12 @@ def test_a_layer_without_settings_of_its_own_has_those_of_all() -> None:
     assert different(*reports)["C1: weight bits"] == ("6", "8", "6")
     assert different(*reports[::2]) == {"weight bits": ("8", "6")}
     assert labelled(*reports[:2]) == ("C1: weight bits 6", "C1: weight bits 8")
+    mixed = (
+        fixed(layers={"C1": {"weight_bits": 6}}),
+        fixed(),
+        fixed(weight_bits=4, activation_bits=4),
+    )
+    assert labelled(*mixed) == ("8 bits, C1: weight bits 6", "8 bits", "4 bits")
 
 
 def test_a_layer_that_a_network_lacks_has_no_settings() -> None:

@@ -134,3 +134,12 @@ def test_csv_has_a_row_for_each_report_and_layer(
     assert document["same"]["network"] == "tiny"
     assert {"name": "arithmetic", "values": ["float", "fixed"]} in document["different"]
     assert document["layers"][0]["saturated"] == [None, report.layers[0].saturated]
+
+
+def test_what_is_compared_is_not_overwritten(
+    reports: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path(reports[0]).read_bytes()
+    assert main(["compare", *reports, "--out", reports[0]]) == 2
+    assert "is one of the files that are compared" in capsys.readouterr().err
+    assert Path(reports[0]).read_bytes() == before

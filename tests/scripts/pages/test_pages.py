@@ -193,7 +193,10 @@ def test_images_that_changed_are_filtered(
                 }}"""
             )
             assert seen.script(VISIBLE_CHANGES) == count
-            assert seen.script("document.querySelector('#changes output').value") == str(count)
+            assert (
+                seen.script("document.querySelector('#changes output').value")
+                == f"{count} of {count}"
+            )
 
 
 VISIBLE_CHANGES = """[...document.querySelectorAll("#changed tbody")]
