@@ -70,6 +70,8 @@ def accuracy(comparison: Comparison) -> Figure:
             ),
             base.mark_point(filled=True, size=70).encode(x="accuracy:Q"),
         ),
+        "The accuracy of each report: "
+        + ", ".join(f"{row.label} {row.report.accuracy:.4f}" for row in comparison.rows),
     )
 
 
@@ -141,7 +143,8 @@ def confusion_difference(comparison: Comparison) -> Figure:
         ),
         base.mark_text(color="black").encode(text=alt.Text("images:Q", format="+d")),
     )
-    return sized(layers.add_params(chosen), 300)
+    text = "The confusion matrix of a chosen report minus that of the first"
+    return sized(layers.add_params(chosen), 300, text)
 
 
 def _confusion_changes(first: Row, row: Row) -> Iterable[tuple[int, int, int]]:
@@ -203,7 +206,7 @@ def _heat_map(
     ]
     if len(rows) <= _MOST_TEXTS:
         layers.append(base.mark_text(color="black").encode(text="shown:N"))
-    return _by_report(comparison, alt.layer(*layers))
+    return _by_report(comparison, alt.layer(*layers), f"{title}, by report and {across}")
 
 
 def _reports(comparison: Comparison) -> alt.Y:
@@ -231,10 +234,10 @@ def _reports(comparison: Comparison) -> alt.Y:
     )
 
 
-def _by_report(comparison: Comparison, chart: Figure) -> Figure:
+def _by_report(comparison: Comparison, chart: Figure, text: str) -> Figure:
     """The chart, with a row for each report, as high as the longest label needs."""
     height = _ROW_HEIGHT + _LINE_HEIGHT * (_most_lines(comparison) - 1)
-    return sized(chart, max(_LEAST_HEIGHT, _MARGINS + height * len(comparison.rows)))
+    return sized(chart, max(_LEAST_HEIGHT, _MARGINS + height * len(comparison.rows)), text)
 
 
 def _most_lines(comparison: Comparison) -> int:

@@ -62,7 +62,9 @@ def panels(report: SweepReport) -> dict[str, Figure]:
     The datum of a mark has the `rank` of its point.
     """
     return {
-        name: sized(_layers(report, panel, labelled=False), _PAGE_HEIGHT)
+        name: sized(
+            _layers(report, panel, labelled=False), _PAGE_HEIGHT, f"Accuracy against {name}"
+        )
         for name, panel in _PANELS.items()
     }
 

@@ -69,6 +69,8 @@ def accuracy_against_bits(trials: Trials) -> Figure:
             ).encode(y="wrong:Q", tooltip=["bits:O", "accuracy:Q", "weight bits:Q"]),
         ),
         _HEIGHT,
+        "The share of wrong images by bits: "
+        + ", ".join(f"{row['bits']} bits {row['wrong']:.4f}" for row in rows),
     )
 
 
@@ -115,7 +117,8 @@ def sensitivity_by_layer(trials: Trials) -> Figure:
         base.mark_point(filled=True, size=45).encode(x="difference:Q"),
     ).properties(title=alt.TitleParams(title, anchor="start", fontSize=13))
     parts = len({row["part"] for row in rows})
-    return sized(marks, _MARGINS + _PART_HEIGHT * parts)
+    text = f"The difference of accuracy by layer and bits. {helped_most_in_words(trials)}"
+    return sized(marks, _MARGINS + _PART_HEIGHT * parts, text)
 
 
 def _wrong(correct: int, images: int) -> float:
@@ -137,7 +140,8 @@ def sqnr_by_layer(report: AccuracyReport) -> Figure:
         tooltip=["layer:N", "SQNR (dB):Q"],
     )
     marks = (base.mark_line(color=_ACCENT), base.mark_point(color=_ACCENT, filled=True, size=60))
-    return sized(alt.layer(*marks), _HEIGHT)
+    text = ", ".join(f"{row['layer']} {row['SQNR (dB)']:.1f}" for row in rows)
+    return sized(alt.layer(*marks), _HEIGHT, f"SQNR in dB by layer: {text}")
 
 
 def histogram(values: LayerValues, last: bool) -> Figure:
@@ -180,7 +184,8 @@ def histogram(values: LayerValues, last: bool) -> Figure:
             .mark_rule(strokeDash=[4, 3], color="#888")
             .encode(x="end:Q")
         )
-    return sized(alt.layer(*layers), _SMALL_HEIGHT)
+    text = f"The distribution of the values of {values.name}, float and fixed"
+    return sized(alt.layer(*layers), _SMALL_HEIGHT, text)
 
 
 def confusion(report: AccuracyReport) -> Figure:
@@ -214,11 +219,17 @@ def confusion(report: AccuracyReport) -> Figure:
             base.mark_text(color="black").encode(text="images:Q"),
         ),
         260,
+        f"The wrong classes of {report.images - report.correct} images, by their labels",
     )
 
 
-def sized(chart: Figure, height: int) -> Figure:
-    """The chart with the width of the element that shows it."""
+def sized(chart: Figure, height: int, text: str) -> Figure:
+    """The chart with the width of the element that shows it.
+
+    `text` says what it shows to those who cannot see it.
+    """
     fit = alt.AutoSizeParams(type="fit", contains="padding")
-    sized: Figure = chart.properties(width="container", height=height, autosize=fit)
+    sized: Figure = chart.properties(
+        width="container", height=height, autosize=fit, description=text
+    )
     return sized

@@ -57,6 +57,10 @@ BAD_FIGURES = """() => [...document.querySelectorAll(".chart")].filter((chart) =
   return box.width < 200 || box.right > room.right + 1;
 }).map((chart) => chart.id)"""
 
+# What those hear who do not see the figures.
+FIGURE_TEXTS = """() => [...document.querySelectorAll("[role=graphics-document]")]
+  .map((figure) => figure.getAttribute("aria-label"))"""
+
 SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll("p, li, td, th, span, text")]
   .map((element) => parseFloat(getComputedStyle(element).fontSize)))"""
 
@@ -137,6 +141,9 @@ def test_a_page_is_readable(
         assert seen.problems == []
         assert seen.script("document.querySelectorAll('.chart svg').length") == FIGURES[name]
         assert seen.script(BAD_FIGURES) == []
+        texts = seen.script(FIGURE_TEXTS)
+        assert len(texts) == FIGURES[name] == len(set(texts))
+        assert "Vega visualization" not in texts
         assert seen.script("document.documentElement.scrollWidth - innerWidth") <= 0
         assert seen.script(SMALLEST_TEXT) >= 10
         assert seen.script(WORST_CONTRAST) >= 4.5
