@@ -102,7 +102,7 @@ def classes(header, values):
 
 
 if __name__ == "__main__":
-    q, images = sys.argv[1:] if len(sys.argv) == 3 else sys.exit("usage: see the first lines")
+    q, images = sys.argv[1:] if len(sys.argv) == 3 else sys.exit("usage: read_network.py Q IMAGES")
     network, its_arrays = read(q)
     found = classes(network, run(network, its_arrays, np.load(images)["images"]))
     sys.stdout.writelines(f"{each}\n" for each in found)
