@@ -12,11 +12,13 @@ from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_pla
 from systolith.hw.planning.estimate import PlanReport, report_plan
 from systolith.hw.planning.plan_file import load_plan, plan_from_file, plan_to_toml
 from systolith.hw.planning.sizes import GivenSize
+from systolith.hw.streams.result_layout import RESULT_KINDS, ResultKind
 from systolith.hw.verilog.manifest import Manifest, load_manifest
 
 __all__ = [
     "DEFAULT_PRESET",
     "PRESETS",
+    "RESULT_KINDS",
     "Folding",
     "GivenSize",
     "Goal",
@@ -24,6 +26,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "PlanReport",
+    "ResultKind",
     "generate",
     "load_manifest",
     "load_plan",

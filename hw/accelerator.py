@@ -7,36 +7,41 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.streams.cycles import StreamCycles, always_ready, join, offering
+from systolith.hw.streams.formats import element, value_shape
 from systolith.hw.streams.module_boundary import ModuleInstance
 from systolith.hw.streams.module_names import default_module_name, is_module_name
+from systolith.hw.streams.result_layout import ResultKind, default_result, result_layout
 from systolith.hw.units.classify import Classifier
 from systolith.hw.units.frame import FrameChecker
 from systolith.hw.units.registry import Unit, build_unit
+from systolith.hw.units.score_stream import ScoreStream
 
-SCORE_POSITION = 32
-"""The lowest bit of the winning score in `m_axis_tdata`."""
+Port = tuple[str, Literal["input", "output"], int]
+"""A port of the top module: name, direction and width."""
 
-AXIS_PORTS: tuple[tuple[str, Literal["input", "output"], int], ...] = (
-    ("aclk", "input", 1),
-    ("aresetn", "input", 1),
-    ("s_axis_tdata", "input", 8),
-    ("s_axis_tvalid", "input", 1),
-    ("s_axis_tready", "output", 1),
-    ("s_axis_tlast", "input", 1),
-    ("m_axis_tdata", "output", 64),
-    ("m_axis_tuser", "output", 1),
-    ("m_axis_tvalid", "output", 1),
-    ("m_axis_tready", "input", 1),
-    ("m_axis_tlast", "output", 1),
-)
-"""The ports of the top module: name, direction and width."""
+
+def axis_ports(result_bits: int) -> tuple[Port, ...]:
+    """The ports of the top module, by the width of `m_axis_tdata`."""
+    return (
+        ("aclk", "input", 1),
+        ("aresetn", "input", 1),
+        ("s_axis_tdata", "input", 8),
+        ("s_axis_tvalid", "input", 1),
+        ("s_axis_tready", "output", 1),
+        ("s_axis_tlast", "input", 1),
+        ("m_axis_tdata", "output", result_bits),
+        ("m_axis_tuser", "output", 1),
+        ("m_axis_tvalid", "output", 1),
+        ("m_axis_tready", "input", 1),
+        ("m_axis_tlast", "output", 1),
+    )
 
 
 STREAM_SIGNALS = ("data", "valid", "ready", "last")
@@ -45,8 +50,8 @@ STREAM_SIGNALS = ("data", "valid", "ready", "last")
 SOURCE, RESULT = "s_axis port", "m_axis port"
 """The names of the streams at the ports in the cycle model; no layer has a name with a space."""
 
-FRAME_CHECKER, CLASSIFIER = "frame_checker", "classifier"
-"""The parts of an accelerator in addition to the units."""
+FRAME_CHECKER, CLASSIFIER, SCORE_STREAM = "frame_checker", "classifier", "score_stream"
+"""The parts of an accelerator in addition to the units; it has one of the last two."""
 
 
 def stream_signal(layer: str, signal: str) -> str:
@@ -84,7 +89,7 @@ class AcceleratorError(ValueError):
 
 
 class Accelerator(wiring.Component):
-    """A streaming accelerator of a whole network: pixels in, classes out.
+    """A streaming accelerator of a whole network: pixels in, classes or scores out.
 
     All layers work at the same time, on different parts of an image and on different images. After
     each layer, the top module has the signals `stream_<layer>_data`, `_valid`, `_ready` and
@@ -99,6 +104,8 @@ class Accelerator(wiring.Component):
     name
         The name of the top module, with which the name of every module begins; by default the
         network's (`streams.module_names`).
+    result
+        What it puts out; by default what suits the network (`streams.result_layout`).
 
     Members
     -------
@@ -107,16 +114,18 @@ class Accelerator(wiring.Component):
     s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
         Pixels of 8 bits: row by row, channels ascending, `tlast` with an image's final one.
     m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
-        One beat an image: the class in bits 7 to 0, the winning score sign-extended in bits 63 to
-        32; `tuser` is 1 if the image had a wrong length (`hw.units.frame.FrameChecker`).
+        The result of each image, by `layout`; `tlast` with its final beat. In all of its beats,
+        `tuser` is 1 if the image had a wrong length (`hw.units.frame.FrameChecker`).
 
     Attributes
     ----------
+    layout
+        The beats of a result.
     units
         The unit of every layer after the input, by name.
     parts
-        All submodules: `FRAME_CHECKER`, the unit of each layer as `unit_part`, `CLASSIFIER`. The
-        module of each is `part_module`.
+        All submodules: `FRAME_CHECKER`, the unit of each layer as `unit_part`, and `CLASSIFIER` or
+        `SCORE_STREAM`. The module of each is `part_module`.
 
     Raises
     ------
@@ -124,9 +133,17 @@ class Accelerator(wiring.Component):
         The plan has no folding for a layer, or the name cannot be that of a module.
     UnitError
         A layer, a folding or arithmetic that hardware does not support.
+    ValueError
+        There is no such kind of result.
     """
 
-    def __init__(self, fixed: FixedNetwork, plan: Plan, name: str | None = None) -> None:
+    def __init__(
+        self,
+        fixed: FixedNetwork,
+        plan: Plan,
+        name: str | None = None,
+        result: ResultKind | None = None,
+    ) -> None:
         self.fixed = fixed
         self.plan = plan
         self.name = default_module_name(fixed.name) if name is None else name
@@ -134,8 +151,8 @@ class Accelerator(wiring.Component):
             raise AcceleratorError(
                 f"top module {self.name!r}: its name must have letters, digits and underscores, "
                 "start with no digit, be no word that Verilog, SystemVerilog or a simulator "
-                "reserves, and have no _unit_, and no _frame_checker or _classifier at its end, as "
-                "modules inside an accelerator have"
+                "reserves, and have no _unit_, and no _frame_checker, _classifier or _score_stream "
+                "at its end, as modules inside an accelerator have"
             )
         self.units: dict[str, Unit] = {}
         lanes = 1
@@ -143,14 +160,24 @@ class Accelerator(wiring.Component):
             folding = _folding(fixed, plan, layer.name)
             self.units[layer.name] = build_unit(layer, folding, lanes)
             lanes = folding.lanes
+        last = fixed.layers[-1]
+        self.layout = result_layout(last, result or default_result(fixed.network))
         self.parts: dict[str, Any] = {
             FRAME_CHECKER: FrameChecker(fixed.network.input),
             **{unit_part(layer): unit for layer, unit in self.units.items()},
-            CLASSIFIER: Classifier(fixed.layers[-1], lanes),
         }
+        if self.layout.kind == "class":
+            self.parts[CLASSIFIER] = Classifier(last, lanes)
+        else:
+            self.parts[SCORE_STREAM] = ScoreStream(last, lanes)
         super().__init__(
-            {name: (In if kind == "input" else Out)(width) for name, kind, width in AXIS_PORTS}
+            {name: (In if kind == "input" else Out)(width) for name, kind, width in self.ports}
         )
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """The ports of the top module."""
+        return axis_ports(self.layout.bits)
 
     @property
     def multipliers(self) -> int:
@@ -170,14 +197,14 @@ class Accelerator(wiring.Component):
         pixels, result = streams[SOURCE], streams[RESULT]
         offering(pixels, [0] * self.fixed.network.input.image_shape.size, interval)
         always_ready(result)
-        classes, flags = StreamCycles(), StreamCycles()
-        join([classes, flags], result)
+        beats, flags = StreamCycles(), StreamCycles()
+        join(beats, flags, self.layout.beats, result)
         self.parts[FRAME_CHECKER].cycles(pixels, streams[names[0]], flags)
         inner = {
             name: unit.cycles(streams[before], streams[name])
             for before, (name, unit) in zip(names, self.units.items(), strict=False)
         }
-        self.parts[CLASSIFIER].cycles(streams[names[-1]], classes)
+        self._result_part.cycles(streams[names[-1]], beats)
         return AcceleratorCycles(streams, inner)
 
     def stream_signals(self) -> list[str]:
@@ -187,7 +214,7 @@ class Accelerator(wiring.Component):
 
     def with_black_boxes(self) -> Accelerator:
         """A copy in which each part is a black box: an instance of its module."""
-        top = Accelerator(self.fixed, self.plan, self.name)
+        top = Accelerator(self.fixed, self.plan, self.name, self.layout.kind)
         top.parts = {
             name: ModuleInstance(part, part_module(self.name, name))
             for name, part in self.parts.items()
@@ -202,7 +229,7 @@ class Accelerator(wiring.Component):
         domain.clk = self.aclk
         m.d.comb += domain.rst.eq(~self.aresetn)
 
-        checker, classifier = self.parts[FRAME_CHECKER], self.parts[CLASSIFIER]
+        checker, last = self.parts[FRAME_CHECKER], self._result_part
         m.d.comb += [
             checker.i.payload.data.eq(self.s_axis_tdata),
             checker.i.payload.last.eq(self.s_axis_tlast),
@@ -211,23 +238,38 @@ class Accelerator(wiring.Component):
         ]
 
         names = [self.fixed.network.input.name, *self.units]
-        streams = [checker, *(self.parts[unit_part(name)] for name in self.units), classifier]
+        streams = [checker, *(self.parts[unit_part(name)] for name in self.units), last]
         for name, (source, sink) in zip(names, pairwise(streams), strict=True):
             _connect_named(m, name, source.o, sink.i)
 
-        result, flag = classifier.o, checker.wrong_length
+        result, flag = last.o, checker.wrong_length
         taken = Signal()
+        if self.layout.kind == "class":
+            values = {"class": result.payload.index, "score": result.payload.score}
+            at_end, all_taken = Const(1), taken
+        else:
+            shape = value_shape(self.fixed.layers[-1].output_format)
+            values = {"score": element(result.payload.data, 0, shape)}
+            at_end = result.payload.last
+            all_taken = taken & at_end
         m.d.comb += [
             taken.eq(self.m_axis_tvalid & self.m_axis_tready),
             result.ready.eq(taken),
-            flag.ready.eq(taken),
-            self.m_axis_tdata[:8].eq(result.payload.index),
-            self.m_axis_tdata[SCORE_POSITION:].eq(result.payload.score),
+            flag.ready.eq(all_taken),
+            *(
+                self.m_axis_tdata[field.low : field.high + 1].eq(values[field.name])
+                for field in self.layout.fields
+            ),
             self.m_axis_tuser.eq(flag.payload),
             self.m_axis_tvalid.eq(result.valid & flag.valid & self.aresetn),
-            self.m_axis_tlast.eq(1),
+            self.m_axis_tlast.eq(at_end),
         ]
         return m
+
+    @property
+    def _result_part(self) -> Any:
+        """The part that puts out results."""
+        return self.parts[CLASSIFIER if self.layout.kind == "class" else SCORE_STREAM]
 
 
 def _folding(fixed: FixedNetwork, plan: Mapping[str, Folding], layer: str) -> Folding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from systolith.scripts.options import one_of, whole_number
 
 if TYPE_CHECKING:
     from systolith.golden import QuantizedNetwork
-    from systolith.hw import GivenSize, Goal, Plan
+    from systolith.hw import GivenSize, Goal, Plan, ResultKind
 
 PRESETS = ("small", "medium", "large")
 
@@ -83,6 +83,18 @@ FixOption = Annotated[
     ),
 ]
 
+ResultOption = Annotated[
+    Any,
+    typer.Option(
+        "--result",
+        parser=one_of("--result", "class", "scores"),
+        metavar="class|scores",
+        help="What leaves the accelerator: the class and its score, or all scores, one a beat, for "
+        "networks that are no classifiers.",
+        show_default="class, but scores for a single value or a feature map",
+    ),
+]
+
 _FIXED = re.compile(r"(\w+)=([1-9]\d{0,3})x([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", re.ASCII)
 
 
@@ -94,6 +106,7 @@ def chosen_plan(
     target_cycles: int | None,
     minimize: str | None,
     fix: list[str] | None,
+    result: ResultKind | None,
 ) -> tuple[Plan, Goal | None]:
     """The plan that the options ask for, and its goal; by default that of the default preset."""
     from dataclasses import replace
@@ -116,14 +129,14 @@ def chosen_plan(
         for option, value in (("--minimize", minimize), ("--fix", fix)):
             if value:
                 raise typer.BadParameter("has no meaning with --plan", param_hint=option)
-        return hw.plan_from_file(plan, quantized)
+        return hw.plan_from_file(plan, quantized, result)
     if max_multipliers is not None or target_cycles is not None:
         goal = hw.Goal(max_multipliers, target_cycles)
     else:
         goal = hw.PRESETS[preset or hw.DEFAULT_PRESET]
     if minimize == "latency":
         goal = replace(goal, minimize="latency")
-    return hw.make_plan(quantized.fixed, goal, _given_sizes(fix or ())), goal
+    return hw.make_plan(quantized.fixed, goal, _given_sizes(fix or ()), result), goal
 
 
 def _given_sizes(fix: Iterable[str]) -> dict[str, GivenSize]:

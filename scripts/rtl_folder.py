@@ -43,7 +43,7 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
             f"{folder / manifest.files.verilog}: is not the Verilog of {FILE_NAME}, whose "
             "multipliers and cycles are not known"
         )
-    figures = report_plan(built.quantized, built.plan)
+    figures = report_plan(built.quantized, built.plan, manifest.result.kind)
     for name in ("network", "multipliers", "macs", "mac_efficiency", "predicted"):
         found, expected = (msgspec.to_builtins(getattr(each, name)) for each in (manifest, figures))
         if found != expected:

@@ -28,7 +28,8 @@ class Classification:
     Parameters
     ----------
     classes
-        The class of each image by the hardware; -1 if no result came out.
+        The class of each image by the hardware; -1 if no result came out. Empty if it puts out
+        scores.
     failures
         One line for each layer that differs from the fixed-point model, then for results and stream
         rules; none if every value is equal.
@@ -57,7 +58,7 @@ def classify(built: Artifacts, images: NDArray[np.uint8]) -> Classification:
     """
     fixed = built.quantized.fixed
     network = tapped_network(fixed, built.manifest, built.verilog)
-    check = Check(fixed, images, [layer.name for layer in fixed.layers])
+    check = Check(fixed, images, [layer.name for layer in fixed.layers], built.manifest.result)
     with closing(simulate_bulk(network, images, None)) as batches:
         for _ in check.take(batches):
             pass

@@ -16,6 +16,7 @@ import msgspec
 from systolith.golden.files import json_files
 from systolith.golden.files.json_files import Count
 from systolith.golden.reports.html_table import html_table
+from systolith.hw.streams.result_layout import ResultKind
 from systolith.sim.record.junit import Case, junit
 from systolith.sim.record.scoreboard import LayerResult
 from systolith.sim.simulators.installed import Engine, Simulator
@@ -100,10 +101,13 @@ class SimulationReport:
         The fault that was injected, or None.
     images
         The number of images that went in.
+    result
+        What the hardware puts out: `class`, or `scores`.
     classes
-        The class of each image by the hardware; -1 if no result came out; empty for a layer alone.
+        The class of each image by the hardware; -1 if no result came out. Empty if it puts out
+        scores, and for a layer alone.
     correct
-        The number of images whose class is that of their label; None for a layer alone.
+        The number of images whose class is that of their label; None if there are no classes.
     interval_cycles
         Clock cycles between the last two of the first `sim.timing.MEASURED_IMAGES` results, source
         and sink never pausing; None if fewer than two results were measured.
@@ -119,8 +123,8 @@ class SimulationReport:
     waves_image
         The image whose waveform was written, or None.
     violations
-        Stream rules that were broken, results that are not the winner of the scores, images
-        without a result; empty if there are none.
+        Stream rules that were broken, results that do not follow from the last layer's values,
+        images without a result; empty if there are none.
     kept
         The files with the simulator's output and with a test case for each layer; empty if they
         were not written.
@@ -138,6 +142,7 @@ class SimulationReport:
     stalls: int | None
     fault: str | None
     images: int
+    result: ResultKind
     classes: tuple[int, ...]
     correct: int | None
     interval_cycles: int | None
@@ -166,7 +171,7 @@ class SimulationReport:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of images whose class is that of their label; None for a layer alone."""
+        """The share of images whose class is that of their label; None without classes."""
         return None if self.correct is None else self.correct / self.images
 
     @property
@@ -195,6 +200,7 @@ class SimulationReport:
             "stalls": self.stalls,
             "images": self.images,
             "bit_exact": self.bit_exact,
+            "result": self.result,
             "correct": self.correct,
             "accuracy": self.accuracy,
             "interval_cycles": self.interval_cycles,

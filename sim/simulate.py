@@ -220,8 +220,9 @@ class _Run:
         """The comparison with the fixed-point model."""
         fixed, images = self.built.quantized.fixed, self.used.images
         if self.layer is None:
-            return Check(fixed, images, [each.name for each in fixed.layers])
-        return Check(fixed, images, [self.layer], results=False)
+            layers = [each.name for each in fixed.layers]
+            return Check(fixed, images, layers, self.built.manifest.result)
+        return Check(fixed, images, [self.layer])
 
     def report(
         self,
@@ -231,7 +232,8 @@ class _Run:
         violations: tuple[str, ...],
     ) -> SimulationReport:
         """The report of what was compared and measured."""
-        built, dataset, alone = self.built, self.dataset, self.layer is not None
+        built, dataset, used = self.built, self.dataset, self.used
+        classes = check.classes
         return SimulationReport(
             network=built.quantized.fixed.name,
             quantized_sha256=built.manifest.quantized_sha256,
@@ -249,9 +251,10 @@ class _Run:
             layer=self.layer,
             stalls=self.stalls,
             fault=None if self.fault is None else str(self.fault),
-            images=len(self.used),
-            classes=() if alone else tuple(check.classes.tolist()),
-            correct=None if alone else int(np.count_nonzero(check.classes == self.used.labels)),
+            images=len(used),
+            result=built.manifest.result.kind,
+            classes=tuple(classes.tolist()),
+            correct=int(np.count_nonzero(classes == used.labels)) if len(classes) else None,
             interval_cycles=timeline.whole.interval_cycles if timeline else None,
             latency_cycles=timeline.whole.latency_cycles if timeline else None,
             layers=check.layer_results(),
@@ -434,5 +437,7 @@ def _faulty_verilog(built: Artifacts, fault: Fault) -> str:
     with temporary_folder("systolith-") as parent:
         folder = parent / "faulty"
         faulty = replace(built.quantized, fixed=fault.fixed)
-        artifacts.generate(faulty, folder, built.plan, built.manifest.top)
+        artifacts.generate(
+            faulty, folder, built.plan, built.manifest.top, result=built.manifest.result.kind
+        )
         return artifacts.load(folder).verilog

@@ -523,6 +523,12 @@ class Network:
         """The layer whose values are the scores."""
         return self.layers[-1]
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether it ends in several scores without rows and columns, as classifiers do."""
+        height, width, channels = self.shapes()[self.output.name]
+        return (height, width) == (1, 1) and channels > 1
+
     def __getitem__(self, name: str) -> Layer:
         for layer in self.layers:
             if layer.name == name:

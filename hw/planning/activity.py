@@ -21,7 +21,7 @@ class Activity:
     Parameters
     ----------
     results
-        The cycle of each image's result.
+        The cycle of the final beat of each image's result.
     busy
         For each layer after the input, the number of cycles in which its unit is busy with each
         image in each span of time: `(images, spans)`. A unit with an array is busy when it issues a
@@ -48,8 +48,9 @@ def activity(accelerator: Accelerator, images: int, spans: int) -> Activity:
         About the number of spans that the time is divided into.
     """
     streams, inner = accelerator.cycles()
-    run_until_taken(streams[RESULT], images)
-    results = streams[RESULT].taken[:images]
+    beats = accelerator.layout.beats
+    run_until_taken(streams[RESULT], images * beats)
+    results = streams[RESULT].taken[beats - 1 : images * beats : beats]
     span = -(-(results[-1] + 1) // spans)
     names = [accelerator.fixed.network.input.name, *accelerator.units]
     busy = {}

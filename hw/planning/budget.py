@@ -17,6 +17,7 @@ from systolith.hw.planning.buffers import with_smallest_buffers
 from systolith.hw.planning.search import Limits, Search
 from systolith.hw.planning.sizes import GivenSize, unit_options
 from systolith.hw.streams.cycles import NEVER, StreamCycles, always_ready, offering, run_until_taken
+from systolith.hw.streams.result_layout import ResultKind, default_result, result_layout
 from systolith.hw.units.dense import WholeInputUnit
 from systolith.hw.units.registry import build_unit, unit_type
 
@@ -81,7 +82,10 @@ DEFAULT_PRESET = "medium"
 
 
 def make_plan(
-    fixed: FixedNetwork, goal: Goal, given: Mapping[str, GivenSize] | None = None
+    fixed: FixedNetwork,
+    goal: Goal,
+    given: Mapping[str, GivenSize] | None = None,
+    result: ResultKind | None = None,
 ) -> Plan:
     """Make the best plan for a goal.
 
@@ -97,6 +101,8 @@ def make_plan(
         The limit, which counts the layers whose sizes are given as well.
     given
         The sizes that single layers must have, by name; all others are chosen.
+    result
+        What the accelerator puts out; by default what suits the network (`streams.result_layout`).
 
     Raises
     ------
@@ -108,12 +114,13 @@ def make_plan(
     """
     given = given or {}
     _check_given(fixed, given)
-    search = Search(fixed, given)
+    kind = result or default_result(fixed.network)
+    search = Search(fixed, given, result_layout(fixed.layers[-1], kind).beats)
     limits = _limits(search, goal)
     if goal.minimize == "latency":
         budget = goal.max_multipliers or int(_multipliers(search, limits))
         limits = _limits_for_latency(search, limits, budget)
-    return with_smallest_buffers(fixed, _fastest(search, limits).plan)
+    return with_smallest_buffers(fixed, _fastest(search, limits).plan, kind)
 
 
 def _check_given(fixed: FixedNetwork, given: Mapping[str, GivenSize]) -> None:

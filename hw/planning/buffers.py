@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The smallest buffers with which the slowest unit never stalls, by the cycle model.
 
 Images are sent at the initiation interval of the slowest unit. If they keep it, a source that is
@@ -17,20 +18,23 @@ from systolith.hw.folding import Plan
 from systolith.hw.planning.prediction import min_interval
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering
+from systolith.hw.streams.result_layout import ResultKind, result_layout
 from systolith.hw.units.convolution import Convolution
 from systolith.hw.units.registry import Unit, build_unit
+from systolith.hw.units.score_stream import ScoreStream
 
 _FEW = 4
 """Up to this number, buffers are reduced one by one; more are first tried all at once."""
 
 
-def with_smallest_buffers(fixed: FixedNetwork, plan: Plan) -> Plan:
+def with_smallest_buffers(fixed: FixedNetwork, plan: Plan, result: ResultKind) -> Plan:
     """The plan with the smallest depths and lines that keep the slowest unit's interval.
 
     If any of them were smaller by one, the slowest unit would stall. Of several such plans it is
-    one with few lines, then with small FIFOs in the first layers.
+    one with few lines, then with small FIFOs in the first layers. `result` is what the accelerator
+    puts out.
     """
-    buffers = _Buffers(fixed, plan)
+    buffers = _Buffers(fixed, plan, result)
     if buffers.lag():
         # The units stall each other with buffers of any size.
         return plan
@@ -64,10 +68,12 @@ class _Transfers(NamedTuple):
 class _Buffers:
     """A plan and its units, whose buffers are first far too large and then reduced."""
 
-    def __init__(self, fixed: FixedNetwork, plan: Plan) -> None:
+    def __init__(self, fixed: FixedNetwork, plan: Plan, result: ResultKind) -> None:
         self.plan = dict(plan)
         self._fixed = fixed
-        self._interval = min_interval(fixed, plan)
+        self._result = result
+        beats = result_layout(fixed.layers[-1], result).beats
+        self._interval = min_interval(fixed, plan, beats)
         self._units: dict[str, Unit] = {}
         for layer in fixed.layers:
             self._resize(layer.name, depth=layer.output_shape.size, lines=None)
@@ -162,7 +168,7 @@ class _Buffers:
             self._units[name].cycles(i, o)
             for name, (i, o) in zip(names, pairwise(streams), strict=True)
         ]
-        always_ready(streams[-1])
+        self._start_sink(streams[-1])
         ends = ["", *names]
         timeline = Timeline(
             dict(zip(ends, streams, strict=True)), dict(zip(ends, beats[first:], strict=True))
@@ -183,6 +189,16 @@ class _Buffers:
             for stream, n in zip(streams[1:], beats[first + 1 :], strict=True)
         ]
         return 0
+
+    def _start_sink(self, scores: StreamCycles) -> None:
+        """Start what takes the scores; a classifier takes a beat a cycle."""
+        if self._result == "class":
+            always_ready(scores)
+            return
+        result = StreamCycles()
+        last = self._fixed.layers[-1]
+        ScoreStream(last, self.plan[last.name].lanes).cycles(scores, result)
+        always_ready(result)
 
     def _beats(self) -> list[int]:
         """The beats of an image: of the pixels, and after each unit."""

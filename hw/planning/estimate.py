@@ -16,6 +16,7 @@ from systolith.hw.accelerator import Accelerator, unit_part
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.memories import memory_bits
 from systolith.hw.planning.prediction import predict
+from systolith.hw.streams.result_layout import ResultKind, ResultLayout
 from systolith.hw.units.registry import unit_type
 
 SCHEMA = "systolith.plan/1"
@@ -90,7 +91,15 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class PlanReport(Planned, frozen=True):
-    """The cost and the cycles of a plan: a document of its own."""
+    """The cost and the cycles of a plan: a document of its own.
+
+    Parameters
+    ----------
+    result
+        The beats of a result at `m_axis`.
+    """
+
+    result: ResultLayout
 
     def to_json(self) -> bytes:
         """A JSON document."""
@@ -113,9 +122,14 @@ class PlanReport(Planned, frozen=True):
         return html_table(headings, rows, 2, caption)
 
 
-def bottleneck(interval: int, layers: Sequence[PlannedLayer]) -> str:
-    """The layer that limits the initiation interval, and by how much, in words."""
+def bottleneck(interval: int, layers: Sequence[PlannedLayer], result_beats: int) -> str:
+    """What limits the initiation interval, and by how much, in words."""
     slowest, *others = sorted(layers, key=lambda layer: -layer.cycles)
+    if slowest.cycles < interval == result_beats:
+        return (
+            f"the {interval:,} scores, one a cycle, hold the layers back; the slowest is "
+            f"{slowest.name} with {slowest.cycles:,}"
+        )
     if slowest.cycles < interval:
         return (
             f"no unit needs {interval:,} cycles an image: units wait for each other or for pixels; "
@@ -128,15 +142,17 @@ def bottleneck(interval: int, layers: Sequence[PlannedLayer]) -> str:
     return text
 
 
-def report_plan(quantized: QuantizedNetwork, plan: Plan) -> PlanReport:
-    """Report the cost and the cycles of a plan, by the cycle model.
+def report_plan(
+    quantized: QuantizedNetwork, plan: Plan, result: ResultKind | None = None
+) -> PlanReport:
+    """Report the cost and the cycles of a plan, by the cycle model; `result` as for `make_plan`.
 
     Raises
     ------
     UnitError, AcceleratorError
         Hardware does not support the network or the plan.
     """
-    accelerator = Accelerator(quantized.fixed, plan)
+    accelerator = Accelerator(quantized.fixed, plan, result=result)
     return report_accelerator(quantized, accelerator, memory_bits(accelerator))
 
 
@@ -173,6 +189,7 @@ def report_accelerator(
             )
             for layer in quantized.fixed.layers
         ),
+        result=accelerator.layout,
     )
 
 

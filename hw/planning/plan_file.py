@@ -35,6 +35,7 @@ from systolith.hw.folding import Folding, Order, Plan
 from systolith.hw.planning.budget import Goal, make_plan
 from systolith.hw.planning.estimate import Planned
 from systolith.hw.planning.sizes import GivenSize
+from systolith.hw.streams.result_layout import ResultKind
 
 MAX_SIZE = 4096
 """The largest size of a unit in a plan file."""
@@ -103,13 +104,15 @@ def load_plan(
 
 
 def plan_from_file(
-    path: str | os.PathLike[str], quantized: QuantizedNetwork
+    path: str | os.PathLike[str],
+    quantized: QuantizedNetwork,
+    result: ResultKind | None = None,
 ) -> tuple[Plan, Goal | None]:
     """The plan in a TOML file, made if the file leaves sizes open, and the file's goal.
 
     With a goal, a file in which every layer has all keys is a plan that was made for it. In any
     other, the planner chooses the rows, columns and lanes that are left out, and the order, depth
-    and lines of every layer, which must then be left out.
+    and lines of every layer, which must then be left out; `result` is as for `make_plan`.
 
     Raises
     ------
@@ -128,7 +131,7 @@ def plan_from_file(
                     f"sizes open, as it follows from these: only {', '.join(_SIZES)} can be given"
                 )
     given = {name: GivenSize(**keys) for name, keys in file.layers.items()}
-    return make_plan(quantized.fixed, file.goal, given), file.goal
+    return make_plan(quantized.fixed, file.goal, given, result), file.goal
 
 
 def plan_to_toml(plan: Plan, planned: Planned | None = None, goal: Goal | None = None) -> str:

@@ -67,7 +67,7 @@ def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
     """
     fixed = accelerator.fixed
     pixels = fixed.network.input.image_shape.size
-    beats = {SOURCE: pixels, fixed.network.input.name: pixels, RESULT: 1}
+    beats = {SOURCE: pixels, fixed.network.input.name: pixels, RESULT: accelerator.layout.beats}
     for layer in fixed.layers:
         beats[layer.name] = layer.output_shape.size // accelerator.plan[layer.name].lanes
     return Timeline(accelerator.cycles(interval).streams, beats)
@@ -88,9 +88,10 @@ def unit_cycles(fixed: FixedNetwork, plan: Plan) -> dict[str, int]:
     return cycles
 
 
-def min_interval(fixed: FixedNetwork, plan: Plan) -> int:
-    """The shortest possible initiation interval: that of the slowest unit, or of the pixels."""
-    return max(fixed.network.input.image_shape.size, *unit_cycles(fixed, plan).values())
+def min_interval(fixed: FixedNetwork, plan: Plan, result_beats: int = 1) -> int:
+    """The shortest possible initiation interval: of the slowest unit, the pixels, the result."""
+    pixels = fixed.network.input.image_shape.size
+    return max(pixels, result_beats, *unit_cycles(fixed, plan).values())
 
 
 def predict(accelerator: Accelerator) -> Prediction:
@@ -102,7 +103,7 @@ def predict(accelerator: Accelerator) -> Prediction:
     """
     fixed, plan = accelerator.fixed, accelerator.plan
     alone = unit_cycles(fixed, plan)
-    slowest = min_interval(fixed, plan)
+    slowest = min_interval(fixed, plan, accelerator.layout.beats)
     images, interval = _steady_interval(partial(timeline, accelerator), RESULT, slowest)
 
     def latency(source: str, sink: str) -> int:

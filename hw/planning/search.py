@@ -37,10 +37,13 @@ class Search:
         The network.
     given
         The sizes that single layers must have, by name.
+    result_beats
+        The beats of an image's result.
     """
 
     fixed: FixedNetwork
     given: Mapping[str, GivenSize] = field(default_factory=dict)
+    result_beats: int = 1
 
     @cached_property
     def options(self) -> list[dict[int, Options]]:
@@ -69,9 +72,9 @@ class Search:
     @cached_property
     def cycles(self) -> list[int]:
         """All initiation intervals that the units could have, ascending."""
-        pixels = self.fixed.network.input.image_shape.size
+        shortest = max(self.fixed.network.input.image_shape.size, self.result_beats)
         every = [options.cycles for by_lanes in self.options for options in by_lanes.values()]
-        return [int(cycles) for cycles in np.unique(np.maximum(np.concatenate(every), pixels))]
+        return [int(cycles) for cycles in np.unique(np.maximum(np.concatenate(every), shortest))]
 
     def min_multipliers(self, limits: Limits) -> MinMultipliers:
         """The fewest multipliers with which each unit keeps its limit; infinite if none does."""

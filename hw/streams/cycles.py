@@ -13,7 +13,7 @@ computes it, which then runs. Cycles count from 0. The cycle of a transfer is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import count, pairwise
 from typing import Protocol, TypeVar
@@ -91,21 +91,33 @@ def chain(i: StreamCycles, o: StreamCycles, *components: Timed) -> list[StreamCy
     return between
 
 
-def join(sources: Sequence[StreamCycles], o: StreamCycles) -> None:
-    """Start a process that joins a beat of each source to one beat; all are taken together."""
+def join(beats: StreamCycles, flags: StreamCycles, frame_beats: int, o: StreamCycles) -> None:
+    """Start a process that joins each beat to the flag of its frame, taken with the last of them.
+
+    Parameters
+    ----------
+    beats, flags
+        The two sources.
+    frame_beats
+        Beats of a frame.
+    o
+        The joined beats.
+    """
 
     def process() -> Process:
         while True:
+            flags.taken += o.taken[frame_beats - 1 :: frame_beats][len(flags.taken) :]
             beat = len(o.available)
-            for source in sources:
-                while len(source.available) == beat:
-                    yield source.source
-            o.available.append(max(source.available[beat] for source in sources))
+            frame = beat // frame_beats
+            while len(beats.available) == beat:
+                yield beats.source
+            while len(flags.available) == frame:
+                yield flags.source
+            o.available.append(max(beats.available[beat], flags.available[frame]))
             yield o.sink
 
-    o.source = process()
-    for source in sources:
-        source.taken, source.sink = o.taken, o.sink
+    o.source = flags.sink = process()
+    beats.taken, beats.sink = o.taken, o.sink
 
 
 def offering(o: StreamCycles, first: list[int], interval: int, beats: int | None = None) -> None:

@@ -38,7 +38,7 @@ RESERVED = frozenset([*_KEYWORDS.split(), "TOP", "bool", "std"])
 """The keywords, and names that simulators use: Verilator `TOP` and `std`, Icarus `bool`."""
 
 
-_INNER = re.compile(r"_unit_|_(frame_checker|classifier)$")
+_INNER = re.compile(r"_unit_|_(frame_checker|classifier|score_stream)$")
 """What the names of modules inside an accelerator have, and names of top modules have not."""
 
 _MAX_LENGTH = 220

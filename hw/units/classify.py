@@ -11,22 +11,11 @@ from amaranth.lib.wiring import In, Out
 
 from systolith.golden.choices import choice
 from systolith.golden.fixed.integers import FixedLayer
-from systolith.hw.errors import UnitError
 from systolith.hw.streams.beats import Beat, beat_stream
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
 from systolith.hw.streams.formats import value_shape
 from systolith.hw.streams.output_buffer import OutputBuffer
-
-MAX_CLASSES = 256
-"""The most classes: an index has 8 bits."""
-
-MAX_SCORE_BITS = 32
-"""The most bits of a score, as a signed number."""
-
-
-CLASSIFICATION = data.StructLayout({"index": 8, "score": MAX_SCORE_BITS})
-"""The index of the winning score in stream order, and the score, sign-extended."""
-
+from systolith.hw.streams.result_layout import result_layout
 
 RESULT_FIFO_DEPTH = 4
 """The depth of the FIFO of results."""
@@ -51,38 +40,23 @@ class Classifier(wiring.Component):
     -------
     i : In(beat_stream(value_shape(layer.output_format), lanes))
         Scores.
-    o : Out(stream.Signature(CLASSIFICATION))
-        One result a frame.
-
-    Raises
-    ------
-    UnitError
-        More than `MAX_CLASSES` scores, or scores of more bits than `MAX_SCORE_BITS` with a sign.
+    o : Out(stream.Signature(StructLayout))
+        One result a frame: `index`, that of the winning score in stream order, and `score`,
+        sign-extended; their widths are those of `streams.result_layout`.
     """
 
     def __init__(self, layer: FixedLayer, lanes: int) -> None:
-        scores = layer.output_shape.size
-        if scores > MAX_CLASSES:
-            raise UnitError(
-                layer,
-                f"a class is one of at most {MAX_CLASSES} scores, not {scores}: its number has 8 "
-                "bits (docs/limits.md)",
-            )
-        fmt = layer.output_format
-        bits = fmt.bits + (not fmt.signed)
-        if bits > MAX_SCORE_BITS:
-            raise UnitError(
-                layer,
-                f"a score has at most {MAX_SCORE_BITS} bits with its sign, not {bits}: quantize "
-                "with fewer bits (docs/limits.md)",
-            )
+        layout = result_layout(layer, "class")
+        self.classification = data.StructLayout(
+            {"index": layout["class"].bits, "score": layout["score"].bits}
+        )
         self.smallest_wins = choice(_SMALLEST_WINS, layer.layer.winner, "winner")
-        self.beat = Beat(value_shape(fmt), lanes)
-        self.beats = scores // lanes
+        self.beat = Beat(value_shape(layer.output_format), lanes)
+        self.beats = layer.output_shape.size // lanes
         super().__init__(
             {
                 "i": In(beat_stream(self.beat.value_shape, lanes)),
-                "o": Out(stream.Signature(CLASSIFICATION)),
+                "o": Out(stream.Signature(self.classification)),
             }
         )
 
@@ -104,7 +78,7 @@ class Classifier(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = OutputBuffer(CLASSIFICATION, RESULT_FIFO_DEPTH)
+        m.submodules.buffer = buffer = OutputBuffer(self.classification, RESULT_FIFO_DEPTH)
         taken = self.i.valid & self.i.ready
         m.d.comb += [
             self.i.ready.eq(buffer.available),

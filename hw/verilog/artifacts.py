@@ -24,6 +24,7 @@ from systolith.hw.child_processes import interrupts_delayed, temporary_folder
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, make_plan
 from systolith.hw.planning.plan_file import load_plan, plan_to_toml
+from systolith.hw.streams.result_layout import ResultKind, result_layout
 from systolith.hw.verilog import manifest as manifests
 from systolith.hw.verilog.harmless import require_harmless
 from systolith.hw.verilog.manifest import Manifest
@@ -75,6 +76,7 @@ def generate(
     name: str | None = None,
     goal: Goal | None = None,
     handover: Callable[[Artifacts], Handover] | None = None,
+    result: ResultKind | None = None,
 ) -> Manifest:
     """Write the accelerator of a quantized network to a folder: whole, or not at all.
 
@@ -100,9 +102,13 @@ def generate(
     handover
         Makes the files for other tools (`hw.handover`). They are replaced with the others, and no
         command reads them.
+    result
+        What the accelerator puts out; by default what suits the network (`streams.result_layout`).
 
     Raises
     ------
+    ValueError
+        There is no such kind of result.
     UnitError, AcceleratorError, PlanError
         Hardware does not support the network or the plan.
     FolderError
@@ -113,8 +119,8 @@ def generate(
     folder = Path(out)
     if plan is None:
         goal = PRESETS[DEFAULT_PRESET]
-        plan = make_plan(quantized.fixed, goal)
-    accelerator = Accelerator(quantized.fixed, plan, name)
+        plan = make_plan(quantized.fixed, goal, result=result)
+    accelerator = Accelerator(quantized.fixed, plan, name, result)
     files = manifests.file_names(quantized.name, name)
     _require_writable(folder)
     _replaced_files(folder, [*msgspec.structs.astuple(files), manifests.FILE_NAME])
@@ -171,6 +177,10 @@ def load(folder: str | os.PathLike[str]) -> Artifacts:
     if [layer.name for layer in manifest.layers] != names:
         raise FileFormatError(
             f"{where / manifests.FILE_NAME}: its layers are not those of {files.quantized}"
+        )
+    if manifest.result != result_layout(quantized.fixed.layers[-1], manifest.result.kind):
+        raise FileFormatError(
+            f"{where / manifests.FILE_NAME}: its result is not one of {files.quantized}"
         )
     return Artifacts(manifest, quantized, plan, _read_verilog(where / files.verilog))
 

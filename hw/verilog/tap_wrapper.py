@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from systolith.hw.accelerator import (
-    AXIS_PORTS,
     STREAM_SIGNALS,
+    axis_ports,
     part_module,
     stream_signal,
     unit_part,
@@ -21,6 +21,9 @@ ACCELERATOR = "accelerator"
 
 UNIT = "unit"
 """The name of a single unit's instance in its wrapper."""
+
+RESULT_BITS_ALONE = 8
+"""The width of `m_axis_tdata` of a single unit in its wrapper, which has no results: it is 0."""
 
 
 class TapError(ValueError):
@@ -75,10 +78,11 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
             declarations.append(f"output {_range(width)}{tap}")
             assignments.append(f"  assign {tap} = {ACCELERATOR}.{name};")
         assignments += _lanes(layer, stream)
-    connections = [f".{name}({name})" for name, _, _ in AXIS_PORTS]
+    ports = axis_ports(manifest.result.bits)
+    connections = [f".{name}({name})" for name, _, _ in ports]
     instance = f"  {manifest.top} {ACCELERATOR}({', '.join(connections)});"
     return _wrapped(
-        verilog, f"{manifest.top}_tapped", AXIS_PORTS, declarations, [instance, *assignments]
+        verilog, f"{manifest.top}_tapped", ports, declarations, [instance, *assignments]
     )
 
 
@@ -117,7 +121,7 @@ def tapped_layer_verilog(
             module.require(kind, f"{side}_{signal}", width if signal == "data" else 1)
     ports = [
         (name, kind, input_width if name == "s_axis_tdata" else width)
-        for name, kind, width in AXIS_PORTS
+        for name, kind, width in axis_ports(RESULT_BITS_ALONE)
     ]
     taps = {signal: f"tap_{layer}_{signal}" for signal in STREAM_SIGNALS}
     declarations = [

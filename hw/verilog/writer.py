@@ -16,6 +16,7 @@ from systolith.golden.network.graph import Convolution, Pooling, RadialBasis
 from systolith.hw.accelerator import (
     CLASSIFIER,
     FRAME_CHECKER,
+    SCORE_STREAM,
     Accelerator,
     part_module,
     unit_part,
@@ -24,6 +25,7 @@ from systolith.hw.folding import Folding
 from systolith.hw.planning.budget import Goal
 from systolith.hw.planning.estimate import Planned
 from systolith.hw.streams.module_boundary import FlatModule
+from systolith.hw.streams.result_layout import ResultLayout
 from systolith.hw.systolic.array_work import array_work
 from systolith.hw.verilog.garbage_collection import garbage_collection_paused
 from systolith.hw.verilog.names import plain_names
@@ -171,7 +173,8 @@ def with_comments(
     goal
         The goal that its plan was made for, if there is one.
     """
-    fixed, plan = accelerator.fixed, accelerator.plan
+    fixed, plan, layout = accelerator.fixed, accelerator.plan, accelerator.layout
+    out = "classes" if layout.kind == "class" else "scores"
     versions = {
         "Systolith": metadata.version("systolith"),
         "Amaranth": metadata.version("amaranth"),
@@ -180,7 +183,7 @@ def with_comments(
     made_by = ", ".join(f"{tool} {version}" for tool, version in versions.items())
     interval, latency = planned.predicted.interval_cycles, planned.predicted.latency_cycles
     lines = [
-        f"// {fixed.name}: a streaming accelerator, pixels in, classes out (AXI4-Stream).",
+        f"// {fixed.name}: a streaming accelerator, pixels in, {out} out (AXI4-Stream).",
         f"// Made by {made_by}.",
         "// This file is yours: Systolith's licence makes no claim on generated files.",
         "//",
@@ -190,7 +193,7 @@ def with_comments(
         f"// Predicted: an image every {interval:,} cycles, {latency:,} from pixel to result.",
         "//",
         "// s_axis_tdata: pixels, row by row, channels ascending; tlast with the last beat.",
-        "// m_axis_tdata: the class in bits 7 to 0, the winning score in bits 63 to 32;",
+        f"// m_axis_tdata: {_result(layout)};",
         "//               tuser: the image had a wrong length.",
         "// aresetn: synchronous, active low.",
         "",
@@ -212,7 +215,16 @@ def with_comments(
 _OTHERS = {
     FRAME_CHECKER: "Fills up images that are too short, and truncates those that are too long.",
     CLASSIFIER: "Finds the class, the index of the winning score.",
+    SCORE_STREAM: "Puts out the scores, one a beat.",
 }
+
+
+def _result(layout: ResultLayout) -> str:
+    """The fields of `m_axis_tdata`, in words."""
+    words = {field.name: f"bits {field.high} to {field.low}" for field in layout.fields}
+    if layout.kind == "class":
+        return f"the class in {words['class']}, the winning score in {words['score']}"
+    return f"{layout.beats:,} scores an image, one in {words['score']}; tlast with the last beat"
 
 
 def _goal(goal: Goal | None) -> str:

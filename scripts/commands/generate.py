@@ -18,6 +18,7 @@ from systolith.scripts.plan_options import (
     MinimizeOption,
     PlanOption,
     PresetOption,
+    ResultOption,
     TargetCyclesOption,
     chosen_plan,
 )
@@ -39,6 +40,7 @@ def generate(
         ),
     ],
     plan: PlanOption = None,
+    result: ResultOption = None,
     preset: PresetOption = None,
     max_multipliers: MaxMultipliersOption = None,
     target_cycles: TargetCyclesOption = None,
@@ -101,6 +103,7 @@ def generate(
     systolith generate lenet5.npz --out lenet5-small --preset small
     systolith generate lenet5.npz --out lenet5-mine --plan plan.toml
     systolith generate lenet5.npz --out second --name digits_2
+    systolith generate prices.npz --out prices-rtl --result scores
     systolith generate lenet5.npz --out fast --mhz 250 --report fixed.json
     """
     from systolith import golden, hw
@@ -110,11 +113,19 @@ def generate(
     accuracy = None if report is None else golden.AccuracyReport.load(report)
     with progress("plan"):
         folding, goal = chosen_plan(
-            network, plan, preset, max_multipliers, target_cycles, minimize, fix
+            network, plan, preset, max_multipliers, target_cycles, minimize, fix, result
         )
     with progress("generate"), writing(out):
         manifest = hw.generate(
-            network, out, folding, name, goal, dataset=dataset, report=accuracy, mhz=mhz
+            network,
+            out,
+            folding,
+            name,
+            goal,
+            dataset=dataset,
+            report=accuracy,
+            mhz=mhz,
+            result=result,
         )
     print_plan(manifest)
     if manifest.handover is not None:

@@ -16,6 +16,7 @@ from systolith.scripts.plan_options import (
     MinimizeOption,
     PlanOption,
     PresetOption,
+    ResultOption,
     TargetCyclesOption,
     chosen_plan,
 )
@@ -36,6 +37,7 @@ def plan(
     minimize: MinimizeOption = None,
     fix: FixOption = None,
     plan: PlanOption = None,
+    result: ResultOption = None,
     mhz: Annotated[
         float | None,
         typer.Option(
@@ -86,9 +88,9 @@ def plan(
     network = golden.QuantizedNetwork.load(quantized)
     with progress("plan"):
         folding, goal = chosen_plan(
-            network, plan, preset, max_multipliers, target_cycles, minimize, fix
+            network, plan, preset, max_multipliers, target_cycles, minimize, fix, result
         )
-        report = hw.report_plan(network, folding)
+        report = hw.report_plan(network, folding, result)
     if out is not None:
         with writing(out):
             write_whole(out, hw.plan_to_toml(folding, report, goal).encode())
@@ -141,9 +143,18 @@ def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
             "",
         ),
     )
+    print_line("result", _result_in_words(report))
     print_line("interval", f"{interval:,} cycles from one result to the next")
     print_line("latency", f"{report.predicted.latency_cycles:,} cycles from first pixel to result")
     print_line("MAC efficiency", f"{report.mac_efficiency:.3f} of the multipliers' capacity")
-    print_line("bottleneck", bottleneck(interval, report.layers))
+    print_line("bottleneck", bottleneck(interval, report.layers, report.result.beats))
     if mhz is not None:
         print_line("speed", f"{mhz * 1e6 / interval:,.0f} images/s at {mhz:g} MHz")
+
+
+def _result_in_words(report: PlanReport | Manifest) -> str:
+    """What leaves the accelerator for an image."""
+    result = report.result
+    if result.kind == "class":
+        return f"the class and its score, {result.bits} bits (--result scores: all scores)"
+    return f"{result.beats:,} scores, {result.bits} bits each"

@@ -51,6 +51,9 @@ def predict(
 ) -> None:
     """Print the class and the scores of pictures.
 
+    A network without classes, and hardware that puts out all scores, give scores
+    alone.
+
     Of a network, by its fixed-point model. Of a folder of hardware, its Verilog
     is simulated and every value of every layer compared with the model; ends
     with 1 if one differs.
@@ -78,13 +81,15 @@ def predict(
     read = [read_picture(path, fixed.network.input, invert) for path in pictures]
     images = np.stack([each.image for each in read])
     scores = FixedModel(fixed).scores(images)
-    classes = winners(fixed, scores).tolist()
+    by_class = fixed.network.has_classes if built is None else built.manifest.result.kind == "class"
+    classes = winners(fixed, scores).tolist() if by_class else [None] * len(scores)
     result = None if built is None else _classified(built, images)
     failures = () if result is None else result.failures
     document = {
         "schema": SCHEMA,
         "network": network.name,
         "quantized_sha256": network.sha256,
+        "result": "class" if by_class else "scores",
         "winner": fixed.network.output.winner,
         "score_frac_bits": fixed.layers[-1].output_format.frac_bits,
         "hardware": None
@@ -100,7 +105,7 @@ def predict(
                 "scaled_height": each.scaled[1],
                 "inverted": invert,
                 "class": classes[place],
-                "hardware_class": None if result is None else result.classes[place],
+                "hardware_class": result.classes[place] if result and by_class else None,
                 "scores": scores[place].tolist(),
             }
             for place, each in enumerate(read)
@@ -140,17 +145,25 @@ def _classified(built: Artifacts, images: NDArray[np.uint8]) -> Classification:
 
 
 def _print_table(network: QuantizedNetwork, document: dict[str, Any]) -> None:
-    """Print the class of every picture, and the scores of all classes or of the winner alone."""
-    by_hardware = document["hardware"] is not None
+    """Print the class of every picture, and its scores; of more than 10, the winner's or the first.
+
+    A network without classes has no winner.
+    """
+    by_class, by_hardware = document["result"] == "class", document["hardware"] is not None
     count = len(document["pictures"][0]["scores"])
-    shown = range(count) if count <= _MOST_COLUMNS else ()
+    shown = range(min(count, _MOST_COLUMNS)) if count <= _MOST_COLUMNS or not by_class else ()
     rows = []
     for each in document["pictures"]:
         scores = [each["scores"][number] for number in shown] or [each["scores"][each["class"]]]
         classes = [each["class"], *([each["hardware_class"]] if by_hardware else [])]
-        rows.append((each["file"], *map(str, classes), *(f"{score:,}" for score in scores)))
-    headings = ("class", *(["RTL class"] if by_hardware else []))
+        named = map(str, classes if by_class else ())
+        rows.append((each["file"], *named, *(f"{score:,}" for score in scores)))
+    headings = ("class", *(["RTL class"] if by_hardware else [])) if by_class else ()
     scored = [f"score {number}" for number in shown] or ["score"]
     print_table(network.name, ("picture", *headings, *scored), rows)
-    unit = document["score_frac_bits"]
-    print_line("scores", f"raw values, 1 is 2**{-unit}; the {document['winner']} wins")
+    meaning = f"raw values, 1 is 2**{-document['score_frac_bits']}"
+    if by_class:
+        meaning += f"; the {document['winner']} wins"
+    elif count > _MOST_COLUMNS:
+        meaning += f"; the first {_MOST_COLUMNS} of {count:,}: --json prints all"
+    print_line("scores", meaning)

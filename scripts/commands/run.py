@@ -18,6 +18,7 @@ from systolith.scripts.commands.simulate import engines_in_words, fail_unless_pa
 from systolith.scripts.console import console, print_line, print_text
 from systolith.scripts.options import folder_to_write, whole_number
 from systolith.scripts.outputs import writing
+from systolith.scripts.plan_options import ResultOption
 from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
-    from systolith.hw import Manifest
+    from systolith.hw import Manifest, ResultKind
     from systolith.sim import SimulationReport
 
 _DEFAULT_IMAGES = 100
@@ -59,6 +60,7 @@ def run(
             show_default=f"{_DEFAULT_IMAGES}, or all if there are fewer",
         ),
     ] = None,
+    result: ResultOption = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -86,14 +88,16 @@ def run(
     from systolith.golden.network.shipped import names
 
     chosen = names() if network == "all" else (network,)
-    flows = [_flow(name, data, images, out) for name in chosen]
+    flows = [_flow(name, data, images, out, result) for name in chosen]
     for flow in flows:
         flow.run()
     for flow in flows:
         fail_unless_passed(flow.simulation)
 
 
-def _flow(network: str, data: Path | None, images: int | None, out: Path) -> Flow:
+def _flow(
+    network: str, data: Path | None, images: int | None, out: Path, result: ResultKind | None
+) -> Flow:
     """The flow of a network on the images of a file, or on digits."""
     from systolith import golden
     from systolith.golden.network.dataset_check import check_dataset
@@ -109,7 +113,8 @@ def _flow(network: str, data: Path | None, images: int | None, out: Path) -> Flo
         evaluated = replace(others, split=f"without the first {len(first):,}")
     count = min(_DEFAULT_IMAGES, len(evaluated)) if images is None else images
     evaluated.take(count)
-    return Flow(network, data, trained, calibration, name, evaluated, count, out / trained.name)
+    folder = out / trained.name
+    return Flow(network, data, trained, calibration, name, evaluated, count, folder, result)
 
 
 @dataclass
@@ -130,6 +135,8 @@ class Flow:
         The number of them to simulate, from the first on.
     folder
         The folder of all results.
+    result
+        What the accelerator puts out; None for what suits the network.
     """
 
     network: str
@@ -140,6 +147,7 @@ class Flow:
     evaluated: Dataset
     images: int
     folder: Path
+    result: ResultKind | None
     quantized: QuantizedNetwork = field(init=False)
     accuracy: AccuracyReport = field(init=False)
     manifest: Manifest = field(init=False)
@@ -149,6 +157,13 @@ class Flow:
     def name(self) -> str:
         """The network's name."""
         return self.trained.name
+
+    @property
+    def by_class(self) -> bool:
+        """Whether the accelerator puts out classes."""
+        if self.result is None:
+            return self.trained.network.has_classes
+        return self.result == "class"
 
     @property
     def hardware(self) -> Path:
@@ -192,6 +207,8 @@ class Flow:
     def evaluate_fixed(self, shown: Progress) -> tuple[Path, str]:
         """Measure the accuracy of the fixed-point network."""
         path, finding = self._evaluate(self.quantized, "fixed.json", shown)
+        if not self.by_class:
+            return path, f"{finding}, SQNR of the scores {self.accuracy.layers[-1].sqnr_db:.1f} dB"
         return path, f"{finding}, {self.accuracy.agreement_with_float:.2%} as in float"
 
     def _evaluate(
@@ -203,6 +220,8 @@ class Flow:
         path = self.folder / file
         with writing(path):
             self.accuracy.save(path)
+        if not self.by_class:
+            return path, f"{self.accuracy.images:,} images, which get scores and no class"
         return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} images right"
 
     def generate(self, _: Progress) -> tuple[Path, str]:
@@ -210,7 +229,12 @@ class Flow:
         from systolith import hw
 
         with writing(self.hardware):
-            self.manifest = hw.generate(self.quantized, self.hardware, report=self.accuracy)
+            self.manifest = hw.generate(
+                self.quantized,
+                self.hardware,
+                report=self.accuracy if self.by_class else None,
+                result=self.result,
+            )
         path = self.hardware / self.manifest.files.verilog
         return path, f"{self.manifest.multipliers} multipliers"
 
@@ -257,8 +281,9 @@ class Flow:
         shown.print()
         if picture.shape[1] <= shown.width:
             shown.print(draw(picture, colour=shown.color_system is not None))
-        label = self.evaluated.labels[0]
-        print_line("image", f"a {label}; the hardware says {self.simulation.classes[0]}")
+        if self.simulation.classes:
+            label = self.evaluated.labels[0]
+            print_line("image", f"a {label}; the hardware says {self.simulation.classes[0]}")
         shown.print()
         print_report(self.simulation)
         print_line("Verilog", self.hardware / self.manifest.files.verilog)

@@ -23,7 +23,8 @@ _ROW_HEIGHT = 34
 
 def draw_timeline(quantized: QuantizedNetwork, plan: Plan, report: PlanReport) -> bytes:
     """An SVG with the fraction of cycles in which each layer's unit works, span by span."""
-    seen = activity(Accelerator(quantized.fixed, plan), IMAGES, _SPANS)
+    accelerator = Accelerator(quantized.fixed, plan, result=report.result.kind)
+    seen = activity(accelerator, IMAGES, _SPANS)
     return draw(_chart(seen, report))
 
 

@@ -24,9 +24,9 @@ from systolith.sim.bench.cocotb_run import (
 from systolith.sim.bench.endpoints import BeatCycles
 from systolith.sim.bench.harness import Harness
 from systolith.sim.bench.network_bench import RECORDS
-from systolith.sim.bench.testbench import LayerMonitor, Sink, Source, result_beat
+from systolith.sim.bench.testbench import LayerMonitor, Sink, Source
 from systolith.sim.record import stalls
-from systolith.sim.record.taps import CYCLES_FIELD, NetworkStreams, RuleBroken
+from systolith.sim.record.taps import CYCLES_FIELD, RESULT_FIELD, NetworkStreams, RuleBroken
 
 _HELD_CYCLES = 16
 
@@ -121,8 +121,9 @@ class Recorder:
         record = np.zeros((), self._type)
         for layer, frame in zip(self._layers, frames, strict=False):
             record[layer.name] = np.reshape(frame.values, layer.tap.shape)
-        data, user = result_beat(frames[-1])
-        record["result data"], record["result user"], record["result last"] = data, user, 1
+        result = record[RESULT_FIELD]
+        result["data"], result["user"] = self._sink.beats(frames[-1])
+        result["last"][-1] = 1  # the sink has checked every one
         pixels = self._source.cycles
         cycles = [BeatCycles(pixels.offered[start:end], pixels.taken[start:end])]
         cycles += [frame.cycles for frame in frames]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.fixed.integers import Integers
 from systolith.hw.accelerator import stream_signal
+from systolith.hw.streams.result_layout import Bytes
 from systolith.hw.verilog import artifacts
 from systolith.sim.bench.endpoints import (
     BeatCycles,
@@ -32,14 +33,13 @@ from systolith.sim.bench.harness import Harness
 from systolith.sim.record import reference as references
 from systolith.sim.record import stalls as patterns
 from systolith.sim.record.packing import BeatFormat
-from systolith.sim.record.reference import Reference, Result
+from systolith.sim.record.reference import Reference, Result, results_of
 from systolith.sim.record.scoreboard import LayerScoreboard
 from systolith.sim.record.taps import Tap, streams_of
 
 HARDWARE = "SYSTOLITH_HARDWARE"
 """The environment variable with the folder of the accelerator that is simulated."""
 
-_RESULT_BITS = 64
 _SURPLUS_BEAT = 0x5A
 
 Pauses = Iterator[bool]
@@ -88,7 +88,7 @@ class Accelerator(Harness):
 
     def reference(self, images: NDArray[np.uint8]) -> Reference:
         """What must come out for images, `(images, height, width, channels)`, by the model."""
-        return references.reference(self.network.fixed, images)
+        return references.reference(self.network.fixed, images, self.streams.result)
 
     def monitors(self) -> list[LayerMonitor]:
         """A monitor on the stream of every layer, in order."""
@@ -293,10 +293,11 @@ class Sink(_Watched):
         ports = stream_ports(harness.dut, "m_axis_t")
         user_and_data = Concatenation((bit(harness.dut, "m_axis_tuser"), ports.data))
         ports = StreamPorts(user_and_data, ports.valid, ports.ready, ports.last)
-        beat = BeatFormat(lanes=1, bits=_RESULT_BITS + 1, signed=False)
+        layout = harness.streams.result
+        beat = BeatFormat(lanes=1, bits=layout.bits + 1, signed=False)
         self._ready = ReadyDriver(ports)
         self.stall(stalls or patterns.pauses("none"))
-        super().__init__(harness, "m_axis", ports, beat, harness.streams.result_beats)
+        super().__init__(harness, "m_axis", ports, beat, layout.beats)
 
     def stall(self, pauses: Pauses) -> None:
         """Pause by another pattern from the next rising edge on."""
@@ -310,10 +311,21 @@ class Sink(_Watched):
         RuleBroken
             If a stream breaks a rule, or nothing moves any more.
         ValueError
-            If a beat is no result.
+            If a beat is no part of a result.
         """
-        beats = [result_beat(frame) for frame in await self._next(count)]
-        return [Result.from_beat(data, user) for data, user in beats]
+        layout = self._harness.streams.result
+        found = [self.beats(frame) for frame in await self._next(count)]
+        data = np.reshape([data for data, _ in found], (count, layout.beats, layout.bytes))
+        users = [bool(users[-1]) for _, users in found]
+        return list(results_of(layout, data.astype(np.uint8), users))
+
+    def beats(self, frame: Frame) -> tuple[Bytes, list[int]]:
+        """`tdata` of every beat of a frame, `(beats, bytes)`, and `tuser`."""
+        layout = self._harness.streams.result
+        mask = (1 << layout.bits) - 1
+        data = b"".join((beat & mask).to_bytes(layout.bytes, "little") for beat in frame.values)
+        users = [beat >> layout.bits for beat in frame.values]
+        return np.frombuffer(data, np.uint8).reshape(-1, layout.bytes), users
 
     def clock(self, cycle: int) -> bool:
         moved = super().clock(cycle)
@@ -323,12 +335,6 @@ class Sink(_Watched):
     def restart(self) -> None:
         super().restart()
         self._ready.hold()
-
-
-def result_beat(frame: Frame) -> tuple[int, int]:
-    """`tdata`, unsigned, and `tuser` of the final beat of a frame at `m_axis`."""
-    beat = frame.values[-1]
-    return beat & ((1 << _RESULT_BITS) - 1), beat >> _RESULT_BITS
 
 
 class Scoreboard:

@@ -77,7 +77,7 @@ def endure(
         reset_cycles=_RESET_IMAGES * predicted.interval_cycles + predicted.latency_cycles,
         wrong_frames=_WRONG_FRAMES,
     )
-    check = Check(fixed, images, [layer.name for layer in fixed.layers])
+    check = Check(fixed, images, [layer.name for layer in fixed.layers], built.manifest.result)
     counts = PartCounts(0, 0, 0)
 
     def batches() -> Generator[Batch]:

@@ -55,7 +55,8 @@ def network_header(network: TappedNetwork) -> str:
     sizes = {
         "kSourceBeats": network.source_beats,
         "kSourceBytes": network.source.bytes,
-        "kResultBeats": network.result_beats,
+        "kResultBeats": network.result.beats,
+        "kResultBytes": network.result.bytes,
     }
     lines = ["#pragma once", '#include "command_line.h"', '#include "layers.h"']
     lines.append("namespace {")

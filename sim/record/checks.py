@@ -6,18 +6,15 @@ Both engines yield the same records, so that this check is the same for all simu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
-from systolith.sim.record.reference import winning
+from systolith.hw.streams.result_layout import Bytes, ResultLayout, hex_text
 from systolith.sim.record.scoreboard import LayerResult, LayerScoreboard
-from systolith.sim.record.taps import Batch, RuleBroken
-
-_CLASS_MASK = 0xFF
+from systolith.sim.record.taps import RESULT_FIELD, Batch, Records, RuleBroken
 
 
 class Check:
@@ -31,15 +28,15 @@ class Check:
         The images that go in, `(images, height, width, channels)`.
     layers
         The names of the layers to compare.
-    results
-        Whether to compare the results at `m_axis`, which a layer alone does not have.
+    layout
+        Of the results at `m_axis`, to compare them as well; None for a layer alone, which has none.
 
     Members
     -------
     came_out
         For each image, whether it came out.
     classes
-        The class of each image by the hardware; -1 before it came out.
+        The class of each image by the hardware; -1 before it came out. Empty if results have none.
     """
 
     def __init__(
@@ -47,17 +44,18 @@ class Check:
         fixed: FixedNetwork,
         images: NDArray[np.uint8],
         layers: Iterable[str],
-        results: bool = True,
+        layout: ResultLayout | None = None,
     ) -> None:
         self._fixed = fixed
         self._model = FixedModel(fixed)
         self._images = images
         self._boards = {name: LayerScoreboard(name) for name in layers}
         self._broken: list[str] = []
-        self._results = results
+        self._layout = layout
         self._wrong_results: dict[int, str] = {}
         self.came_out = np.zeros(len(images), bool)
-        self.classes = np.full(len(images), -1, np.int64)
+        by_class = layout is not None and layout.kind == "class"
+        self.classes = np.full(len(images) if by_class else 0, -1, np.int64)
 
     def expected(self, images: NDArray[np.uint8]) -> dict[str, Integers]:
         """Every layer's values, `(images, height, width, channels)`, by the fixed-point model."""
@@ -96,20 +94,23 @@ class Check:
         for name, board in self._boards.items():
             board.compare(batch.first, expected[name], batch.records[name])
         self.came_out[images] = True
-        if self._results:
-            self._compare_results(batch, expected[self._fixed.layers[-1].name])
+        if self._layout is not None:
+            values = expected[self._fixed.layers[-1].name]
+            found = batch.records[RESULT_FIELD]
+            if self._layout.kind == "class":
+                self.classes[images] = self._layout.unpack(found["data"])["class"][:, 0]
+            self._compare_results(batch.first, self._layout.results(self._fixed, values), found)
 
-    def _compare_results(self, batch: Batch, values: Integers) -> None:
-        """Compare the class and the score of each image with the winner's; no flag may be set."""
-        columns = ("result data", "result user", "result last")
-        found = zip(*(batch.records[name].tolist() for name in columns), strict=True)
-        expected = winning(self._fixed, values)
-        for image, result, (data, user, last) in zip(
-            count(batch.first), expected, found, strict=False
-        ):
-            self.classes[image] = data & _CLASS_MASK
-            if (data, user, last) != (result.tdata, 0, 1):
-                self._wrong_results[image] = (
-                    f"expected tdata {result.tdata:016x}, tuser 0, tlast 1, "
-                    f"found {data:016x}, {user}, {last}"
-                )
+    def _compare_results(self, first: int, data: Bytes, found: Records) -> None:
+        """Compare every beat of the results of images from `first` on; no flag may be set."""
+        beats = found.shape[1]
+        last = np.arange(beats) == beats - 1
+        wrong = (found["data"] != data).any(axis=2) | (found["user"] != 0) | (found["last"] != last)
+        for place in np.flatnonzero(wrong.any(axis=1)).tolist():
+            beat = int(np.argmax(wrong[place]))
+            given, user, at_end = found[place, beat]
+            where = f"beat {beat}: " if beats > 1 else ""
+            self._wrong_results[first + place] = (
+                f"{where}expected tdata {hex_text(data[place, beat])}, tuser 0, "
+                f"tlast {int(last[beat])}, found {hex_text(given)}, {user}, {at_end}"
+            )

@@ -5,57 +5,72 @@ Benches compare with it what they see on the streams.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.fixed.execution import FixedModel, winners
+from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
-
-_SCORE_MASK = 0xFFFF_FFFF
-_SCORE_POSITION = 32
+from systolith.hw.streams.result_layout import Bytes, ResultLayout, hex_text
 
 
 @dataclass(frozen=True)
 class Result:
-    """What leaves at `m_axis` for a frame.
+    """What leaves at `m_axis` for a frame: a class and its score, or all scores.
 
     Parameters
     ----------
     label
-        The class that won: `tdata`, bits 7 to 0.
+        The class that won; None if all scores leave.
     score
-        The raw score of that class: `tdata`, bits 63 to 32.
+        The raw score of that class; None if all scores leave.
     wrong_length
         Whether the frame had too few or too many pixels: `tuser`.
+    scores
+        All raw scores, in stream order; none if a class leaves.
     """
 
-    label: int
-    score: int
+    label: int | None = None
+    score: int | None = None
     wrong_length: bool = False
+    scores: tuple[int, ...] = ()
 
-    @classmethod
-    def from_beat(cls, data: int, user: int) -> Result:
-        """The result in a beat of `m_axis`, by its unsigned `tdata` and its `tuser`.
 
-        Raises
-        ------
-        ValueError
-            If a bit of `tdata` between the class and the score is set.
-        """
-        score = data >> _SCORE_POSITION
-        if score >> 31:
-            score -= 1 << 32
-        result = cls(data & 0xFF, score, bool(user))
-        if result.tdata != data:
-            raise ValueError(f"tdata {data:016x} has bits set between the class and the score")
-        return result
+def results_of(layout: ResultLayout, data: Bytes, users: Sequence[bool]) -> tuple[Result, ...]:
+    """The results in beats of `m_axis`.
 
-    @property
-    def tdata(self) -> int:
-        """The beat's `tdata`, unsigned."""
-        return self.label | (self.score & _SCORE_MASK) << _SCORE_POSITION
+    Parameters
+    ----------
+    layout
+        Of the results.
+    data
+        `tdata` of their beats.
+    users
+        `tuser` of each result.
+
+    Raises
+    ------
+    ValueError
+        If a bit of `tdata` that belongs to no field is set.
+    """
+    values = layout.unpack(data)
+    strange = np.argwhere((layout.pack(values) != data).any(axis=2))
+    if len(strange):
+        beat = data[tuple(strange[0])]
+        raise ValueError(f"tdata {hex_text(beat)} has bits set between the class and the score")
+    scores = values["score"].tolist()
+    if layout.kind == "scores":
+        return tuple(
+            Result(wrong_length=user, scores=tuple(row))
+            for row, user in zip(scores, users, strict=True)
+        )
+    classes = values["class"].tolist()
+    return tuple(
+        Result(label, score, user)
+        for (label,), (score,), user in zip(classes, scores, users, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +89,7 @@ class Reference:
     results: tuple[Result, ...]
 
 
-def reference(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Reference:
+def reference(fixed: FixedNetwork, images: NDArray[np.uint8], layout: ResultLayout) -> Reference:
     """What hardware must put out by the fixed-point model.
 
     Parameters
@@ -83,15 +98,9 @@ def reference(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Reference:
         The network.
     images
         Pixels, shape `(images, height, width, channels)`.
+    layout
+        Of the results.
     """
     layers = FixedModel(fixed).run(images).outputs
-    return Reference(layers, winning(fixed, layers[fixed.layers[-1].name]))
-
-
-def winning(fixed: FixedNetwork, scores: Integers) -> tuple[Result, ...]:
-    """The results for the values of the last layer, `(images, height, width, channels)`."""
-    rows = scores.reshape(len(scores), -1)
-    return tuple(
-        Result(label, int(row[label]))
-        for row, label in zip(rows, winners(fixed, rows).tolist(), strict=True)
-    )
+    data = layout.results(fixed, layers[fixed.layers[-1].name])
+    return Reference(layers, results_of(layout, data, [False] * len(images)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.golden.network.graph import Shape
+from systolith.hw.streams.result_layout import ResultLayout
 from systolith.sim.record.packing import BeatFormat
 from systolith.sim.simulators.builds import Design
 
@@ -23,12 +24,9 @@ if TYPE_CHECKING:
 
 Records = NDArray[np.void]
 
-RESULT_FIELDS: tuple[tuple[str, str], ...] = (
-    ("result data", "<u8"),
-    ("result user", "u1"),
-    ("result last", "u1"),
-)
-"""The fields of a record for its result; no layer has a name with a space."""
+RESULT_FIELD = "result beats"
+"""The field of a record for its result: `data`, `user` and `last` of every beat, `data` in bytes.
+No layer has a name with a space."""
 
 CYCLES_FIELD = "stream cycles"
 """The field of a record for cycles: `FRAME_CYCLES` of `s_axis`, every tap and `m_axis`."""
@@ -88,8 +86,8 @@ class NetworkStreams:
         The shape of a frame that goes in.
     taps
         The streams after the input and after every layer, or after one layer.
-    result_beats
-        The number of beats of a result.
+    result
+        The beats of a result at `m_axis`.
     patience
         The number of clock cycles without a transfer after which the network counts as stuck.
     """
@@ -97,7 +95,7 @@ class NetworkStreams:
     source: BeatFormat
     source_shape: Shape
     taps: tuple[Tap, ...]
-    result_beats: int
+    result: ResultLayout
     patience: int
 
     @property
@@ -110,7 +108,8 @@ class NetworkStreams:
         """The type of a record: the values of each tap, by name, the result and the cycles."""
         cycles = (CYCLES_FIELD, list(FRAME_CYCLES), (len(self.taps) + 2,))
         values = [(tap.layer, tap.value_type, tuple(tap.shape)) for tap in self.taps]
-        return np.dtype([*values, *RESULT_FIELDS, cycles])
+        beat = [("data", "u1", (self.result.bytes,)), ("user", "u1"), ("last", "u1")]
+        return np.dtype([*values, (RESULT_FIELD, beat, (self.result.beats,)), cycles])
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class TappedNetwork(NetworkStreams):
         The module. Frames go in at `s_axis` and results come out at `m_axis`.
     constants
         The values of ports that belong to no stream; only `bulk.engine` sets them.
-    source, source_shape, taps, result_beats, patience
+    source, source_shape, taps, result, patience
         As for `NetworkStreams`; every tap has ports.
     """
 
@@ -186,7 +185,7 @@ def streams_of(fixed: FixedNetwork, manifest: Manifest) -> NetworkStreams:
         source=pixels.beat,
         source_shape=pixels.shape,
         taps=(pixels, *layers),
-        result_beats=1,
+        result=manifest.result,
         patience=_patience(fixed, manifest),
     )
 
@@ -209,8 +208,9 @@ def tapped_layer(fixed: FixedNetwork, manifest: Manifest, verilog: str, name: st
     ValueError
         If the layer's module is not in the Verilog.
     """
-    from systolith.hw.verilog.tap_wrapper import (
-        tapped_layer_verilog,  # imports Amaranth, as `sim.simulate` says
+    from systolith.hw.verilog.tap_wrapper import (  # imports Amaranth, as `sim.simulate` says
+        RESULT_BITS_ALONE,
+        tapped_layer_verilog,
     )
 
     network = tapped_network(fixed, manifest, verilog)
@@ -222,7 +222,7 @@ def tapped_layer(fixed: FixedNetwork, manifest: Manifest, verilog: str, name: st
         source=before.beat,
         source_shape=before.shape,
         taps=(tap,),
-        result_beats=tap.frame_beats,
+        result=ResultLayout("scores", RESULT_BITS_ALONE, tap.frame_beats, ()),
         patience=network.patience,
     )
 

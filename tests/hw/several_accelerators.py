@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from systolith import hw
-from systolith.hw.accelerator import AXIS_PORTS, Accelerator
+from systolith.hw.accelerator import Accelerator
 from systolith.hw.planning.plan_file import smallest_plan
 from systolith.hw.verilog.writer import accelerator_modules
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quantized
@@ -12,8 +12,8 @@ from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quan
 TOGETHER = "together"
 """The top module of the design."""
 
-_OURS = ("frame_checker", "classifier", "aclk", "unit_scores", "delete", "_0_")
-TOPS = ("slow", "fast", "every_kind", *_OURS)
+_OURS = ("frame_checker", "classifier", "score_stream", "aclk", "unit_scores", "delete", "_0_")
+TOPS = ("slow", "fast", "every_kind", "all_scores", *_OURS)
 """The top modules of the accelerators."""
 
 
@@ -24,13 +24,14 @@ def several_accelerators() -> str:
         Accelerator(one, smallest_plan(ONE_LAYER), "slow"),
         Accelerator(one, {"scores": hw.Folding(rows=2, columns=2, lanes=2)}, "fast"),
         Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN),
+        Accelerator(one, smallest_plan(ONE_LAYER), "all_scores", "scores"),
         *(Accelerator(one, smallest_plan(ONE_LAYER), name) for name in _OURS),
     ]
     texts = [text for each in accelerators for text in accelerator_modules(each).values()]
     ports, instances = [], []
-    for place, top in enumerate(TOPS):
-        connections = {name: name for name, kind, _ in AXIS_PORTS if kind == "input"}
-        for name, kind, width in AXIS_PORTS:
+    for place, (top, each) in enumerate(zip(TOPS, accelerators, strict=True)):
+        connections = {name: name for name, kind, _ in each.ports if kind == "input"}
+        for name, kind, width in each.ports:
             if kind == "output" or place == 0:
                 port = connections.setdefault(name, f"{name}_{place}")
                 ports.append(f"  {kind} [{width - 1}:0] {port}")

@@ -16,7 +16,7 @@ from systolith.golden.fixed.execution import winners
 from systolith.golden.fixed.integers import FixedNetwork, Integers
 from systolith.golden.network.graph import Input
 from systolith.hw.streams.beats import beat_stream
-from systolith.hw.units.classify import CLASSIFICATION, MAX_SCORE_BITS
+from systolith.hw.streams.result_layout import result_layout
 from systolith.hw.units.frame import FRAMES_IN_FLIGHT
 
 PROMPT = 10
@@ -27,7 +27,6 @@ GROUP = PROMPT + FRAMES_IN_FLIGHT + 6
 
 _LAST = 8
 _IS_FLAG = 9
-_SCORE = 8
 _FEW_SCORES = 5
 
 
@@ -129,7 +128,7 @@ def frame_values(layer: Input, lengths: list[int], seed: int) -> tuple[Integers,
 
 
 class ClassifierBench(wiring.Component):
-    """A classifier whose results are values: bits 7..0 the index, bits 39..8 the score.
+    """A classifier whose results are values: the index in the lowest bits, then the score.
 
     Parameters
     ----------
@@ -140,7 +139,7 @@ class ClassifierBench(wiring.Component):
     -------
     i : In(beat_stream(...))
         The classifier's input.
-    o : Out(beat_stream(unsigned(40), 1))
+    o : Out(beat_stream(unsigned(...), 1))
         A result; every beat is a frame.
     """
 
@@ -149,7 +148,7 @@ class ClassifierBench(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(classifier.i.payload.shape())),
-                "o": Out(beat_stream(unsigned(CLASSIFICATION.size), 1)),
+                "o": Out(beat_stream(unsigned(len(classifier.o.payload.as_value())), 1)),
             }
         )
 
@@ -181,5 +180,7 @@ def class_values(fixed: FixedNetwork, frames: Integers) -> Integers:
     scores = frames.reshape(len(frames), -1)
     index = winners(fixed, scores)
     score = np.take_along_axis(scores, index[:, None], axis=1)[:, 0]
-    values: Integers = index | (score & ((1 << MAX_SCORE_BITS) - 1)) << _SCORE
+    layout = result_layout(fixed.layers[-1], "class")
+    mask = (1 << layout["score"].bits) - 1
+    values: Integers = index | (score & mask) << layout["class"].bits
     return values.reshape(-1, 1, 1, 1)

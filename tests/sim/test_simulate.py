@@ -32,6 +32,7 @@ from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import (
     CYCLES_FIELD,
     FRAME_CYCLES,
+    RESULT_FIELD,
     RuleBroken,
     TappedNetwork,
     tapped_network,
@@ -503,7 +504,7 @@ def test_the_bench_sees_what_the_bulk_engine_sees(
     need(simulator)
     (batch,) = engine.simulate_bulk(network, DATA.images[:4], None)
     found = records(network, simulator=simulator)
-    for name in ("input", *LAYERS, "result data", "result user"):
+    for name in ("input", *LAYERS, RESULT_FIELD):
         np.testing.assert_array_equal(found[name], batch.records[name])
     np.testing.assert_array_equal(found["input"], DATA.images[:4])
     # The reset takes longer under cocotb.
@@ -528,7 +529,7 @@ def test_a_reset_in_mid_frame_leaves_it_as_new(
     need(simulator)
     plain = records(network, simulator=simulator)
     found = records(network, simulator=simulator, stalls=pixels, reset_after=pixels)
-    for name in (*LAYERS, "result data", "result user"):
+    for name in (*LAYERS, RESULT_FIELD):
         np.testing.assert_array_equal(found[name], plain[name])
 
 
@@ -546,7 +547,7 @@ def test_frames_of_a_wrong_length_are_flagged_and_the_next_is_right(
     expected = FixedModel(small_hardware.quantized().fixed).run(images).outputs
     for name in LAYERS:
         np.testing.assert_array_equal(found[name], expected[name])
-    assert found["result user"].tolist() == [1, 1, 0, 1]
+    assert found[RESULT_FIELD]["user"][:, 0].tolist() == [1, 1, 0, 1]
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from systolith.golden.network.graph import Shape
+from systolith.hw.streams.result_layout import ResultLayout
 from systolith.sim.bench.unit_bench import flat_verilog
 from systolith.sim.record.packing import BeatFormat
 from systolith.sim.record.taps import AXIS_PORTS, Tap, TappedNetwork
@@ -33,6 +34,8 @@ FAULTS = (
     "valid waits",
 )
 """What can be wrong; the first pixel after a reset chooses, by its position here."""
+
+RESULT = ResultLayout("class", 64, 1, ())
 
 # The second name shows what Verilator does to underscores.
 TAPS = (
@@ -149,7 +152,7 @@ def toy_network() -> TappedNetwork:
     """The toy as the engines take it."""
     ports = [tap.port(name) for tap in TAPS for name in ("data", "valid", "ready", "last")]
     design = Design("toy", flat_verilog(Toy(), "toy"), (*AXIS_PORTS, *ports))
-    return TappedNetwork(BeatFormat(1, 8, False), IMAGE, TAPS, 1, PATIENCE, design)
+    return TappedNetwork(BeatFormat(1, 8, False), IMAGE, TAPS, RESULT, PATIENCE, design)
 
 
 def toy_images(count: int, fault: str = "none") -> NDArray[np.uint8]:

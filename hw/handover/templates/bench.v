@@ -20,6 +20,7 @@ module {{ top }}_tb;
   localparam PIXELS = {{ pixels }};
   localparam INTERVAL = {{ interval }};  // cycles from one result to the next, by the data sheet
   localparam LATENCY = {{ latency }};  // cycles from the first pixel to the first result
+  localparam BEATS = {{ result.beats }};  // of a result
   localparam STREAMS = {{ streams | length }};  // the input and every layer
 
   // A hang: no stream moves for so many cycles.
@@ -29,7 +30,7 @@ module {{ top }}_tb;
   reg [7:0] s_axis_tdata;
   reg s_axis_tvalid, s_axis_tlast;
   wire s_axis_tready;
-  wire [63:0] m_axis_tdata;
+  wire [{{ result.bits - 1 }}:0] m_axis_tdata;
   wire m_axis_tuser, m_axis_tvalid, m_axis_tlast;
   reg m_axis_tready;
 
@@ -137,7 +138,7 @@ module {{ top }}_tb;
   // The sink: always ready; with stalls closed until the input has stopped, so that every buffer is
   // full once and the first result is offered before the sink is ready, and then ready at random.
 
-  reg [31:0] still, hold, results;
+  reg [31:0] still, hold, results;  // results: beats that were taken
   reg open;
   wire receiving = m_axis_tvalid && m_axis_tready;
 
@@ -153,6 +154,12 @@ module {{ top }}_tb;
       if (!open && still == INTERVAL + LATENCY) open <= 1;
       if (receiving) results <= results + 1;
       if (!stalls) m_axis_tready <= 1;
+{% if result.beats > 1 %}
+      else if (receiving && !m_axis_tlast) begin
+        m_axis_tready <= random[31];
+        hold <= random[30] ? 0 : random & 7;
+      end
+{% endif %}
       else if (receiving) begin
         m_axis_tready <= 0;
         hold <= random[31] ? 0 : random[30] ? (random & 255) : ((random & 32'h3fffffff) % INTERVAL);
@@ -193,20 +200,21 @@ module {{ top }}_tb;
   );
 {% endfor %}
 
-  reg [63:0] expected [0:IMAGES-1];
+  reg [{{ result.bits - 1 }}:0] expected [0:IMAGES*BEATS-1];
   reg stalled;
-  reg [65:0] offered;
-  reg [63:0] wanted;
+  reg [{{ result.bits + 1 }}:0] offered;
+  reg [{{ result.bits - 1 }}:0] wanted, found;
   reg [2:0] fault;
-  reg [31:0] image;
-  reg [63:0] found;
-  wire [65:0] result = {m_axis_tlast, m_axis_tuser, m_axis_tdata};
+  reg [31:0] image, beat;
+  wire [{{ result.bits + 1 }}:0] result = {m_axis_tlast, m_axis_tuser, m_axis_tdata};
+  wire last = results % BEATS == BEATS - 1;
 
-  initial $readmemh("results.hex", expected, 0, IMAGES-1);
+  initial $readmemh("results.hex", expected, 0, IMAGES*BEATS-1);
   assign failed[STREAMS] = fault != 0;
 
   always @(posedge aclk) begin
-    image <= results;
+    image <= results / BEATS;
+    beat <= results % BEATS;
     found <= m_axis_tdata;
     offered <= result;
     if (!aresetn) begin
@@ -216,33 +224,46 @@ module {{ top }}_tb;
       stalled <= m_axis_tvalid && !m_axis_tready;
       if (m_axis_tvalid !== 1'b0 && m_axis_tvalid !== 1'b1) fault <= 1;
       else if (stalled && (!m_axis_tvalid || result !== offered)) fault <= 2;
-      else if (m_axis_tvalid && results >= images) fault <= 3;
+      else if (m_axis_tvalid && results >= images * BEATS) fault <= 3;
       else if (!open && still == INTERVAL + LATENCY && !m_axis_tvalid) fault <= 4;
       else if (receiving) begin
         wanted <= expected[results];
         if (m_axis_tdata !== expected[results]) fault <= 5;
         else if (m_axis_tuser !== 1'b0) fault <= 6;
-        else if (m_axis_tlast !== 1'b1) fault <= 7;
+        else if (m_axis_tlast !== last) fault <= 7;
       end
     end
   end
 
+{% set place = "the result of image %0d" ~ (", beat %0d" if result.beats > 1 else "") %}
+{% set numbers = "image" ~ (", beat" if result.beats > 1 else "") %}
+{% set words = result.fields | map(attribute="name") | join(" %0d, ") ~ " %0d" %}
+{% macro values(beat) %}
+{% for field in result.fields %}
+{% set bits = "%s[%d:%d]" % (beat, field.high, field.low) %}
+{{- "$signed(%s)" % bits if field.signed else bits }}{{ ", " if not loop.last -}}
+{% endfor %}
+{% endmacro %}
   always @(negedge aclk)
     if (fault != 0 && failed[STREAMS-1:0] == 0)
       case (fault)
         1: $display("FAIL: m_axis_tvalid is neither 0 nor 1");
-        2: $display("FAIL: the result of image %0d: changed or withdrawn before it was taken",
-            image);
+        2: $display("FAIL: {{ place }}: changed or withdrawn before it was taken",
+            {{ numbers }});
         3: $display("FAIL: a result follows that of the last image");
         4: $display("FAIL: m_axis_tvalid does not rise while m_axis_tready is low");
         5: begin
-          $display("FAIL: the result of image %0d: class %0d, score %0d (%h) expected,", image,
-              wanted[7:0], $signed(wanted[63:32]), wanted);
-          $display("  class %0d, score %0d (%h) found", found[7:0], $signed(found[63:32]), found);
+          $display("FAIL: {{ place }}: {{ words }} (%h) expected,", {{ numbers }},
+              {{ values("wanted") }}, wanted);
+          $display("  {{ words }} (%h) found", {{ values("found") }}, found);
         end
-        6: $display("FAIL: the result of image %0d: m_axis_tuser is not 0, but its length is right",
-            image);
-        default: $display("FAIL: the result of image %0d: m_axis_tlast is not 1", image);
+        6: $display("FAIL: {{ place }}: m_axis_tuser is not 0, but its length is right",
+            {{ numbers }});
+{% if result.beats > 1 %}
+        default: $display("FAIL: {{ place }}: m_axis_tlast is wrong", {{ numbers }});
+{% else %}
+        default: $display("FAIL: {{ place }}: m_axis_tlast is not 1", {{ numbers }});
+{% endif %}
       endcase
 
   // The end.
@@ -265,13 +286,13 @@ module {{ top }}_tb;
       idle <= |moving || sending || receiving ? 0 : idle + 1;
       if (sending && sent == 0) first_cycle <= cycle;
       if (m_axis_tvalid && first_result == 0) first_result <= cycle;
-      if (receiving) begin
+      if (receiving && last) begin
         last_result <= cycle;
         interval <= cycle - last_result;
       end
       if (failed != 0) begin
         $fatal(1);
-      end else if (results == images && idle == INTERVAL + 100) begin
+      end else if (results == images * BEATS && idle == INTERVAL + 100) begin
         // Long enough for surplus beats to come out.
 {% for stream in streams %}
         if (taken[{{ loop.index0 }}] != images * {{ stream.beats }}) begin
@@ -294,7 +315,7 @@ module {{ top }}_tb;
         $display("  {{ stream.name }}: %0d of %0d beats", taken[{{ loop.index0 }}],
             images * {{ stream.beats }});
 {% endfor %}
-        $display("  m_axis: %0d of %0d results", results, images);
+        $display("  m_axis: %0d of %0d beats", results, images * BEATS);
         $fatal(1);
       end
     end

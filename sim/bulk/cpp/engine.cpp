@@ -15,7 +15,7 @@
 //
 // On standard output: for each image, in order, a record of
 //   - the values of every tap in stream order, each in the fewest of 1, 2, 4 or 8 bytes;
-//   - of the last beat of the result, m_axis_tdata (8 bytes), tuser and tlast (1 byte each);
+//   - of every beat of the result, m_axis_tdata (kResultBytes bytes), tuser and tlast (1 byte each);
 //   - of s_axis, every tap and m_axis, the three FrameCycles (8 bytes each);
 // all little-endian, without gaps.
 //
@@ -158,9 +158,7 @@ private:
             m_record.insert(m_record.end(), values.begin(), values.end());
         }
         const Sink::Result& result = m_sink.result();
-        append(m_record, result.data, 8);
-        append(m_record, result.user, 1);
-        append(m_record, result.last, 1);
+        m_record.insert(m_record.end(), result.beats.begin(), result.beats.end());
         append(m_record, m_source.sent().cycles);
         for (const Layer& layer : m_layers) append(m_record, layer.frame().cycles);
         append(m_record, result.cycles);

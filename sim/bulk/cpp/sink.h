@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <utility>
+#include <vector>
 
 #include "network.h"
 #include "random.h"
@@ -14,11 +16,10 @@ namespace {
 // The sink of m_axis.
 class Sink {
 public:
-    // The last beat of a result.
+    // The beats of a result as a record has them, and whether tuser was set in all of them.
     struct Result {
-        uint64_t data;
+        std::vector<uint8_t> beats;
         bool user;
-        bool last;
         FrameCycles cycles;
     };
 
@@ -34,21 +35,28 @@ public:
     bool clock(uint64_t cycle, const Vtop& top) {
         if (!top.m_axis_tvalid && m_monitor.idle()) return false;
         if (top.m_axis_tvalid && m_held_cycles) --m_held_cycles;
-        uint32_t payload[3];
+        uint32_t payload[kDataWords + 1];
         to_words(top.m_axis_tdata, payload);
-        payload[2] = top.m_axis_tuser;
+        payload[kDataWords] = top.m_axis_tuser;
         if (!m_monitor.clock(cycle, top.m_axis_tvalid, top.m_axis_tready, top.m_axis_tlast,
                              payload))
             return false;
-        if (m_monitor.complete())
-            m_results.push_back({top.m_axis_tdata, top.m_axis_tuser != 0, top.m_axis_tlast != 0,
-                                 m_monitor.cycles()});
+        for (size_t byte = 0; byte < kResultBytes; ++byte)
+            append(m_beats, payload[byte / 4] >> 8 * (byte % 4), 1);
+        append(m_beats, top.m_axis_tuser, 1);
+        append(m_beats, top.m_axis_tlast, 1);
+        m_user &= top.m_axis_tuser != 0;
+        if (m_monitor.complete()) {
+            m_results.push_back({std::move(m_beats), m_user, m_monitor.cycles()});
+            begin();
+        }
         return true;
     }
 
     void restart() {
         m_monitor.restart();
         m_results.clear();
+        begin();
     }
 
     bool has_result() const { return !m_results.empty(); }
@@ -57,10 +65,19 @@ public:
 
 private:
     static constexpr int kHeldCycles = 16;
+    // `to_words` writes two words at least.
+    static constexpr size_t kDataWords = kResultBytes > 8 ? (kResultBytes + 3) / 4 : 2;
+
+    void begin() {
+        m_beats.clear();
+        m_user = true;
+    }
 
     Pauses m_pauses;
     int m_held_cycles;
-    StreamMonitor m_monitor{"m_axis", kResultBeats, 3};
+    StreamMonitor m_monitor{"m_axis", kResultBeats, kDataWords + 1};
+    std::vector<uint8_t> m_beats;
+    bool m_user = true;
     std::deque<Result> m_results;
 };
 

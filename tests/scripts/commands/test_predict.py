@@ -46,7 +46,7 @@ def test_classes_and_scores_are_those_of_the_model(
     found = json.loads(capsys.readouterr().out)
     assert next(iter(found)) == "schema"
     assert (found["schema"], found["network"]) == ("systolith.prediction/1", "tiny")
-    assert (found["winner"], found["hardware"]) == ("largest", None)
+    assert (found["winner"], found["hardware"], found["result"]) == ("largest", None, "class")
     assert found["quantized_sha256"] == network.sha256
     assert [each["scores"] for each in found["pictures"]] == scores.tolist()
     classes = execution.classes(network.fixed, images).tolist()

@@ -94,6 +94,7 @@ def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:
         fault=None,
         images=1,
         correct=1,
+        result="class",
         classes=(7,),
         interval_cycles=None,
         latency_cycles=None,

@@ -80,6 +80,7 @@ REPORT = SimulationReport(
     stalls=None,
     fault=None,
     images=1000,
+    result="class",
     classes=(),
     correct=750,
     interval_cycles=3136,

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
-from systolith.sim.record.taps import CYCLES_FIELD, FRAME_CYCLES, Batch, RuleBroken, TappedNetwork
+from systolith.sim.record.taps import (
+    CYCLES_FIELD,
+    FRAME_CYCLES,
+    RESULT_FIELD,
+    Batch,
+    RuleBroken,
+    TappedNetwork,
+)
 from systolith.sim.simulators.installed import Simulator
 from tests.sim.required import need
 from tests.sim.toy_network import (
@@ -76,8 +83,9 @@ def test_records_are_what_the_layers_put_out(engine: Engine, stalls: int | None)
     for name, array in expected.items():
         np.testing.assert_array_equal(records[name], array)
     final = (expected["two__sides"][:, -1, -1] % 512) << np.array([0, 9])
-    np.testing.assert_array_equal(records["result data"], final.sum(axis=1))
-    assert not records["result user"].any() and records["result last"].all()
+    (beat,) = records[RESULT_FIELD].T
+    np.testing.assert_array_equal(beat["data"].copy().view("<u8")[:, 0], final.sum(axis=1))
+    assert not beat["user"].any() and beat["last"].all()
 
 
 def test_cycles_without_stalls(engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,18 @@ from systolith.golden.fixed.accumulator import accumulator_range
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import Dense, Input, Network, Shape
+from systolith.hw.streams.result_layout import ResultLayout, result_layout
 from systolith.sim.record.checks import Check
 from systolith.sim.record.packing import BeatFormat
 from systolith.sim.record.scoreboard import Mismatch
-from systolith.sim.record.taps import Batch, NetworkStreams, Records, RuleBroken, Tap
+from systolith.sim.record.taps import (
+    RESULT_FIELD,
+    Batch,
+    NetworkStreams,
+    Records,
+    RuleBroken,
+    Tap,
+)
 
 # Two pixels a and b have the scores a - b, b - a and -1.
 IMAGES = np.array([[5, 2], [2, 9], [0, 0], [7, 7]], np.uint8).reshape(4, 1, 2, 1)
@@ -43,17 +51,29 @@ def network(bias: tuple[int, int, int] = (0, 0, -1)) -> FixedNetwork:
     return FixedNetwork(graph, (layer,))
 
 
+LAYOUT = result_layout(network().layers[-1], "class")
+
+
 def records() -> Records:
     """Those of hardware without a fault."""
     scores = Tap("F", BeatFormat(1, 10, True), Shape(1, 1, 3))
-    streams = NetworkStreams(BeatFormat(1, 8, False), Shape(1, 2, 1), (scores,), 1, 100)
+    streams = NetworkStreams(BeatFormat(1, 8, False), Shape(1, 2, 1), (scores,), LAYOUT, 100)
     made = np.zeros(len(IMAGES), streams.record_type)
     made["F"] = np.reshape(SCORES, (4, 1, 1, 3))
-    made["result data"], made["result last"] = DATA, 1
+    made[RESULT_FIELD]["data"][:, 0] = beats(DATA, 8)
+    made[RESULT_FIELD]["last"] = 1
     return made
 
 
-def checked(made: Records, *batches: slice, broken: str = "", **options: Any) -> Check:
+def beats(tdata: Iterable[int], size: int) -> NDArray[np.uint8]:
+    """The bytes of beats, `(beats, size)`."""
+    joined = b"".join(each.to_bytes(size, "little") for each in tdata)
+    return np.frombuffer(joined, np.uint8).reshape(-1, size)
+
+
+def checked(
+    made: Records, *batches: slice, broken: str = "", layout: ResultLayout | None = LAYOUT
+) -> Check:
     """A check that took these batches, and then perhaps a broken rule."""
 
     def given() -> Iterator[Batch]:
@@ -62,7 +82,7 @@ def checked(made: Records, *batches: slice, broken: str = "", **options: Any) ->
         if broken:
             raise RuleBroken(broken)
 
-    check = Check(network(), IMAGES, ["F"], **options)
+    check = Check(network(), IMAGES, ["F"], layout)
     counts = list(check.take(given()))
     assert counts == [each.stop - each.start for each in batches or (slice(0, 4),)]
     return check
@@ -82,8 +102,8 @@ def test_a_negative_winner_has_its_sign_in_the_upper_half() -> None:
     fixed = network((-7, -7, -8))
     made = records()[:1]
     made["F"] = np.reshape([-4, -10, -8], (1, 1, 1, 3))
-    made["result data"] = 0xFFFF_FFFC_0000_0000
-    check = Check(fixed, IMAGES[:1], ["F"])
+    made[RESULT_FIELD]["data"][0] = beats([0xFFFF_FFFC_0000_0000], 8)
+    check = Check(fixed, IMAGES[:1], ["F"], LAYOUT)
     list(check.take([Batch(0, 0, made)]))
     assert (check.violations(), check.classes.tolist()) == ((), [0])
 
@@ -91,17 +111,17 @@ def test_a_negative_winner_has_its_sign_in_the_upper_half() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "found"),
     [
-        ("result user", 1, "0000000700000001, 1, 1"),
-        ("result last", 0, "0000000700000001, 0, 0"),
-        ("result data", 0x7_0000_0000, "0000000700000000, 0, 1"),
-        ("result data", 0x6_0000_0001, "0000000600000001, 0, 1"),
-        ("result data", 0x7_0000_0101, "0000000700000101, 0, 1"),
+        ("user", 1, "0000000700000001, 1, 1"),
+        ("last", 0, "0000000700000001, 0, 0"),
+        ("data", 0x7_0000_0000, "0000000700000000, 0, 1"),
+        ("data", 0x6_0000_0001, "0000000600000001, 0, 1"),
+        ("data", 0x7_0000_0101, "0000000700000101, 0, 1"),
     ],
     ids=["tuser", "tlast", "class", "score", "between class and score"],
 )
 def test_each_field_of_a_result_is_compared(field: str, value: int, found: str) -> None:
     made = records()
-    made[field][1] = value
+    made[RESULT_FIELD][field][1] = beats([value], 8) if field == "data" else value
     check = checked(made)
     assert check.violations() == (
         (
@@ -114,7 +134,7 @@ def test_each_field_of_a_result_is_compared(field: str, value: int, found: str) 
 
 def test_the_first_wrong_result_is_named_in_whatever_order_batches_come() -> None:
     made = records()
-    made["result user"][1:] = 1
+    made[RESULT_FIELD]["user"][1:] = 1
     (said,) = checked(made, slice(2, 4), slice(0, 2)).violations()
     assert said.startswith("m_axis: 3 wrong results, the first of image 1: ")
 
@@ -136,9 +156,39 @@ def test_images_that_never_come_out_are_a_violation(missing: int) -> None:
 
 def test_a_layer_alone_has_no_results() -> None:
     made = records()
-    made["result user"] = 1
-    check = checked(made, results=False)
-    assert check.violations() == () and check.classes.tolist() == [-1] * 4
+    made[RESULT_FIELD]["user"] = 1
+    check = checked(made, layout=None)
+    assert check.violations() == () and check.classes.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "beat", "value", "said"),
+    [
+        (
+            "data",
+            1,
+            [8, 0],
+            "beat 1: expected tdata 0007, tuser 0, tlast 0, found 0008, 0, 0",
+        ),
+        ("user", 0, 1, "beat 0: expected tdata fff9, tuser 0, tlast 0, found fff9, 1, 0"),
+        ("last", 2, 0, "beat 2: expected tdata ffff, tuser 0, tlast 1, found ffff, 0, 0"),
+    ],
+)
+def test_every_beat_of_a_stream_of_scores_is_compared(
+    field: str, beat: int, value: Any, said: str
+) -> None:
+    layout = result_layout(network().layers[-1], "scores")
+    scores = Tap("F", BeatFormat(1, 10, True), Shape(1, 1, 3))
+    streams = NetworkStreams(BeatFormat(1, 8, False), Shape(1, 2, 1), (scores,), layout, 100)
+    made = np.zeros(len(IMAGES), streams.record_type)
+    made["F"] = np.reshape(SCORES, (4, 1, 1, 3))
+    made[RESULT_FIELD]["data"] = np.array(SCORES, "<i2").view(np.uint8).reshape(4, 3, 2)
+    made[RESULT_FIELD]["last"][:, -1] = 1
+    check = checked(made, layout=layout)
+    assert check.violations() == () and check.classes.tolist() == []
+    made[RESULT_FIELD][field][1, beat] = value
+    (line,) = checked(made, layout=layout).violations()
+    assert line == f"m_axis: 1 wrong results, the first of image 1: {said}"
 
 
 @pytest.mark.parametrize("batches", [(slice(0, 4),), (slice(2, 4), slice(0, 2))])

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from systolith.golden.fixed.execution import FixedModel, classes
-from systolith.sim.record.reference import Result, reference
+from systolith.hw.streams.result_layout import result_layout
+from systolith.sim.record.reference import Result, reference, results_of
 from tests.sim import small_hardware
+
+LAYOUT = result_layout(small_hardware.quantized().fixed.layers[-1], "class")
 
 
 def test_what_comes_out_is_what_the_model_says() -> None:
     fixed, images = small_hardware.quantized().fixed, small_hardware.dataset(9).images
-    found = reference(fixed, images)
+    found = reference(fixed, images, LAYOUT)
     expected = FixedModel(fixed).run(images).outputs
     assert list(found.layers) == list(expected)
     for name, values in expected.items():
@@ -22,19 +26,30 @@ def test_what_comes_out_is_what_the_model_says() -> None:
     assert not any(result.wrong_length for result in found.results)
 
 
+def test_all_scores_come_out_where_the_result_is_scores() -> None:
+    fixed, images = small_hardware.quantized().fixed, small_hardware.dataset(9).images
+    found = reference(fixed, images, result_layout(fixed.layers[-1], "scores"))
+    scores = FixedModel(fixed).run(images).outputs["dense"].reshape(9, -1)
+    assert [result.scores for result in found.results] == [tuple(row) for row in scores.tolist()]
+    assert {(result.label, result.score) for result in found.results} == {(None, None)}
+
+
 @pytest.mark.parametrize(
-    ("data", "user", "result"),
+    ("tdata", "user", "result"),
     [
-        (0x0000_0005_0000_0003, 0, Result(3, 5)),
-        (0xFFFF_FFFE_0000_0000, 0, Result(0, -2)),
-        (0x8000_0000_0000_00FF, 1, Result(255, -(2**31), wrong_length=True)),
+        (0x0000_0005_0000_0003, False, Result(3, 5)),
+        (0xFFFF_FFFE_0000_0000, False, Result(0, -2)),
+        (0x8000_0000_0000_00FF, True, Result(255, -(2**31), wrong_length=True)),
     ],
 )
-def test_results_are_beats(data: int, user: int, result: Result) -> None:
-    assert Result.from_beat(data, user) == result
-    assert result.tdata == data
+def test_results_are_beats(tdata: int, user: bool, result: Result) -> None:
+    assert results_of(LAYOUT, beat(tdata), [user]) == (result,)
 
 
 def test_a_bit_between_class_and_score_is_an_error() -> None:
     with pytest.raises(ValueError, match="tdata 0000000500000103 has bits set between"):
-        Result.from_beat(0x0000_0005_0000_0103, 0)
+        results_of(LAYOUT, beat(0x0000_0005_0000_0103), [False])
+
+
+def beat(tdata: int) -> NDArray[np.uint8]:
+    return np.frombuffer(tdata.to_bytes(8, "little"), np.uint8).reshape(1, 1, 8)
