@@ -208,7 +208,8 @@ class Flow:
         """Measure the accuracy of the fixed-point network."""
         path, finding = self._evaluate(self.quantized, "fixed.json", shown)
         if not self.by_class:
-            return path, f"{finding}, SQNR of the scores {self.accuracy.layers[-1].sqnr_db:.1f} dB"
+            sqnr = self.accuracy.layers[-1].sqnr_db
+            return path, finding if sqnr is None else f"{finding}, SQNR of the scores {sqnr:.1f} dB"
         return path, f"{finding}, {self.accuracy.agreement_with_float:.2%} as in float"
 
     def _evaluate(

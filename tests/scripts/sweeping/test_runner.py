@@ -342,11 +342,13 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_points_without_hardware_have_no_designs(tmp_path: Path) -> None:
-    request = replace(small_sweep(), settings=settings((16, 16), (8, 8)))
+    rounding = {"weight_bits": 7, "activation_bits": 7, "rounding": "floor"}
+    other = golden.Settings.from_mapping(rounding)
+    request = replace(small_sweep(), settings=[other, *settings((8, 8))])
     report, _ = run(tmp_path, request)
     refused = {point.widths: point.not_built for point in report.points}
     assert refused["8/8"] is None
-    assert "a score has at most 32 bits" in (refused["16/16"] or "")
+    assert "hardware builds the rounding 'half_up' only" in (refused["7/7"] or "")
     assert {each.weight_bits_total for each in report.designs()} == {
         point.weight_bits_total for point in report.points if point.widths == "8/8"
     }
