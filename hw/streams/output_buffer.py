@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, ShapeLike, Signal
+from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -42,6 +42,9 @@ class OutputBuffer(wiring.Component):
         The shape of a payload.
     depth
         The number of entries, at least 2.
+    registered
+        Whether registers drive `o.valid` and `o.payload`, so that the FIFO is in no path outside.
+        The cycles are the same: a payload passes by an empty FIFO.
 
     Members
     -------
@@ -55,10 +58,11 @@ class OutputBuffer(wiring.Component):
         The payloads in order.
     """
 
-    def __init__(self, shape: ShapeLike, depth: int) -> None:
+    def __init__(self, shape: ShapeLike, depth: int, *, registered: bool = False) -> None:
         if depth < 2:
             raise ValueError(f"output buffer: depth must be at least 2, not {depth}")
         self.depth = depth
+        self.registered = registered
         super().__init__(
             {
                 "available": Out(1),
@@ -73,13 +77,30 @@ class OutputBuffer(wiring.Component):
         m = Module()
         payload = self.write.as_value() if isinstance(self.write, data.View) else self.write
         m.submodules.fifo = fifo = SyncFIFO(width=len(payload), depth=self.depth)
-        m.d.comb += [
-            fifo.w_data.eq(payload),
-            fifo.w_en.eq(self.write_valid),
-            self.o.payload.eq(fifo.r_data),
-            self.o.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.o.ready),
-        ]
+        m.d.comb += fifo.w_data.eq(payload)
+        if self.registered:
+            offered = Signal(len(payload), reset_less=True)
+            valid = Signal()
+            free = Signal()
+            m.d.comb += [
+                free.eq(~valid | self.o.ready),
+                fifo.w_en.eq(self.write_valid & (fifo.r_rdy | ~free)),
+                fifo.r_en.eq(free),
+                self.o.payload.eq(offered),
+                self.o.valid.eq(valid),
+            ]
+            with m.If(free):
+                m.d.sync += [
+                    valid.eq(fifo.r_rdy | self.write_valid),
+                    offered.eq(Mux(fifo.r_rdy, fifo.r_data, payload)),
+                ]
+        else:
+            m.d.comb += [
+                fifo.w_en.eq(self.write_valid),
+                self.o.payload.eq(fifo.r_data),
+                self.o.valid.eq(fifo.r_rdy),
+                fifo.r_en.eq(self.o.ready),
+            ]
 
         reserved = Signal(range(self.depth + 1))
         taken = self.o.valid & self.o.ready

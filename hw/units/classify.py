@@ -78,7 +78,11 @@ class Classifier(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = OutputBuffer(self.classification, RESULT_FIFO_DEPTH)
+        # Only the bits that differ are stored; they are extended behind the buffer.
+        narrow = data.StructLayout(
+            {"index": range(self.beats * self.beat.lanes), "score": self.beat.value_shape}
+        )
+        m.submodules.buffer = buffer = OutputBuffer(narrow, RESULT_FIFO_DEPTH, registered=True)
         taken = self.i.valid & self.i.ready
         m.d.comb += [
             self.i.ready.eq(buffer.available),
@@ -128,7 +132,13 @@ class Classifier(wiring.Component):
             buffer.write.index.eq(best_index),
             buffer.write.score.eq(best_score),
         ]
-        wiring.connect(m, buffer.o, wiring.flipped(self.o))
+        result = buffer.o.payload
+        m.d.comb += [
+            self.o.payload.index.eq(result.index),
+            self.o.payload.score.eq(result.score),
+            self.o.valid.eq(buffer.o.valid),
+            buffer.o.ready.eq(self.o.ready),
+        ]
         return m
 
     def _better(

@@ -89,7 +89,7 @@ class FrameChecker(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.pixels = pixels = OutputBuffer(Beat(PIXEL, 1), PIXEL_FIFO_DEPTH)
-        m.submodules.flags = flags = OutputBuffer(1, FRAMES_IN_FLIGHT)
+        m.submodules.flags = flags = OutputBuffer(1, FRAMES_IN_FLIGHT, registered=True)
         wiring.connect(m, pixels.o, wiring.flipped(self.o))
         wiring.connect(m, flags.o, wiring.flipped(self.wrong_length))
 

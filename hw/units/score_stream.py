@@ -72,7 +72,9 @@ class ScoreStream(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         lanes, width = self.beat.lanes, self.beat.value_shape.width
-        m.submodules.buffer = buffer = OutputBuffer(self.o.payload.shape(), SCORE_FIFO_DEPTH)
+        m.submodules.buffer = buffer = OutputBuffer(
+            self.o.payload.shape(), SCORE_FIFO_DEPTH, registered=True
+        )
         lane = Signal(range(lanes))
         at_end = lane == lanes - 1
         write = Signal()

@@ -315,7 +315,7 @@ module {{ top }}_tb;
         $display("  {{ stream.name }}: %0d of %0d beats", taken[{{ loop.index0 }}],
             images * {{ stream.beats }});
 {% endfor %}
-        $display("  m_axis: %0d of %0d beats", results, images * BEATS);
+        $display("  m_axis: %0d of %0d {{ "results" if result.beats == 1 else "scores" }}", results, images * BEATS);
         $fatal(1);
       end
     end

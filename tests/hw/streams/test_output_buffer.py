@@ -20,9 +20,9 @@ VALUE = unsigned(8)
 class Delayed(wiring.Component):
     """Beats through `latency` registers into an output buffer of `depth`."""
 
-    def __init__(self, latency: int, depth: int) -> None:
+    def __init__(self, latency: int, depth: int, registered: bool = False) -> None:
         self.latency = latency
-        self.buffer = OutputBuffer(Beat(VALUE, 1), depth)
+        self.buffer = OutputBuffer(Beat(VALUE, 1), depth, registered=registered)
         super().__init__({"i": In(beat_stream(VALUE, 1)), "o": Out(beat_stream(VALUE, 1))})
 
     def elaborate(self, platform: Any) -> Module:
@@ -57,9 +57,31 @@ def test_no_stall_loses_a_beat(depth: int, idle: Pauses, backpressure: Pauses) -
     assert result.beats == inputs
 
 
-def test_reset_empties_it() -> None:
+@pytest.mark.parametrize("latency", [0, 2])
+@pytest.mark.parametrize("depth", [2, 5])
+@pytest.mark.parametrize("backpressure", [never, cyclic(2), cyclic(5), randomly(2, 0.7)])
+def test_a_registered_output_has_the_same_cycles(
+    latency: int, depth: int, backpressure: Pauses
+) -> None:
+    inputs = beats([range(40), range(100, 140)], VALUE, 1)
+    plain, registered = (
+        run(
+            Delayed(latency, depth, each),
+            inputs,
+            len(inputs),
+            idle=randomly(1, 0.3),
+            backpressure=backpressure,
+        )
+        for each in (False, True)
+    )
+    assert registered == plain
+    assert plain.beats == inputs
+
+
+@pytest.mark.parametrize("registered", [False, True])
+def test_reset_empties_it(registered: bool) -> None:
     inputs = beats([range(20)], VALUE, 1)
-    result = run(Delayed(2, 4), inputs, len(inputs), reset_after=3)
+    result = run(Delayed(2, 4, registered), inputs, len(inputs), reset_after=3)
     assert result.beats == inputs
 
 

@@ -187,6 +187,15 @@ def test_the_goal_is_what_the_options_say(
     assert goals == [hw.Goal(**limit, minimize="latency" if minimize == "latency" else "interval")]
 
 
+def test_prints_what_leaves_the_accelerator(
+    quantized: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", quantized]) == 0
+    assert "the class and its score, 64 bits (--result scores: all" in capsys.readouterr().out
+    assert main(["plan", quantized, "--result", "scores"]) == 0
+    assert "3 scores, 32 bits each" in capsys.readouterr().out
+
+
 def test_every_key_of_the_json(
     quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +219,15 @@ def test_every_key_of_the_json(
         "macs": 108 + 54,
         "mac_efficiency": (108 + 54) / (5 * 54),
         "predicted": {"interval_cycles": 54},
+        "result": {
+            "kind": "class",
+            "bits": 64,
+            "beats": 1,
+            "fields": [
+                {"name": "class", "low": 0, "bits": 8, "signed": False},
+                {"name": "score", "low": 32, "bits": 32, "signed": True},
+            ],
+        },
         "layers": [
             {
                 "name": "conv",
