@@ -105,8 +105,10 @@ def test_a_regression_network_puts_out_all_scores(
     report = json.loads((folder / "simulation.json").read_text("utf-8"))
     assert (report["bit_exact"], report["as_predicted"], report["images"]) == (True, True, 24)
     assert (report["result"], report["accuracy"], report["correct"]) == ("scores", None, None)
-    manifest = hw.load_manifest(folder)
-    assert manifest.result.beats == 3
+    sheet = (folder / "datasheet.md").read_text("utf-8")
+    assert "3 beats an image" in sheet and "| 31 to 0 | a score, two's complement" in sheet
+    assert "| `m_axis_tdata` | 32 | output |" in sheet
+    assert "// m_axis_tdata: 3 scores an image" in (folder / "net.v").read_text("utf-8")
     need("icarus")
     same = sim.simulate(folder, 10, DATA, simulator="icarus")
     assert (same.bit_exact, same.as_predicted) == (True, True), same.failures

@@ -159,6 +159,7 @@ def test_the_file(folder: Path) -> None:
         "stalls",
         "images",
         "bit_exact",
+        "result",
         "correct",
         "accuracy",
         "interval_cycles",

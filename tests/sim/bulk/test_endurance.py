@@ -40,8 +40,8 @@ def test_a_million_cycles(folder: Path) -> None:
         ("unit_dense", r"if \(rst\) (core_step)", r"if (1'b0) \1", "dense: .* values differ"),
         (
             "frame_checker",
-            r"assign wrong_length_payload = .*;",
-            "assign wrong_length_payload = 0;",
+            r"wrong_length_payload <= [^;]*;",
+            "wrong_length_payload <= 0;",
             "a frame of a wrong length has tuser 0",
         ),
     ],
