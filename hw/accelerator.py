@@ -23,20 +23,29 @@ from systolith.hw.units.registry import Unit, build_unit
 SCORE_POSITION = 32
 """The lowest bit of the winning score in `m_axis_tdata`."""
 
-AXIS_PORTS: tuple[tuple[str, Literal["input", "output"], int], ...] = (
-    ("aclk", "input", 1),
-    ("aresetn", "input", 1),
-    ("s_axis_tdata", "input", 8),
-    ("s_axis_tvalid", "input", 1),
-    ("s_axis_tready", "output", 1),
-    ("s_axis_tlast", "input", 1),
-    ("m_axis_tdata", "output", 64),
-    ("m_axis_tuser", "output", 1),
-    ("m_axis_tvalid", "output", 1),
-    ("m_axis_tready", "input", 1),
-    ("m_axis_tlast", "output", 1),
-)
-"""The ports of the top module: name, direction and width."""
+Port = tuple[str, Literal["input", "output"], int]
+"""A port: name, direction and width."""
+
+
+def axis_ports(input_bits: int) -> tuple[Port, ...]:
+    """The ports of the top module of a network whose raw input values have so many bits.
+
+    `s_axis_tdata` is whole bytes: the raw value is in its lowest bits, and those above it, if there
+    are any, are ignored.
+    """
+    return (
+        ("aclk", "input", 1),
+        ("aresetn", "input", 1),
+        ("s_axis_tdata", "input", -(-input_bits // 8) * 8),
+        ("s_axis_tvalid", "input", 1),
+        ("s_axis_tready", "output", 1),
+        ("s_axis_tlast", "input", 1),
+        ("m_axis_tdata", "output", 64),
+        ("m_axis_tuser", "output", 1),
+        ("m_axis_tvalid", "output", 1),
+        ("m_axis_tready", "input", 1),
+        ("m_axis_tlast", "output", 1),
+    )
 
 
 STREAM_SIGNALS = ("data", "valid", "ready", "last")
@@ -105,7 +114,8 @@ class Accelerator(wiring.Component):
     aclk, aresetn
         The clock, and the reset: synchronous, active low.
     s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
-        Pixels of 8 bits: row by row, channels ascending, `tlast` with an image's final one.
+        Raw values in the lowest bits of whole bytes, 8 bits for pixels: row by row, channels
+        ascending, `tlast` with an image's final one.
     m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
         One beat an image: the class in bits 7 to 0, the winning score sign-extended in bits 63 to
         32; `tuser` is 1 if the image had a wrong length (`hw.units.frame.FrameChecker`).
@@ -149,7 +159,10 @@ class Accelerator(wiring.Component):
             CLASSIFIER: Classifier(fixed.layers[-1], lanes),
         }
         super().__init__(
-            {name: (In if kind == "input" else Out)(width) for name, kind, width in AXIS_PORTS}
+            {
+                name: (In if kind == "input" else Out)(width)
+                for name, kind, width in axis_ports(fixed.network.input.format.bits)
+            }
         )
 
     @property

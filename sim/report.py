@@ -166,7 +166,9 @@ class SimulationReport:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of images whose class is that of their label; None for a layer alone."""
+        """The share of images whose class is that of their label; None for a layer alone, or
+        without labels.
+        """
         return None if self.correct is None else self.correct / self.images
 
     @property

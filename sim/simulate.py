@@ -21,6 +21,7 @@ from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.golden.network.dataset_check import check_dataset, check_origin
+from systolith.golden.qformat import RawImages
 from systolith.hw.child_processes import temporary_folder
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
@@ -243,6 +244,7 @@ class _Run:
                 "split": dataset.split,
                 "sha256": dataset.sha256,
                 "images": len(dataset),
+                "saturated": dataset.saturated,
             },
             simulator=self.simulator,
             engines=self.engines,
@@ -251,7 +253,9 @@ class _Run:
             fault=None if self.fault is None else str(self.fault),
             images=len(self.used),
             classes=() if alone else tuple(check.classes.tolist()),
-            correct=None if alone else int(np.count_nonzero(check.classes == self.used.labels)),
+            correct=None
+            if alone or self.used.labels is None
+            else int(np.count_nonzero(check.classes == self.used.labels)),
             interval_cycles=timeline.whole.interval_cycles if timeline else None,
             latency_cycles=timeline.whole.latency_cycles if timeline else None,
             layers=check.layer_results(),
@@ -338,7 +342,7 @@ def _exhaust(counts: Iterable[int], total: int, progress: Progress | None) -> No
             progress(done, total)
 
 
-def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
+def _values(fixed: FixedNetwork, layer: str, images: RawImages) -> NDArray[np.integer[Any]]:
     """The output of a layer by the fixed-point model, in the smallest integer type."""
     if layer == fixed.network.input.name:
         return images

@@ -20,6 +20,8 @@ def check_dataset(network: Network, dataset: Dataset) -> None:
     if dataset.images.shape[1:] != shape:
         given = " x ".join(map(str, dataset.images.shape[1:]))
         raise ValueError(f"{what} has images of {given}, {whose} takes {shape}")
+    if dataset.labels is None:
+        return
     classes = network.shapes()[network.output.name].size
     largest = int(dataset.labels.max())
     if largest >= classes:

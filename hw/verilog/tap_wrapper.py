@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from systolith.hw.accelerator import (
-    AXIS_PORTS,
     STREAM_SIGNALS,
+    axis_ports,
     part_module,
     stream_signal,
     unit_part,
 )
-from systolith.hw.units.frame import PIXEL
 from systolith.hw.verilog.manifest import Manifest, StreamEntry
 
 ACCELERATOR = "accelerator"
@@ -56,7 +55,7 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
     manifest
         Its manifest, with the top module's name and every layer's stream.
     input_name
-        The name of the network's input, whose beats are single pixels.
+        The name of the network's input.
 
     Raises
     ------
@@ -64,7 +63,7 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
         The Verilog lacks that module, or the signals of a stream; the message names the file.
     """
     module = _Module(verilog, manifest.top, manifest.files.verilog)
-    streams = {input_name: StreamEntry(1, PIXEL.width, PIXEL.signed)}
+    streams = {input_name: manifest.input}
     streams |= {each.name: each.stream for each in manifest.layers}
     declarations, assignments = [], []
     for layer, stream in streams.items():
@@ -75,10 +74,11 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
             declarations.append(f"output {_range(width)}{tap}")
             assignments.append(f"  assign {tap} = {ACCELERATOR}.{name};")
         assignments += _lanes(layer, stream)
-    connections = [f".{name}({name})" for name, _, _ in AXIS_PORTS]
+    ports = axis_ports(manifest.input.bits)
+    connections = [f".{name}({name})" for name, _, _ in ports]
     instance = f"  {manifest.top} {ACCELERATOR}({', '.join(connections)});"
     return _wrapped(
-        verilog, f"{manifest.top}_tapped", AXIS_PORTS, declarations, [instance, *assignments]
+        verilog, f"{manifest.top}_tapped", ports, declarations, [instance, *assignments]
     )
 
 
@@ -117,7 +117,7 @@ def tapped_layer_verilog(
             module.require(kind, f"{side}_{signal}", width if signal == "data" else 1)
     ports = [
         (name, kind, input_width if name == "s_axis_tdata" else width)
-        for name, kind, width in AXIS_PORTS
+        for name, kind, width in axis_ports(manifest.input.bits)
     ]
     taps = {signal: f"tap_{layer}_{signal}" for signal in STREAM_SIGNALS}
     declarations = [

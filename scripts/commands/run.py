@@ -16,15 +16,13 @@ import typer
 from systolith.scripts.calibration_split import named_calibration, split, test_images
 from systolith.scripts.commands.simulate import engines_in_words, fail_unless_passed, print_report
 from systolith.scripts.console import console, print_line, print_text
-from systolith.scripts.options import folder_to_write, whole_number
+from systolith.scripts.options import LabelColumnOption, folder_to_write, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
+    from systolith.golden.qformat import RawImages
     from systolith.hw import Manifest
     from systolith.sim import SimulationReport
 
@@ -44,12 +42,12 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels: .npz, IDX, "
-            "or a folder of pictures. Needed unless the network was trained on "
-            "MNIST.",
+            help="Images: .npz, IDX, a folder of pictures or a .csv file, with labels or without. "
+            "Needed unless the network was trained on MNIST.",
             show_default="validation and test digits",
         ),
     ] = None,
+    label_column: LabelColumnOption = None,
     images: Annotated[
         int | None,
         typer.Option(
@@ -86,20 +84,22 @@ def run(
     from systolith.golden.network.shipped import names
 
     chosen = names() if network == "all" else (network,)
-    flows = [_flow(name, data, images, out) for name in chosen]
+    flows = [_flow(name, data, label_column, images, out) for name in chosen]
     for flow in flows:
         flow.run()
     for flow in flows:
         fail_unless_passed(flow.simulation)
 
 
-def _flow(network: str, data: Path | None, images: int | None, out: Path) -> Flow:
+def _flow(
+    network: str, data: Path | None, label_column: str | None, images: int | None, out: Path
+) -> Flow:
     """The flow of a network on the images of a file, or on digits."""
     from systolith import golden
     from systolith.golden.network.dataset_check import check_dataset
 
     trained = golden.load_network(network)
-    evaluated = test_images(data, "--data FILE", trained)
+    evaluated = test_images(data, "--data FILE", trained, label_column=label_column)
     check_dataset(trained.network, evaluated)
     if data is None:
         calibration, name = named_calibration(trained, None)
@@ -109,7 +109,17 @@ def _flow(network: str, data: Path | None, images: int | None, out: Path) -> Flo
         evaluated = replace(others, split=f"without the first {len(first):,}")
     count = min(_DEFAULT_IMAGES, len(evaluated)) if images is None else images
     evaluated.take(count)
-    return Flow(network, data, trained, calibration, name, evaluated, count, out / trained.name)
+    return Flow(
+        network,
+        data,
+        label_column,
+        trained,
+        calibration,
+        name,
+        evaluated,
+        count,
+        out / trained.name,
+    )
 
 
 @dataclass
@@ -118,8 +128,9 @@ class Flow:
 
     Parameters
     ----------
-    network, data
-        The network, and the file of its images if it has one, as the command line names them.
+    network, data, label_column
+        The network, the file of its images if it has one, and that file's column of labels if it
+        is named, as the command line names them.
     trained
         The network.
     calibration, calibration_name
@@ -134,8 +145,9 @@ class Flow:
 
     network: str
     data: Path | None
+    label_column: str | None
     trained: TrainedNetwork
-    calibration: NDArray[np.uint8]
+    calibration: RawImages
     calibration_name: str
     evaluated: Dataset
     images: int
@@ -203,7 +215,9 @@ class Flow:
         path = self.folder / file
         with writing(path):
             self.accuracy.save(path)
-        return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} images right"
+        found = self.accuracy
+        what = "right" if found.labels is not None else "with the class of the float network"
+        return path, f"{found.rate:.2%} of {found.images:,} images {what}"
 
     def generate(self, _: Progress) -> tuple[Path, str]:
         """Generate the Verilog."""
@@ -250,15 +264,18 @@ class Flow:
         return self.page, "figures, values of every layer, one image through the layers"
 
     def _print_results(self) -> None:
+        from systolith.golden.qformat import PIXELS
         from systolith.scripts.digit import draw
 
-        picture = self.evaluated.images[0].mean(axis=2).astype("uint8")
         shown = console()
         shown.print()
-        if picture.shape[1] <= shown.width:
+        image = self.evaluated.images[0]
+        if self.trained.network.input.format == PIXELS and image.shape[1] <= shown.width:
+            picture = image.mean(axis=2).astype("uint8")
             shown.print(draw(picture, colour=shown.color_system is not None))
-        label = self.evaluated.labels[0]
-        print_line("image", f"a {label}; the hardware says {self.simulation.classes[0]}")
+        labels = self.evaluated.labels
+        label = "" if labels is None else f"a {labels[0]}; "
+        print_line("image", f"{label}the hardware says {self.simulation.classes[0]}")
         shown.print()
         print_report(self.simulation)
         print_line("Verilog", self.hardware / self.manifest.files.verilog)
@@ -272,6 +289,8 @@ class Flow:
         rtl, smaller = self.hardware, self.folder / "4-bit.npz"
         fewer = "--weight-bits 4 --activation-bits 4 --bias-correction"
         on_data = "" if self.data is None else f" --data {shlex.quote(str(self.data))}"
+        if self.label_column is not None:
+            on_data += f" --label-column {shlex.quote(self.label_column)}"
         print_text("")
         print_text("Try next:")
         for command, why in (

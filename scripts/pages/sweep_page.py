@@ -85,10 +85,10 @@ def _shown(report: SweepReport, point: SweptPoint, data: Path | None) -> dict[st
         "calibration": point.settings["calibration"],
         **{key: shown_value(point.settings, key) for key in varied},
         "weights": f"{kibibytes(point.weight_bits_total):,.1f} KiB",
-        "accuracy": f"{point.validation.accuracy:.4f} on {report.data.images:,} images",
-        "test accuracy": ""
+        report.data.measure: f"{point.validation.rate:.4f} on {report.data.images:,} images",
+        f"test {report.test.measure}": ""
         if test is None
-        else f"{test.accuracy:.4f} on {report.test.images:,} images",
+        else f"{test.rate:.4f} on {report.test.images:,} images",
         "no hardware": point.not_built or "",
     }
     return {

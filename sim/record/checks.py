@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
+from systolith.golden.qformat import RawImages
 from systolith.sim.record.reference import winning
 from systolith.sim.record.scoreboard import LayerResult, LayerScoreboard
 from systolith.sim.record.taps import Batch, RuleBroken
@@ -45,7 +45,7 @@ class Check:
     def __init__(
         self,
         fixed: FixedNetwork,
-        images: NDArray[np.uint8],
+        images: RawImages,
         layers: Iterable[str],
         results: bool = True,
     ) -> None:
@@ -59,7 +59,7 @@ class Check:
         self.came_out = np.zeros(len(images), bool)
         self.classes = np.full(len(images), -1, np.int64)
 
-    def expected(self, images: NDArray[np.uint8]) -> dict[str, Integers]:
+    def expected(self, images: RawImages) -> dict[str, Integers]:
         """Every layer's values, `(images, height, width, channels)`, by the fixed-point model."""
         return self._model.run(images).outputs
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from systolith.golden.fixed.execution import FixedModel, winners
 from systolith.golden.fixed.integers import FixedNetwork, Integers
+from systolith.golden.qformat import RawImages
 
 _SCORE_MASK = 0xFFFF_FFFF
 _SCORE_POSITION = 32
@@ -74,7 +72,7 @@ class Reference:
     results: tuple[Result, ...]
 
 
-def reference(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Reference:
+def reference(fixed: FixedNetwork, images: RawImages) -> Reference:
     """What hardware must put out by the fixed-point model.
 
     Parameters

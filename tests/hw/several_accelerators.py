@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from systolith import hw
-from systolith.hw.accelerator import AXIS_PORTS, Accelerator
+from systolith.hw.accelerator import Accelerator, axis_ports
 from systolith.hw.planning.plan_file import smallest_plan
 from systolith.hw.verilog.writer import accelerator_modules
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quantized
@@ -29,8 +29,8 @@ def several_accelerators() -> str:
     texts = [text for each in accelerators for text in accelerator_modules(each).values()]
     ports, instances = [], []
     for place, top in enumerate(TOPS):
-        connections = {name: name for name, kind, _ in AXIS_PORTS if kind == "input"}
-        for name, kind, width in AXIS_PORTS:
+        connections = {name: name for name, kind, _ in axis_ports(8) if kind == "input"}
+        for name, kind, width in axis_ports(8):
             if kind == "output" or place == 0:
                 port = connections.setdefault(name, f"{name}_{place}")
                 ports.append(f"  {kind} [{width - 1}:0] {port}")

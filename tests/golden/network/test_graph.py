@@ -195,7 +195,7 @@ def network_of(*layers: Layer) -> Network:
         (lambda: Input(name="i", height=1, width=1, border=-1), "border must be at least 0, not"),
         (
             lambda: Input(name="i", height=1, width=1, background=256),
-            "background must be a raw pixel from 0 to 255, not 256",
+            "background must be a raw value from 0 to 255, not 256",
         ),
         (
             lambda: Input(name="i", height=1, width=1, scale=0.0),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from systolith import golden, hw
-from systolith.hw.accelerator import AXIS_PORTS
+from systolith.hw.accelerator import axis_ports
 from systolith.hw.handover.datasheet import MemoryGroup, memory_groups
 from systolith.hw.verilog.artifacts import load
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quantized
@@ -56,7 +56,7 @@ def test_it_has_the_figures(folder: Path, sheet: str) -> None:
 
 
 def test_it_has_every_port_and_layer(folder: Path, sheet: str) -> None:
-    for port, direction, width in AXIS_PORTS:
+    for port, direction, width in axis_ports(8):
         assert f"| `{port}` | {width} | {direction} |" in sheet
     for layer in load(folder).manifest.layers:
         [row] = [line for line in sheet.splitlines() if line.startswith(f"| {layer.name} |")]
