@@ -72,7 +72,7 @@ def test_what_saturates_is_counted(tmp_path: Path) -> None:
 
 def test_pixels_are_whole_numbers(tmp_path: Path) -> None:
     found = load(tmp_path, "0,255,7.0,1e2\n", PIXELS)
-    assert (found.images.dtype, found.images.ravel().tolist()) == (np.uint8, [0, 255, 7, 100])
+    assert (found.images.dtype.name, found.images.ravel().tolist()) == ("uint8", [0, 255, 7, 100])
 
 
 @pytest.mark.parametrize(
