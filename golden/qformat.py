@@ -135,6 +135,9 @@ def first_outside(images: RawImages, fmt: QFormat) -> str | None:
 
     Its place is the number of the image and, after it, its indices.
     """
+    type_range = np.iinfo(images.dtype)
+    if fmt.min_raw <= type_range.min and type_range.max <= fmt.max_raw:
+        return None
     if not images.size or (fmt.min_raw <= images.min() and images.max() <= fmt.max_raw):
         return None
     place = np.unravel_index(

@@ -11,22 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files import npz
 from systolith.golden.files.printable import printable
-from systolith.golden.files.raw_values import Taker, quantized
+from systolith.golden.files.raw_values import Counts, Taker, quantized
 from systolith.golden.files.whole_files import read_whole
 from systolith.golden.qformat import PIXELS, QFormat, RawImages
 
 LABEL = "label"
 """The name of a last column that holds labels without being asked for."""
 
+MAX_BYTES = 2**28
+"""The largest file that is read, in bytes."""
+
 _MOST_LABEL = 2**31 - 1
 _SHOWN = 30
 
 
-def read_features(
-    path: Path, taker: Taker, label_column: str | None
-) -> tuple[RawImages, NDArray[np.int64] | None, int]:
+Features = tuple[RawImages, NDArray[np.int64] | None, Counts]
+"""Images, their labels if they are known, and for each image how many values saturated."""
+
+
+def read_features(path: Path, taker: Taker, label_column: str | None) -> Features:
     """The images in a CSV file, their labels if it has them, and how many values saturated.
 
     Columns are separated by commas. The first line is a header if one of its cells is no number;
@@ -38,7 +42,7 @@ def read_features(
     Parameters
     ----------
     path
-        The file, UTF-8.
+        The file, UTF-8, of at most `MAX_BYTES`.
     taker
         What takes the images.
     label_column
@@ -69,27 +73,27 @@ class _Reader:
         self._label: int | None = None
         self._columns = 0
 
-    def read(self) -> tuple[RawImages, NDArray[np.int64] | None, int]:
-        rows = self._rows(read_whole(self._path, npz.MAX_BYTES).decode("utf-8-sig"))
+    def read(self) -> Features:
+        rows = self._rows(read_whole(self._path, MAX_BYTES).decode("utf-8-sig"))
         line, first = next(rows, (1, []))
         if not first:
             raise FileFormatError(f"{self._path}: has no lines")
         self._begin(line, first)
-        images, labels, saturated = [], [], 0
+        images, labels, saturated = [], [], []
         pending = [] if self._names is not None else [(line, first)]
         for number, row in (*pending, *rows):
             values = self._numbers(number, row)
             if self._label is not None:
                 labels.append(self._label_of(number, row[self._label], values[self._label]))
                 values = np.delete(values, self._label)
-            raw, outside = self._raw(number, values)
+            raw, outside = self._raw(number, values[np.newaxis])
             images.append(raw)
-            saturated += outside
+            saturated.append(outside)
         if not images:
             raise FileFormatError(f"{self._path}: has a header and no other line")
-        stacked: RawImages = np.stack(images).reshape(-1, *self._shape)
+        stacked: RawImages = np.concatenate(images).reshape(-1, *self._shape)
         known = None if self._label is None else np.array(labels, np.int64)
-        return stacked, known, saturated
+        return stacked, known, np.concatenate(saturated)
 
     def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
         """The lines with their numbers; only at the end may there be empty ones."""
@@ -106,7 +110,7 @@ class _Reader:
     def _begin(self, line: int, first: Sequence[str]) -> None:
         """Find out from the first line whether it is a header, and which column has the labels."""
         self._columns = len(first)
-        numeric = [cell.strip() for cell in first if _number(cell) is not None]
+        numeric = [cell.strip() for cell in first if _numbers([cell]) is not None]
         size = self._shape[0] * self._shape[1] * self._shape[2]
         counted = any(
             numeric == [str(start + place) for place in range(len(numeric))] for start in (0, 1)
@@ -160,24 +164,22 @@ class _Reader:
             raise FileFormatError(
                 f"{self._path}: line {line} has {len(row)} columns, not {self._columns}"
             )
-        values = []
-        for place, cell in enumerate(row):
-            value = _number(cell)
-            if value is None:
-                raise self._refused(line, place, cell, "must be a number")
-            values.append(value)
-        return np.array(values)
+        values = _numbers(row)
+        if values is None:
+            place = next(place for place, cell in enumerate(row) if _numbers([cell]) is None)
+            raise self._refused(line, place, row[place], "must be a number")
+        return values
 
-    def _raw(self, line: int, values: NDArray[np.float64]) -> tuple[RawImages, int]:
+    def _raw(self, line: int, values: NDArray[np.float64]) -> tuple[RawImages, Counts]:
         if self._format != PIXELS:
             return quantized(values, self._format)
         wrong = (values < 0) | (values > PIXELS.max_raw) | (values != np.rint(values))
         if wrong.any():
             place = int(np.argmax(wrong))
             place += self._label is not None and place >= self._label
-            value = values[int(np.argmax(wrong))]
+            value = values.flat[int(np.argmax(wrong))]
             raise self._refused(line, place, f"{value:g}", "must be a whole number from 0 to 255")
-        return values.astype(np.uint8), 0
+        return values.astype(np.uint8), np.zeros(1, np.int64)
 
     def _label_of(self, line: int, cell: str, value: float) -> int:
         if not 0 <= value <= _MOST_LABEL or value != int(value):
@@ -198,12 +200,14 @@ class _Reader:
         return f"{place + 1} ({printable(self._names[place][:_SHOWN])})"
 
 
-def _number(cell: str) -> float | None:
-    """A finite number in plain or scientific notation, or None."""
-    if not cell.isascii() or "_" in cell:
+def _numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
+    """The finite numbers in cells, in plain or scientific notation, or None if one is none."""
+    text = "".join(cells)
+    # Python also takes digits of other scripts, and underscores between digits.
+    if not text.isascii() or "_" in text:
         return None
     try:
-        value = float(cell)
+        values = np.array(list(map(float, cells)))
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return values if np.isfinite(values).all() else None

@@ -29,7 +29,7 @@ from systolith.golden.errors import FileFormatError
 from systolith.golden.files import foreign, idx, npz
 from systolith.golden.files.csv_features import read_features
 from systolith.golden.files.json_files import MAX_COUNT
-from systolith.golden.files.raw_values import Taker, raw_images
+from systolith.golden.files.raw_values import Counts, Taker, raw_images
 from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.golden.qformat import RawImages
 
@@ -105,8 +105,9 @@ class Dataset:
         the `raw_type` of its format for another input.
     labels
         The class of each image, from 0, shape `(images,)`; None if they are not known.
-    saturated
-        The number of values that were out of the range of the input's format.
+    saturated_values
+        For each image the number of values that were out of the range of the input's format; None
+        if there are none.
 
     Raises
     ------
@@ -118,7 +119,7 @@ class Dataset:
     split: str
     images: RawImages
     labels: NDArray[np.int64] | None
-    saturated: int = 0
+    saturated_values: Counts | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -180,6 +181,11 @@ class Dataset:
         return self.labels
 
     @property
+    def saturated(self) -> int:
+        """The number of values that were out of the range of the input's format."""
+        return 0 if self.saturated_values is None else int(self.saturated_values.sum())
+
+    @property
     def measure(self) -> Measure:
         """By what a network is scored on these images."""
         return "agreement" if self.labels is None else "accuracy"
@@ -192,7 +198,8 @@ class Dataset:
     def part(self, part: slice) -> Dataset:
         """Some of the images, with their labels."""
         labels = None if self.labels is None else self.labels[part]
-        return replace(self, images=self.images[part], labels=labels)
+        saturated = None if self.saturated_values is None else self.saturated_values[part]
+        return replace(self, images=self.images[part], labels=labels, saturated_values=saturated)
 
     def take(self, count: int) -> Dataset:
         """The first `count` images.
@@ -258,7 +265,7 @@ def load_dataset(
         if taker is None:
             raise FileFormatError(f"{source}: the shape of its images is that of a network's input")
         images, labels, saturated = read_features(source, taker, label_column)
-        return replace(_dataset(source, images, labels), saturated=saturated)
+        return replace(_dataset(source, images, labels), saturated_values=saturated)
     if label_column is not None:
         raise FileFormatError(f"{source}: only CSV files have a column of labels, {label_column!r}")
     values, labels = _read(source)
@@ -268,7 +275,7 @@ def load_dataset(
         images, saturated = raw_images(values, taker)
     except FileFormatError as error:
         raise FileFormatError(f"{source}: {error}") from None
-    return replace(_dataset(source, images, labels), saturated=saturated)
+    return replace(_dataset(source, images, labels), saturated_values=saturated)
 
 
 def load_images(path: str | os.PathLike[str], taker: Taker | None = None) -> RawImages:

@@ -23,8 +23,12 @@ class Taker(Protocol):
         """The format of its raw values."""
 
 
-def raw_images(values: NDArray[Any], taker: Taker) -> tuple[RawImages, int]:
-    """Images of the raw type of an input, and the number of values that saturated.
+Counts = NDArray[np.int64]
+"""One number for each image."""
+
+
+def raw_images(values: NDArray[Any], taker: Taker) -> tuple[RawImages, Counts]:
+    """Images of the raw type of an input, and for each the number of values that saturated.
 
     Parameters
     ----------
@@ -58,19 +62,20 @@ def raw_images(values: NDArray[Any], taker: Taker) -> tuple[RawImages, int]:
     found = first_outside(values, fmt)
     if found is not None:
         raise FileFormatError(f"the network takes {fmt}: {found}")
-    return values.astype(fmt.raw_type, copy=False), 0
+    return values.astype(fmt.raw_type, copy=False), np.zeros(len(values), np.int64)
 
 
-def quantized(values: NDArray[np.floating[Any]], fmt: QFormat) -> tuple[RawImages, int]:
-    """Finite real numbers as raw values, and the number of those that saturated."""
+def quantized(values: NDArray[np.floating[Any]], fmt: QFormat) -> tuple[RawImages, Counts]:
+    """Finite real numbers as raw values, and for each image the number of those that saturated."""
     raw = fmt.quantize(values)
     # A value saturates if the raw integer next to it is beyond the range.
     scaled = np.rint(np.ldexp(values.astype(np.float64), fmt.frac_bits))
     outside = (scaled < fmt.min_raw) | (scaled > fmt.max_raw)
-    return raw.astype(fmt.raw_type), int(np.count_nonzero(outside))
+    counts = np.count_nonzero(outside.reshape(len(values), -1), axis=1)
+    return raw.astype(fmt.raw_type), counts.astype(np.int64)
 
 
-def _quantized(values: NDArray[np.floating[Any]], fmt: QFormat) -> tuple[RawImages, int]:
+def _quantized(values: NDArray[np.floating[Any]], fmt: QFormat) -> tuple[RawImages, Counts]:
     if fmt == PIXELS:
         raise FileFormatError(
             f"images must be integers, as the network takes pixels from 0 to 255, "

@@ -251,7 +251,7 @@ def sweep(
             "sweep.md": report.to_markdown().encode(),
             "sweep.csv": report.to_csv().encode(),
             "pareto.svg": draw_pareto(report),
-            "sweep.html": sweep_page(report, data, CALIBRATION_IMAGES).encode(),
+            "sweep.html": sweep_page(report, data, CALIBRATION_IMAGES, label_column).encode(),
         },
         report.to_json(),
     )
