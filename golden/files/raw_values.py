@@ -69,7 +69,8 @@ def quantized(values: NDArray[np.floating[Any]], fmt: QFormat) -> tuple[RawImage
     """Finite real numbers as raw values, and for each image the number of those that saturated."""
     raw = fmt.quantize(values)
     # A value saturates if the raw integer next to it is beyond the range.
-    scaled = np.rint(np.ldexp(values.astype(np.float64), fmt.frac_bits))
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.rint(np.ldexp(values.astype(np.float64), fmt.frac_bits))
     outside = (scaled < fmt.min_raw) | (scaled > fmt.max_raw)
     counts = np.count_nonzero(outside.reshape(len(values), -1), axis=1)
     return raw.astype(fmt.raw_type), counts.astype(np.int64)

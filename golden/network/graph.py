@@ -256,7 +256,7 @@ class Input(Layer):
                 f"format must have at most {MAX_INPUT_BITS} bits and from -{MAX_INPUT_FRAC_BITS} "
                 f"to {MAX_INPUT_FRAC_BITS} fraction bits, not be {fmt}"
             )
-        if not fmt.contains(self.background):
+        if not fmt.min_raw <= self.background <= fmt.max_raw:
             self.fail(
                 f"background must be a raw value from {fmt.min_raw} to {fmt.max_raw}, "
                 f"not {self.background}"

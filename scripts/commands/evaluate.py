@@ -95,6 +95,9 @@ def evaluate(
     network; saturated counts the values that left their format's range. The
     format s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
+    Without labels no accuracy is known: the report has the agreement with the
+    float network in its place, and says so.
+
     Advice and sensitivity are measured: the network is quantized with other
     widths, everywhere and layer by layer, and scored on validation digits,
     never on the images that are evaluated. The first 1,000 (at most half)

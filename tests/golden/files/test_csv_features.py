@@ -65,7 +65,7 @@ def test_labels_are_in_the_last_column_if_it_is_called_so_or_in_the_one_that_is_
 
 
 def test_what_saturates_is_counted(tmp_path: Path) -> None:
-    found = load(tmp_path, "4,-4.02,1e9,3.98\n-4.015,0,0,0\n")
+    found = load(tmp_path, "4,-4.02,1e308,3.98\n-4.015,0,0,1e-320\n")
     assert found.images.reshape(2, -1).tolist() == [[127, -128, 127, 127], [-128, 0, 0, 0]]
     assert found.saturated == 3  # -4.015 and 3.98 are within half a step of the ends
 
