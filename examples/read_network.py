@@ -2,8 +2,8 @@
 
     python read_network.py Q.npz IMAGES.npz
 
-prints the class of each image. Q.npz is a file that `systolith quantize` wrote; IMAGES.npz has an
-array `images`, uint8 of the shape (images, height, width) or (images, height, width, channels).
+prints the class of each image. Q.npz is a file that `systolith quantize` wrote; IMAGES.npz has raw
+values, integers, as `images`: (images, height, width) or (images, height, width, channels).
 Written from docs/files.md and docs/arithmetic.md; copy what you need.
 """
 

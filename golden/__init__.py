@@ -35,6 +35,7 @@ from systolith.golden.onnx.import_model import ImportedNetwork, import_onnx
 from systolith.golden.onnx.preprocessing import Preprocessing
 from systolith.golden.onnx.refusals import RefusedError
 from systolith.golden.onnx.runtime_comparison import compare_with_runtime
+from systolith.golden.qformat import QFormat
 from systolith.golden.quantization import quantized_network
 from systolith.golden.quantization.calibration import quantize, quantize_observed
 from systolith.golden.quantization.observation import Observations, observe
@@ -78,6 +79,7 @@ __all__ = [
     "Network",
     "Observations",
     "Preprocessing",
+    "QFormat",
     "QuantizedNetwork",
     "RadialBasis",
     "RefusedError",

@@ -27,12 +27,16 @@ Port = tuple[str, Literal["input", "output"], int]
 """A port of the top module: name, direction and width."""
 
 
-def axis_ports(result_bits: int) -> tuple[Port, ...]:
-    """The ports of the top module, by the width of `m_axis_tdata`."""
+def axis_ports(input_bits: int, result_bits: int) -> tuple[Port, ...]:
+    """The ports of the top module, by the widths of a raw input value and of `m_axis_tdata`.
+
+    `s_axis_tdata` is whole bytes: the raw value is in its lowest bits, and those above it, if there
+    are any, are ignored.
+    """
     return (
         ("aclk", "input", 1),
         ("aresetn", "input", 1),
-        ("s_axis_tdata", "input", 8),
+        ("s_axis_tdata", "input", -(-input_bits // 8) * 8),
         ("s_axis_tvalid", "input", 1),
         ("s_axis_tready", "output", 1),
         ("s_axis_tlast", "input", 1),
@@ -112,7 +116,8 @@ class Accelerator(wiring.Component):
     aclk, aresetn
         The clock, and the reset: synchronous, active low.
     s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
-        Pixels of 8 bits: row by row, channels ascending, `tlast` with an image's final one.
+        Raw values in the lowest bits of whole bytes, 8 bits for pixels: row by row, channels
+        ascending, `tlast` with an image's final one.
     m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
         The result of each image, by `layout`; `tlast` with its final beat. In all of its beats,
         `tuser` is 1 if the image had a wrong length (`hw.units.frame.FrameChecker`).
@@ -177,7 +182,7 @@ class Accelerator(wiring.Component):
     @property
     def ports(self) -> tuple[Port, ...]:
         """The ports of the top module."""
-        return axis_ports(self.layout.bits)
+        return axis_ports(self.fixed.network.input.format.bits, self.layout.bits)
 
     @property
     def multipliers(self) -> int:

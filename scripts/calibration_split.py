@@ -6,29 +6,30 @@ The digits that ship serve networks that were trained on MNIST; others need imag
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from systolith.scripts.options import load_data
 
+if TYPE_CHECKING:
     from systolith.golden import Dataset, TrainedNetwork
+    from systolith.golden.qformat import RawImages
     from systolith.golden.quantization.trials import Trials
 
 CALIBRATION_IMAGES = 1000
 """More images choose the same formats, and take longer."""
 
 
-def calibration_images() -> NDArray[np.uint8]:
+def calibration_images() -> RawImages:
     """The digits on which formats are chosen: validation digits, which no training has seen."""
     from systolith.golden import validation_digits
 
     return validation_digits().images[:CALIBRATION_IMAGES]
 
 
-def named_calibration(trained: TrainedNetwork, data: Path | None) -> tuple[NDArray[np.uint8], str]:
+def named_calibration(
+    trained: TrainedNetwork, data: Path | None, label_column: str | None = None
+) -> tuple[RawImages, str]:
     """The images on which a network's formats are chosen, and their name.
 
     They are the first 1,000 of a file, which needs no labels, or of the validation digits.
@@ -38,14 +39,16 @@ def named_calibration(trained: TrainedNetwork, data: Path | None) -> tuple[NDArr
     ValueError
         There is no file and the network was not trained on MNIST, or the file is not valid.
     """
-    from systolith import golden
-
     if data is not None:
-        return golden.load_images(data)[:CALIBRATION_IMAGES], f"{data.name} (custom)"
-    return calibration_images(), validation_images(None, "--data FILE", trained).title
+        images = _loaded(data, label_column, networks=(trained,)).images
+        return images[:CALIBRATION_IMAGES], f"{data.name} (custom)"
+    digits = validation_images(None, "--data FILE", trained, label_column=label_column)
+    return calibration_images(), digits.title
 
 
-def validation_images(data: Path | None, option: str, *networks: TrainedNetwork) -> Dataset:
+def validation_images(
+    data: Path | None, option: str, *networks: TrainedNetwork, label_column: str | None
+) -> Dataset:
     """The images by which something is chosen: those of a file, or the validation digits.
 
     Raises
@@ -57,12 +60,16 @@ def validation_images(data: Path | None, option: str, *networks: TrainedNetwork)
     from systolith import golden
 
     if data is not None:
-        return golden.load_dataset(data)
+        return _loaded(data, label_column, networks)
+    if label_column is not None:
+        raise ValueError(f"--label-column: needs a .csv file, by {option}")
     _check_origins(networks, option)
     return golden.validation_digits()
 
 
-def test_images(data: Path | None, option: str, *networks: TrainedNetwork) -> Dataset:
+def test_images(
+    data: Path | None, option: str, *networks: TrainedNetwork, label_column: str | None
+) -> Dataset:
     """The images on which nothing is chosen: those of a file, or the test digits.
 
     Errors are those of `validation_images`.
@@ -70,9 +77,23 @@ def test_images(data: Path | None, option: str, *networks: TrainedNetwork) -> Da
     from systolith import golden
 
     if data is not None:
-        return golden.load_dataset(data)
+        return _loaded(data, label_column, networks)
+    if label_column is not None:
+        raise ValueError(f"--label-column: needs a .csv file, by {option}")
     _check_origins(networks, option)
     return golden.test_digits()
+
+
+def _loaded(data: Path, label_column: str | None, networks: tuple[TrainedNetwork, ...]) -> Dataset:
+    """The images of a file as all these networks take them."""
+    first, *others = (trained.network for trained in networks)
+    for network in others:
+        if network.input.format != first.input.format:
+            raise ValueError(
+                f"network {network.name!r} takes {network.input.format}, and {first.name!r} takes "
+                f"{first.input.format}: {data} cannot be for both"
+            )
+    return load_data(data, first, label_column)
 
 
 def split(data: Dataset) -> tuple[Dataset, Dataset]:
@@ -86,8 +107,7 @@ def split(data: Dataset) -> tuple[Dataset, Dataset]:
     count = min(CALIBRATION_IMAGES, len(data) // 2)
     if not count:
         raise ValueError(f"data {data.name!r}: needs at least 2 images, to choose formats and rank")
-    rest = replace(data, images=data.images[count:], labels=data.labels[count:])
-    return data.take(count), rest
+    return data.take(count), data.part(slice(count, None))
 
 
 def how_to_repeat(trials: Trials) -> str:

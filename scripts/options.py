@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from systolith.scripts.console import print_error
 from systolith.scripts.outputs import require_file, require_folder
+
+if TYPE_CHECKING:
+    from systolith.golden import Dataset
+    from systolith.golden.network.graph import Network
 
 _MOST = 2**53  # counts are exact as floats, and files have none above
 
@@ -116,9 +121,19 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Images with labels: .npz, IDX (with the file of labels next to it), "
-        "or a folder of pictures.",
+        help="Images: .npz, IDX (with the file of labels next to it), a folder of pictures, or "
+        "a .csv file of features; with labels or without.",
         show_default="the 10,000 test digits, for networks trained on MNIST",
+    ),
+]
+
+LabelColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--label-column",
+        metavar="NAME",
+        help="The column of labels in a .csv file.",
+        show_default="the last one, if it is called label",
     ),
 ]
 
@@ -135,6 +150,27 @@ ImagesOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of a table.", show_default=False)
 ]
+
+
+def load_data(path: Path, network: Network, label_column: str | None = None) -> Dataset:
+    """The images of a file as a network takes them; how many values saturated is printed.
+
+    Raises
+    ------
+    FileFormatError
+        As `golden.load_dataset`.
+    """
+    from systolith import golden
+
+    dataset = golden.load_dataset(path, network.input, label_column)
+    if dataset.saturated:
+        fmt = network.input.format
+        print_error(
+            f"warning: {dataset.saturated:,} of {dataset.images.size:,} values of {dataset.name} "
+            f"are out of the range of {fmt}, {fmt.min_raw * fmt.step:g} to "
+            f"{fmt.max_raw * fmt.step:g}, and saturate"
+        )
+    return dataset
 
 
 def folder_to_write(given: str | Path) -> Path:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from systolith.golden.files.picture_decoding import decode_picture
+from systolith.golden.qformat import PIXELS
 
 if TYPE_CHECKING:
     from systolith.golden.network.graph import Input
@@ -65,8 +66,13 @@ def read_picture(path: str | os.PathLike[str], network: Input, invert: bool) -> 
     FileFormatError
         The picture cannot be read (`decode_picture`).
     ValueError
-        The network has another number of channels.
+        The network has another number of channels, or takes no pixels.
     """
+    if network.format != PIXELS:
+        raise ValueError(
+            f"{path}: a picture has pixels, and the network takes {network.format}: give a .csv or "
+            ".npz file"
+        )
     wanted = {1: "L", 3: "RGB"}.get(network.channels)
     if wanted is None:
         raise ValueError(

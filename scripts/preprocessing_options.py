@@ -1,15 +1,16 @@
-"""The options that say what a network takes, of raw pixels, shared by import and corpus."""
+"""The options that say what a network takes, of raw values, shared by import and corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from systolith.golden import Preprocessing
+    from systolith.golden.qformat import QFormat
 
 
 class Numbers(tuple[float, ...]):
@@ -42,7 +43,7 @@ ScaleOption = Annotated[
         "--scale",
         parser=numbers("--scale"),
         metavar="S",
-        help="Pixels are multiplied by S, such as 1/255.",
+        help="Pixels, or features, are multiplied by S, such as 1/255.",
         show_default=False,
     ),
 ]
@@ -77,8 +78,47 @@ RawOption = Annotated[
 ]
 
 
+def _format(given: str | QFormat) -> QFormat:
+    """A parser of the format of an input."""
+    from systolith.golden.network.graph import MAX_INPUT_BITS, MAX_INPUT_FRAC_BITS
+    from systolith.golden.qformat import QFormat
+
+    if isinstance(given, QFormat):
+        return given
+    try:
+        found = QFormat.parse(given)
+    except ValueError as error:
+        raise typer.BadParameter(
+            str(error).removeprefix("format: "), param_hint="--input-format"
+        ) from None
+    if found.bits > MAX_INPUT_BITS or abs(found.frac_bits) > MAX_INPUT_FRAC_BITS:
+        raise typer.BadParameter(
+            f"must have 1 to {MAX_INPUT_BITS} bits and from -{MAX_INPUT_FRAC_BITS} to "
+            f"{MAX_INPUT_FRAC_BITS} fraction bits, not {given!r}",
+            param_hint="--input-format",
+        )
+    return found
+
+
+InputFormatOption = Annotated[
+    Any,
+    typer.Option(
+        "--input-format",
+        parser=_format,
+        metavar="FORMAT",
+        help="For features that are no pixels: s or u (signed or not), the bits (1 to 16), and "
+        "those after the binary point, such as s8.5 or u12.4.",
+        show_default="pixels, u8.0",
+    ),
+]
+
+
 def declared_preprocessing(
-    scale: Numbers | None, mean: Numbers | None, std: Numbers | None, raw: bool
+    scale: Numbers | None,
+    mean: Numbers | None,
+    std: Numbers | None,
+    raw: bool,
+    input_format: QFormat | None = None,
 ) -> Preprocessing:
     """What the options declare; nothing is guessed.
 
@@ -97,11 +137,18 @@ def declared_preprocessing(
     if raw:
         if others:
             raise typer.BadParameter(f"has no meaning with {others[0]}", param_hint="--raw")
+        if input_format is not None:
+            raise typer.BadParameter("has no meaning with --input-format", param_hint="--raw")
         return Preprocessing()
+    if input_format is not None:
+        return Preprocessing(
+            tuple(scale or (1.0,)), tuple(mean or (0.0,)), tuple(std or (1.0,)), input_format
+        )
     if scale is None:
         raise typer.BadParameter(
             "must be given, as no ONNX file says what its input is: --scale S (such as 1/255), "
-            "and --mean M and --std D after it, or --raw for pixels from 0 to 255 as they are",
+            "and --mean M and --std D after it, or --raw for pixels from 0 to 255 as they are, or "
+            "--input-format for features",
             param_hint="--scale",
         )
     return Preprocessing(tuple(scale), tuple(mean or (0.0,)), tuple(std or (1.0,)))

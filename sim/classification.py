@@ -10,9 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from systolith.golden.qformat import RawImages
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import tapped_network
@@ -39,7 +37,7 @@ class Classification:
     failures: tuple[str, ...]
 
 
-def classify(built: Artifacts, images: NDArray[np.uint8]) -> Classification:
+def classify(built: Artifacts, images: RawImages) -> Classification:
     """Simulate images on the hardware of a folder, on Verilator.
 
     Parameters

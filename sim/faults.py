@@ -15,6 +15,7 @@ from systolith.golden.fixed.accumulator import accumulator_range
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.network.graph import Convolution
+from systolith.golden.qformat import RawImages
 
 _IMAGES = 8
 _MOST_TRIALS = 1000
@@ -53,7 +54,7 @@ class Fault:
         )
 
 
-def find_fault(fixed: FixedNetwork, name: str, images: NDArray[np.uint8]) -> Fault:
+def find_fault(fixed: FixedNetwork, name: str, images: RawImages) -> Fault:
     """Find a bit of a weight of layer `name` that changes the layer's values for some images.
 
     A few of the images are tried. The width of the accumulators does not change, so that the

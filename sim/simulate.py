@@ -21,6 +21,7 @@ from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.golden.network.dataset_check import check_dataset, check_origin
+from systolith.golden.qformat import RawImages
 from systolith.hw.child_processes import temporary_folder
 from systolith.sim.bench.network_bench import simulate_cocotb
 from systolith.sim.bulk.engine import simulate_bulk
@@ -232,8 +233,7 @@ class _Run:
         violations: tuple[str, ...],
     ) -> SimulationReport:
         """The report of what was compared and measured."""
-        built, dataset, used = self.built, self.dataset, self.used
-        classes = check.classes
+        built, dataset = self.built, self.dataset
         return SimulationReport(
             network=built.quantized.fixed.name,
             quantized_sha256=built.manifest.quantized_sha256,
@@ -245,16 +245,19 @@ class _Run:
                 "split": dataset.split,
                 "sha256": dataset.sha256,
                 "images": len(dataset),
+                "saturated": dataset.saturated,
             },
             simulator=self.simulator,
             engines=self.engines,
             layer=self.layer,
             stalls=self.stalls,
             fault=None if self.fault is None else str(self.fault),
-            images=len(used),
+            images=len(self.used),
             result=built.manifest.result.kind,
-            classes=tuple(classes.tolist()),
-            correct=int(np.count_nonzero(classes == used.labels)) if len(classes) else None,
+            classes=tuple(check.classes.tolist()),
+            correct=int(np.count_nonzero(check.classes == self.used.labels))
+            if len(check.classes) and self.used.labels is not None
+            else None,
             interval_cycles=timeline.whole.interval_cycles if timeline else None,
             latency_cycles=timeline.whole.latency_cycles if timeline else None,
             layers=check.layer_results(),
@@ -341,7 +344,7 @@ def _exhaust(counts: Iterable[int], total: int, progress: Progress | None) -> No
             progress(done, total)
 
 
-def _values(fixed: FixedNetwork, layer: str, images: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
+def _values(fixed: FixedNetwork, layer: str, images: RawImages) -> NDArray[np.integer[Any]]:
     """The output of a layer by the fixed-point model, in the smallest integer type."""
     if layer == fixed.network.input.name:
         return images

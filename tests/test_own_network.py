@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from systolith import golden, hw
+from systolith.golden.fixed import execution
 from systolith.golden.network.graph import Layer
 from systolith.scripts.main import main
 from tests.golden.onnx.small_models import model, node, normal
@@ -26,7 +27,7 @@ from tests.golden.onnx.small_models import model, node, normal
 _PAGE = (Path(__file__).parents[1] / "docs" / "own-network.md").read_text("utf-8")
 _TRAINS, _BUILDS = re.findall(r"^```python\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)
 _PYTORCH = {"weights": "weight", "bias": "bias"}
-(_COMMANDS,) = re.findall(r"^```sh\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)
+_COMMANDS, _FEATURES = re.findall(r"^```sh\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)
 
 
 def run_python(code: str, names: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -35,17 +36,17 @@ def run_python(code: str, names: dict[str, Any] | None = None) -> dict[str, Any]
     return runpy.run_path("page.py", names)
 
 
-def run_commands() -> list[list[str]]:
-    """Run all commands of the page; returns them in words."""
-    lines = [shlex.split(line, comments=True) for line in _COMMANDS.strip().split("\n")]
+def run_commands(commands: str = _COMMANDS) -> list[list[str]]:
+    """Run commands of the page; returns them in words."""
+    lines = [shlex.split(line, comments=True) for line in commands.strip().split("\n")]
     for program, *arguments in lines:
         assert (program, main(arguments)) == ("systolith", 0)
     return lines
 
 
-def simulated() -> dict[str, Any]:
+def simulated(folder: str = "digits-rtl") -> dict[str, Any]:
     """The last simulation, which is bit-exact and took the cycles that were predicted."""
-    found: dict[str, Any] = json.loads(Path("digits-rtl/simulation.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(Path(folder, "simulation.json").read_text("utf-8"))
     assert (found["bit_exact"], found["as_predicted"]) == (True, True)
     return found
 
@@ -74,6 +75,40 @@ def test_the_commands_take_an_exported_model_to_rtl(
         np.savez(f"{name}.npz", images=images, labels=rng.integers(0, 10, count))
     run_commands()
     assert simulated()["images"] == 20
+
+
+def test_features_go_from_a_csv_file_to_rtl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nodes = [
+        node("Conv", "x c", "c1", pads=[0, 1, 0, 1]),
+        node("Relu", "c1", "r1"),
+        node("Flatten", "r1", "f"),
+        node("Gemm", "f w", "y"),
+    ]
+    content = model(nodes, {"c": normal(3, 1, 1, 3), "w": normal(48, 3)}, ("N", 1, 1, 16))
+    Path("sensor.onnx").write_bytes(content)
+    rng = np.random.default_rng(1)
+    names = ",".join(f"sample_{n}" for n in range(16))
+    for name, count in (("train", 30), ("test", 12)):
+        samples, labels = rng.normal(0, 1.6, (count, 16)), rng.integers(0, 3, count)
+        rows = np.column_stack([samples, labels]).tolist()
+        lines = [",".join(map(repr, [*row[:16], int(row[16])])) for row in rows]
+        Path(f"{name}.csv").write_text("\n".join([f"{names},label", *lines]), "utf-8")
+        outside = int(((samples < -4 - 1 / 64) | (samples > 4 - 1 / 64)).sum())
+    run_commands(_FEATURES)
+    found = simulated("sensor-rtl")
+    assert found["images"] == 12
+    assert [layer["mismatches"] for layer in found["layers"]] == [0, 0]
+    assert found["dataset"]["saturated"] == outside > 0
+    quantized = golden.QuantizedNetwork.load("q.npz")
+    raw = golden.load_dataset("test.csv", quantized.fixed.network.input).images
+    assert np.array_equal(raw.reshape(12, 16), golden.QFormat(8, 5).quantize(samples))
+    right = execution.classes(quantized.fixed, raw) == labels
+    assert found["correct"] == right.sum()
+    warning = f"warning: {outside} of 192 values of test.csv are out of the range of s8.5, -4 to"
+    assert capsys.readouterr().err.count(warning) == 4
 
 
 def test_the_network_that_is_built_is_that_of_the_model(

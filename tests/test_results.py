@@ -85,7 +85,7 @@ def regression(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     constants = {"w": normal(12, 6), "b": normal(6), "v": normal(6, 3), "c": normal(3)}
     (here / "net.onnx").write_bytes(model(nodes, constants, ("N", 1, 3, 4)))
-    np.savez(here / "data.npz", images=IMAGES, labels=DATA.labels)
+    np.savez(here / "data.npz", images=IMAGES, labels=DATA.known_labels)
     for command in (
         "import {0}/net.onnx --out {0}/net.npz --scale 1/255",
         "quantize {0}/net.npz --data {0}/data.npz --out {0}/q.npz",

@@ -1,4 +1,4 @@
-"""Images with labels: from IDX and `.npz` files and folders of pictures, and the digits that ship.
+"""Images, mostly with labels: from the files of users, and the digits that ship.
 
 The digits are MNIST's: the 10,000 of the test files, and the last 5,000 of the 60,000 of the
 training files. The validation digits are held out of training, and every choice is made on them:
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 import numpy as np
@@ -27,8 +27,11 @@ from numpy.typing import NDArray
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import foreign, idx, npz
+from systolith.golden.files.csv_features import read_features
 from systolith.golden.files.json_files import MAX_COUNT
+from systolith.golden.files.raw_values import Counts, Taker, raw_images
 from systolith.golden.files.whole_files import read_whole, write_whole
+from systolith.golden.qformat import RawImages
 
 VALIDATION_IMAGES = 5000
 """The number of images, the last ones, that are held out of the training files."""
@@ -39,6 +42,11 @@ MAX_LABEL = 2**31 - 1
 UNNAMED = "unnamed"
 """The name of images that came without one."""
 
+Measure = Literal["accuracy", "agreement"]
+"""By what a network is scored: the fraction of images that get the class of their label or, where
+labels are not known, the class that the float network gives them."""
+
+_RAW_TYPES = (np.uint8, np.int8, np.uint16, np.int16)
 _TRAINING = "train"
 _TEST = "t10k"
 _VALIDATION = "validation"
@@ -84,7 +92,7 @@ MNIST = DatasetReference(
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and their labels, read-only.
+    """Images and their labels, if these are known, read-only.
 
     Parameters
     ----------
@@ -93,9 +101,13 @@ class Dataset:
     split
         `test`, `validation`, `training`, or `custom` for files of unknown origin.
     images
-        uint8, shape `(images, height, width, channels)`; at least one.
+        Raw values, shape `(images, height, width, channels)`, at least one: uint8 for pixels,
+        the `raw_type` of its format for another input.
     labels
-        The class of each image, from 0, shape `(images,)`.
+        The class of each image, from 0, shape `(images,)`; None if they are not known.
+    saturated_values
+        For each image the number of values that were out of the range of the input's format; None
+        if there are none.
 
     Raises
     ------
@@ -105,16 +117,28 @@ class Dataset:
 
     name: str
     split: str
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    images: RawImages
+    labels: NDArray[np.int64] | None
+    saturated_values: Counts | None = None
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
+        images = self.images
+        if images.dtype not in _RAW_TYPES or images.ndim != 4 or not images.size:
             raise ValueError(
-                f"dataset {self.name!r}: images must be uint8 of shape "
+                f"dataset {self.name!r}: images must be integers of 8 or 16 bits of shape "
                 f"(images, height, width, channels), not {images.dtype} of {images.shape}"
             )
+        self._freeze("images", images)
+        if self.labels is not None:
+            self._freeze("labels", self._checked(self.labels))
+
+    def _freeze(self, field: str, array: NDArray[Any]) -> None:
+        view = array.view()
+        view.flags.writeable = False
+        object.__setattr__(self, field, view)
+
+    def _checked(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        images = self.images
         if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
             raise ValueError(
                 f"dataset {self.name!r}: {len(images)} images need {len(images)} integer labels, "
@@ -127,25 +151,55 @@ class Dataset:
                 f"dataset {self.name!r}: labels must be from 0 to {MAX_LABEL}, "
                 f"not {low if low < 0 else high}"
             )
-        for field, array in (("images", images), ("labels", labels.astype(np.int64))):
-            view = array.view()
-            view.flags.writeable = False
-            object.__setattr__(self, field, view)
+        return labels.astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def sha256(self) -> str:
-        """The sha256 of the images' shape, the images and the labels (64 bits each), in hex."""
+        """The sha256 of the images' shape, the images and the labels (64 bits each), in hex.
+
+        Images without labels have another one than `images_sha256`.
+        """
         state = _hash_of(self.images)
-        state.update(self.labels.astype("<i8").tobytes())
+        labels = b"no labels" if self.labels is None else self.labels.astype("<i8").tobytes()
+        state.update(labels)
         return state.hexdigest()
+
+    @property
+    def known_labels(self) -> NDArray[np.int64]:
+        """The labels, for what needs them.
+
+        Raises
+        ------
+        ValueError
+            They are not known.
+        """
+        if self.labels is None:
+            raise ValueError(f"data {self.name!r} ({self.split}) has no labels, which this needs")
+        return self.labels
+
+    @property
+    def saturated(self) -> int:
+        """The number of values that were out of the range of the input's format."""
+        return 0 if self.saturated_values is None else int(self.saturated_values.sum())
+
+    @property
+    def measure(self) -> Measure:
+        """By what a network is scored on these images."""
+        return "agreement" if self.labels is None else "accuracy"
 
     @property
     def title(self) -> str:
         """The name and the split, as reports print them."""
         return f"{self.name} ({self.split})"
+
+    def part(self, part: slice) -> Dataset:
+        """Some of the images, with their labels."""
+        labels = None if self.labels is None else self.labels[part]
+        saturated = None if self.saturated_values is None else self.saturated_values[part]
+        return replace(self, images=self.images[part], labels=labels, saturated_values=saturated)
 
     def take(self, count: int) -> Dataset:
         """The first `count` images.
@@ -160,11 +214,11 @@ class Dataset:
                 f"images: must be from 1 to {len(self)}, the number in {self.name!r} "
                 f"({self.split}), not {count}"
             )
-        return replace(self, images=self.images[:count], labels=self.labels[:count])
+        return self.part(slice(count))
 
 
-def images_sha256(images: NDArray[np.uint8]) -> str:
-    """The sha256 of the shape (64 bits a side) and the pixels of images, in hex."""
+def images_sha256(images: RawImages) -> str:
+    """The sha256 of the shape (64 bits a side) and the raw values of images, in hex."""
     return _hash_of(images).hexdigest()
 
 
@@ -180,55 +234,73 @@ def validation_digits() -> Dataset:
     return _shipped(_VALIDATION, "validation")
 
 
-def load_dataset(path: str | os.PathLike[str]) -> Dataset:
-    """Images with labels from a file.
+def load_dataset(
+    path: str | os.PathLike[str], taker: Taker | None = None, label_column: str | None = None
+) -> Dataset:
+    """Images from a file, with their labels if it has them.
 
     Parameters
     ----------
     path
-        An `.npz` file with `images` (uint8, `(images, height, width)` with or without channels)
-        and `labels`; or an IDX file of images, gzipped or not, whose name contains `images-idx3`.
-        The file of its labels is in the same folder, with `labels-idx1` in that place of the name;
-        or a folder of pictures with a subfolder for each class (`picture_folder.read_labelled`).
+        An `.npz` file with `images` (integers, `(images, height, width)` with or without channels)
+        and possibly `labels`; or an IDX file of images, gzipped or not, whose name contains
+        `images-idx3`, with the file of its labels in the same folder, with `labels-idx1` in that
+        place of the name, or without labels; or a folder of pictures with a subfolder for each
+        class, or of pictures without labels (`picture_folder`); or a CSV file (`csv_features`).
+    taker
+        The input of the network (`network.input`) that takes the images. Values are then brought
+        into its format (`raw_values`), and rows of values, those of a CSV file too, into its shape.
+        Without one, images are pixels.
+    label_column
+        The name of the column of labels in a CSV file; other files have none.
 
     Raises
     ------
     FileFormatError
-        A file is missing, damaged or foreign, or images and labels do not fit each other.
+        A file is missing, damaged or foreign, images and labels do not fit each other, or a value
+        does not fit the input.
     """
     source = Path(path)
+    if source.suffix == ".csv":
+        if taker is None:
+            raise FileFormatError(f"{source}: the shape of its images is that of a network's input")
+        images, labels, saturated = read_features(source, taker, label_column)
+        return replace(_dataset(source, images, labels), saturated_values=saturated)
+    if label_column is not None:
+        raise FileFormatError(f"{source}: only CSV files have a column of labels, {label_column!r}")
+    values, labels = _read(source)
+    if taker is None:
+        return _dataset(source, values, labels)
+    try:
+        images, saturated = raw_images(values, taker)
+    except FileFormatError as error:
+        raise FileFormatError(f"{source}: {error}") from None
+    return replace(_dataset(source, images, labels), saturated_values=saturated)
+
+
+def load_images(path: str | os.PathLike[str], taker: Taker | None = None) -> RawImages:
+    """The images of `load_dataset`: raw values `(images, height, width, channels)`.
+
+    Raises
+    ------
+    FileFormatError
+        As `load_dataset`.
+    """
+    return load_dataset(path, taker).images
+
+
+def _read(source: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Images, and labels if there are any, from anything but a CSV file."""
     if source.is_dir():
         from systolith.golden.files import picture_folder  # imports Pillow
 
-        return _dataset(source, *picture_folder.read_labelled(source))
+        return picture_folder.read(source)
     if source.suffix == ".npz":
-        arrays = _read_npz(source, "images", "labels")
-        return _dataset(source, arrays["images"], arrays["labels"])
+        arrays = _read_npz(source)
+        return arrays["images"], arrays.get("labels")
     images = _read_idx_images(source)
-    labels = idx.read(source.with_name(source.name.replace("images-idx3", "labels-idx1")))
-    return _dataset(source, images, labels)
-
-
-def load_images(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Images from a file, to choose formats on: one that `load_dataset` reads, or without labels.
-
-    Returns uint8 of shape `(images, height, width, channels)`.
-
-    Raises
-    ------
-    FileFormatError
-        The file is missing, damaged or foreign, or has no images.
-    """
-    source = Path(path)
-    if source.is_dir():
-        from systolith.golden.files import picture_folder  # imports Pillow
-
-        images = picture_folder.read_unlabelled(source)
-    elif source.suffix == ".npz":
-        images = _read_npz(source, "images")["images"]
-    else:
-        images = _read_idx_images(source)
-    return _dataset(source, images, np.zeros(images.shape[:1], np.int64)).images
+    labels = source.with_name(source.name.replace("images-idx3", "labels-idx1"))
+    return images, idx.read(labels) if labels.exists() else None
 
 
 def training_files(folder: str | os.PathLike[str]) -> Dataset:
@@ -254,12 +326,7 @@ def training_files(folder: str | os.PathLike[str]) -> Dataset:
 def hold_out(everything: Dataset) -> tuple[Dataset, Dataset]:
     """The images to train on, and the last 5,000, which are held out to choose on."""
     count = len(everything) - VALIDATION_IMAGES
-    validation = replace(
-        everything,
-        split="validation",
-        images=everything.images[count:],
-        labels=everything.labels[count:],
-    )
+    validation = replace(everything.part(slice(count, None)), split="validation")
     return everything.take(count), validation
 
 
@@ -270,7 +337,7 @@ def embed_digits(source: str | os.PathLike[str], target: str | os.PathLike[str])
     """
     _, images, labels = _read_pair(Path(source), _TEST)
     _, held_out = hold_out(training_files(source))
-    validation = held_out.images[..., 0], held_out.labels.astype(np.uint8)
+    validation = held_out.images[..., 0].astype(np.uint8), held_out.known_labels.astype(np.uint8)
     written = []
     for stem, pair in ((_TEST, (images, labels)), (_VALIDATION, validation)):
         for suffix, array in zip((_IMAGES_SUFFIX, _LABELS_SUFFIX), pair, strict=True):
@@ -299,13 +366,15 @@ def _read_pair(folder: Path, stem: str) -> tuple[Path, NDArray[np.uint8], NDArra
     return paths[0], idx.read(paths[0]), idx.read(paths[1])
 
 
-def _hash_of(images: NDArray[np.uint8]) -> hashlib._Hash:
+def _hash_of(images: RawImages) -> hashlib._Hash:
     state = hashlib.sha256(np.array(images.shape, "<i8").tobytes())
+    if images.dtype != np.uint8:
+        state.update(images.dtype.str.encode())
     state.update(np.ascontiguousarray(images).data)
     return state
 
 
-def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
+def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any] | None) -> Dataset:
     if images.ndim == 3:
         images = images[..., np.newaxis]
     try:
@@ -317,23 +386,25 @@ def _dataset(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> Dataset:
 def _read_idx_images(path: Path) -> NDArray[np.uint8]:
     if "images-idx3" not in path.name:
         reason = FileFormatError(
-            "images are read from .npz files, IDX files named *images-idx3* and folders of pictures"
+            "images are read from .npz and .csv files, IDX files named *images-idx3* and "
+            "folders of pictures"
         )
         raise foreign.refusal(path, read_whole(path, npz.MAX_BYTES), foreign.IMAGES, reason)
     return idx.read(path)
 
 
-def _read_npz(path: Path, *names: str) -> dict[str, NDArray[Any]]:
-    """The arrays of these names in an `.npz` file, compressed or not."""
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays `images` and, if it is there, `labels` in an `.npz` file, compressed or not."""
     content = read_whole(path, npz.MAX_BYTES)
     arrays = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in names:
-                if f"{name}.npy" not in archive.namelist():
-                    raise FileFormatError(f"has no array {name!r}")
-                with archive.open(f"{name}.npy") as member:
-                    arrays[name] = _read_integers(name, member)
+            if "images.npy" not in archive.namelist():
+                raise FileFormatError("has no array 'images'")
+            for name, kinds in (("images", "iuf"), ("labels", "iu")):
+                if f"{name}.npy" in archive.namelist():
+                    with archive.open(f"{name}.npy") as member:
+                        arrays[name] = _read_numbers(name, kinds, member)
     except FileFormatError as error:
         raise foreign.refusal(path, content, foreign.ARRAYS, error) from None
     # What zipfile raises for damaged archives in addition to its own error.
@@ -351,10 +422,11 @@ def _read_npz(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _read_integers(name: str, member: IO[bytes]) -> NDArray[Any]:
+def _read_numbers(name: str, kinds: str, member: IO[bytes]) -> NDArray[Any]:
     shape, fortran_order, dtype = npz.array_header(name, member)
-    if dtype.kind not in "iu":
-        raise FileFormatError(f"array {name!r} must be of integers, not {dtype}")
+    if dtype.kind not in kinds:
+        numbers = "numbers" if "f" in kinds else "integers"
+        raise FileFormatError(f"array {name!r} must be of {numbers}, not {dtype}")
     size = math.prod(shape) * dtype.itemsize
     if size > npz.MAX_BYTES:
         raise FileFormatError(f"array {name!r} has {size} bytes, at most {npz.MAX_BYTES} are read")

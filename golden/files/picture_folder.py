@@ -18,24 +18,33 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".webp")
 _SEED = 0
 
 
-def read_labelled(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The images of a folder with a subfolder for each class, and their labels.
+def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """The images of a folder, and their labels if it has a subfolder for each class.
 
-    Classes are the subfolders in alphabetical order, from 0. Images are shuffled, in the same way
-    each time, so that the first ones are of all classes. Shapes: `(images, height, width,
-    channels)` and `(images,)`.
+    Shapes: `(images, height, width, channels)` and `(images,)`.
 
     Raises
     ------
     FileFormatError
-        There are no subfolders, one has no pictures, their numbers are in another order than the
-        alphabetical one, or pictures cannot be read or are not of one size and kind.
+        The folder has neither pictures nor subfolders, a subfolder has no pictures, the numbers of
+        subfolders are in another order than the alphabetical one, or pictures cannot be read or are
+        not of one size and kind.
+    """
+    if any(each.is_dir() for each in folder.iterdir()):
+        return _labelled(folder)
+    files = _pictures(folder)
+    if not files:
+        raise FileFormatError(f"{folder}: has no pictures ({', '.join(SUFFIXES)})")
+    return _stacked(files), None
+
+
+def _labelled(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The images of a folder with a subfolder for each class, and their labels.
+
+    Classes are the subfolders in alphabetical order, from 0. Images are shuffled, in the same way
+    each time, so that the first ones are of all classes.
     """
     classes = sorted(each for each in folder.iterdir() if each.is_dir())
-    if not classes:
-        raise FileFormatError(
-            f"{folder}: has no subfolders: a folder of pictures has one for each class"
-        )
     names = [each.name for each in classes]
     if all(name.isdecimal() for name in names) and names != sorted(names, key=int):
         raise FileFormatError(
@@ -51,22 +60,6 @@ def read_labelled(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         labels += [label] * len(found)
     order = np.random.default_rng(_SEED).permutation(len(files))
     return _stacked([files[place] for place in order]), np.array(labels, np.int64)[order]
-
-
-def read_unlabelled(folder: Path) -> NDArray[np.uint8]:
-    """The images of a folder, or of its subfolders: `(images, height, width, channels)`.
-
-    Raises
-    ------
-    FileFormatError
-        As `read_labelled`, or the folder has neither pictures nor subfolders.
-    """
-    if any(each.is_dir() for each in folder.iterdir()):
-        return read_labelled(folder)[0]
-    files = _pictures(folder)
-    if not files:
-        raise FileFormatError(f"{folder}: has no pictures ({', '.join(SUFFIXES)})")
-    return _stacked(files)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -7,19 +7,18 @@ an `OverflowError`, never a wrong number.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from systolith.golden.qformat import MAX_BITS as MAX_BITS
+from systolith.golden.qformat import MAX_FRAC_BITS as MAX_FRAC_BITS
+from systolith.golden.qformat import QFormat as QFormat
+from systolith.golden.qformat import raw_integers
+
 Rounding = Literal["floor", "half_up", "half_even"]
 Overflow = Literal["saturate", "wrap"]
-
-MAX_BITS = 62
-"""The widest format: sums and differences of two raw values still fit 64 bits."""
-
-MAX_FRAC_BITS = 512
-"""The largest magnitude of `frac_bits`: every step is a normal float64."""
 
 MAX_SHIFT = 62
 """The largest magnitude of a shift."""
@@ -28,82 +27,6 @@ MAX_INDEX_BITS = 18
 """The widest index of an activation table."""
 
 _INT64 = np.iinfo(np.int64)
-
-
-@dataclass(frozen=True)
-class QFormat:
-    """A fixed-point format: two's complement or unsigned, full range, `raw * 2**-frac_bits`.
-
-    Parameters
-    ----------
-    bits
-        Width of a raw value, from 1 to `MAX_BITS`.
-    frac_bits
-        The binary point: may be negative or larger than `bits`.
-    signed
-        Two's complement, or unsigned.
-    """
-
-    bits: int
-    frac_bits: int
-    signed: bool = True
-
-    def __post_init__(self) -> None:
-        if type(self.bits) is not int or not 1 <= self.bits <= MAX_BITS:
-            raise ValueError(f"format: bits must be from 1 to {MAX_BITS}, not {self.bits!r}")
-        if type(self.frac_bits) is not int or abs(self.frac_bits) > MAX_FRAC_BITS:
-            raise ValueError(
-                f"format: frac_bits must be from {-MAX_FRAC_BITS} to {MAX_FRAC_BITS}, "
-                f"not {self.frac_bits!r}"
-            )
-        if type(self.signed) is not bool:
-            raise ValueError(f"format: signed must be true or false, not {self.signed!r}")
-
-    @property
-    def min_raw(self) -> int:
-        """The smallest raw value."""
-        return -(1 << (self.bits - 1)) if self.signed else 0
-
-    @property
-    def max_raw(self) -> int:
-        """The largest raw value."""
-        return (1 << (self.bits - self.signed)) - 1
-
-    @property
-    def step(self) -> float:
-        """What one raw unit (LSB) stands for."""
-        return 2.0**-self.frac_bits
-
-    def quantize(self, x: ArrayLike) -> NDArray[np.int64]:
-        """The raw values nearest to `x`, halves to even, saturated.
-
-        Raises
-        ------
-        ValueError
-            `x` holds a NaN.
-        """
-        values = np.asarray(x, dtype=np.float64)
-        if np.isnan(values).any():
-            raise ValueError("quantize: NaN has no fixed-point value")
-        with np.errstate(over="ignore", under="ignore"):
-            scaled = np.rint(np.ldexp(values, self.frac_bits))
-        # Beyond 53 bits the limits are not floats, so the integers are clipped again.
-        limited = np.clip(scaled, float(self.min_raw), float(self.max_raw)).astype(np.int64)
-        return np.clip(limited, self.min_raw, self.max_raw)
-
-    def dequantize(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """The numbers that raw values stand for, exact where float64 holds them."""
-        return np.ldexp(np.asarray(raw, dtype=np.float64), -self.frac_bits)
-
-    def contains(self, raw: ArrayLike) -> bool:
-        """Whether all raw values lie in the format's range."""
-        values = _integers(raw)
-        return not values.size or bool(
-            self.min_raw <= int(values.min()) and int(values.max()) <= self.max_raw
-        )
-
-    def __str__(self) -> str:
-        return f"{'s' if self.signed else 'u'}{self.bits}.{self.frac_bits}"
 
 
 def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[np.int64]:
@@ -130,7 +53,7 @@ def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[n
     ValueError
         An unknown rounding or a shift out of range.
     """
-    values, shifts = np.broadcast_arrays(_integers(x), _integers(shift))
+    values, shifts = np.broadcast_arrays(raw_integers(x), raw_integers(shift))
     if shifts.size and (shifts.min() < -MAX_SHIFT or shifts.max() > MAX_SHIFT):
         worst = int(shifts.flat[np.argmax(np.abs(shifts))])
         raise ValueError(f"shift must be from {-MAX_SHIFT} to {MAX_SHIFT}, not {worst}")
@@ -156,7 +79,7 @@ def shift_right(x: ArrayLike, shift: ArrayLike, rounding: Rounding) -> NDArray[n
 
 def overflow(x: ArrayLike, fmt: QFormat, mode: Overflow) -> NDArray[np.int64]:
     """Integers brought into a format's range: `saturate`, or `wrap` to the low bits."""
-    values = _integers(x)
+    values = raw_integers(x)
     if mode == "saturate":
         return np.clip(values, fmt.min_raw, fmt.max_raw)
     if mode == "wrap":
@@ -192,7 +115,7 @@ def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], 
     OverflowError
         A product with the multiplier, or a left shift, leaves 64 bits.
     """
-    values = _integers(acc)
+    values = raw_integers(acc)
     if how.multiplier != 1:
         values = _product(values, how.multiplier)
     shifted = shift_right(values, how.shifts, how.rounding)
@@ -209,12 +132,3 @@ def _product(values: NDArray[np.int64], multiplier: int) -> NDArray[np.int64]:
     if largest * abs(multiplier) > _INT64.max:
         raise OverflowError(f"multiplier {multiplier}: a product leaves 64 bits")
     return values * np.int64(multiplier)
-
-
-def _integers(x: ArrayLike) -> NDArray[np.int64]:
-    values: NDArray[Any] = np.asarray(x)
-    if values.dtype.kind not in "iu":
-        raise ValueError(f"raw values must be 64-bit integers, not {values.dtype}")
-    if values.dtype.kind == "u" and values.size and int(values.max()) > _INT64.max:
-        raise OverflowError(f"raw value {int(values.max())} leaves 64 bits")
-    return values.astype(np.int64, copy=False)

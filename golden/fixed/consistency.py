@@ -29,9 +29,6 @@ from systolith.golden.network.graph import (
     Subsampling,
 )
 
-PIXEL_FORMAT = QFormat(8, 0, signed=False)
-"""The format of a network's input: raw pixels, whatever the widths of its layers."""
-
 MAX_INPUT_SHIFT = 32
 MAX_MULTIPLIER = 1 << 32
 
@@ -52,7 +49,7 @@ def check(fixed: FixedNetwork) -> None:
     expected = [layer.name for layer in fixed.network.layers[1:]]
     if names != expected:
         raise FixedNetworkError(f"layers must be {', '.join(expected)}, not {', '.join(names)}")
-    fmt, shape = PIXEL_FORMAT, fixed.network.input.image_shape
+    fmt, shape = fixed.network.input.format, fixed.network.input.image_shape
     for layer in fixed.layers:
         if layer.layer != fixed.network[layer.name]:
             _fail(layer, "is not the layer of the graph")

@@ -16,7 +16,9 @@ from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, ke
 from systolith.golden.network import float_model
 from systolith.golden.network.activations import FixedForm
 from systolith.golden.network.graph import Convolution, MaxPooling
+from systolith.golden.network.raw_images import check_raw_images
 from systolith.golden.one_thread import one_blas_thread
+from systolith.golden.qformat import RawImages
 
 BATCH = 64
 """Images computed at a time: few enough that their maps stay in the processor's cache."""
@@ -66,8 +68,8 @@ class FixedModel:
         self._fused = [_step(layers, engine) for layers in _fused(fixed.layers)]
 
     @one_blas_thread()
-    def run(self, images: NDArray[np.uint8]) -> FixedRun:
-        """Every layer's values for uint8 images `(batch, height, width, channels)`.
+    def run(self, images: RawImages) -> FixedRun:
+        """Every layer's values for raw images `(batch, height, width, channels)`.
 
         Raises
         ------
@@ -91,8 +93,8 @@ class FixedModel:
         return FixedRun(outputs, saturated)
 
     @one_blas_thread()
-    def scores(self, images: NDArray[np.uint8]) -> Integers:
-        """The last layer's values `(batch, values)` for uint8 images, faster than `run`.
+    def scores(self, images: RawImages) -> Integers:
+        """The last layer's values `(batch, values)` for raw images, faster than `run`.
 
         Raises
         ------
@@ -107,30 +109,28 @@ class FixedModel:
             scores[part] = _rows(x)
         return scores
 
-    def classes(self, images: NDArray[np.uint8]) -> Integers:
+    def classes(self, images: RawImages) -> Integers:
         """The class of each image `(batch,)`: the winner among the scores."""
         return winners(self.fixed, self.scores(images))
 
 
-def run(fixed: FixedNetwork, images: NDArray[np.uint8]) -> FixedRun:
+def run(fixed: FixedNetwork, images: RawImages) -> FixedRun:
     """Every layer's values; see `FixedModel.run`."""
     return FixedModel(fixed).run(images)
 
 
-def scores(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Integers:
+def scores(fixed: FixedNetwork, images: RawImages) -> Integers:
     """The last layer's values; see `FixedModel.scores`."""
     return FixedModel(fixed).scores(images)
 
 
-def classes(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Integers:
+def classes(fixed: FixedNetwork, images: RawImages) -> Integers:
     """The class of each image; see `FixedModel.classes`."""
     return FixedModel(fixed).classes(images)
 
 
 @one_blas_thread()
-def classes_of_variants(
-    variants: Sequence[FixedNetwork], images: NDArray[np.uint8]
-) -> list[Integers]:
+def classes_of_variants(variants: Sequence[FixedNetwork], images: RawImages) -> list[Integers]:
     """The class of each image by variants of a network, which differ from some layer on.
 
     Layers before it, which are the same objects in all variants, are computed once, and variants
@@ -141,7 +141,7 @@ def classes_of_variants(
     variants
         Networks with the same input, at least one.
     images
-        uint8 `(images, height, width, channels)`.
+        Raw values `(images, height, width, channels)`.
 
     Raises
     ------
@@ -279,13 +279,8 @@ def _step(layers: tuple[FixedLayer, ...], engine: Engine | None = None) -> _Step
     return _Step(layer, LinearKernel(layer, engine, tile=pooling[0].layer.window))
 
 
-def _batches(fixed: FixedNetwork, images: NDArray[np.uint8]) -> Iterator[slice]:
-    shape = fixed.network.input.image_shape
-    if images.dtype != np.uint8 or images.shape[1:] != shape:
-        raise ValueError(
-            f"network {fixed.name!r}: images must be uint8 of {shape}, "
-            f"not {images.dtype} of {' x '.join(map(str, images.shape[1:]))}"
-        )
+def _batches(fixed: FixedNetwork, images: RawImages) -> Iterator[slice]:
+    check_raw_images(fixed.network, images)
     for start in range(0, len(images), BATCH):
         yield slice(start, start + BATCH)
 

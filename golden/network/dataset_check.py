@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from systolith.golden.files.datasets import MNIST, Dataset
 from systolith.golden.network.graph import Network
+from systolith.golden.network.raw_images import check_raw_images
 from systolith.golden.network.trained_network import TrainedNetwork
 
 
 def check_dataset(network: Network, dataset: Dataset) -> None:
-    """Refuse images of another shape than a network takes, and labels that are none of its classes.
+    """Refuse images that a network does not take, and labels that are none of its classes.
 
     Raises
     ------
@@ -20,6 +21,9 @@ def check_dataset(network: Network, dataset: Dataset) -> None:
     if dataset.images.shape[1:] != shape:
         given = " x ".join(map(str, dataset.images.shape[1:]))
         raise ValueError(f"{what} has images of {given}, {whose} takes {shape}")
+    check_raw_images(network, dataset.images)
+    if dataset.labels is None:
+        return
     classes = network.shapes()[network.output.name].size
     largest = int(dataset.labels.max())
     if largest >= classes:

@@ -29,14 +29,16 @@ from systolith.golden.network.graph import (
     Shape,
     Subsampling,
 )
+from systolith.golden.network.raw_images import check_raw_images
 from systolith.golden.network.trained_network import Array, TrainedNetwork
 from systolith.golden.one_thread import one_blas_thread
+from systolith.golden.qformat import RawImages
 
 _BATCH = 200
 _BEST = {"largest": np.argmax, "smallest": np.argmin}
 
 
-def run(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, Array]:
+def run(trained: TrainedNetwork, images: RawImages) -> dict[str, Array]:
     """Every layer's output by name, including the input layer's (scaled, with its border).
 
     Memory grows with the batch: a LeNet-5 takes about 0.2 MB an image.
@@ -46,7 +48,7 @@ def run(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, Array]:
     trained
         The network.
     images
-        Raw pixels, `(batch, height, width, channels)`.
+        Raw values, `(batch, height, width, channels)`.
 
     Returns
     -------
@@ -61,9 +63,7 @@ def run(trained: TrainedNetwork, images: NDArray[np.uint8]) -> dict[str, Array]:
     return {name: after for name, _, after in intermediates(trained, images)}
 
 
-def intermediates(
-    trained: TrainedNetwork, images: NDArray[np.uint8]
-) -> Iterator[tuple[str, Array, Array]]:
+def intermediates(trained: TrainedNetwork, images: RawImages) -> Iterator[tuple[str, Array, Array]]:
     """The name of every layer in turn, with its output before and after the activation.
 
     Parameters, shapes and errors are those of `run`.
@@ -95,7 +95,7 @@ def apply(trained: TrainedNetwork, name: str, x: Array) -> Array:
     return layer.activation(values).transpose(1, 2, 3, 0)
 
 
-def scores(trained: TrainedNetwork, images: NDArray[np.uint8]) -> Array:
+def scores(trained: TrainedNetwork, images: RawImages) -> Array:
     """The values of the last layer for any number of images, `(images, outputs)`, in stream order.
 
     Raises
@@ -112,7 +112,7 @@ def scores(trained: TrainedNetwork, images: NDArray[np.uint8]) -> Array:
     return np.concatenate(parts)
 
 
-def classes(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+def classes(trained: TrainedNetwork, images: RawImages) -> NDArray[np.int64]:
     """The class of each image: the index of the best score, the lowest index on a tie.
 
     Raises
@@ -145,21 +145,14 @@ def winners(network: Network, values: NDArray[Any]) -> NDArray[np.int64]:
     return best
 
 
-def _checked(trained: TrainedNetwork, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    shape = trained.network.input.image_shape
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
-        raise ValueError(
-            f"network {trained.name!r} takes uint8 images of {shape}, "
-            f"not {images.dtype} of {' x '.join(map(str, images.shape[1:])) or 'no shape'}"
-        )
+def _checked(trained: TrainedNetwork, images: RawImages) -> RawImages:
+    check_raw_images(trained.network, images)
     if not len(images):
         raise ValueError(f"network {trained.name!r}: needs at least 1 image, not 0")
     return images
 
 
-def _layers(
-    trained: TrainedNetwork, images: NDArray[np.uint8]
-) -> Iterator[tuple[str, Array, Array]]:
+def _layers(trained: TrainedNetwork, images: RawImages) -> Iterator[tuple[str, Array, Array]]:
     """The name of each layer in turn, with its output before and after the activation.
 
     What overflows is infinite or not a number from there on, without a warning.
@@ -176,10 +169,11 @@ def _layers(
         yield layer.name, before, values
 
 
-def _input(layer: Input, images: NDArray[np.uint8], dtype: np.dtype[Any]) -> Array:
+def _input(layer: Input, images: RawImages, dtype: np.dtype[Any]) -> Array:
     border = ((0, 0), (0, 0), (layer.border, layer.border), (layer.border, layer.border))
     pixels = np.pad(images.transpose(3, 0, 1, 2), border, constant_values=layer.background)
-    values: Array = pixels.astype(dtype) * dtype.type(layer.scale) + dtype.type(layer.offset)
+    step = dtype.type(layer.scale * layer.format.step)
+    values: Array = pixels.astype(dtype) * step + dtype.type(layer.offset)
     return values
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Self, TypeVar
 
 from systolith.golden.network.activations import (
@@ -18,6 +19,7 @@ from systolith.golden.network.activations import (
     Reals,
     activation_function,
 )
+from systolith.golden.qformat import PIXELS, QFormat
 
 Entry = TypeVar("Entry")
 
@@ -112,6 +114,12 @@ class Activation:
 
 NO_ACTIVATION = Activation()
 
+MAY_BE_NEGATIVE: Mapping[str, bool] = MappingProxyType({"negative": True})
+"""Marks a field of a layer whose whole numbers may be negative, for `graph_json`."""
+
+LEFT_OUT_BY_DEFAULT: Mapping[str, bool] = MappingProxyType({"left_out": True})
+"""Marks a field that `graph_json` leaves out if it has its default, as files from before it do."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layer(ABC):
@@ -204,11 +212,19 @@ class Layer(ABC):
         return 0
 
 
+MAX_INPUT_BITS = 16
+"""The widest format of an input."""
+
+MAX_INPUT_FRAC_BITS = 32
+"""The largest magnitude of an input's fraction bits: its values are normal float32."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Input(Layer):
-    """Raw unsigned 8-bit pixels, each standing for `pixel * scale + offset`.
+    """Raw values of `format`, by default pixels, each standing for `value * scale + offset`.
 
-    `border` pixels of raw value `background` surround the `height` x `width` image that is given.
+    A raw value has the value `raw * 2**-frac_bits`; a pixel's is the pixel itself. `border` raw
+    values `background` surround the `height` x `width` image that is given.
     """
 
     type_name: ClassVar[str] = "input"
@@ -218,9 +234,10 @@ class Input(Layer):
     width: int
     channels: int = 1
     border: int = 0
-    background: int = 0
+    background: int = field(default=0, metadata=MAY_BE_NEGATIVE)
     scale: float = 1.0
     offset: float = 0.0
+    format: QFormat = field(default=PIXELS, metadata=LEFT_OUT_BY_DEFAULT)
 
     def __post_init__(self) -> None:
         if self.inputs:
@@ -231,8 +248,19 @@ class Input(Layer):
                 self.fail(f"{what} must be a whole number, not {getattr(self, what)!r}")
         if self.border < 0:
             self.fail(f"border must be at least 0, not {self.border}")
-        if not 0 <= self.background <= 255:
-            self.fail(f"background must be a raw pixel from 0 to 255, not {self.background}")
+        fmt = self.format
+        if type(fmt) is not QFormat:
+            self.fail(f"format must be a QFormat, such as QFormat(8, 5), not {fmt!r}")
+        if fmt.bits > MAX_INPUT_BITS or abs(fmt.frac_bits) > MAX_INPUT_FRAC_BITS:
+            self.fail(
+                f"format must have at most {MAX_INPUT_BITS} bits and from -{MAX_INPUT_FRAC_BITS} "
+                f"to {MAX_INPUT_FRAC_BITS} fraction bits, not be {fmt}"
+            )
+        if not fmt.min_raw <= self.background <= fmt.max_raw:
+            self.fail(
+                f"background must be a raw value from {fmt.min_raw} to {fmt.max_raw}, "
+                f"not {self.background}"
+            )
         if not 0 < self.scale < float("inf"):
             self.fail(f"scale must be a positive number, not {self.scale}")
         if not abs(self.offset) < float("inf"):

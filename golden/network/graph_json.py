@@ -7,7 +7,7 @@ needs no change here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from functools import cache, reduce
 from operator import or_
 from types import GenericAlias, UnionType
@@ -17,13 +17,23 @@ from msgspec import Meta, Raw, Struct, defstruct, structs
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import json_files
-from systolith.golden.network.graph import LAYER_TYPES, GraphError, Layer, Network
+from systolith.golden.network.graph import (
+    LAYER_TYPES,
+    LEFT_OUT_BY_DEFAULT,
+    MAY_BE_NEGATIVE,
+    GraphError,
+    Layer,
+    Network,
+)
+from systolith.golden.qformat import QFormat
 
 MAX_LAYERS = 1024
 """The longest graph that is read."""
 
 MAX_SIZE = 65536
 """The largest size (of a map, of a kernel, in channels) that is read."""
+
+_NOTATION = 16  # characters of a format, at most
 
 
 def to_json(network: Network) -> dict[str, Any]:
@@ -51,8 +61,15 @@ def from_json(text: bytes | Raw) -> Network:
 def _value_to_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_value_to_json(item) for item in value]
+    if isinstance(value, QFormat):
+        return str(value)
     if is_dataclass(value):
-        return {field.name: _value_to_json(getattr(value, field.name)) for field in fields(value)}
+        entries = [(field, getattr(value, field.name)) for field in fields(value)]
+        return {
+            field.name: _value_to_json(entry)
+            for field, entry in entries
+            if field.metadata != LEFT_OUT_BY_DEFAULT or entry != field.default
+        }
     return value
 
 
@@ -71,19 +88,31 @@ def _graph_record() -> Any:
 
 @cache
 def _record(cls: type, type_name: str | None = None) -> Any:
-    """A struct with the fields of a dataclass, all of which must be there."""
+    """A struct with the fields of a dataclass, which must be there unless they may be left out."""
     hints = get_type_hints(cls)
     return defstruct(
         cls.__name__,
-        [(field.name, _limited(hints[field.name])) for field in fields(cls)],
+        [_entry(field, hints[field.name]) for field in fields(cls)],
         tag=type_name,
         tag_field="type" if type_name else None,
         forbid_unknown_fields=True,
+        kw_only=True,
     )
+
+
+def _entry(field: Field[Any], hint: Any) -> tuple[Any, ...]:
+    """A field of a struct, as `defstruct` takes it."""
+    if field.metadata == LEFT_OUT_BY_DEFAULT:
+        return field.name, _limited(hint), _value_to_json(field.default)
+    if field.metadata == MAY_BE_NEGATIVE:
+        return field.name, Annotated[int, Meta(ge=-MAX_SIZE, le=MAX_SIZE)]
+    return field.name, _limited(hint)
 
 
 def _limited(hint: Any) -> Any:
     """A type with limits for its integers, and with structs instead of dataclasses."""
+    if hint is QFormat:
+        return Annotated[str, Meta(max_length=_NOTATION)]
     if hint is int:
         return Annotated[int, Meta(ge=0, le=MAX_SIZE)]
     if isinstance(hint, type) and is_dataclass(hint):
@@ -107,8 +136,15 @@ def _layers_from_records(records: Iterable[Struct]) -> Iterator[Layer]:
 def _from_record(cls: type, record: Struct) -> Any:
     hints = get_type_hints(cls)
     return cls(
-        **{
-            name: _from_record(hints[name], value) if isinstance(value, Struct) else value
-            for name, value in structs.asdict(record).items()
-        }
+        **{name: _made(hints[name], value) for name, value in structs.asdict(record).items()}
     )
+
+
+def _made(hint: Any, value: Any) -> Any:
+    """The value of a field of a dataclass, from that of a struct."""
+    if hint is QFormat:
+        try:
+            return QFormat.parse(value)
+        except ValueError as error:
+            raise GraphError(str(error)) from None
+    return _from_record(hint, value) if isinstance(value, Struct) else value

@@ -29,9 +29,9 @@ _BEST = {"largest": "ArgMax", "smallest": "ArgMin"}
 def export_onnx(quantized: QuantizedNetwork) -> bytes:
     """The content of an `.onnx` file; the same network gives the same bytes.
 
-    The model's input is `images`, uint8 `(batch, channels, height, width)`. Its outputs, all int64,
-    are `class` `(batch,)`, `scores` `(batch, values)`, and for every layer, under its name, the raw
-    values of `fixed.execution` as `(batch, channels, height, width)`.
+    The model's input is `images`, raw values `(batch, channels, height, width)`, uint8 for pixels.
+    Its outputs, all int64, are `class` `(batch,)`, `scores` `(batch, values)`, and for every layer,
+    under its name, the raw values of `fixed.execution` as `(batch, channels, height, width)`.
 
     Raises
     ------
@@ -49,8 +49,9 @@ def export_onnx(quantized: QuantizedNetwork) -> bytes:
         x = add_layer(graph, layer, x, output_name(layer.name))
     _classify(graph, fixed, x)
 
+    raw_type = helper.np_dtype_to_tensor_dtype(fixed.network.input.format.raw_type)
     images = helper.make_tensor_value_info(
-        IMAGES, TensorProto.UINT8, ["batch", *_sizes(fixed.network.input.image_shape)]
+        IMAGES, raw_type, ["batch", *_sizes(fixed.network.input.image_shape)]
     )
     values = {CLASS: (), SCORES: (fixed.layers[-1].output_shape.size,)} | {
         output_name(layer.name): _sizes(layer.output_shape) for layer in fixed.layers

@@ -31,6 +31,7 @@ from systolith.golden.onnx.translation.graph_walk import Walk, walk
 from systolith.golden.onnx.translation.layer_drafts import Draft, DraftError, InputDraft
 from systolith.golden.onnx.translation.layer_names import LayerNames, network_name
 from systolith.golden.onnx.translation.steps import Step
+from systolith.golden.qformat import QFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class ImportedNetwork:
     Parameters
     ----------
     trained
-        The network; it takes raw pixels, and `preprocessing` is part of it.
+        The network; it takes raw values, and `preprocessing` is part of it.
     origins
         Where its layers come from, in order; the input has none.
     notes
@@ -107,7 +108,7 @@ def import_onnx(
     path
         The model, of opset 6 to 28. Weights in other files are read from its folder only.
     preprocessing
-        How the model's input is computed from raw pixels; the file does not say it.
+        How the model's input is computed from raw values; the file does not say it.
     output
         The name of the output to take, where there are several.
     image
@@ -152,7 +153,7 @@ def _network(
     dtype = np.float64 if walked.input_type.dtype == "float64" else np.float32
     names = LayerNames()
     origins = tuple(_origin(names, draft) for draft in drafts)
-    layers: list[Layer] = [_input(first)]
+    layers: list[Layer] = [_input(first, preprocessing.format)]
     arrays: dict[str, Mapping[str, Array]] = {}
     for origin, draft in zip(origins, drafts, strict=True):
         layers.append(_layer(draft, origin.layer, layers[-1].name))
@@ -179,7 +180,7 @@ _HELPERS = ("Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization")
 """Operators that do not give a layer its name, if it has another."""
 
 
-def _input(draft: InputDraft) -> Input:
+def _input(draft: InputDraft, fmt: QFormat) -> Input:
     return Input(
         name="input",
         height=draft.shape.height,
@@ -189,6 +190,7 @@ def _input(draft: InputDraft) -> Input:
         background=draft.background,
         scale=draft.scale,
         offset=draft.offset,
+        format=fmt,
     )
 
 

@@ -1,4 +1,4 @@
-"""How a network's input is computed from raw pixels, which no ONNX file says."""
+"""How a network's input is computed from raw values, which no ONNX file says."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.qformat import PIXELS, QFormat, RawImages
+
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The network's input is `(pixel * scale - mean) / std`; each is one number, or one a channel.
+    """The network's input is `(value * scale - mean) / std`; each is one number, or one a channel.
 
-    That is what `ToTensor` (`scale=1/255`) and `Normalize(mean, std)` of torchvision do. Without
-    arguments, pixels from 0 to 255 are the input.
+    That is what `ToTensor` (`scale=1/255`) and `Normalize(mean, std)` of torchvision do. The value
+    is that of a raw value of `format`, by default a pixel. Without arguments, pixels from 0 to 255
+    are the input.
 
     Raises
     ------
@@ -25,6 +28,7 @@ class Preprocessing:
     scale: tuple[float, ...] = (1.0,)
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    format: QFormat = PIXELS
 
     def __post_init__(self) -> None:
         for name in ("scale", "mean", "std"):
@@ -44,7 +48,7 @@ class Preprocessing:
         return {len(self.scale), len(self.mean), len(self.std)} <= {1, channels}
 
     def affine(self, channels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Gain and offset of each channel: the input is `gain * pixel + offset`.
+        """Gain and offset of each channel: the input is `gain * value + offset`.
 
         Raises
         ------
@@ -63,16 +67,19 @@ class Preprocessing:
         scale, mean, std = spread
         with np.errstate(over="ignore", under="ignore"):
             gain, offset = scale / std, (0.0 - mean) / std
-            largest = (255 * gain + np.abs(offset)).max()
+            step, most = self.format.step, max(self.format.max_raw, -self.format.min_raw)
+            largest = (most * step * gain + np.abs(offset)).max()
         limits = np.finfo(np.float32)
-        if not (limits.tiny <= gain.min() and largest <= limits.max):
+        if not (limits.tiny <= step * gain.min() and largest <= limits.max):
+            value = "pixel" if self.format == PIXELS else "value"
             raise ValueError(
-                f"preprocessing: (pixel * scale - mean) / std must be within float32's range: "
-                f"a step of pixels is {gain.min():.3g}, the largest input up to {largest:.3g}"
+                f"preprocessing: ({value} * scale - mean) / std must be within float32's range: "
+                f"a step of {value}s is {step * gain.min():.3g}, the largest input up to "
+                f"{largest:.3g}"
             )
         return gain, offset
 
-    def apply(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+    def apply(self, images: RawImages) -> NDArray[Any]:
         """The network's input for images `(batch, height, width, channels)`, float64."""
         gain, offset = self.affine(images.shape[-1])
-        return images * gain + offset
+        return self.format.dequantize(images) * gain + offset

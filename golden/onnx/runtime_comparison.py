@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from systolith.golden.network import float_model
 from systolith.golden.onnx.import_model import ImportedNetwork, Origin
 from systolith.golden.onnx.translation.steps import Layout
+from systolith.golden.qformat import RawImages
 
 if TYPE_CHECKING:
     import onnx
@@ -101,7 +102,8 @@ def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
     largest: dict[str, tuple[float, float]] = {}
     for _ in range(-(-_IMAGES // batch)):
         shape = (batch, *imported.trained.network.input.image_shape)
-        images = rng.integers(0, 256, shape, dtype=np.uint8)
+        fmt = imported.preprocessing.format
+        images = rng.integers(fmt.min_raw, fmt.max_raw, shape, fmt.raw_type, endpoint=True)
         values = _fed(imported, images)
         feed = {imported.walk.input_name: values}
         found = {**feed, **dict(zip(names, session.run(names, feed), strict=True))}
@@ -111,7 +113,7 @@ def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
     return tuple(LayerDifference(name, *pair) for name, pair in largest.items())
 
 
-def _fed(imported: ImportedNetwork, images: NDArray[np.uint8]) -> NDArray[Any]:
+def _fed(imported: ImportedNetwork, images: RawImages) -> NDArray[Any]:
     """The model's input for raw images."""
     steps = list(imported.walk.last.chain())
     layout = next(each for each in steps if isinstance(each, Layout))
@@ -125,7 +127,7 @@ def _fed(imported: ImportedNetwork, images: NDArray[np.uint8]) -> NDArray[Any]:
 def _differences(
     imported: ImportedNetwork,
     compared: list[Origin],
-    images: NDArray[np.uint8],
+    images: RawImages,
     found: Mapping[str, NDArray[Any]],
 ) -> list[tuple[str, tuple[float, float]]]:
     """The largest magnitude and the largest difference of each layer."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import NO_ACTIVATION, Network
+from systolith.golden.qformat import RawImages
 
 Reals = NDArray[np.floating[Any]]
 
@@ -27,7 +28,7 @@ def with_corrected_bias(
     network: Network,
     before: Sequence[FixedLayer],
     layer: FixedLayer,
-    images: NDArray[np.uint8],
+    images: RawImages,
     exact: Reals,
     slopes: Reals,
 ) -> FixedLayer:
@@ -40,7 +41,7 @@ def with_corrected_bias(
     layer
         A layer with a bias.
     images
-        uint8 `(images, height, width, channels)`.
+        Raw values `(images, height, width, channels)`.
     exact
         The exact sums in real numbers, of the layer's output shape for each image.
     slopes
@@ -61,7 +62,7 @@ def _sums(
     network: Network,
     before: Sequence[FixedLayer],
     layer: FixedLayer,
-    images: NDArray[np.uint8],
+    images: RawImages,
 ) -> NDArray[np.int64]:
     """A layer's exact accumulators, bias included."""
     plain = replace(layer.layer, activation=NO_ACTIVATION)

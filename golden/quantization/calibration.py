@@ -11,13 +11,13 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import UNNAMED
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.bias_correction import with_corrected_bias
 from systolith.golden.quantization.float_layer import FloatLayer
 from systolith.golden.quantization.layer_input import with_input
@@ -30,7 +30,7 @@ from systolith.golden.quantization.value_format import with_accumulator
 
 def quantize(
     trained: TrainedNetwork,
-    calibration_images: NDArray[np.uint8],
+    calibration_images: RawImages,
     settings: Settings | None = None,
     name: str = UNNAMED,
 ) -> QuantizedNetwork:
@@ -41,7 +41,7 @@ def quantize(
     trained
         The network.
     calibration_images
-        uint8 `(images, height, width, channels)`, on which the formats of feature maps are
+        Raw values `(images, height, width, channels)`, on which the formats of feature maps are
         chosen; never those that the network is evaluated on. Ranges are those of all images;
         squared errors are summed over an even sample of them that gives about a million values a
         layer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from systolith.golden.fixed.consistency import PIXEL_FORMAT, padding_of
+from systolith.golden.fixed.consistency import padding_of
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.affine import Affine
 from systolith.golden.network.graph import Layer, Network, Shape
@@ -31,13 +31,13 @@ def with_input(
     CalibrationError
         A border and padding of other values surround the input.
     """
-    fmt = before.output_format if before else PIXEL_FORMAT
+    fmt = before.output_format if before else network.input.format
     border, value = (0, 0) if before else (network.input.border, network.input.background)
     if any(layer.padding):
         zero = nearest_to_zero(fmt, source)
         if border and zero != value:
             raise CalibrationError(
-                f"{layer.type_name} {layer.name!r}: its padding, zero, is the raw pixel {zero}, "
+                f"{layer.type_name} {layer.name!r}: its padding, zero, is the raw value {zero}, "
                 f"and the input's border is {value}: one of the two must go (docs/limits.md)"
             )
         value = zero

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import UNNAMED, DatasetReference, images_sha256
 from systolith.golden.network import float_model
 from systolith.golden.network.trained_network import Array, TrainedNetwork
+from systolith.golden.qformat import RawImages
 
 _BATCH = 200
 _SAMPLED_VALUES = 1 << 20
@@ -64,12 +64,12 @@ class Observations:
 
     trained: TrainedNetwork
     layers: Mapping[str, Observed]
-    images: NDArray[np.uint8]
+    images: RawImages
     calibrated_on: DatasetReference
 
 
 def observe(
-    trained: TrainedNetwork, calibration_images: NDArray[np.uint8], name: str = UNNAMED
+    trained: TrainedNetwork, calibration_images: RawImages, name: str = UNNAMED
 ) -> Observations:
     """Run a network on calibration images, once for all the settings it is quantized with.
 

@@ -20,7 +20,6 @@ from systolith.golden.files.json_files import Scalar
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.arithmetic import MAX_BITS, Overflow, QFormat, Requantization, Rounding
 from systolith.golden.fixed.consistency import (
-    PIXEL_FORMAT,
     FixedNetworkError,
     check,
     checked_range,
@@ -30,6 +29,7 @@ from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.network import shipped
 from systolith.golden.network.graph import Convolution, Layer, Network, Shape
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.agreement import check_agreement
 from systolith.golden.quantization.settings import Settings
 
@@ -180,7 +180,7 @@ class QuantizedNetwork:
             raise FileFormatError(f"{path}: {error}") from None
 
 
-def fixed_maps(quantized: QuantizedNetwork, images: NDArray[np.uint8]) -> dict[str, Integers]:
+def fixed_maps(quantized: QuantizedNetwork, images: RawImages) -> dict[str, Integers]:
     """Every layer's output by name, as raw integers `(batch, height, width, channels)`.
 
     These are the values that the hardware has on the streams of its layers.
@@ -249,7 +249,8 @@ def _from_contents(header: _Header, arrays: Mapping[str, NDArray[Any]]) -> Quant
             f"layers must have {len(network.layers) - 1} entries, not {len(header.layers)}"
         )
     layers: list[FixedLayer] = []
-    fmt, border, shape = PIXEL_FORMAT, network.input.border, network.input.image_shape
+    source = network.input
+    fmt, border, shape = source.format, source.border, source.image_shape
     computing = network.computing_layers()
     for entry, (layer, _, output_shape) in zip(header.layers, computing, strict=True):
         own = {

@@ -15,12 +15,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.files.datasets import Dataset, DatasetReference, images_sha256
+from systolith.golden.files.datasets import Dataset, DatasetReference, Measure, images_sha256
 from systolith.golden.files.json_files import MAX_COUNT, Count
 from systolith.golden.fixed.execution import FixedModel, classes_of_variants
-from systolith.golden.network import shipped
+from systolith.golden.network import float_model, shipped
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
+from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.calibration import quantize_observed
 from systolith.golden.quantization.observation import Observations, observe
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
@@ -122,7 +123,8 @@ class Trials:
     images
         The number of images.
     correct
-        The number that the network as it is classifies correctly.
+        The number that the network as it is classifies correctly; or, by `measure`, as the float
+        network does.
     weight_bits_total
         Bits of all its weights.
     trials
@@ -131,6 +133,8 @@ class Trials:
         The images on which the formats of the trials were chosen; None if it is not known.
     shipped
         The name under which the float network ships; None for other networks.
+    measure
+        `accuracy`, or `agreement` with the float network if the images have no labels.
     """
 
     dataset: str
@@ -141,6 +145,7 @@ class Trials:
     trials: tuple[Trial, ...]
     calibrated_on: DatasetReference | None = None
     shipped: str | None = None
+    measure: Measure = "accuracy"
 
     @property
     def everywhere(self) -> tuple[Trial, ...]:
@@ -164,15 +169,18 @@ class TrialBench:
     calibration_images
         The images on which formats are chosen.
     validation
-        The images on which trials are scored, and their labels.
+        The images on which trials are scored.
+    reference
+        The right class of each: its label, or the float network's class if it has none.
     right
-        Whether the network as it is classifies each of them correctly.
+        Whether the network as it is classifies each of them so.
     """
 
     trained: TrainedNetwork
     settings: Settings
-    calibration_images: NDArray[np.uint8]
+    calibration_images: RawImages
     validation: Dataset
+    reference: NDArray[np.int64]
     right: NDArray[np.bool_]
 
     @property
@@ -208,7 +216,7 @@ class TrialBench:
         ]
         found = classes_of_variants([each.fixed for each in made], self.validation.images)
         return [
-            self._trial(change, network, given == self.validation.labels)
+            self._trial(change, network, given == self.reference)
             for change, network, given in zip(changes, made, found, strict=True)
         ]
 
@@ -252,7 +260,7 @@ def one_after_another(bench: TrialBench) -> Iterator[list[Trial]]:
 
 def try_widths(
     quantized: QuantizedNetwork,
-    calibration_images: NDArray[np.uint8],
+    calibration_images: RawImages,
     validation: Dataset,
     progress: Callable[[int, int], None] | None = None,
     run: Callable[[TrialBench], Iterator[list[Trial]]] = one_after_another,
@@ -269,7 +277,8 @@ def try_widths(
     calibration_images
         The images on which formats are chosen, as for `quantize`.
     validation
-        Images and labels, none of them from the test set, because widths are chosen by the result.
+        Images, none of them from the test set, because widths are chosen by the result. Without
+        labels, agreement with the float network is counted.
     progress
         Called with the number of finished trials and the number of all trials.
     run
@@ -281,8 +290,14 @@ def try_widths(
         As `quantize`; or the images do not fit the network.
     """
     check_dataset(quantized.fixed.network, validation)
-    right = FixedModel(quantized.fixed).classes(validation.images) == validation.labels
-    bench = TrialBench(quantized.parent, quantized.settings, calibration_images, validation, right)
+    trained = quantized.parent
+    reference = validation.labels
+    if reference is None:
+        reference = float_model.classes(trained, validation.images)
+    right = FixedModel(quantized.fixed).classes(validation.images) == reference
+    bench = TrialBench(
+        trained, quantized.settings, calibration_images, validation, reference, right
+    )
     total = sum(map(len, bench.groups))
     tried: list[Trial] = []
     for group in run(bench):
@@ -299,7 +314,8 @@ def try_widths(
         calibrated_on=DatasetReference(
             validation.title, images_sha256(calibration_images), len(calibration_images)
         ),
-        shipped=_shipped_name(quantized.parent),
+        shipped=_shipped_name(trained),
+        measure=validation.measure,
     )
 
 

@@ -1,4 +1,4 @@
-"""Accuracy reports: the classes that a float or fixed network gives to labelled images, as data.
+"""Accuracy reports: the classes that a float or fixed network gives to images, as data.
 
 `evaluation.evaluate` makes one, and `comparison.compare` puts several side by side.
 """
@@ -16,6 +16,7 @@ from msgspec import to_builtins
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import foreign, json_files
+from systolith.golden.files.datasets import Measure
 from systolith.golden.files.json_files import Count, PositiveCount, Scalar
 from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.golden.quantization.trials import Trials
@@ -39,12 +40,16 @@ _MAX_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """The data set of a report, whole, even if only its first images were used."""
+    """The data set of a report, whole, even if only its first images were used.
+
+    `saturated` is the number of its values that were out of the range of the input's format.
+    """
 
     name: str
     split: str
     sha256: str
     images: Count
+    saturated: Count = 0
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,10 @@ class HardwareEntry:
 
 @dataclass(frozen=True)
 class AccuracyReport:
-    """The classes that a network gives to labelled images, and how exact its layers are.
+    """The classes that a network gives to images, and how exact its layers are.
+
+    Where labels are not known, classes are compared with those of the float network instead: that
+    is agreement, never accuracy.
 
     Parameters
     ----------
@@ -151,13 +159,15 @@ class AccuracyReport:
     images
         The number of images that were used, from the first on.
     correct
-        The number of images whose class is their label.
+        The number of images whose class is their label; None without labels.
     agreement_with_float
         Fraction of images with the same class from the float network (1 for the float network).
     labels, predictions, float_predictions
-        One for each image: the label, the class, and the class from the float network.
+        One for each image: the label, the class, and the class from the float network. `labels` is
+        None if they are not known.
     confusion
-        The number of images with each label (row) and class (column).
+        The number of images with each label (row) and class (column); without labels, the class
+        from the float network is the row.
     quantization
         The settings, and `weight_bits_total`; None for a float network.
     layers
@@ -177,9 +187,9 @@ class AccuracyReport:
     kind: Literal["float", "fixed"]
     dataset: DatasetEntry
     images: PositiveCount
-    correct: Count
+    correct: Count | None
     agreement_with_float: float
-    labels: tuple[Count, ...]
+    labels: tuple[Count, ...] | None
     predictions: tuple[Count, ...]
     float_predictions: tuple[Count, ...]
     confusion: tuple[tuple[Count, ...], ...]
@@ -191,14 +201,34 @@ class AccuracyReport:
     hardware: HardwareEntry | None = None
 
     @property
-    def accuracy(self) -> float:
-        """Fraction of images whose class is their label."""
-        return self.correct / self.images
+    def accuracy(self) -> float | None:
+        """Fraction of images whose class is their label; None without labels."""
+        return None if self.correct is None else self.correct / self.images
+
+    @property
+    def measure(self) -> Measure:
+        """What `rate` is: the accuracy, or without labels the agreement with the float network."""
+        return "agreement" if self.labels is None else "accuracy"
+
+    @property
+    def reference(self) -> tuple[int, ...]:
+        """The class with which each image's is compared: its label, or the float network's."""
+        return self.float_predictions if self.labels is None else self.labels
+
+    @property
+    def matching(self) -> int:
+        """The number of images whose class is that of `reference`."""
+        return self.images - len(self.disagreements) if self.correct is None else self.correct
+
+    @property
+    def rate(self) -> float:
+        """Fraction of images whose class is that of `reference`: see `measure`."""
+        return self.matching / self.images
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The accuracy's 95 % confidence interval."""
-        return wilson_interval(self.correct, self.images)
+        """The 95 % confidence interval of `rate`."""
+        return wilson_interval(self.matching, self.images)
 
     @property
     def weight_bits_total(self) -> int | None:
@@ -226,6 +256,7 @@ class AccuracyReport:
             "images": self.images,
             "correct": self.correct,
             "accuracy": self.accuracy,
+            "measure": self.measure,
             "interval": self.interval,
             "agreement_with_float": self.agreement_with_float,
             "quantization": self.quantization,
@@ -250,7 +281,7 @@ class AccuracyReport:
         figures = {
             "network": f"{self.network}, {self.kind}",
             "images": f"{self.images:,} of {self.dataset.name} ({self.dataset.split})",
-            "accuracy": f"{self.accuracy:.4f}",
+            self.measure: f"{self.rate:.4f}",
             "95 % interval": f"{low:.4f} to {high:.4f}",
             "agreement with float": f"{self.agreement_with_float:.4f}",
         }
@@ -294,7 +325,7 @@ class AccuracyReport:
 
 
 class _Derived(msgspec.Struct, frozen=True):
-    accuracy: float
+    accuracy: float | None
 
 
 def _to_lines(value: Any) -> str:

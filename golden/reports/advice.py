@@ -17,7 +17,7 @@ from systolith.golden.quantization.trials import (
 )
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.paired_difference import LEVEL
-from systolith.golden.reports.sensitivity import Effect, effects
+from systolith.golden.reports.sensitivity import Effect, effects, measure_in_words
 
 LOST = 0.001
 """A larger drop in accuracy counts as a loss even if it could be due to chance."""
@@ -81,7 +81,8 @@ def _conclusion(trials: Trials | None, actions: Sequence[Action]) -> str:
     if not actions:
         return f"Nothing to gain: of {where} none is better, and none saves bits without a loss."
     return (
-        f"Measured by {where}: the difference of accuracy with its 95 % interval, and the "
+        f"Measured by {where}: the difference of {measure_in_words(trials)} with its 95 % "
+        "interval, and the "
         "probability by chance alone, corrected for all trials."
     )
 
@@ -164,12 +165,12 @@ def _observations(report: AccuracyReport) -> Iterator[str]:
     if report.images < _FEW_IMAGES:
         low, high = report.interval
         yield (
-            f"{_count(report.images, 'image')} cannot say much: the accuracy may be anything from "
-            f"{low:.2f} to {high:.2f}."
+            f"{_count(report.images, 'image')} cannot say much: the {report.measure} may be "
+            f"anything from {low:.2f} to {high:.2f}."
         )
     if known is not None and known.in_dataset:
         yield (
-            f"This accuracy is not that of a test: formats were chosen on the first "
+            f"This {report.measure} is not that of a test: formats were chosen on the first "
             f"{_count(known.images, 'image')} of the same data."
         )
     if trials is not None:
@@ -204,8 +205,8 @@ def _broken(trials: Trials) -> Iterator[str]:
     if lost:
         widest = max(lost, key=lambda each: each.trial.bits or 0)
         yield (
-            f"With {widest.trial.bits} bits everywhere accuracy breaks: {widest.figures} on "
-            f"{_images(trials)}."
+            f"With {widest.trial.bits} bits everywhere {trials.measure} breaks: "
+            f"{widest.figures} on {_images(trials)}."
         )
 
 

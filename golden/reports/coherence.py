@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-9
 
 
-def require_consistent(report: AccuracyReport, accuracy: float) -> None:
+def require_consistent(report: AccuracyReport, accuracy: float | None) -> None:
     """Refuse a report whose figures contradict each other; `accuracy` is the one in its file.
 
     Raises
@@ -23,15 +23,18 @@ def require_consistent(report: AccuracyReport, accuracy: float) -> None:
     FileFormatError
         Names the key and what contradicts it.
     """
+    if (report.labels is None) != (report.correct is None):
+        raise FileFormatError("$.correct: must be a number if there are labels, else null")
     for key in ("labels", "predictions", "float_predictions"):
-        found = len(getattr(report, key))
+        entries = getattr(report, key)
+        found = report.images if entries is None else len(entries)
         if found != report.images:
             raise FileFormatError(
                 f"$.{key}: must have {report.images} entries, one an image, not {found}"
             )
-    pairs = Counter(zip(report.labels, report.predictions, strict=True))
+    pairs = Counter(zip(report.reference, report.predictions, strict=True))
     correct = sum(count for (label, given), count in pairs.items() if label == given)
-    if report.correct != correct:
+    if report.correct not in (None, correct):
         raise FileFormatError(
             f"$.correct: must be {correct} by labels and predictions, not {report.correct}"
         )

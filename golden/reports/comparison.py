@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from systolith.golden.files.datasets import Measure
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.differences import Factor, factors, labels
 from systolith.golden.reports.html_table import html_table
@@ -64,9 +65,19 @@ class Comparison:
         """The images and the first report, in a sentence."""
         first = self.rows[0]
         images, dataset = first.report.images, first.report.dataset
-        return (
-            f"{images:,} images of {dataset.name} ({dataset.split}), compared with {first.label}."
-        )
+        of = f"{dataset.name} ({dataset.split})"
+        about = f"{images:,} images of {of}, compared with {first.label}."
+        if self.measure == "agreement":
+            about += (
+                " The images have no labels: agreement is the fraction that get the class of each "
+                "report's own float network, and gains and losses are of it."
+            )
+        return about
+
+    @property
+    def measure(self) -> Measure:
+        """By what the reports are compared: accuracy, or without labels agreement."""
+        return self.rows[0].report.measure
 
     @property
     def same(self) -> str:
@@ -95,7 +106,7 @@ class Comparison:
         if self.same:
             text += f"\n{cell(self.same)}\n"
         text += "\n" + table(
-            _ACCURACY_HEADINGS, [_accuracy_cells(row) for row in self.rows], left=1
+            _headings(self.measure), [_accuracy_cells(row) for row in self.rows], left=1
         )
         text += f"\n{self.rule}\n"
         if self.layers:
@@ -113,11 +124,22 @@ class Comparison:
             ]
             for place, row in enumerate(self.rows)
         ]
-        headings = ("report", *different, *_ACCURACY_HEADINGS[1:])
+        headings = ("report", *different, *_headings(self.measure)[1:])
         return html_table(headings, rows, 1, self.about)
 
     def dropped(self, most: float) -> tuple[Row, ...]:
-        """The reports whose accuracy is lower than the first's by more than `most`."""
+        """The reports whose accuracy is lower than the first's by more than `most`.
+
+        Raises
+        ------
+        ComparisonError
+            The images have no labels, so that no accuracy is known.
+        """
+        if self.measure != "accuracy":
+            raise ComparisonError(
+                f"--fail-on-drop: {self.rows[0].report.dataset.name} has no labels, so that there "
+                "is no accuracy that could drop"
+            )
         return tuple(row for row in self.rows if row.difference and -row.difference.accuracy > most)
 
     def _different_cells(self, place: int) -> list[str]:
@@ -134,10 +156,6 @@ class Comparison:
         ]
 
 
-_ACCURACY_HEADINGS = (
-    *("report", "accuracy", "95 % interval", "agreement with float", "difference"),
-    *("95 % interval", "gains", "losses", "chance", "verdict"),
-)
 LAYER_HEADINGS = (
     *("input", "weights", "index", "output", "accumulator bits", "SQNR (dB)", "range used"),
     *("saturated", "clipped", "dead"),
@@ -193,6 +211,14 @@ def compare(
     )
 
 
+def _headings(measure: Measure) -> tuple[str, ...]:
+    """The headings of the cells that `_accuracy_cells` returns."""
+    return (
+        *("report", measure, "95 % interval", "agreement with float", "difference"),
+        *("95 % interval", "gains", "losses", "chance", "verdict"),
+    )
+
+
 def layer_cells(entry: LayerEntry) -> list[str]:
     """A layer's cells in a table, under `LAYER_HEADINGS`.
 
@@ -217,14 +243,13 @@ def layer_cells(entry: LayerEntry) -> list[str]:
 
 def _changes(report: AccuracyReport, first: AccuracyReport) -> tuple[int, int]:
     """Gains and losses of a report against the first."""
-    right = [
-        (given == label, given_first == label)
-        for given, given_first, label in zip(
-            report.predictions, first.predictions, report.labels, strict=True
-        )
-    ]
-    gains = sum(this and not that for this, that in right)
-    losses = sum(that and not this for this, that in right)
+    right, right_first = (
+        [given == wanted for given, wanted in zip(each.predictions, each.reference, strict=True)]
+        for each in (report, first)
+    )
+    pairs = list(zip(right, right_first, strict=True))
+    gains = sum(this and not that for this, that in pairs)
+    losses = sum(that and not this for this, that in pairs)
     return gains, losses
 
 
@@ -243,7 +268,7 @@ def _accuracy_cells(row: Row) -> list[str]:
     report, found = row.report, row.difference
     cells = [
         cell(row.label),
-        f"{report.accuracy:.4f}",
+        f"{report.rate:.4f}",
         _interval(report.interval, "{:.4f}"),
         f"{report.agreement_with_float:.4f}",
     ]

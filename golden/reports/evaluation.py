@@ -1,4 +1,4 @@
-"""Evaluation of a float or fixed network on labelled images, which gives an accuracy report."""
+"""Evaluation of a float or fixed network on images, which gives an accuracy report."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.padding import padded_with
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.accuracy import (
@@ -41,6 +42,7 @@ def evaluate(
 ) -> AccuracyReport:
     """Compare a network's classes with labels, and each layer of a fixed one with its float parent.
 
+    Without labels, its classes are compared with those of the float network alone.
     Memory does not grow with the number of images.
 
     Parameters
@@ -48,7 +50,7 @@ def evaluate(
     network
         Float or fixed.
     dataset
-        Images and labels.
+        Images, with labels or without.
     images
         The number of images to use, from the first on; None for all.
     progress
@@ -78,16 +80,20 @@ def evaluate(
             progress(min(part.stop, len(used)), len(used))
     predictions = real if counter is None else fixed
     confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (used.labels, predictions), 1)
+    reference = real if used.labels is None else used.labels
+    np.add.at(confusion, (reference, predictions), 1)
+    correct = None if used.labels is None else int(np.count_nonzero(predictions == used.labels))
     return AccuracyReport(
         network=parent.name,
         network_sha256=network.sha256,
         kind="float" if quantized is None else "fixed",
-        dataset=DatasetEntry(dataset.name, dataset.split, dataset.sha256, len(dataset)),
+        dataset=DatasetEntry(
+            dataset.name, dataset.split, dataset.sha256, len(dataset), dataset.saturated
+        ),
         images=len(used),
-        correct=int(np.count_nonzero(predictions == used.labels)),
+        correct=correct,
         agreement_with_float=float(np.mean(predictions == real)),
-        labels=tuple(used.labels.tolist()),
+        labels=None if used.labels is None else tuple(used.labels.tolist()),
         predictions=tuple(predictions.tolist()),
         float_predictions=tuple(real.tolist()),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
@@ -130,7 +136,7 @@ class _LayerCounter:
         self._highest: dict[str, Integers] = {}
         self._values = dict.fromkeys(names, 0)
 
-    def add(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def add(self, images: RawImages) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Add a batch to the sums; returns the classes by the float and by the fixed network."""
         fixed = self._quantized.fixed
         run = self._model.run(images)

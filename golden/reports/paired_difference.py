@@ -24,9 +24,11 @@ class Difference:
     Parameters
     ----------
     accuracy, interval
-        The accuracy minus the first, and the ends of the 95 % confidence interval.
+        The accuracy (or, without labels, the agreement with the float network) minus the first,
+        and the ends of the 95 % confidence interval.
     gains, losses
-        The number of images that only this network has right, and that only the first has right.
+        The number of images that only this network has right, and that only the first has right;
+        without labels, the class of the float network is right.
     chance
         The probability that gains and losses are at least as uneven by chance alone: McNemar's
         exact test.

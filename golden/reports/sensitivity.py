@@ -64,6 +64,11 @@ def with_effects(trials: Trials) -> dict[str, Any]:
     return {**to_builtins(trials), "trials": entries}
 
 
+def measure_in_words(trials: Trials) -> str:
+    """What differences are of: accuracy, or agreement with the float network."""
+    return "accuracy" if trials.measure == "accuracy" else "agreement with the float network"
+
+
 def sensitivity(trials: Trials) -> tuple[Effect, ...]:
     """The effects of other widths in one layer; empty if reports of older versions lack them."""
     return tuple(each for each in effects(trials) if each.trial.change is not None)
@@ -89,18 +94,19 @@ def helped_most_in_words(trials: Trials) -> str:
 def sensitivity_table(trials: Trials) -> str:
     """The effects in Markdown, a row for each layer, part and change."""
     rows = [list(map(cell, sensitivity_cells(each))) for each in sensitivity(trials)]
-    return table(SENSITIVITY_HEADINGS, rows, left=2)
+    return table(sensitivity_headings(trials), rows, left=2)
 
 
-SENSITIVITY_HEADINGS = (
-    *("layer", "part", "bits", "change", "accuracy", "95 % interval", "gains", "losses"),
-    *("chance", "bits saved"),
-)
-"""Headings of the cells that `sensitivity_cells` returns."""
+def sensitivity_headings(trials: Trials) -> tuple[str, ...]:
+    """Headings of the cells that `sensitivity_cells` returns."""
+    return (
+        *("layer", "part", "bits", "change", trials.measure, "95 % interval", "gains", "losses"),
+        *("chance", "bits saved"),
+    )
 
 
 def sensitivity_cells(effect: Effect) -> list[str]:
-    """The cells of an effect, under `SENSITIVITY_HEADINGS`: accuracies are differences."""
+    """The cells of an effect, under `sensitivity_headings`: accuracies are differences."""
     trial, found = effect.trial, effect.difference
     low, high = found.interval
     return [

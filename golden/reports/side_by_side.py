@@ -13,6 +13,7 @@ from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
 from systolith.golden.network.trained_network import Array
+from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 
 
@@ -48,7 +49,7 @@ class LayerValues:
         return low * self.step + self.offset, high * self.step + self.offset
 
 
-def side_by_side(quantized: QuantizedNetwork, images: NDArray[np.uint8]) -> Iterator[LayerValues]:
+def side_by_side(quantized: QuantizedNetwork, images: RawImages) -> Iterator[LayerValues]:
     """The values of every layer for some images; memory grows with the number of images.
 
     Parameters
@@ -56,7 +57,7 @@ def side_by_side(quantized: QuantizedNetwork, images: NDArray[np.uint8]) -> Iter
     quantized
         The fixed network, and its float parent.
     images
-        uint8 `(images, height, width, channels)`.
+        Raw values `(images, height, width, channels)`.
 
     Raises
     ------

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.qformat import PIXELS
 from systolith.golden.reports.accuracy import AccuracyReport
-from systolith.hw.accelerator import axis_ports
 from systolith.hw.units.classify import RESULT_FIFO_DEPTH
 from systolith.hw.units.frame import FRAMES_IN_FLIGHT
 from systolith.hw.units.score_stream import SCORE_FIFO_DEPTH
@@ -20,7 +20,6 @@ from systolith.hw.verilog.writer import memories
 _PORTS = {
     "aclk": ("", "the clock; everything happens at its rising edge"),
     "aresetn": ("", "reset, synchronous, active low"),
-    "s_axis_tdata": ("", "a channel of a pixel, unsigned"),
     "s_axis_tvalid": ("", "it is offered"),
     "s_axis_tready": ("0", "it is taken"),
     "s_axis_tlast": ("", "the final beat of an image"),
@@ -30,7 +29,7 @@ _PORTS = {
     "m_axis_tready": ("", "the result is taken"),
     "m_axis_tlast": ("1", "always 1: a result is one beat"),
 }
-"""For each port, its value in reset if it is an output, and what it means."""
+"""For each port but `s_axis_tdata`, its value in reset if it is an output, and what it means."""
 
 _PORTS_OF_SCORES = _PORTS | {
     "m_axis_tdata": ("any", "a score"),
@@ -96,6 +95,13 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
     """What the template of the data sheet shows, in addition to what all templates share."""
     fixed, manifest = built.quantized.fixed, built.manifest
     pixels, last = fixed.network.input, fixed.layers[-1]
+    fmt, step = pixels.format, pixels.scale * pixels.format.step
+    means = "a channel of a pixel, unsigned"
+    if fmt != PIXELS:
+        means = f"a raw value of {fmt}"
+        if fmt.bits % 8:
+            means += f" in the lowest {fmt.bits} bits; those above are ignored"
+    meanings = {"s_axis_tdata": ("", means)}
     tools = {
         "Systolith": manifest.tools.systolith,
         "Amaranth": manifest.tools.amaranth,
@@ -108,7 +114,8 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         "made_by": ", ".join(f"{tool} {version}" for tool, version in tools.items()),
         "image": pixels.image_shape,
         "channels": pixels.channels,
-        "scale": f"{pixels.scale:.9g}",
+        "feature_format": None if fmt == PIXELS else fmt,
+        "scale": f"{step:.9g}",
         "offset": f"{'-' if pixels.offset < 0 else '+'} {abs(pixels.offset):.9g}",
         "border": pixels.border,
         "background": pixels.background,
@@ -116,14 +123,15 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         "score_shape": last.output_shape,
         "winner": last.layer.winner,
         "score": last.output_format,
+        "measure": "accuracy" if report is None else report.measure,
         "accuracy": None if report is None else _accuracy(report),
         "images_per_second": mhz * 1e6 / manifest.predicted.interval_cycles,
         "latency_us": manifest.predicted.latency_cycles / mhz,
         "multipliers": manifest.multipliers,
         "memory_bits": manifest.memory_bits,
         "port_rows": [
-            (port, direction, width, *ports[port])
-            for port, direction, width in axis_ports(manifest.result.bits)
+            (port, direction, width, *(meanings | ports)[port])
+            for port, direction, width in manifest.ports
         ],
         "in_flight": FRAMES_IN_FLIGHT,
         "result_fifo": RESULT_FIFO_DEPTH if by_class else SCORE_FIFO_DEPTH,
@@ -137,8 +145,9 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
 def _accuracy(report: AccuracyReport) -> str:
     low, high = report.interval
     images = report.dataset
+    what = "right" if report.labels is not None else "with the class of the float network"
     return (
-        f"{report.correct:,} of {report.images:,} images right ({report.accuracy:.2%}, "
+        f"{report.matching:,} of {report.images:,} images {what} ({report.rate:.2%}, "
         f"95 % confidence {low:.2%} to {high:.2%}): {images.name}, {images.split}, "
         f"sha256 {images.sha256[:16]}"
     )

@@ -12,7 +12,6 @@ from typing import Any
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.accuracy import AccuracyReport
-from systolith.hw.accelerator import axis_ports
 from systolith.hw.folding import Plan
 from systolith.hw.handover.datasheet import datasheet_facts
 from systolith.hw.handover.rendering import render
@@ -26,7 +25,7 @@ from systolith.hw.streams.result_layout import (
 )
 from systolith.hw.verilog import artifacts
 from systolith.hw.verilog.artifacts import Artifacts, Handover
-from systolith.hw.verilog.manifest import Manifest, StreamEntry
+from systolith.hw.verilog.manifest import Manifest
 
 DEFAULT_MHZ = 100.0
 """The frequency of the clock in constraints, in MHz, unless another one is asked for."""
@@ -71,7 +70,7 @@ def generate(
         As for `verilog.artifacts.generate`.
     dataset
         The images of the test bench are its first ones. By default the test digits for networks
-        that were trained on MNIST, and random pixels for others.
+        that were trained on MNIST, and random values for others.
     report
         The report of this network, whose accuracy the data sheet states.
     mhz
@@ -124,8 +123,10 @@ def _hand_over(
         "sha256": manifest.quantized_sha256,
         "verilog": manifest.files.verilog,
         "vlnv": f"systolith:accelerators:{manifest.top}:{_version()}",
-        "ports": axis_ports(manifest.result.bits),
+        "ports": manifest.ports,
         "result": manifest.result,
+        "input_bits": manifest.input.bits,
+        "tdata_bits": next(width for name, _, width in manifest.ports if name == "s_axis_tdata"),
         "images": len(vectors.images),
         "source": vectors.source,
         "pixels": built.quantized.fixed.network.input.image_shape.size,
@@ -148,7 +149,7 @@ def _streams(built: Artifacts) -> Iterator[dict[str, Any]]:
     pixels = built.quantized.fixed.network.input
     shapes = {pixels.name: pixels.image_shape}
     shapes |= {layer.name: layer.output_shape for layer in built.quantized.fixed.layers}
-    beats = {pixels.name: StreamEntry(lanes=1, bits=8, signed=False)}
+    beats = {pixels.name: built.manifest.input}
     beats |= {layer.name: layer.stream for layer in built.manifest.layers}
     for number, (name, shape) in enumerate(shapes.items()):
         stream = beats[name]

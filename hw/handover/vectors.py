@@ -12,6 +12,7 @@ from systolith.golden.files.datasets import MNIST, Dataset, test_digits
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
 from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.qformat import PIXELS, RawImages
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.streams.result_layout import Bytes, ResultLayout
 
@@ -34,7 +35,7 @@ class Vectors:
     source
         What the images are, in words: `the first 10 of ...`; and why, if they are fewer.
     images
-        uint8, `(images, height, width, channels)`.
+        Raw values, `(images, height, width, channels)`.
     outputs
         The raw values of every layer after the input, by name, shaped like `images`.
     results
@@ -42,7 +43,7 @@ class Vectors:
     """
 
     source: str
-    images: NDArray[np.uint8]
+    images: RawImages
     outputs: dict[str, Integers]
     results: Bytes
 
@@ -53,7 +54,7 @@ def make_vectors(
     """The first images of a data set, and what the network makes of them.
 
     Without a data set, networks that were trained on MNIST get its test digits, and others random
-    pixels, because their own images are not known. `layout` is that of the results.
+    values, because their own images are not known. `layout` is that of the results.
 
     Raises
     ------
@@ -67,8 +68,11 @@ def make_vectors(
         dataset = test_digits()
     if dataset is None:
         shape = fixed.network.input.image_shape
-        images = np.random.default_rng(_SEED).integers(0, 256, (count, *shape), np.uint8)
-        source = f"{_images(count)} of random pixels"
+        fmt = fixed.network.input.format
+        images: RawImages = np.random.default_rng(_SEED).integers(
+            fmt.min_raw, fmt.max_raw, (count, *shape), fmt.raw_type, endpoint=True
+        )
+        source = f"{_images(count)} of random {'pixels' if fmt == PIXELS else 'values'}"
     else:
         check_dataset(fixed.network, dataset)
         images = dataset.images[:count]
@@ -82,7 +86,7 @@ def make_vectors(
     return Vectors(source, images, outputs, results)
 
 
-def hex_file(values: Integers | NDArray[np.uint8], bits: int, lanes: int) -> bytes:
+def hex_file(values: RawImages, bits: int, lanes: int) -> bytes:
     """A file for `$readmemh`: a line for each beat of a stream, and a comment before each image.
 
     A beat has its first value in the lowest bits.
@@ -116,7 +120,8 @@ def _lines(beats: NDArray[np.integer[Any]], bits: int) -> bytes:
 
 def _count(fixed: FixedNetwork) -> int:
     """The number of images whose files stay below `MAX_BYTES`, from 1 to `IMAGES`."""
-    size = 3 * fixed.network.input.image_shape.size
+    source = fixed.network.input
+    size = (_digits(1, source.format.bits) + 1) * source.image_shape.size
     size += sum(
         (_digits(1, layer.output_format.bits) + 1) * layer.output_shape.size
         for layer in fixed.layers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,10 +13,8 @@ from systolith.golden.network.graph import Input
 from systolith.hw.streams import counting
 from systolith.hw.streams.beats import Beat, beat_stream
 from systolith.hw.streams.cycles import Process, StreamCycles
+from systolith.hw.streams.formats import value_shape
 from systolith.hw.streams.output_buffer import OutputBuffer
-
-PIXEL = unsigned(8)
-"""The shape of a raw pixel."""
 
 FRAMES_IN_FLIGHT = 16
 """The most frames between the checker and their result; a further one stalls at its last pixel."""
@@ -38,13 +36,13 @@ class FrameChecker(wiring.Component):
     Parameters
     ----------
     layer
-        The network's input, with the shape of its images and their background.
+        The network's input, with the shape of its images, their format and their background.
 
     Members
     -------
-    i : In(beat_stream(PIXEL, 1))
+    i : In(beat_stream(value_shape(layer.format), 1))
         Frames of any length: row by row, pixel by pixel, channels ascending.
-    o : Out(beat_stream(PIXEL, 1))
+    o : Out(beat_stream(value_shape(layer.format), 1))
         Frames of the right length.
     wrong_length : Out(stream.Signature(1))
         For each frame, whether its length was wrong; offered with its last beat, or before.
@@ -53,10 +51,11 @@ class FrameChecker(wiring.Component):
     def __init__(self, layer: Input) -> None:
         self.size = layer.image_shape.size
         self.background = layer.background
+        self.value_shape = value_shape(layer.format)
         super().__init__(
             {
-                "i": In(beat_stream(PIXEL, 1)),
-                "o": Out(beat_stream(PIXEL, 1)),
+                "i": In(beat_stream(self.value_shape, 1)),
+                "o": Out(beat_stream(self.value_shape, 1)),
                 "wrong_length": Out(stream.Signature(1)),
             }
         )
@@ -88,7 +87,7 @@ class FrameChecker(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.pixels = pixels = OutputBuffer(Beat(PIXEL, 1), PIXEL_FIFO_DEPTH)
+        m.submodules.pixels = pixels = OutputBuffer(Beat(self.value_shape, 1), PIXEL_FIFO_DEPTH)
         m.submodules.flags = flags = OutputBuffer(1, FRAMES_IN_FLIGHT, registered=True)
         wiring.connect(m, pixels.o, wiring.flipped(self.o))
         wiring.connect(m, flags.o, wiring.flipped(self.wrong_length))

@@ -13,9 +13,10 @@ import msgspec
 from systolith.golden.files import foreign, json_files
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.qformat import PIXELS
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.format_entry import FormatEntry, layer_formats
-from systolith.hw.accelerator import Accelerator, part_module, unit_part
+from systolith.hw.accelerator import Accelerator, Port, axis_ports, part_module, unit_part
 from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
 from systolith.hw.streams.result_layout import ResultField, ResultLayout
 from systolith.hw.verilog.writer import Memory, memories
@@ -118,6 +119,8 @@ class Manifest(Planned, frozen=True):
     result
         The beats of a result at `m_axis`. Manifests of earlier versions do not have it: they are
         all of the same one.
+    input
+        The beats of the stream after the input, single raw values; `s_axis_tdata` is whole bytes.
     """
 
     top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
@@ -128,6 +131,12 @@ class Manifest(Planned, frozen=True):
     plan_sha256: str = ""
     handover: HandoverEntry | None = None
     result: ResultLayout = _EARLIER_RESULT
+    input: StreamEntry = StreamEntry(1, PIXELS.bits, PIXELS.signed)
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """The ports of the top module."""
+        return axis_ports(self.input.bits, self.result.bits)
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each other file, by name."""
@@ -154,6 +163,7 @@ def describe(
         part: memories(modules[part_module(accelerator.name, part)]) for part in accelerator.parts
     }
     bits = {part: sum(each.words * each.bits for each in of) for part, of in found.items()}
+    source = quantized.fixed.network.input.format
     report = report_accelerator(quantized, accelerator, bits)
     planned = {name: getattr(report, name) for name in Planned.__struct_fields__}
     layers = [
@@ -170,6 +180,7 @@ def describe(
         ),
         files=files,
         result=accelerator.layout,
+        input=StreamEntry(1, source.bits, source.signed),
     )
 
 

@@ -13,7 +13,6 @@ from systolith.hw.accelerator import (
     stream_signal,
     unit_part,
 )
-from systolith.hw.units.frame import PIXEL
 from systolith.hw.verilog.manifest import Manifest, StreamEntry
 
 ACCELERATOR = "accelerator"
@@ -59,7 +58,7 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
     manifest
         Its manifest, with the top module's name and every layer's stream.
     input_name
-        The name of the network's input, whose beats are single pixels.
+        The name of the network's input.
 
     Raises
     ------
@@ -67,7 +66,7 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
         The Verilog lacks that module, or the signals of a stream; the message names the file.
     """
     module = _Module(verilog, manifest.top, manifest.files.verilog)
-    streams = {input_name: StreamEntry(1, PIXEL.width, PIXEL.signed)}
+    streams = {input_name: manifest.input}
     streams |= {each.name: each.stream for each in manifest.layers}
     declarations, assignments = [], []
     for layer, stream in streams.items():
@@ -78,7 +77,7 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
             declarations.append(f"output {_range(width)}{tap}")
             assignments.append(f"  assign {tap} = {ACCELERATOR}.{name};")
         assignments += _lanes(layer, stream)
-    ports = axis_ports(manifest.result.bits)
+    ports = manifest.ports
     connections = [f".{name}({name})" for name, _, _ in ports]
     instance = f"  {manifest.top} {ACCELERATOR}({', '.join(connections)});"
     return _wrapped(
@@ -121,7 +120,7 @@ def tapped_layer_verilog(
             module.require(kind, f"{side}_{signal}", width if signal == "data" else 1)
     ports = [
         (name, kind, input_width if name == "s_axis_tdata" else width)
-        for name, kind, width in axis_ports(RESULT_BITS_ALONE)
+        for name, kind, width in axis_ports(manifest.input.bits, RESULT_BITS_ALONE)
     ]
     taps = {signal: f"tap_{layer}_{signal}" for signal in STREAM_SIGNALS}
     declarations = [

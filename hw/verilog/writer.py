@@ -13,6 +13,7 @@ from amaranth.lib import wiring
 
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Convolution, Pooling, RadialBasis
+from systolith.golden.qformat import PIXELS
 from systolith.hw.accelerator import (
     CLASSIFIER,
     FRAME_CHECKER,
@@ -181,9 +182,13 @@ def with_comments(
         "Yosys": yosys_version(),
     }
     made_by = ", ".join(f"{tool} {version}" for tool, version in versions.items())
+    fmt = fixed.network.input.format
+    what, values = "pixels", "pixels"
+    if fmt != PIXELS:
+        what, values = "raw values", f"raw {fmt} values in the lowest bits"
     interval, latency = planned.predicted.interval_cycles, planned.predicted.latency_cycles
     lines = [
-        f"// {fixed.name}: a streaming accelerator, pixels in, {out} out (AXI4-Stream).",
+        f"// {fixed.name}: a streaming accelerator, {what} in, {out} out (AXI4-Stream).",
         f"// Made by {made_by}.",
         "// This file is yours: Systolith's licence makes no claim on generated files.",
         "//",
@@ -192,7 +197,7 @@ def with_comments(
         f"// Multipliers: {planned.multipliers:,}",
         f"// Predicted: an image every {interval:,} cycles, {latency:,} from pixel to result.",
         "//",
-        "// s_axis_tdata: pixels, row by row, channels ascending; tlast with the last beat.",
+        f"// s_axis_tdata: {values}, row by row, channels ascending; tlast with the last beat.",
         f"// m_axis_tdata: {_result(layout)};",
         "//               tuser: the image had a wrong length.",
         "// aresetn: synchronous, active low.",

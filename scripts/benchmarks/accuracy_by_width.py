@@ -152,7 +152,7 @@ def measure(network: str, method: str, images: int | None) -> Iterator[Line]:
             network=network,
             bits=bits,
             images=report.images,
-            correct=report.correct,
+            correct=report.matching,
             agreement_with_float=report.agreement_with_float,
             weight_bits_total=report.weight_bits_total,
         )
@@ -253,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     digits = digits if options.images is None else digits.take(options.images)
     real, validated, tested = {}, [], []
     for network in names():
-        real[network] = golden.evaluate(golden.load_network(network), digits).accuracy
+        real[network] = golden.evaluate(golden.load_network(network), digits).rate
         for each in validate(network, options.images):
             print(json.dumps(asdict(each)), flush=True)
             validated.append(each)

@@ -165,7 +165,7 @@ def bench(
     )
 
 
-def prepared(network: Network, images: NDArray[np.uint8]) -> Array:
+def prepared(network: Network, images: NDArray[np.integer[Any]]) -> Array:
     """Images as ONNX Runtime takes them: scaled, with their border, channels first."""
     source = network.input
     border = ((0, 0), (0, 0), (source.border,) * 2, (source.border,) * 2)

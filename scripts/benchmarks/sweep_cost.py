@@ -101,7 +101,7 @@ def _save_digits(path: Path, count: int) -> None:
     digits = golden.validation_digits()
     others = CALIBRATION_IMAGES + np.arange(count) % (len(digits) - CALIBRATION_IMAGES)
     places = np.concatenate([np.arange(CALIBRATION_IMAGES), others])
-    np.savez(path, images=digits.images[places], labels=digits.labels[places])
+    np.savez(path, images=digits.images[places], labels=digits.known_labels[places])
 
 
 def to_markdown(result: Result, report: SweepReport, few_bits: SweepReport, rounds: int) -> str:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from systolith.scripts.console import print_error, print_json, print_markdown, to_json
-from systolith.scripts.options import JsonOption, file_to_write, fraction, whole_number
+from systolith.scripts.options import (
+    JsonOption,
+    LabelColumnOption,
+    file_to_write,
+    fraction,
+    whole_number,
+)
 from systolith.scripts.outputs import writing
 
 if TYPE_CHECKING:
@@ -40,11 +46,12 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels on which networks are evaluated: .npz, IDX, "
-            "or a folder of pictures.",
+            help="Images on which networks are evaluated: .npz, IDX, a folder of pictures or a "
+            ".csv file, with labels or without.",
             show_default="the 10,000 test digits, for networks trained on MNIST",
         ),
     ] = None,
+    label_column: LabelColumnOption = None,
     images: Annotated[
         int | None,
         typer.Option(
@@ -102,8 +109,9 @@ def compare(
     for path in out or ():
         if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
             raise ValueError(f"--out: {path} is one of the files that are compared")
-    loaded = load_reports(inputs, data, images)
+    loaded = load_reports(inputs, data, images, label_column)
     comparison = golden.compare(loaded.reports, names_of(loaded.paths), label)
+    dropped = () if fail_on_drop is None else comparison.dropped(fail_on_drop)
     for path in out or ():
         with writing(path):
             write_whole(path, _text(comparison, loaded, path.suffix).encode())
@@ -111,12 +119,12 @@ def compare(
         print_json(to_json(to_document(comparison)))
     else:
         print_markdown(comparison.to_markdown())
-    if fail_on_drop is not None and (dropped := comparison.dropped(fail_on_drop)):
+    if dropped:
         first = comparison.rows[0]
         for row in dropped:
-            drop = first.report.accuracy - row.report.accuracy
+            drop = first.report.rate - row.report.rate
             print_error(
-                f"{row.name}: accuracy {row.report.accuracy:.4f} is {drop:.4f} below that of "
+                f"{row.name}: accuracy {row.report.rate:.4f} is {drop:.4f} below that of "
                 f"{first.name}; --fail-on-drop allows {fail_on_drop:g}"
             )
         raise typer.Exit(1)

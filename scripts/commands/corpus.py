@@ -15,6 +15,7 @@ from systolith.scripts.console import print_json, print_markdown, to_json
 from systolith.scripts.options import JsonOption, file_to_write, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.preprocessing_options import (
+    InputFormatOption,
     MeanOption,
     RawOption,
     ScaleOption,
@@ -24,10 +25,8 @@ from systolith.scripts.preprocessing_options import (
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from systolith.golden import ImportedNetwork, Preprocessing, QuantizedNetwork
+    from systolith.golden.qformat import QFormat, RawImages
     from systolith.hw import Plan
 
 SCHEMA = "systolith.corpus/1"
@@ -67,6 +66,7 @@ def corpus(
     mean: MeanOption = None,
     std: StdOption = None,
     raw: RawOption = False,
+    input_format: InputFormatOption = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -115,14 +115,14 @@ def corpus(
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
 
-    preprocessing = declared_preprocessing(scale, mean, std, raw)
+    preprocessing = declared_preprocessing(scale, mean, std, raw, input_format)
     require_onnx()
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     files = sorted(folder.rglob("*.onnx"))
     if not files:
         raise ValueError(f"{folder}: has no .onnx files")
-    images = golden.load_dataset(data).images if data is not None else None
+    images = None if data is None else _raw(golden.load_dataset(data).images, preprocessing.format)
     entries = []
     with progress("models") as report:
         for done, file in enumerate(files):
@@ -146,8 +146,18 @@ def corpus(
         raise typer.Exit(1)
 
 
+def _raw(images: RawImages, fmt: QFormat) -> RawImages:
+    """Images of a file, if they are raw values of the declared format."""
+    from systolith.golden.qformat import first_outside
+
+    found = first_outside(images, fmt)
+    if found is not None:
+        raise ValueError(f"--data: the networks take {fmt}: {found}")
+    return images.astype(fmt.raw_type, copy=False)
+
+
 def tried(
-    path: Path, name: str, preprocessing: Preprocessing, images: NDArray[np.uint8] | None, rtl: int
+    path: Path, name: str, preprocessing: Preprocessing, images: RawImages | None, rtl: int
 ) -> ModelEntry:
     """Take a model through all steps until one fails; the last one simulates `rtl` images."""
     from systolith import golden
@@ -164,9 +174,7 @@ def tried(
     return entry
 
 
-def _take(
-    entry: ModelEntry, imported: ImportedNetwork, images: NDArray[np.uint8] | None, rtl: int
-) -> None:
+def _take(entry: ModelEntry, imported: ImportedNetwork, images: RawImages | None, rtl: int) -> None:
     """Go from step to step; after an error the entry has the last step that passed."""
     import numpy as np
 
@@ -185,7 +193,10 @@ def _take(
     shape = imported.trained.network.input.image_shape
     if images is None or images.shape[1:] != shape:
         rng = np.random.default_rng(_SEED)
-        images = rng.integers(0, 256, (_IMAGES, *shape), dtype=np.uint8)
+        fmt = imported.preprocessing.format
+        images = rng.integers(
+            fmt.min_raw, fmt.max_raw, (_IMAGES, *shape), fmt.raw_type, endpoint=True
+        )
     quantized = golden.quantize(imported.trained, images)
     entry.result = "quantized"
     goal = hw.PRESETS[hw.DEFAULT_PRESET]
@@ -199,18 +210,15 @@ def _take(
 
 
 def _simulate(
-    entry: ModelEntry, quantized: QuantizedNetwork, plan: Plan, images: NDArray[np.uint8]
+    entry: ModelEntry, quantized: QuantizedNetwork, plan: Plan, images: RawImages
 ) -> None:
     """Generate the hardware, and compare every layer on these images."""
-    import numpy as np
-
     from systolith import golden, hw, sim
     from systolith.hw.child_processes import temporary_folder
 
     with temporary_folder("systolith-corpus-") as folder:
         hw.generate(quantized, folder / "rtl", plan)
-        labels = np.zeros(len(images), np.int64)
-        dataset = golden.Dataset("images", "custom", images, labels)
+        dataset = golden.Dataset("images", "custom", images, None)
         report = sim.simulate(folder / "rtl", None, dataset)
     entry.simulated_images = len(images)
     entry.result = "wrong" if report.failures else "simulated"

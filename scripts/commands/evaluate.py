@@ -16,7 +16,13 @@ from systolith.scripts.calibration_split import (
     validation_images,
 )
 from systolith.scripts.console import print_json, print_markdown
-from systolith.scripts.options import DataOption, ImagesOption, JsonOption, file_to_write
+from systolith.scripts.options import (
+    DataOption,
+    ImagesOption,
+    JsonOption,
+    LabelColumnOption,
+    file_to_write,
+)
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import Progress, progress
 
@@ -36,6 +42,7 @@ def evaluate(
         ),
     ],
     data: DataOption = None,
+    label_column: LabelColumnOption = None,
     images: ImagesOption = None,
     out: Annotated[
         list[Path] | None,
@@ -75,8 +82,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels for --advice and --sensitivity, none of them evaluated: .npz, "
-            "IDX, or a folder of pictures.",
+            help="Images for --advice and --sensitivity, none of them evaluated; files as for "
+            "--data.",
             show_default="the 5,000 validation digits, for networks trained on MNIST",
         ),
     ] = None,
@@ -87,6 +94,9 @@ def evaluate(
     SQNR is a layer's ratio of signal to quantization noise, against the float
     network; saturated counts the values that left their format's range. The
     format s8.5 is signed and has 8 bits, 5 of them after the binary point.
+
+    Without labels no accuracy is known: the report has the agreement with the
+    float network in its place, and says so.
 
     Advice and sensitivity are measured: the network is quantized with other
     widths, everywhere and layer by layer, and scored on validation digits,
@@ -124,10 +134,15 @@ def evaluate(
     if trial_data is not None and not wants_trials:
         raise typer.BadParameter("needs --advice or --sensitivity", param_hint="--trial-data")
     trained = loaded.parent if isinstance(loaded, golden.QuantizedNetwork) else loaded
-    dataset = test_images(data, "--data FILE", trained)
+    dataset = test_images(data, "--data FILE", trained, label_column=label_column)
     trials = None
     if wants_trials:
-        trials = validation_images(trial_data, "--trial-data FILE", trained)
+        trials = validation_images(
+            trial_data,
+            "--trial-data FILE",
+            trained,
+            label_column=None if trial_data is None else label_column,
+        )
         if trial_data is not None:
             trials = replace(trials, split="trial")
         check_dataset(trained.network, trials)
@@ -189,7 +204,7 @@ def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
     low, high = report.interval
     figures = [
         ("images", f"{report.images:,} of {cell(dataset.name)} ({cell(dataset.split)})"),
-        ("accuracy", f"{report.accuracy:.4f} ({report.correct:,} right)"),
+        *_scored(report),
         ("95 % interval", f"{low:.4f} to {high:.4f}"),
         ("agreement with float", f"{report.agreement_with_float:.4f}"),
     ]
@@ -215,6 +230,16 @@ def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
         text += "\n## Layers\n\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
     text += "\n## Classes\n\n" + _confusion_table(report)
     return text
+
+
+def _scored(report: AccuracyReport) -> list[tuple[str, str]]:
+    """The accuracy; without labels, that there is none."""
+    figures = [("labels", "none: agreement, not accuracy")]
+    if report.labels is not None:
+        figures = [("accuracy", f"{report.rate:.4f} ({report.matching:,} right)")]
+    if report.dataset.saturated:
+        figures.append(("values out of the input's range", f"{report.dataset.saturated:,}"))
+    return figures
 
 
 def _advice(report: AccuracyReport) -> str:
@@ -254,7 +279,12 @@ def _bits_table(trials: Trials) -> str:
                 f"{trial.weight_bits_total:,}",
             )
         )
-    headings = ("bits everywhere", f"{trials.split} accuracy", "95 % interval", "weight bits")
+    headings = (
+        "bits everywhere",
+        f"{trials.split} {trials.measure}",
+        "95 % interval",
+        "weight bits",
+    )
     return table(headings, rows, left=0)
 
 
@@ -263,4 +293,5 @@ def _confusion_table(report: AccuracyReport) -> str:
     from systolith.golden.reports.markdown import table
 
     rows = [(f"{label}", *map(str, counts)) for label, counts in enumerate(report.confusion)]
-    return table(("label", *map(str, range(len(rows)))), rows, left=0)
+    what = "label" if report.labels is not None else "float class"
+    return table((what, *map(str, range(len(rows)))), rows, left=0)

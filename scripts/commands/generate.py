@@ -10,7 +10,7 @@ import typer
 
 from systolith.scripts.commands.plan import print_plan
 from systolith.scripts.console import print_line, print_text
-from systolith.scripts.options import folder_to_write, positive_number
+from systolith.scripts.options import LabelColumnOption, folder_to_write, load_data, positive_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
     FixOption,
@@ -59,10 +59,11 @@ def generate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels; the test bench has the first ones.",
-            show_default="test digits, for networks trained on MNIST, else random pixels",
+            help="Images, with labels or without; the test bench has the first ones.",
+            show_default="test digits, for networks trained on MNIST, else random values",
         ),
     ] = None,
+    label_column: LabelColumnOption = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -109,7 +110,7 @@ def generate(
     from systolith import golden, hw
 
     network = golden.QuantizedNetwork.load(quantized)
-    dataset = None if data is None else golden.load_dataset(data)
+    dataset = None if data is None else load_data(data, network.fixed.network, label_column)
     accuracy = None if report is None else golden.AccuracyReport.load(report)
     with progress("plan"):
         folding, goal = chosen_plan(

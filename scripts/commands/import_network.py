@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from systolith.scripts.console import print_error, print_line, print_table
-from systolith.scripts.options import file_to_write
+from systolith.scripts.options import LabelColumnOption, file_to_write, load_data
 from systolith.scripts.outputs import writing
 from systolith.scripts.preprocessing_options import (
+    InputFormatOption,
     MeanOption,
     RawOption,
     ScaleOption,
@@ -62,6 +63,7 @@ def import_network(
     mean: MeanOption = None,
     std: StdOption = None,
     raw: RawOption = False,
+    input_format: InputFormatOption = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -82,10 +84,11 @@ def import_network(
         typer.Option(
             metavar="FILE",
             help="Images with labels, to see whether the preprocessing is right: .npz, IDX, "
-            "or a folder of pictures.",
+            "a folder of pictures or a .csv file.",
             show_default=False,
         ),
     ] = None,
+    label_column: LabelColumnOption = None,
 ) -> None:
     """Import an ONNX model: a chain of convolutions, poolings and dense layers.
 
@@ -95,7 +98,8 @@ def import_network(
     No ONNX file says what its input is, so it must be declared: the network
     takes (pixel * scale - mean) / std, or pixels as they are. With --data the
     accuracy on its first 1,000 images is printed, and a warning if one of the
-    usual declarations is clearly better.
+    usual declarations is clearly better. Features that are no pixels get a
+    format: s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
     Needs the extra onnx; without it, the command that installs it is printed.
 
@@ -105,13 +109,13 @@ def import_network(
     systolith import lenet.onnx --out lenet.npz --scale 1/255 --mean 0.1307 --std 0.3081
     systolith import lenet.onnx --out lenet.npz --scale 1/255 --data test.npz
     systolith import mlp.onnx --out mlp.npz --scale 1/255 --image 28x28
+    systolith import sensor.onnx --out sensor.npz --input-format s8.5 --image 1x16
     systolith import rgb.onnx --out rgb.npz --scale 1/255 --mean 0.5,0.4,0.4 --std 0.2,0.2,0.2
     """
     from systolith import golden
 
-    preprocessing = declared_preprocessing(scale, mean, std, raw)
+    preprocessing = declared_preprocessing(scale, mean, std, raw, input_format)
     require_onnx()
-    dataset = golden.load_dataset(data) if data is not None else None
     try:
         imported = golden.import_onnx(model, preprocessing, output, image)
     except golden.RefusedError as error:
@@ -135,8 +139,8 @@ def import_network(
         names = ", ".join(each.layer for each in wrong)
         print(f"systolith: {model}: not written, as ONNX Runtime differs: {names}", file=sys.stderr)
         raise typer.Exit(1)
-    if dataset is not None:
-        _check_preprocessing(imported, dataset)
+    if data is not None:
+        _check_preprocessing(imported, load_data(data, imported.trained.network, label_column))
     with writing(out):
         imported.trained.save(out)
     print_line("written", str(out))
@@ -189,6 +193,7 @@ def _print(imported: ImportedNetwork, differences: dict[str, LayerDifference]) -
     from rich.markup import escape
 
     from systolith.golden.onnx.model.plain_text import shown
+    from systolith.golden.qformat import PIXELS
 
     network = imported.trained.network
     shapes = network.shapes()
@@ -209,9 +214,12 @@ def _print(imported: ImportedNetwork, differences: dict[str, LayerDifference]) -
         network.name, ("layer", "type", "output", "node", "operators", "difference"), rows, left=5
     )
     first = network.input
+    pixels = first.format == PIXELS
+    values, value = ("pixels", "pixel") if pixels else (f"values of {first.format}", "value")
     print_line(
         "input",
-        f"{first.image_shape} pixels, each standing for {first.scale:g} * pixel + {first.offset:g}"
+        f"{first.image_shape} {values}, each standing for {first.scale:g} * {value} + "
+        f"{first.offset:g}"
         + (f", {first.border} of {first.background} around" if first.border else ""),
     )
     for note in imported.notes:

@@ -1,21 +1,20 @@
-"""`systolith predict`: the classes and scores of pictures."""
+"""`systolith predict`: the classes and scores of pictures and of files of images."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from systolith.scripts.console import print_error, print_json, print_line, print_table, to_json
-from systolith.scripts.options import JsonOption
+from systolith.scripts.options import JsonOption, LabelColumnOption, load_data
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from systolith.golden import QuantizedNetwork
+    from systolith.golden import Network, QuantizedNetwork
+    from systolith.golden.qformat import RawImages
     from systolith.hw.verilog.artifacts import Artifacts
     from systolith.sim.classification import Classification
 
@@ -39,10 +38,12 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="PICTURE...",
-            help="PNG, JPEG, BMP, GIF, PPM, PGM or WebP.",
+            help="PNG, JPEG, BMP, GIF, PPM, PGM or WebP; or a .csv or .npz file, each of whose "
+            "images is classified as it is.",
             show_default=False,
         ),
     ],
+    label_column: LabelColumnOption = None,
     invert: Annotated[
         bool,
         typer.Option("--invert", help="Subtract pixels from 255: for dark digits on white."),
@@ -61,24 +62,25 @@ def predict(
     A picture is scaled as a whole to the network's input, its aspect ratio
     kept, and the rest is filled with the network's background. Its pixels go in
     as they are, 0 to 255: the digits of MNIST are bright on black, so that a
-    dark digit on white needs --invert.
+    dark digit on white needs --invert. A network of features takes them from
+    a .csv or .npz file.
 
     [bold]Examples[/bold]
 
     systolith predict lenet5.npz seven.png
     systolith predict lenet5.npz --invert scan.jpg photo.jpg
     systolith predict lenet5-rtl seven.png --json
+    systolith predict sensor.npz features.csv
     """
     import numpy as np
 
     from systolith.golden import QuantizedNetwork
     from systolith.golden.fixed.execution import FixedModel, winners
-    from systolith.scripts.pictures import read_picture
 
     built = _hardware(source) if source.is_dir() else None
     network = QuantizedNetwork.load(source) if built is None else built.quantized
     fixed = network.fixed
-    read = [read_picture(path, fixed.network.input, invert) for path in pictures]
+    read = [each for path in pictures for each in _read(path, fixed.network, invert, label_column)]
     images = np.stack([each.image for each in read])
     scores = FixedModel(fixed).scores(images)
     by_class = fixed.network.has_classes if built is None else built.manifest.result.kind == "class"
@@ -97,13 +99,7 @@ def predict(
         else {"as_generated": built.as_generated, "bit_exact": not failures},
         "pictures": [
             {
-                "file": str(each.path),
-                "width": each.size[0],
-                "height": each.size[1],
-                "mode": each.mode,
-                "scaled_width": each.scaled[0],
-                "scaled_height": each.scaled[1],
-                "inverted": invert,
+                **each.about,
                 "class": classes[place],
                 "hardware_class": result.classes[place] if result and by_class else None,
                 "scores": scores[place].tolist(),
@@ -116,7 +112,8 @@ def predict(
     else:
         _print_table(network, document)
         for each in read:
-            print_line(each.path.name, ", ".join(each.steps))
+            if each.steps:
+                print_line(Path(each.about["file"]).name, ", ".join(each.steps))
         if built is not None and not built.as_generated:
             print_line("Verilog", "not the one that generate wrote")
         if built is not None and not failures:
@@ -124,6 +121,42 @@ def predict(
     if failures:
         print_error(failures[0] + (f" (and {len(failures) - 1} more)" if failures[1:] else ""))
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """An image, what the JSON says of it, and what was done to a picture, in words."""
+
+    image: RawImages
+    about: dict[str, Any]
+    steps: tuple[str, ...] = ()
+
+
+def _read(path: Path, network: Network, invert: bool, label_column: str | None) -> list[_Read]:
+    """A picture as an image of a network, or the images of a file."""
+    from systolith.golden.network.dataset_check import check_dataset
+    from systolith.scripts.pictures import read_picture
+
+    if path.suffix in (".csv", ".npz"):
+        if invert:
+            raise ValueError(f"--invert: is for pictures, not for {path}")
+        dataset = load_data(path, network, label_column)
+        check_dataset(network, dataset)
+        return [
+            _Read(image, {"file": str(path), "image": number})
+            for number, image in enumerate(dataset.images)
+        ]
+    read = read_picture(path, network.input, invert)
+    about = {
+        "file": str(path),
+        "width": read.size[0],
+        "height": read.size[1],
+        "mode": read.mode,
+        "scaled_width": read.scaled[0],
+        "scaled_height": read.scaled[1],
+        "inverted": invert,
+    }
+    return [_Read(read.image, about, read.steps)]
 
 
 def _hardware(folder: Path) -> Artifacts:
@@ -136,7 +169,7 @@ def _hardware(folder: Path) -> Artifacts:
     return built
 
 
-def _classified(built: Artifacts, images: NDArray[np.uint8]) -> Classification:
+def _classified(built: Artifacts, images: RawImages) -> Classification:
     from systolith.sim.classification import classify
 
     with progress("predict") as shown:
@@ -157,7 +190,8 @@ def _print_table(network: QuantizedNetwork, document: dict[str, Any]) -> None:
         scores = [each["scores"][number] for number in shown] or [each["scores"][each["class"]]]
         classes = [each["class"], *([each["hardware_class"]] if by_hardware else [])]
         named = map(str, classes if by_class else ())
-        rows.append((each["file"], *named, *(f"{score:,}" for score in scores)))
+        name = each["file"] + (f" [{each['image']}]" if "image" in each else "")
+        rows.append((name, *named, *(f"{score:,}" for score in scores)))
     headings = ("class", *(["RTL class"] if by_hardware else [])) if by_class else ()
     scored = [f"score {number}" for number in shown] or ["score"]
     print_table(network.name, ("picture", *headings, *scored), rows)

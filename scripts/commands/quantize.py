@@ -9,7 +9,12 @@ import typer
 
 from systolith.scripts.calibration_split import named_calibration
 from systolith.scripts.console import print_text
-from systolith.scripts.options import NetworkArgument, file_to_write, whole_number
+from systolith.scripts.options import (
+    LabelColumnOption,
+    NetworkArgument,
+    file_to_write,
+    whole_number,
+)
 from systolith.scripts.outputs import writing
 
 if TYPE_CHECKING:
@@ -74,11 +79,13 @@ def quantize(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images, the first 1,000 of which choose the formats: .npz, with or without "
-            "labels, or IDX. Needed unless the network was trained on MNIST.",
+            help="Images, the first 1,000 of which choose the formats: .npz, IDX, a folder of "
+            "pictures or a .csv file, with or without labels. Needed unless the network was "
+            "trained on MNIST.",
             show_default="validation digits",
         ),
     ] = None,
+    label_column: LabelColumnOption = None,
 ) -> None:
     """Turn floats into integers: choose formats on images, and round the weights.
 
@@ -113,7 +120,7 @@ def quantize(
     }
     settings = read_settings(config, {k: v for k, v in options.items() if v is not None})
     trained = golden.load_network(network)
-    images, name = named_calibration(trained, data)
+    images, name = named_calibration(trained, data, label_column)
     quantized = golden.quantize(trained, images, settings, name)
     with writing(out):
         quantized.save(out)

@@ -16,16 +16,14 @@ import typer
 from systolith.scripts.calibration_split import named_calibration, split, test_images
 from systolith.scripts.commands.simulate import engines_in_words, fail_unless_passed, print_report
 from systolith.scripts.console import console, print_line, print_text
-from systolith.scripts.options import folder_to_write, whole_number
+from systolith.scripts.options import LabelColumnOption, folder_to_write, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import ResultOption
 from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
+    from systolith.golden.qformat import RawImages
     from systolith.hw import Manifest, ResultKind
     from systolith.sim import SimulationReport
 
@@ -45,12 +43,12 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels: .npz, IDX, "
-            "or a folder of pictures. Needed unless the network was trained on "
-            "MNIST.",
+            help="Images: .npz, IDX, a folder of pictures or a .csv file, with labels or without. "
+            "Needed unless the network was trained on MNIST.",
             show_default="validation and test digits",
         ),
     ] = None,
+    label_column: LabelColumnOption = None,
     images: Annotated[
         int | None,
         typer.Option(
@@ -88,7 +86,7 @@ def run(
     from systolith.golden.network.shipped import names
 
     chosen = names() if network == "all" else (network,)
-    flows = [_flow(name, data, images, out, result) for name in chosen]
+    flows = [_flow(name, data, label_column, images, out, result) for name in chosen]
     for flow in flows:
         flow.run()
     for flow in flows:
@@ -96,14 +94,19 @@ def run(
 
 
 def _flow(
-    network: str, data: Path | None, images: int | None, out: Path, result: ResultKind | None
+    network: str,
+    data: Path | None,
+    label_column: str | None,
+    images: int | None,
+    out: Path,
+    result: ResultKind | None,
 ) -> Flow:
     """The flow of a network on the images of a file, or on digits."""
     from systolith import golden
     from systolith.golden.network.dataset_check import check_dataset
 
     trained = golden.load_network(network)
-    evaluated = test_images(data, "--data FILE", trained)
+    evaluated = test_images(data, "--data FILE", trained, label_column=label_column)
     check_dataset(trained.network, evaluated)
     if data is None:
         calibration, name = named_calibration(trained, None)
@@ -113,8 +116,18 @@ def _flow(
         evaluated = replace(others, split=f"without the first {len(first):,}")
     count = min(_DEFAULT_IMAGES, len(evaluated)) if images is None else images
     evaluated.take(count)
-    folder = out / trained.name
-    return Flow(network, data, trained, calibration, name, evaluated, count, folder, result)
+    return Flow(
+        network,
+        data,
+        label_column,
+        trained,
+        calibration,
+        name,
+        evaluated,
+        count,
+        out / trained.name,
+        result,
+    )
 
 
 @dataclass
@@ -123,8 +136,9 @@ class Flow:
 
     Parameters
     ----------
-    network, data
-        The network, and the file of its images if it has one, as the command line names them.
+    network, data, label_column
+        The network, the file of its images if it has one, and that file's column of labels if it
+        is named, as the command line names them.
     trained
         The network.
     calibration, calibration_name
@@ -141,8 +155,9 @@ class Flow:
 
     network: str
     data: Path | None
+    label_column: str | None
     trained: TrainedNetwork
-    calibration: NDArray[np.uint8]
+    calibration: RawImages
     calibration_name: str
     evaluated: Dataset
     images: int
@@ -221,9 +236,11 @@ class Flow:
         path = self.folder / file
         with writing(path):
             self.accuracy.save(path)
+        found = self.accuracy
         if not self.by_class:
-            return path, f"{self.accuracy.images:,} images, which get scores and no class"
-        return path, f"{self.accuracy.accuracy:.2%} of {self.accuracy.images:,} images right"
+            return path, f"{found.images:,} images, which get scores and no class"
+        what = "right" if found.labels is not None else "with the class of the float network"
+        return path, f"{found.rate:.2%} of {found.images:,} images {what}"
 
     def generate(self, _: Progress) -> tuple[Path, str]:
         """Generate the Verilog."""
@@ -275,16 +292,19 @@ class Flow:
         return self.page, "figures, values of every layer, one image through the layers"
 
     def _print_results(self) -> None:
+        from systolith.golden.qformat import PIXELS
         from systolith.scripts.digit import draw
 
-        picture = self.evaluated.images[0].mean(axis=2).astype("uint8")
         shown = console()
         shown.print()
-        if picture.shape[1] <= shown.width:
+        image = self.evaluated.images[0]
+        if self.trained.network.input.format == PIXELS and image.shape[1] <= shown.width:
+            picture = image.mean(axis=2).astype("uint8")
             shown.print(draw(picture, colour=shown.color_system is not None))
         if self.simulation.classes:
-            label = self.evaluated.labels[0]
-            print_line("image", f"a {label}; the hardware says {self.simulation.classes[0]}")
+            labels = self.evaluated.labels
+            label = "" if labels is None else f"a {labels[0]}; "
+            print_line("image", f"{label}the hardware says {self.simulation.classes[0]}")
         shown.print()
         print_report(self.simulation)
         print_line("Verilog", self.hardware / self.manifest.files.verilog)
@@ -298,6 +318,8 @@ class Flow:
         rtl, smaller = self.hardware, self.folder / "4-bit.npz"
         fewer = "--weight-bits 4 --activation-bits 4 --bias-correction"
         on_data = "" if self.data is None else f" --data {shlex.quote(str(self.data))}"
+        if self.label_column is not None:
+            on_data += f" --label-column {shlex.quote(self.label_column)}"
         print_text("")
         print_text("Try next:")
         for command, why in (

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from systolith.scripts.console import print_error, print_json, print_line, print_table, print_text
-from systolith.scripts.options import DataOption, JsonOption, one_of, whole_number
+from systolith.scripts.options import (
+    DataOption,
+    JsonOption,
+    LabelColumnOption,
+    load_data,
+    one_of,
+    whole_number,
+)
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
+    from systolith.golden import Dataset
     from systolith.sim import SimulationReport
     from systolith.sim.simulators.installed import Engine, Simulator
 
@@ -32,6 +40,7 @@ def simulate(
         typer.Argument(metavar="DIR", help="The folder that generate wrote.", show_default=False),
     ],
     data: DataOption = None,
+    label_column: LabelColumnOption = None,
     images: Annotated[
         Any,
         typer.Option(
@@ -121,9 +130,8 @@ def simulate(
     systolith simulate lenet5-rtl --layer C3
     """
     from systolith import sim
-    from systolith.golden import load_dataset
 
-    dataset = None if data is None else load_dataset(data)
+    dataset = None if data is None else _load(data, folder, label_column)
     if images is None:
         images = _DEFAULT_IMAGES if dataset is None else min(_DEFAULT_IMAGES, len(dataset))
     with progress("simulate") as shown:
@@ -148,6 +156,15 @@ def simulate(
         if waves:
             print_viewers(folder)
     fail_unless_passed(report)
+
+
+def _load(data: Path, folder: Path, label_column: str | None) -> Dataset:
+    """The images of a file as the network of a folder takes them."""
+    from systolith.golden import QuantizedNetwork
+    from systolith.hw.verilog.manifest import load_manifest
+
+    quantized = QuantizedNetwork.load(folder / load_manifest(folder).files.quantized)
+    return load_data(data, quantized.fixed.network, label_column)
 
 
 def print_report(report: SimulationReport) -> None:

@@ -23,7 +23,13 @@ from systolith.scripts.console import (
     print_markdown,
     print_text,
 )
-from systolith.scripts.options import JsonOption, folder_to_write, one_of, whole_number
+from systolith.scripts.options import (
+    JsonOption,
+    LabelColumnOption,
+    folder_to_write,
+    one_of,
+    whole_number,
+)
 from systolith.scripts.plan_options import PRESETS
 from systolith.scripts.progress import progress
 
@@ -126,11 +132,12 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels, by which everything is chosen: .npz, IDX, "
-            "or a folder of pictures.",
+            help="Images by which everything is chosen: .npz, IDX, a folder of pictures or a .csv "
+            "file, with labels or without.",
             show_default="the 5,000 validation digits, for networks trained on MNIST",
         ),
     ] = None,
+    label_column: LabelColumnOption = None,
     images: Annotated[
         int | None,
         typer.Option(
@@ -144,7 +151,7 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels, on which nothing is chosen.",
+            help="Images on which nothing is chosen; files as for --data.",
             show_default="the 10,000 test digits, for networks trained on MNIST",
         ),
     ] = None,
@@ -213,9 +220,14 @@ def sweep(
     variations = _variations(weight_bits, activation_bits, calibration, vary)
     settings = combinations(variations, {name: each.network for name, each in loaded.items()})
     trained = loaded.values()
-    data_set = validation_images(data, "--data FILE", *trained)
+    data_set = validation_images(data, "--data FILE", *trained, label_column=label_column)
     calibration_data, others = split(data_set)
-    test = test_images(test_data, "--test-data FILE", *trained)
+    test = test_images(
+        test_data,
+        "--test-data FILE",
+        *trained,
+        label_column=None if test_data is None else label_column,
+    )
     check_apart(data_set, test, "--data", "which must choose nothing")
     request = Sweep(
         networks=loaded,
@@ -239,7 +251,7 @@ def sweep(
             "sweep.md": report.to_markdown().encode(),
             "sweep.csv": report.to_csv().encode(),
             "pareto.svg": draw_pareto(report),
-            "sweep.html": sweep_page(report, data, CALIBRATION_IMAGES).encode(),
+            "sweep.html": sweep_page(report, data, CALIBRATION_IMAGES, label_column).encode(),
         },
         report.to_json(),
     )

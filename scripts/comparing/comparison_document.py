@@ -65,6 +65,7 @@ def _report(row: Row) -> dict[str, Any]:
         "interval_cycles": hardware and hardware.interval_cycles,
         "latency_cycles": hardware and hardware.latency_cycles,
         "accuracy": report.accuracy,
+        "measure": report.measure,
         "interval": report.interval,
         "agreement_with_float": report.agreement_with_float,
         "difference": found and found.accuracy,

@@ -28,6 +28,7 @@ def report_csv(report: AccuracyReport) -> str:
         "images": report.images,
         "correct": report.correct,
         "accuracy": report.accuracy,
+        "measure": report.measure,
         "interval_low": low,
         "interval_high": high,
         "agreement_with_float": report.agreement_with_float,

@@ -75,7 +75,12 @@ class Loaded:
     dataset: Dataset | None
 
 
-def load_reports(paths: Sequence[Path], data: Path | None, images: int | None) -> Loaded:
+def load_reports(
+    paths: Sequence[Path],
+    data: Path | None,
+    images: int | None,
+    label_column: str | None = None,
+) -> Loaded:
     """The files that paths stand for, and a report of each.
 
     A path is that of a report, of a network, of generated hardware, of a sweep (it stands for the
@@ -100,7 +105,7 @@ def load_reports(paths: Sequence[Path], data: Path | None, images: int | None) -
     dataset = None
     if networks:
         parents: list[Any] = [getattr(each, "parent", each) for _, each in networks]
-        dataset = test_images(data, "--data FILE", *parents)
+        dataset = test_images(data, "--data FILE", *parents, label_column=label_column)
         with progress("evaluate") as shown:
             evaluated = iter(evaluate_all(networks, dataset, images, shown))
     reports = [each.report or replace(next(evaluated), hardware=each.hardware) for each in sources]

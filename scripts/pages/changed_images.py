@@ -14,6 +14,8 @@ from typing import Literal
 
 from systolith import golden
 from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
+from systolith.golden.network.graph import Input
+from systolith.golden.qformat import PIXELS
 from systolith.golden.reports.comparison import Comparison
 from systolith.golden.reports.side_by_side import side_by_side
 from systolith.scripts.pages import map_pictures
@@ -110,6 +112,8 @@ def changed_images(
     in_turns = chain.from_iterable(
         zip_longest(*([(place, image) for image in each] for place, each in enumerate(changes, 1)))
     )
+    known = next((each for each in networks if each is not None), None)
+    fmt = PIXELS if known is None else _input(known).format
     most = min(MOST_IMAGES, max(1, _MOST_SCORES // len(reports[0].confusion)))
     chosen = sorted(islice((each for each in in_turns if each is not None), most))
     scores = {
@@ -126,8 +130,8 @@ def changed_images(
     shown = (
         ChangedImage(
             image=image,
-            label=reports[0].labels[image],
-            picture="" if dataset is None else map_pictures.grey(dataset.images[image]),
+            label=reports[0].reference[image],
+            picture="" if dataset is None else map_pictures.grey(dataset.images[image], fmt),
             kind=_kind(reports[place], reports[0], image),
             before=given(0, image),
             after=given(place, image),
@@ -162,10 +166,14 @@ def _changes(report: AccuracyReport, first: AccuracyReport) -> list[int]:
 
 
 def _kind(report: AccuracyReport, first: AccuracyReport, image: int) -> Kind:
-    label = report.labels[image]
-    if report.predictions[image] == label:
+    if report.predictions[image] == report.reference[image]:
         return "gained"
-    return "lost" if first.predictions[image] == label else "still wrong"
+    return "lost" if first.predictions[image] == first.reference[image] else "still wrong"
+
+
+def _input(network: Network) -> Input:
+    trained = network.parent if isinstance(network, QuantizedNetwork) else network
+    return trained.network.input
 
 
 def _scores(

@@ -33,14 +33,14 @@ _MOST_TEXTS = 400
 
 
 def accuracy(comparison: Comparison) -> Figure:
-    """The accuracy of every report, its interval, and its verdict."""
-    rows = []
+    """The accuracy (or agreement) of every report, its interval, and its verdict."""
+    rows, measure = [], comparison.measure
     for row in comparison.rows:
         low, high = row.report.interval
         rows.append(
             {
                 "report": _wrapped(row.label),
-                "accuracy": row.report.accuracy,
+                measure: row.report.rate,
                 "low": low,
                 "high": high,
                 "verdict": row.difference.verdict if row.difference else "the first",
@@ -54,7 +54,7 @@ def accuracy(comparison: Comparison) -> Figure:
             scale=alt.Scale(domain=list(_VERDICTS), range=list(_VERDICTS.values())),
             legend=alt.Legend(orient="top", columns=2),
         ),
-        tooltip=["report:N", "accuracy:Q", "low:Q", "high:Q", "verdict:N"],
+        tooltip=["report:N", f"{measure}:Q", "low:Q", "high:Q", "verdict:N"],
     )
     return _by_report(
         comparison,
@@ -62,16 +62,16 @@ def accuracy(comparison: Comparison) -> Figure:
             base.mark_rule().encode(
                 x=alt.X(
                     "low:Q",
-                    title="accuracy",
+                    title=measure,
                     scale=alt.Scale(zero=False),
                     axis=alt.Axis(tickCount=5, labelOverlap="greedy", labelFlush=False),
                 ),
                 x2="high:Q",
             ),
-            base.mark_point(filled=True, size=70).encode(x="accuracy:Q"),
+            base.mark_point(filled=True, size=70).encode(x=f"{measure}:Q"),
         ),
-        "The accuracy of each report: "
-        + ", ".join(f"{row.label} {row.report.accuracy:.4f}" for row in comparison.rows),
+        f"The {measure} of each report: "
+        + ", ".join(f"{row.label} {row.report.rate:.4f}" for row in comparison.rows),
     )
 
 

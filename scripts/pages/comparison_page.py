@@ -54,4 +54,5 @@ def comparison_page(
         kinds=KINDS,
         layers=layers,
         headings=LAYER_HEADINGS,
+        what="label" if comparison.measure == "accuracy" else "class of the float network",
     )

@@ -12,9 +12,9 @@ from systolith.golden import Dataset, QuantizedNetwork, TrainedNetwork
 from systolith.golden.reports.accuracy import AccuracyReport
 from systolith.golden.reports.advice import advise
 from systolith.golden.reports.sensitivity import (
-    SENSITIVITY_HEADINGS,
     sensitivity,
     sensitivity_cells,
+    sensitivity_headings,
 )
 from systolith.golden.reports.side_by_side import LayerValues, side_by_side
 from systolith.scripts.pages import map_pictures, report_figures
@@ -60,7 +60,7 @@ def evaluation_page(
         values["effects"] = [sensitivity_cells(each) for each in sensitivity(report.trials)]
         if values["effects"]:
             figures["sensitivity"] = report_figures.sensitivity_by_layer(report.trials)
-    if report.correct < report.images:
+    if report.matching < report.images:
         figures["confusion"] = report_figures.confusion(report)
     if isinstance(network, QuantizedNetwork):
         sample = list(side_by_side(network, dataset.images[: min(SAMPLED_IMAGES, report.images)]))
@@ -86,7 +86,7 @@ def evaluation_page(
         report=report,
         advice=advise(report),
         repeat=repeat,
-        headings=SENSITIVITY_HEADINGS,
+        headings=() if report.trials is None else sensitivity_headings(report.trials),
         **values,
     )
 
@@ -122,8 +122,8 @@ def _digits(
     return [
         {
             "image": image,
-            "label": report.labels[image],
-            "picture": map_pictures.grey(dataset.images[image]),
+            "label": report.reference[image],
+            "picture": map_pictures.grey(dataset.images[image], network.fixed.network.input.format),
             "rows": [
                 {"by": by, "class": given[image], "scores": each[place].ravel().tolist()}
                 for by, given, each in (
@@ -160,8 +160,8 @@ def _walk(
         simulated = {name: values[0] for name, values in simulated_values(rtl, one).items()}
     return {
         "image": image,
-        "label": report.labels[image],
-        "picture": map_pictures.grey(one[0]),
+        "label": report.reference[image],
+        "picture": map_pictures.grey(one[0], network.fixed.network.input.format),
         "layers": [
             _walk_layer(layer, simulated.get(layer.name)) for layer in side_by_side(network, one)
         ],

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from systolith.golden.qformat import PIXELS, QFormat, RawImages
+
 _GAP = 1
 _BACKGROUND = 205
 _NEGATIVE, _ZERO, _POSITIVE = (
@@ -20,10 +22,13 @@ _NEGATIVE, _ZERO, _POSITIVE = (
 )
 
 
-def grey(image: NDArray[np.uint8]) -> str:
-    """Pixels `(height, width, channels)`, dark on light, as a `data:` address."""
-    shown: NDArray[np.uint8] = 255 - image[..., 0]
-    return _address(shown)
+def grey(image: RawImages, fmt: QFormat = PIXELS) -> str:
+    """Raw values `(height, width, channels)`, dark on light, as a `data:` address.
+
+    The range of their format is that from white to black.
+    """
+    share = (image[..., 0].astype(np.int64) - fmt.min_raw) * 255 // (fmt.max_raw - fmt.min_raw)
+    return _address((255 - share).astype(np.uint8))
 
 
 def maps(values: NDArray[Any], limit: float) -> str:

@@ -63,7 +63,9 @@ def panels(report: SweepReport) -> dict[str, Figure]:
     """
     return {
         name: sized(
-            _layers(report, panel, labelled=False), _PAGE_HEIGHT, f"Accuracy against {name}"
+            _layers(report, panel, labelled=False),
+            _PAGE_HEIGHT,
+            f"{report.data.measure.capitalize()} against {name}",
         )
         for name, panel in _PANELS.items()
     }
@@ -81,7 +83,7 @@ def _printable(value: Any) -> Any:
 
 
 def _chart(report: SweepReport) -> alt.HConcatChart:
-    data = report.data
+    data, measure = report.data, report.data.measure
     drawn = [
         _layers(report, panel, labelled=True).properties(width=_WIDTH, height=_HEIGHT)
         for panel in _PANELS.values()
@@ -90,17 +92,21 @@ def _chart(report: SweepReport) -> alt.HConcatChart:
         alt.hconcat(*drawn, spacing=30)
         .properties(
             title=alt.Title(
-                f"What accuracy costs: {', '.join(each.network for each in report.networks)}",
+                f"What {measure} costs: {', '.join(each.network for each in report.networks)}",
                 subtitle=[
                     (
-                        f"Accuracy on {data.images:,} images, {data.name} ({data.split}), spaced "
-                        "by the fraction of errors. Labels: bits of weights/maps."
+                        f"{measure.capitalize()} on {data.images:,} images, {data.name} "
+                        f"({data.split}), spaced by the fraction of errors. Labels: bits of "
+                        "weights/maps."
                     ),
                     (
-                        "Filled: the front of accuracy and weights on the left, of accuracy, "
+                        f"Filled: the front of {measure} and weights on the left, of {measure}, "
                         "multipliers and cycles in the middle and on the right."
                     ),
-                    "Lines: the best accuracy at no higher cost, for the cost of that panel alone.",
+                    (
+                        f"Lines: the best {measure} at no higher cost, for the cost of that panel "
+                        "alone."
+                    ),
                 ],
                 anchor="start",
                 offset=12,
@@ -126,7 +132,7 @@ def _layers(report: SweepReport, panel: _Panel, labelled: bool) -> alt.LayerChar
     )
     y = alt.Y(
         "errors:Q",
-        title="accuracy",
+        title=report.data.measure,
         scale=alt.Scale(type="log", reverse=True, nice=False, padding=12),
         axis=alt.Axis(labelExpr="format(1 - datum.value, '.4~f')", tickCount=8),
     )
@@ -179,8 +185,8 @@ def _rows(report: SweepReport, panel: _Panel) -> list[dict[str, Any]]:
             "rank": design.rank,
             "point": points[design.rank].name,
             "network": design.network,
-            "accuracy": design.accuracy,
-            "errors": _errors(report, design.accuracy),
+            report.data.measure: design.rate,
+            "errors": _errors(report, design.rate),
             "widths": points[design.rank].widths,
             "weights": round(kibibytes(design.weight_bits_total), 1),
             **(
@@ -225,6 +231,6 @@ def _best(
                 yield {key: row[key], "network": name, "errors": least}
 
 
-def _errors(report: SweepReport, accuracy: float) -> float:
+def _errors(report: SweepReport, rate: float) -> float:
     """The fraction of errors; at least half an image, because the scale is logarithmic."""
-    return max(1 - accuracy, 0.5 / report.data.images)
+    return max(1 - rate, 0.5 / report.data.images)

@@ -45,7 +45,7 @@ def accuracy_against_bits(trials: Trials) -> Figure:
         rows.append(
             {
                 "bits": trial.bits,
-                "accuracy": trial.correct / trials.images,
+                trials.measure: trial.correct / trials.images,
                 "wrong": _wrong(trial.correct, trials.images),
                 "most": 1 - low,
                 "least": max(1 - high, _wrong(trials.images, trials.images)),
@@ -66,7 +66,7 @@ def accuracy_against_bits(trials: Trials) -> Figure:
             base.mark_rule(color=_ACCENT).encode(y="most:Q", y2="least:Q"),
             base.mark_line(
                 color=_ACCENT, point=alt.OverlayMarkDef(filled=True, size=60, color=_ACCENT)
-            ).encode(y="wrong:Q", tooltip=["bits:O", "accuracy:Q", "weight bits:Q"]),
+            ).encode(y="wrong:Q", tooltip=["bits:O", f"{trials.measure}:Q", "weight bits:Q"]),
         ),
         _HEIGHT,
         "The share of wrong images by bits: "
@@ -108,7 +108,7 @@ def sensitivity_by_layer(trials: Trials) -> Figure:
     ends = [end for row in rows for end in (row["low"], row["high"])]
     x = alt.X(
         "low:Q",
-        title="difference of accuracy",
+        title=f"difference of {trials.measure}",
         scale=alt.Scale(type="symlog", constant=_SYMLOG, domain=[min(ends), max(ends)]),
         axis=alt.Axis(values=_DIFFERENCES, format="+~p", labelOverlap="greedy"),
     )
@@ -117,7 +117,7 @@ def sensitivity_by_layer(trials: Trials) -> Figure:
         base.mark_point(filled=True, size=45).encode(x="difference:Q"),
     ).properties(title=alt.TitleParams(title, anchor="start", fontSize=13))
     parts = len({row["part"] for row in rows})
-    text = f"The difference of accuracy by layer and bits. {helped_most_in_words(trials)}"
+    text = f"The difference of {trials.measure} by layer and bits. {helped_most_in_words(trials)}"
     return sized(marks, _MARGINS + _PART_HEIGHT * parts, text)
 
 
@@ -219,7 +219,7 @@ def confusion(report: AccuracyReport) -> Figure:
             base.mark_text(color="black").encode(text="images:Q"),
         ),
         260,
-        f"The wrong classes of {report.images - report.correct} images, by their labels",
+        f"The wrong classes of {report.images - report.matching} images, by their labels",
     )
 
 

@@ -22,7 +22,12 @@ _OPTIONS = {
 _DEFAULTS = {"granularity": "channel", "rounding": "half_up"}
 
 
-def sweep_page(report: SweepReport, data: Path | None, most_calibration_images: int) -> str:
+def sweep_page(
+    report: SweepReport,
+    data: Path | None,
+    most_calibration_images: int,
+    label_column: str | None = None,
+) -> str:
     """The text of a page that needs no other file.
 
     Parameters
@@ -33,6 +38,8 @@ def sweep_page(report: SweepReport, data: Path | None, most_calibration_images: 
         What `--data` was, from which the commands take images.
     most_calibration_images
         The number of images of `data` on which `quantize` chooses formats, if it has as many.
+    label_column
+        What `--label-column` was.
     """
     return render(
         "sweep.html",
@@ -40,7 +47,7 @@ def sweep_page(report: SweepReport, data: Path | None, most_calibration_images: 
         report=report,
         data=None if data is None else str(data),
         most_calibration_images=most_calibration_images,
-        points={point.rank: _shown(report, point, data) for point in report.points},
+        points={point.rank: _shown(report, point, data, label_column) for point in report.points},
         tables={
             "front": report.points_table(report.weight_front),
             "hardware": report.hardware_table(),
@@ -50,7 +57,7 @@ def sweep_page(report: SweepReport, data: Path | None, most_calibration_images: 
     )
 
 
-def command(point: SweptPoint, data: Path | None) -> str:
+def command(point: SweptPoint, data: Path | None, label_column: str | None = None) -> str:
     """The command that makes a point's quantized network."""
     words = ["systolith", "quantize", point.network]
     for key, option in _OPTIONS.items():
@@ -61,6 +68,8 @@ def command(point: SweptPoint, data: Path | None) -> str:
         words += ["--config", f"{point.name}.toml"]
     if data is not None:
         words += ["--data", str(data)]
+    if label_column is not None:
+        words += ["--label-column", label_column]
     return shlex.join([*words, "--out", f"{point.name}.npz"])
 
 
@@ -74,7 +83,9 @@ def settings_file(point: SweptPoint) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in found.items())
 
 
-def _shown(report: SweepReport, point: SweptPoint, data: Path | None) -> dict[str, Any]:
+def _shown(
+    report: SweepReport, point: SweptPoint, data: Path | None, label_column: str | None
+) -> dict[str, Any]:
     """What the page shows of a point when it is chosen."""
     test = point.test
     varied = varied_keys([each.settings for each in report.points])
@@ -85,15 +96,15 @@ def _shown(report: SweepReport, point: SweptPoint, data: Path | None) -> dict[st
         "calibration": point.settings["calibration"],
         **{key: shown_value(point.settings, key) for key in varied},
         "weights": f"{kibibytes(point.weight_bits_total):,.1f} KiB",
-        "accuracy": f"{point.validation.accuracy:.4f} on {report.data.images:,} images",
-        "test accuracy": ""
+        report.data.measure: f"{point.validation.rate:.4f} on {report.data.images:,} images",
+        f"test {report.test.measure}": ""
         if test is None
-        else f"{test.accuracy:.4f} on {report.test.images:,} images",
+        else f"{test.rate:.4f} on {report.test.images:,} images",
         "no hardware": point.not_built or "",
     }
     return {
         "name": point.name,
         "facts": [[key, printable(value)] for key, value in lines.items() if value],
-        "command": printable(command(point, data)),
+        "command": printable(command(point, data, label_column)),
         "settings": settings_file(point),
     }

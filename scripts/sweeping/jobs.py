@@ -21,13 +21,17 @@ from systolith.golden.files import npz
 from systolith.golden.files.datasets import UNNAMED, images_sha256
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
+from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.planning.plan_file import smallest_plan
 
 
 class Accuracy(msgspec.Struct, frozen=True):
-    """The number of images that were classified, and the number that got the right class."""
+    """The number of images that were classified, and the number that got the right class.
+
+    Of images without labels, the class that the float network gives is the right one.
+    """
 
     images: int
     correct: int
@@ -70,13 +74,13 @@ class Subject:
     trained
         The float network.
     calibration_images
-        uint8 `(images, height, width, channels)`.
+        Raw values `(images, height, width, channels)`.
     calibration_name
         Their name.
     """
 
     trained: golden.TrainedNetwork
-    calibration_images: NDArray[np.uint8]
+    calibration_images: RawImages
     calibration_name: str = UNNAMED
 
     @cached_property
@@ -103,7 +107,7 @@ def score_point(subject: Subject, settings: Mapping[str, Any], data: golden.Data
         not_built = str(error)
     return PointResult(
         images=len(data),
-        correct=_correct(execution.classes(quantized.fixed, data.images), data),
+        correct=_correct(subject, execution.classes(quantized.fixed, data.images), data),
         quantized_sha256=quantized.sha256,
         weight_bits_total=quantized.weight_bits_total,
         not_built=not_built,
@@ -118,7 +122,7 @@ def measure_accuracy(
         classes = float_model.classes(subject.trained, data.images)
     else:
         classes = execution.classes(subject.quantized(settings).fixed, data.images)
-    return Accuracy(len(data), _correct(classes, data))
+    return Accuracy(len(data), _correct(subject, classes, data))
 
 
 def quantize_point(subject: Subject, settings: Mapping[str, Any]) -> bytes:
@@ -172,8 +176,11 @@ def program_version() -> str:
         return "not installed"
 
 
-def _correct(classes: NDArray[np.int64], data: golden.Dataset) -> int:
-    return int(np.count_nonzero(classes == data.labels))
+def _correct(subject: Subject, classes: NDArray[np.int64], data: golden.Dataset) -> int:
+    wanted = data.labels
+    if wanted is None:
+        wanted = float_model.classes(subject.trained, data.images)
+    return int(np.count_nonzero(classes == wanted))
 
 
 _latest: dict[tuple[str, golden.DatasetReference], golden.Observations] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from systolith.golden.files.datasets import Measure
 from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.markdown import cell, table
 from systolith.golden.reports.memory_size import kibibytes, smaller_than_float
@@ -19,19 +20,30 @@ SCHEMA = "systolith.sweep/2"
 
 
 class Score(msgspec.Struct, frozen=True):
-    """The number of images that got the right class, and the fraction."""
+    """The number of images that got the right class, and the fraction.
 
-    correct: int
-    accuracy: float
+    Both are None for images without labels; `agreement` is then the fraction of images that got
+    the class that the float network gives them.
+    """
+
+    correct: int | None
+    accuracy: float | None
+    agreement: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """The accuracy or, without labels, the agreement."""
+        return _rate(self.accuracy, self.agreement)
 
 
 class Images(msgspec.Struct, frozen=True):
-    """A data set: the number of its images, and the hash of images and labels."""
+    """A data set: the number of its images, the hash of images and labels, and what scores are."""
 
     name: str
     split: str
     sha256: str
     images: int
+    measure: Measure = "accuracy"
 
 
 class SweptPlan(msgspec.Struct, frozen=True):
@@ -118,21 +130,27 @@ class SweptPoint(msgspec.Struct, frozen=True):
 
 
 class Design(msgspec.Struct, frozen=True):
-    """A point under a budget: its costs, and its accuracy on the validation images."""
+    """A point under a budget: its costs, and its accuracy (or agreement) as in `Score`."""
 
     rank: int
     network: str
     budget: str
-    accuracy: float
+    accuracy: float | None
     weight_bits_total: int
     multipliers: int
     interval_cycles: int
     latency_cycles: int
+    agreement: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """The accuracy or, without labels, the agreement."""
+        return _rate(self.accuracy, self.agreement)
 
     @property
     def costs(self) -> tuple[float, ...]:
         """The figures that decide on the front of hardware; lower is better."""
-        return -self.accuracy, self.multipliers, self.interval_cycles
+        return -self.rate, self.multipliers, self.interval_cycles
 
 
 @dataclass(frozen=True)
@@ -228,18 +246,18 @@ class SweepReport(msgspec.Struct, frozen=True):
             "# Sweep",
             (
                 f"Formats are chosen on {self.calibration['images']:,} images of "
-                f"{cell(self.calibration['name'])}, points are ranked by the accuracy on "
+                f"{cell(self.calibration['name'])}, points are ranked by the {self.ranked_by} on "
                 f"{data.images:,} others, {_called(data)}. The Pareto fronts are chosen by that "
                 f"alone; only their points are then scored on {test.images:,} images, "
                 f"{_called(test)}."
             ),
-            "## Accuracy against weight bits",
+            f"## {data.measure.capitalize()} against weight bits",
             (
                 "No other point is as accurate with as few bits of weights, and better in one of "
                 "the two; of equal points the first is shown."
             ),
             self.points_table(self.weight_front).to_markdown(),
-            "## Accuracy against multipliers and cycles",
+            f"## {data.measure.capitalize()} against multipliers and cycles",
             (
                 "No other design is as accurate with as few multipliers and cycles from one image "
                 "to the next, and better in one of these."
@@ -258,13 +276,20 @@ class SweepReport(msgspec.Struct, frozen=True):
             parts += ["## Not built", "\n".join(refused) + "\n"]
         return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
+    @property
+    def ranked_by(self) -> str:
+        """What points are ranked by, in words."""
+        if self.data.measure == "accuracy":
+            return "accuracy"
+        return "agreement with the float network (the images have no labels)"
+
     def points_table(self, ranks: Sequence[int] | None = None) -> Table:
         """The points of some ranks, or all, with what the sweep varies."""
         varied = varied_keys([point.settings for point in self.points])
         headings = (
             *("rank", "network", "weights/maps", "calibration", *varied),
-            *("weights (KiB)", "smaller than float", "accuracy", "float"),
-            *("front", "test accuracy", "float"),
+            *("weights (KiB)", "smaller than float", self.data.measure, "float"),
+            *("front", f"test {self.test.measure}", "float"),
         )
         rows = [
             self._point_cells(point, varied)
@@ -282,14 +307,18 @@ class SweepReport(msgspec.Struct, frozen=True):
                 design.network,
                 names[design.rank],
                 design.budget,
-                f"{design.accuracy:.4f}",
+                f"{design.rate:.4f}",
                 f"{design.multipliers:,}",
                 f"{design.interval_cycles:,}",
                 f"{design.latency_cycles:,}",
             )
             for design in self.hardware_front
         ]
-        return Table(_HARDWARE_HEADINGS, rows, left=4)
+        headings = (
+            *("rank", "network", "point", "budget"),
+            *(self.data.measure, "multipliers", "interval", "latency"),
+        )
+        return Table(headings, rows, left=4)
 
     def plans_table(self) -> Table:
         """The cost of every network under every budget."""
@@ -324,26 +353,27 @@ class SweepReport(msgspec.Struct, frozen=True):
             *(shown_value(point.settings, key) for key in varied),
             f"{kibibytes(bits):,.1f}",
             f"{smaller_than_float(bits, network.weights):.2f}x" if bits else "",
-            f"{point.validation.accuracy:.4f}",
-            f"{network.validation.accuracy:.4f}",
+            f"{point.validation.rate:.4f}",
+            f"{network.validation.rate:.4f}",
             "yes" if point.on_front else "",
-            *([f"{each.accuracy:.4f}" for each in tested] or ["", ""]),
+            *([f"{each.rate:.4f}" for each in tested] or ["", ""]),
         ]
 
     def _csv_row(self, point: SweptPoint, plan: SweptPlan | None) -> dict[str, Any]:
         network = self._networks[point.network]
         on_hardware = {(each.rank, each.budget) for each in self.hardware_front}
         costs = {} if plan is None else msgspec.structs.asdict(plan)
+        data, test = self.data.measure, self.test.measure
         return {
             "rank": point.rank,
             "name": point.name,
             "network": point.network,
             **flat(point.settings),
             "weight_bits_total": point.weight_bits_total,
-            "accuracy": point.validation.accuracy,
-            "float_accuracy": network.validation.accuracy,
-            "test_accuracy": None if point.test is None else point.test.accuracy,
-            "float_test_accuracy": network.test.accuracy,
+            data: point.validation.rate,
+            f"float_{data}": network.validation.rate,
+            f"test_{test}": None if point.test is None else point.test.rate,
+            f"float_test_{test}": network.test.rate,
             **costs,
             "weight_front": point.rank in self.weight_front,
             "hardware_front": plan is not None and (point.rank, plan.budget) in on_hardware,
@@ -352,10 +382,6 @@ class SweepReport(msgspec.Struct, frozen=True):
 
 
 _PLAN_HEADINGS = ("network", "budget", "multipliers", "interval", "latency")
-_HARDWARE_HEADINGS = (
-    *("rank", "network", "point", "budget"),
-    *("accuracy", "multipliers", "interval", "latency"),
-)
 
 
 def designs(points: list[SweptPoint], plans: list[SweptPlan]) -> Iterator[Design]:
@@ -368,11 +394,18 @@ def designs(points: list[SweptPoint], plans: list[SweptPlan]) -> Iterator[Design
                     network=point.network,
                     budget=plan.budget,
                     accuracy=point.validation.accuracy,
+                    agreement=point.validation.agreement,
                     weight_bits_total=point.weight_bits_total,
                     multipliers=plan.multipliers,
                     interval_cycles=plan.interval_cycles,
                     latency_cycles=plan.latency_cycles,
                 )
+
+
+def _rate(accuracy: float | None, agreement: float | None) -> float:
+    rate = agreement if accuracy is None else accuracy
+    assert rate is not None
+    return rate
 
 
 def _listed(ranks: Sequence[int]) -> str:

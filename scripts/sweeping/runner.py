@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from systolith import golden, hw
-from systolith.golden.files.datasets import UNNAMED
+from systolith.golden.files.datasets import UNNAMED, Measure
 from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.quantized_network import weight_counts
 from systolith.scripts.sweeping import jobs
 from systolith.scripts.sweeping.jobs import Accuracy, Cost, PointResult, Subject, program_version
@@ -63,7 +62,7 @@ class Sweep:
     budgets
         Goals for which each network is planned, by name.
     calibration_images
-        uint8 `(images, height, width, channels)`, on which formats are chosen.
+        Raw values `(images, height, width, channels)`, on which formats are chosen.
     validation
         The images by whose accuracy points are ranked.
     test
@@ -80,7 +79,7 @@ class Sweep:
     networks: Mapping[str, golden.TrainedNetwork]
     settings: Sequence[golden.Settings]
     budgets: Mapping[str, hw.Goal]
-    calibration_images: NDArray[np.uint8]
+    calibration_images: RawImages
     validation: golden.Dataset
     test: golden.Dataset
     calibration_name: str = UNNAMED
@@ -149,11 +148,11 @@ def sweep(
         SweptPlan(*each, **msgspec.structs.asdict(cost))
         for each, cost in zip(planned, plan_costs, strict=True)
     ]
-    points = ranked(choices, results)
+    points = ranked(choices, results, request.validation.measure)
     every = list(designs(points, plans))
     hardware_front = [every[place] for place in distinct_front([each.costs for each in every])]
     built = [point for point in points if point.not_built is None]
-    costs = [(-point.validation.accuracy, point.weight_bits_total) for point in built]
+    costs = [(-point.validation.rate, point.weight_bits_total) for point in built]
     weight_front = [built[place].rank for place in distinct_front(costs)]
     chosen = sorted({*weight_front, *(design.rank for design in hardware_front)})
     by_rank = {point.rank: point for point in points}
@@ -164,7 +163,9 @@ def sweep(
             for rank in chosen
         ],
     )
-    test_scores = dict(zip(chosen, map(_score, tests), strict=True))
+    test_scores = {
+        rank: _score(each, request.test.measure) for rank, each in zip(chosen, tests, strict=True)
+    }
     return SweepReport(
         schema=SCHEMA,
         calibration=tasks.calibration,
@@ -176,8 +177,8 @@ def sweep(
                 name=trained.name,
                 sha256=trained.sha256,
                 weights=sum(weight_counts(trained.network).values()),
-                validation=_score(validation),
-                test=_score(test),
+                validation=_score(validation, request.validation.measure),
+                test=_score(test, request.test.measure),
             )
             for (name, trained), validation, test in zip(
                 request.networks.items(), floats, float_tests, strict=True
@@ -197,10 +198,13 @@ def sweep(
 
 
 def ranked(
-    choices: Sequence[tuple[str, golden.Settings]], results: Sequence[PointResult]
+    choices: Sequence[tuple[str, golden.Settings]],
+    results: Sequence[PointResult],
+    measure: Measure,
 ) -> list[SweptPoint]:
     """Points by accuracy, then by the fewest bits of weights, then of feature maps.
 
+    Without labels, the `measure` is agreement with the float network.
     Points that are equal in all three stay in the order in which they were given.
     """
 
@@ -219,7 +223,7 @@ def ranked(
             settings=choices[place][1].to_mapping(),
             quantized_sha256=results[place].quantized_sha256,
             weight_bits_total=results[place].weight_bits_total,
-            validation=_score(results[place]),
+            validation=_score(results[place], measure),
             not_built=results[place].not_built,
         )
         for rank, place in enumerate(order, 1)
@@ -351,12 +355,15 @@ class _Runner:
         self._progress(self._done, self._total)
 
 
-def _score(accuracy: Accuracy) -> Score:
-    return Score(accuracy.correct, accuracy.correct / accuracy.images)
+def _score(found: Accuracy, measure: Measure) -> Score:
+    rate = found.correct / found.images
+    if measure == "accuracy":
+        return Score(found.correct, rate)
+    return Score(None, None, rate)
 
 
 def _images(data: golden.Dataset) -> Images:
-    return Images(data.name, data.split, data.sha256, len(data))
+    return Images(data.name, data.split, data.sha256, len(data), data.measure)
 
 
 def _require_distinct(given: Mapping[str, Any], what: str) -> None:

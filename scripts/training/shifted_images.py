@@ -39,7 +39,7 @@ class ShiftedImages:
         # Every shift of every image, as a view: (images, shifts, shifts, channels, height, width).
         windows = padded.unfold(2, shape.height, 1).unfold(3, shape.width, 1)
         self.windows = windows.permute(0, 2, 3, 1, 4, 5)
-        self.labels = torch.from_numpy(dataset.labels.copy())
+        self.labels = torch.from_numpy(dataset.known_labels.copy())
         self.batches = len(dataset) // BATCH
         if not self.batches:
             raise ValueError(f"a batch needs {BATCH} images, not {len(dataset)}")

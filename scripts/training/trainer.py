@@ -208,7 +208,7 @@ def _accuracy(model: GraphModule, dataset: Dataset) -> float:
             images = torch.from_numpy(dataset.images[part].copy()).permute(0, 3, 1, 2)
             scores = model(input_values(model.network.input, images))
             classes = best(scores, 1)
-            correct += int((classes.numpy() == dataset.labels[part]).sum())
+            correct += int((classes.numpy() == dataset.known_labels[part]).sum())
     return correct / len(dataset)
 
 

@@ -16,6 +16,7 @@ from cocotb.handle import HierarchyObject
 from numpy.typing import NDArray
 
 from systolith.golden.fixed.integers import Integers
+from systolith.golden.qformat import RawImages
 from systolith.hw.accelerator import stream_signal
 from systolith.hw.streams.result_layout import Bytes
 from systolith.hw.verilog import artifacts
@@ -86,7 +87,7 @@ class Accelerator(Harness):
         self.layers = tuple(layer.name for layer in self.network.fixed.layers)
         super().__init__(dut, streams_of(self.network.fixed, built.manifest))
 
-    def reference(self, images: NDArray[np.uint8]) -> Reference:
+    def reference(self, images: RawImages) -> Reference:
         """What must come out for images, `(images, height, width, channels)`, by the model."""
         return references.reference(self.network.fixed, images, self.streams.result)
 

@@ -10,12 +10,13 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.qformat import RawImages
 from systolith.sim.bulk.engine import simulate_bulk
 from systolith.sim.record.taps import tapped_network
 
 
 def simulated_values(
-    folder: str | os.PathLike[str], images: NDArray[np.uint8]
+    folder: str | os.PathLike[str], images: RawImages
 ) -> dict[str, NDArray[np.int64]]:
     """The raw values of every layer, simulated on Verilator; memory grows with the images.
 
@@ -24,7 +25,7 @@ def simulated_values(
     folder
         A folder that `hw.generate` wrote.
     images
-        uint8 `(images, height, width, channels)`.
+        Raw values `(images, height, width, channels)`.
 
     Returns
     -------

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
+from systolith.golden.qformat import RawImages
 from systolith.hw.streams.result_layout import Bytes, ResultLayout, hex_text
 from systolith.sim.record.scoreboard import LayerResult, LayerScoreboard
 from systolith.sim.record.taps import RESULT_FIELD, Batch, Records, RuleBroken
@@ -42,7 +42,7 @@ class Check:
     def __init__(
         self,
         fixed: FixedNetwork,
-        images: NDArray[np.uint8],
+        images: RawImages,
         layers: Iterable[str],
         layout: ResultLayout | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class Check:
         by_class = layout is not None and layout.kind == "class"
         self.classes = np.full(len(images) if by_class else 0, -1, np.int64)
 
-    def expected(self, images: NDArray[np.uint8]) -> dict[str, Integers]:
+    def expected(self, images: RawImages) -> dict[str, Integers]:
         """Every layer's values, `(images, height, width, channels)`, by the fixed-point model."""
         return self._model.run(images).outputs
 

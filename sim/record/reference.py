@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedNetwork, Integers
+from systolith.golden.qformat import RawImages
 from systolith.hw.streams.result_layout import Bytes, ResultLayout, hex_text
 
 
@@ -89,7 +89,7 @@ class Reference:
     results: tuple[Result, ...]
 
 
-def reference(fixed: FixedNetwork, images: NDArray[np.uint8], layout: ResultLayout) -> Reference:
+def reference(fixed: FixedNetwork, images: RawImages, layout: ResultLayout) -> Reference:
     """What hardware must put out by the fixed-point model.
 
     Parameters

@@ -43,8 +43,6 @@ AXIS_PORTS = (
 STREAM_PORTS = ("data", "valid", "ready", "last")
 """The signals of a stream that a tap shows."""
 
-_PIXEL_BITS = 8
-
 
 @dataclass(frozen=True)
 class Tap:
@@ -171,8 +169,10 @@ def network_in(design: Design, fixed: FixedNetwork, manifest: Manifest) -> Tappe
 
 def streams_of(fixed: FixedNetwork, manifest: Manifest) -> NetworkStreams:
     """The streams of a generated accelerator."""
-    source = fixed.network.input
-    pixels = Tap(source.name, BeatFormat(1, _PIXEL_BITS, False), source.image_shape)
+    source, stream = fixed.network.input, manifest.input
+    pixels = Tap(
+        source.name, BeatFormat(stream.lanes, stream.bits, stream.signed), source.image_shape
+    )
     layers = (
         Tap(
             layer.name,

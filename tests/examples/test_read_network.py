@@ -8,17 +8,24 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as trying
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from systolith import golden
 from systolith.golden import load_network, quantize, validation_digits
 from systolith.golden.fixed import execution
 from systolith.golden.network import shipped
-from systolith.golden.network.graph import LAYER_TYPES
+from systolith.golden.network.graph import LAYER_TYPES, Convolution, Dense, Input, Network
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.qformat import QFormat
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from tests.golden.random_networks import random_quantized
@@ -37,7 +44,7 @@ def loaded() -> ModuleType:
 reader = loaded()
 
 
-def require_same(network: QuantizedNetwork, images: NDArray[np.uint8], path: Path) -> None:
+def require_same(network: QuantizedNetwork, images: NDArray[np.integer[Any]], path: Path) -> None:
     network.save(path)
     header, arrays = reader.read(path)
     values = reader.run(header, arrays, images)
@@ -118,3 +125,48 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     load_network("lenet5").save(tmp_path / "float.npz")
     with pytest.raises(SystemExit, match=r"is systolith\.trained-network/1, not a quantized"):
         reader.read(tmp_path / "float.npz")
+
+
+@trying(max_examples=25, deadline=None)
+@given(
+    bits=st.integers(1, 16),
+    frac_bits=st.integers(-4, 20),
+    signed=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_every_input_format(bits: int, frac_bits: int, signed: bool, seed: int) -> None:
+    """The reader takes raw values as they are, so that formats meet an independent computation."""
+    fmt = QFormat(bits, frac_bits, signed)
+    assert QFormat.parse(str(fmt)) == fmt
+    rng = np.random.default_rng(seed)
+    raw = rng.integers(fmt.min_raw, fmt.max_raw, (4, 3, 4, 2), fmt.raw_type, endpoint=True)
+    layers = (
+        Input(
+            name="input",
+            height=3,
+            width=4,
+            channels=2,
+            border=1,
+            background=int(rng.integers(fmt.min_raw, fmt.max_raw, endpoint=True)),
+            scale=float(rng.uniform(0.1, 2)),
+            offset=float(rng.normal()),
+            format=fmt,
+        ),
+        Convolution(name="C1", inputs=("input",), kernel=(3, 2), out_channels=2),
+        Dense(name="out", inputs=("C1",), units=3),
+    )
+    network = Network("formats", layers)
+    arrays = {
+        layer.name: {
+            name: rng.normal(size=shape) for name, shape in layer.array_shapes(source).items()
+        }
+        for layer, source, _ in network.computing_layers()
+    }
+    trained = TrainedNetwork(network, arrays)
+    # The same real numbers, as pixels that stand for them.
+    real = golden.float_maps(trained, raw)["input"][:, 1:-1, 1:-1]
+    expected = fmt.dequantize(raw) * network.input.scale + network.input.offset
+    np.testing.assert_allclose(real, expected, rtol=1e-12, atol=1e-12)
+    with TemporaryDirectory() as folder:
+        require_same(quantize(trained, raw), raw, Path(folder) / "q.npz")
+        assert QuantizedNetwork.load(Path(folder) / "q.npz").fixed.network.input.format == fmt

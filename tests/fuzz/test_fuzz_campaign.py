@@ -95,7 +95,7 @@ def test_other_integers_in_an_engine_are_found(
     assert integer_comparison.compare_integers([str(path)]) == 0
 
     class Wrong(FixedModel):
-        def run(self, images: NDArray[np.uint8]) -> FixedRun:
+        def run(self, images: NDArray[np.integer[Any]]) -> FixedRun:
             found = execution.FixedModel.run(self, images)
             if self.wrong:
                 found.outputs["conv"][3, 0, 0, 0] += 1

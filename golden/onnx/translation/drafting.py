@@ -29,6 +29,7 @@ from systolith.golden.onnx.translation.steps import (
     Squashing,
     Step,
 )
+from systolith.golden.qformat import PIXELS
 
 _BORDER_TOLERANCE = 1e-4
 
@@ -49,7 +50,7 @@ class _Pending:
 
 
 def draft_layers(last: Step, preprocessing: Preprocessing) -> tuple[InputDraft, list[Draft]]:
-    """The layers that compute the chain up to `last`, of raw pixels.
+    """The layers that compute the chain up to `last`, of raw values.
 
     Raises
     ------
@@ -91,6 +92,7 @@ class _Drafter:
         pixels = layout.shape.height * layout.shape.width
         gain, offset = preprocessing.affine(layout.shape.channels)
         self._shape = layout.shape
+        self._format = preprocessing.format
         self._pending = _Pending(
             np.tile(gain, pixels), np.tile(offset, pixels), last=in_image(layout, layout)
         )
@@ -110,9 +112,15 @@ class _Drafter:
         self._settle_into_input()
         if not self._pending.is_identity:
             _refuse(step.node, "pads with a value, and channels stand for different numbers")
-        raw = (step.value - self.input.offset) / self.input.scale
-        if not 0 <= round(raw) <= 255 or abs(raw - round(raw)) > _BORDER_TOLERANCE:
-            _refuse(step.node, f"pads with {step.value:g}, which is no pixel from 0 to 255")
+        fmt = self._format
+        raw = (step.value - self.input.offset) / self.input.scale / fmt.step
+        if not fmt.contains(round(raw)) or abs(raw - round(raw)) > _BORDER_TOLERANCE:
+            allowed = "pixel" if fmt == PIXELS else "raw value"
+            _refuse(
+                step.node,
+                f"pads with {step.value:g}, which is no {allowed} from {fmt.min_raw} to "
+                f"{fmt.max_raw}",
+            )
         self.input.border, self.input.background = step.width, round(raw)
         self._forget(step.shape)
 

@@ -27,7 +27,7 @@ module {{ top }}_tb;
   localparam QUIET = 2 * (INTERVAL + LATENCY) + 1000;
 
   reg aclk, aresetn;
-  reg [7:0] s_axis_tdata;
+  reg [{{ tdata_bits - 1 }}:0] s_axis_tdata;
   reg s_axis_tvalid, s_axis_tlast;
   wire s_axis_tready;
   wire [{{ result.bits - 1 }}:0] m_axis_tdata;
@@ -97,7 +97,7 @@ module {{ top }}_tb;
 
   // The source: full speed; with stalls one of four paces, for 64 cycles at a time.
 
-  reg [7:0] pixels [0:IMAGES*PIXELS-1];
+  reg [{{ input_bits - 1 }}:0] pixels [0:IMAGES*PIXELS-1];
   reg [31:0] cycle, sent, column;
   reg [1:0] pace;
   wire sending = s_axis_tvalid && s_axis_tready;
@@ -128,7 +128,12 @@ module {{ top }}_tb;
       if (sending || !s_axis_tvalid) begin
         s_axis_tvalid <= next < images * PIXELS && !pause;
         if (next < images * PIXELS) begin
+{% if tdata_bits > input_bits %}
+          // Bits above the value are ignored.
+          s_axis_tdata <= {random[{{ tdata_bits - input_bits - 1 }}:0], pixels[next]};
+{% else %}
           s_axis_tdata <= pixels[next];
+{% endif %}
           s_axis_tlast <= next_column == PIXELS - 1;
         end
       end

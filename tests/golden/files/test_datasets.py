@@ -26,14 +26,14 @@ def test_the_test_digits_are_mnist_s() -> None:
     assert (digits.name, digits.split, len(digits)) == ("mnist", "test", 10_000)
     assert digits.images.shape == (10_000, 28, 28, 1)
     assert md5(digits.images[..., 0]) == TEST_IMAGES_MD5
-    assert md5(digits.labels) == TEST_LABELS_MD5
+    assert md5(digits.known_labels) == TEST_LABELS_MD5
 
 
 def test_the_validation_digits_are_others() -> None:
     digits = datasets.validation_digits()
     assert (digits.name, digits.split, len(digits)) == ("mnist", "validation", 5_000)
     assert digits.images.shape == (5_000, 28, 28, 1)
-    assert set(digits.labels) == set(range(10))
+    assert set(digits.known_labels) == set(range(10))
     test = {image.tobytes() for image in datasets.test_digits().images}
     assert not test & {image.tobytes() for image in digits.images}
 
@@ -58,7 +58,7 @@ def test_take() -> None:
 
 def test_the_digest_depends_on_pixels_labels_and_shape() -> None:
     base = dataset()
-    images, labels = base.images.copy(), base.labels.copy()
+    images, labels = base.images.copy(), base.known_labels.copy()
     images[3, 2, 1, 0] ^= 1
     labels[3] += 1
     digests = {
@@ -69,7 +69,7 @@ def test_the_digest_depends_on_pixels_labels_and_shape() -> None:
         base.take(3).sha256,
     }
     assert len(digests) == 5
-    assert Dataset("other", "test", base.images[:], base.labels.astype(np.uint8)).sha256 == (
+    assert Dataset("other", "test", base.images[:], base.known_labels.astype(np.uint8)).sha256 == (
         base.sha256
     )
 
@@ -88,7 +88,11 @@ PIXEL = np.zeros((1, 1, 1, 1), np.uint8)
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((2, 3, 3, 1)), np.zeros(2, int), "dataset 'x': images must be uint8 of shape"),
+        (
+            np.zeros((2, 3, 3, 1)),
+            np.zeros(2, int),
+            "dataset 'x': images must be integers of 8 or 16 bits of shape",
+        ),
         (np.zeros((2, 3, 3), np.uint8), np.zeros(2, int), r"not uint8 of \(2, 3, 3\)"),
         (np.zeros((0, 3, 3, 1), np.uint8), np.zeros(0, int), r"not uint8 of \(0, 3, 3, 1\)"),
         (
@@ -129,9 +133,9 @@ def test_npz_files(save_as: Callable[..., None], axes: int, tmp_path: Path) -> N
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_idx_files(suffix: str, tmp_path: Path) -> None:
     pack = gzip.compress if suffix else bytes
-    images, labels = dataset().images[..., 0], dataset().labels.astype(np.uint8)
+    images, labels = dataset().images[..., 0], dataset().known_labels.astype(np.uint8)
     path = tmp_path / f"my-images-idx3-ubyte{suffix}"
-    path.write_bytes(pack(idx.encode(images)))
+    path.write_bytes(pack(idx.encode(images.astype(np.uint8))))
     (tmp_path / f"my-labels-idx1-ubyte{suffix}").write_bytes(pack(idx.encode(labels)))
     loaded = datasets.load_dataset(str(path))
     assert (loaded.name, loaded.split) == (path.name, "custom")
@@ -140,19 +144,24 @@ def test_idx_files(suffix: str, tmp_path: Path) -> None:
 
 
 def test_images_without_labels(tmp_path: Path) -> None:
-    images = dataset().images
+    images = dataset().images.astype(np.uint8)
     np.savez(tmp_path / "few.npz", images=images[..., 0])
     (tmp_path / "my-images-idx3-ubyte").write_bytes(idx.encode(images[..., 0]))
     for name in ("few.npz", "my-images-idx3-ubyte"):
         np.testing.assert_array_equal(datasets.load_images(tmp_path / name), images)
-        with pytest.raises(FileFormatError, match="labels"):
-            datasets.load_dataset(tmp_path / name)
+        found = datasets.load_dataset(tmp_path / name)
+        assert found.labels is None and found.part(slice(1, None)).labels is None
+        assert found.sha256 not in (dataset().sha256, datasets.images_sha256(images))
+        with pytest.raises(ValueError, match=f"data '{name}' .* has no labels, which this needs"):
+            _ = found.known_labels
     for wrong in (np.array(3, np.uint8), images[:0], images.astype(np.int64)):
         np.savez(tmp_path / "bad.npz", images=wrong)
-        with pytest.raises(FileFormatError, match=r"bad\.npz: .* images must be uint8 of shape"):
+        with pytest.raises(
+            FileFormatError, match=r"bad\.npz: .* images must be integers of 8 or 16 bits of shape"
+        ):
             datasets.load_images(tmp_path / "bad.npz")
     (tmp_path / "digits.txt").write_text("0", "utf-8")
-    with pytest.raises(FileFormatError, match=r"read from \.npz files, IDX files"):
+    with pytest.raises(FileFormatError, match=r"read from .npz and .csv files, IDX files"):
         datasets.load_images(tmp_path / "digits.txt")
 
 
@@ -181,16 +190,22 @@ def cut(path: Path) -> None:
         (cut, "not an intact .npz file"),
         (lambda path: path.write_bytes(b"x"), "not an intact .npz file"),
         (save(labels=LABELS), "has no array 'images'"),
-        (save(images=PIXELS), "has no array 'labels'"),
         (
             lambda path: np.savez(path, images=np.array([{}]), labels=LABELS, allow_pickle=True),
-            "array 'images' must be of integers, not object",
+            "array 'images' must be of numbers, not object",
         ),
-        (save(images=PIXELS + 0.5, labels=LABELS), "array 'images' must be of integers, not float"),
-        (save(images=PIXELS.astype(int), labels=LABELS), "images must be uint8 of shape"),
+        (save(images=PIXELS + 0.5, labels=LABELS), "images must be integers of .*, not float64"),
+        (save(images=PIXELS, labels=LABELS + 0.5), "array 'labels' must be of integers, not float"),
+        (
+            save(images=PIXELS.astype(int), labels=LABELS),
+            "images must be integers of 8 or 16 bits of shape",
+        ),
         (save(images=PIXELS, labels=np.array([0, 2**63], np.uint64)), "not 9223372036854775808"),
         (save(images=PIXELS, labels=LABELS[:1]), "2 images need 2 integer labels"),
-        (save(images=PIXELS[:0], labels=LABELS[:0]), "images must be uint8 of shape"),
+        (
+            save(images=PIXELS[:0], labels=LABELS[:0]),
+            "images must be integers of 8 or 16 bits of shape",
+        ),
     ],
 )
 def test_npz_files_without_images_and_labels_are_refused(
@@ -218,11 +233,14 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="no such file"):
         datasets.load_dataset(tmp_path / "none.npz")
     (tmp_path / "digits.txt").write_text("0", "utf-8")
-    with pytest.raises(FileFormatError, match=r"read from \.npz files, IDX files named"):
+    with pytest.raises(FileFormatError, match=r"read from .npz and .csv files, IDX files named"):
         datasets.load_dataset(tmp_path / "digits.txt")
+    (tmp_path / "features.csv").write_text("0", "utf-8")
+    with pytest.raises(FileFormatError, match="shape of its images is that of a network's input"):
+        datasets.load_dataset(tmp_path / "features.csv")
     (tmp_path / "a-images-idx3").write_bytes(idx.encode(PIXELS))
-    with pytest.raises(FileFormatError, match="a-labels-idx1: no such file"):
-        datasets.load_dataset(tmp_path / "a-images-idx3")
+    with pytest.raises(FileFormatError, match="only CSV files have a column of labels, 'kind'"):
+        datasets.load_dataset(tmp_path / "a-images-idx3", label_column="kind")
 
 
 def write_mnist(folder: Path, training: int, test: int) -> None:

@@ -8,6 +8,8 @@ import pytest
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.network import shipped
 from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.network.graph import Dense, Input, Network
+from systolith.golden.qformat import QFormat
 
 
 def data(label: int, *shape: int) -> Dataset:
@@ -29,8 +31,25 @@ def test_labels_of_a_network_s_classes_pass() -> None:
             data(0, 28, 27, 1),
             r"\(custom\) has images of 28 x 27 x 1, network 'lenet5' takes 28 x 28 x 1",
         ),
+        (
+            Dataset("mine", "custom", np.zeros((2, 28, 28, 1), np.int16), None),
+            "network 'lenet5': images must be uint8 of 28 x 28 x 1, not int16 of 28 x 28 x 1",
+        ),
     ],
 )
 def test_others_are_refused(given: Dataset, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_dataset(shipped.network("lenet5"), given)
+
+
+def test_raw_values_out_of_the_range_of_an_input_are_refused() -> None:
+    layers = (
+        Input(name="input", height=2, width=2, format=QFormat(4, 1)),
+        Dense(name="F", inputs=("input",), units=2),
+    )
+    images = np.full((3, 2, 2, 1), -8, np.int8)
+    check_dataset(Network("narrow", layers), Dataset("mine", "custom", images, None))
+    images[2, 0, 1] = 8
+    message = r"'narrow' takes s4.1: image 2 has the raw value 8 at .0, 1, 0., allowed are -8"
+    with pytest.raises(ValueError, match=message):
+        check_dataset(Network("narrow", layers), Dataset("mine", "custom", images, None))

@@ -19,6 +19,7 @@ from systolith.golden.network.graph import (
     Shape,
     Subsampling,
 )
+from systolith.golden.qformat import QFormat
 
 INPUT = Input(name="input", height=8, width=6, channels=2)
 SIZES = st.integers(1, 6)
@@ -195,7 +196,7 @@ def network_of(*layers: Layer) -> Network:
         (lambda: Input(name="i", height=1, width=1, border=-1), "border must be at least 0, not"),
         (
             lambda: Input(name="i", height=1, width=1, background=256),
-            "background must be a raw pixel from 0 to 255, not 256",
+            "background must be a raw value from 0 to 255, not 256",
         ),
         (
             lambda: Input(name="i", height=1, width=1, scale=0.0),
@@ -244,6 +245,28 @@ def test_what_cannot_be_is_refused_by_name(make: object, message: str) -> None:
     assert callable(make)
     with pytest.raises(GraphError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "s8.5"}, r"format must be a QFormat, such as QFormat\(8, 5\), not 's8.5'"),
+        (
+            {"format": QFormat(17, 0)},
+            "at most 16 bits and from -32 to 32 fraction bits, not",
+        ),
+        ({"format": QFormat(8, 33)}, r"fraction bits, not be s8\.33"),
+        ({"format": QFormat(8, -33)}, r"fraction bits, not be s8\.-33"),
+        ({"format": QFormat(4, 2), "background": 8}, "from -8 to 7, not 8"),
+        ({"format": QFormat(4, 2), "background": -9}, "from -8 to 7, not -9"),
+        ({"background": -1}, "background must be a raw value from 0 to 255, not -1"),
+    ],
+)
+def test_formats_of_an_input_that_hardware_does_not_build(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(GraphError, match=f"input 'i': .*{message}"):
+        Input(name="i", height=1, width=1, **changes)
 
 
 def test_files_can_be_called_after_a_network() -> None:

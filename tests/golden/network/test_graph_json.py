@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from systolith.golden.network.graph import (
     Network,
     RadialBasis,
 )
+from systolith.golden.qformat import QFormat
 
 EVERYTHING = Network(
     "odd_one",
@@ -40,6 +42,35 @@ GOOD = graph_json.to_json(EVERYTHING)
 @pytest.mark.parametrize("network", [EVERYTHING, *map(shipped.network, shipped.names())])
 def test_a_graph_survives_json(network: Network) -> None:
     assert graph_json.from_json(json.dumps(graph_json.to_json(network)).encode()) == network
+
+
+def test_the_format_of_pixels_is_left_out_and_others_are_text() -> None:
+    assert "format" not in GOOD["layers"][0]
+    for fmt, background in ((QFormat(8, 5), -128), (QFormat(12, -4, signed=False), 4095)):
+        first = replace(EVERYTHING.input, format=fmt, background=background)
+        network = Network("other", (first, *EVERYTHING.layers[1:]))
+        raw = graph_json.to_json(network)
+        assert raw["layers"][0]["format"] == str(fmt)
+        assert graph_json.from_json(json.dumps(raw).encode()) == network
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("8.5", "must be s or u, the bits, a point and the fraction bits"),
+        ("s8", "must be s or u"),
+        ("s08.5 ", "must be s or u"),
+        ("s0.5", "bits must be from 1 to 62, not 0"),
+        ("s20.5", "must have at most 16 bits"),
+        ("u1.-999", "frac_bits must be from"),
+        ("s8.5" * 5, "Expected `str` of length <= 16"),
+        (8, "Expected `str`, got `int`"),
+    ],
+)
+def test_formats_that_cannot_be(text: Any, message: str) -> None:
+    raw = change(text, "layers", 0, "format")
+    with pytest.raises(GraphError, match=rf"^\$\.graph\.layers\[0\].*{message}"):
+        graph_json.from_json(json.dumps(raw).encode())
 
 
 def test_the_form() -> None:

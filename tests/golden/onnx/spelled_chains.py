@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.integer[Any]]
 Reals = NDArray[Any]
 
 OPSETS = tuple(range(7, 29))

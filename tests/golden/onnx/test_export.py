@@ -44,7 +44,7 @@ from tests.golden.random_networks import random_images, random_quantized
 
 _ROOT = Path(__file__).parents[3]
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.integer[Any]]
 Outputs = dict[str, NDArray[np.int64]]
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -19,7 +19,9 @@ TOLERANCE = 2e-5
 SCALE = golden.Preprocessing((1 / 255,), (0.2,), (0.5,))
 
 
-def runtime_scores(chain: SpelledChain, path: Path, images: NDArray[np.uint8]) -> NDArray[Any]:
+def runtime_scores(
+    chain: SpelledChain, path: Path, images: NDArray[np.integer[Any]]
+) -> NDArray[Any]:
     """What ONNX Runtime makes of images, `(batch, ...)`, without any help of the importer."""
     proto = onnx.load(path)
     # ONNX Runtime wants nodes in order, as ONNX does.

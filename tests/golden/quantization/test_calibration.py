@@ -450,7 +450,7 @@ def test_padding_and_a_border_of_other_values_are_refused() -> None:
     network = trained(
         conv("C", padding=(1, 1)), source=replace(IMAGE, border=1, background=0, offset=-0.2)
     )
-    reason = "is the raw pixel 20, and the input's border is 0"
+    reason = "is the raw value 20, and the input's border is 0"
     with pytest.raises(CalibrationError, match=f"convolution 'C': its padding.*{reason}"):
         quantize(network, images(network))
 
@@ -477,7 +477,7 @@ def test_bad_requests_are_named() -> None:
     for method in METHODS:
         with pytest.raises(ValueError, match="calibration: needs at least 1 image, not 0"):
             quantize(network, images(network)[:0], Settings(LayerSettings(calibration=method)))
-    with pytest.raises(ValueError, match="images of 6 x 6 x 1"):
+    with pytest.raises(ValueError, match="images must be uint8 of 6 x 6 x 1"):
         quantize(network, np.zeros((3, 5, 6, 1), np.uint8))
     large = changed(network, "C", "weights", np.full((3, 3, 1, 3), 3e38))
     for method in METHODS:

@@ -79,11 +79,11 @@ def test_counts(
 ) -> None:
     given = execution.classes(quantized.fixed, dataset.images).tolist()
     real = float_model.classes(trained, dataset.images).tolist()
-    labels = dataset.labels.tolist()
+    labels = dataset.known_labels.tolist()
     assert list(report.predictions) == given
-    assert list(report.labels) == labels
+    assert list(report.reference) == labels
     assert report.correct == sum(a == b for a, b in zip(given, labels, strict=True))
-    assert report.accuracy == report.correct / 450
+    assert report.accuracy == report.rate == report.matching / 450
     assert report.agreement_with_float == sum(
         a == b for a, b in zip(given, real, strict=True)
     ) / len(real)
@@ -404,8 +404,8 @@ def test_files(report: AccuracyReport, tmp_path: Path) -> None:
 def test_calibration_images_are_recognised_where_a_data_set_begins_with_them(
     quantized: QuantizedNetwork, trained: TrainedNetwork, dataset: Dataset
 ) -> None:
-    later = replace(dataset, images=dataset.images[50:], labels=dataset.labels[50:])
-    others = replace(dataset, labels=(dataset.labels + 1) % 4)
+    later = replace(dataset, images=dataset.images[50:], labels=dataset.known_labels[50:])
+    others = replace(dataset, labels=(dataset.known_labels + 1) % 4)
     for data, images, expected in (
         (dataset, None, True),
         (dataset, 7, True),

@@ -11,11 +11,11 @@ from scipy.stats import binomtest
 
 from systolith.golden.quantization.trials import Trial, Trials
 from systolith.golden.reports.sensitivity import (
-    SENSITIVITY_HEADINGS,
     effects,
     helped_most,
     helped_most_in_words,
     sensitivity,
+    sensitivity_headings,
     sensitivity_table,
     with_effects,
 )
@@ -66,7 +66,7 @@ def test_the_part_that_one_bit_helps_most() -> None:
 
 def test_each_figure_stands_in_its_column() -> None:
     heading, _, first, *_ = sensitivity_table(TRIALS).splitlines()
-    assert heading == f"| {' | '.join(SENSITIVITY_HEADINGS)} |"
+    assert heading == f"| {' | '.join(sensitivity_headings(TRIALS))} |"
     low, high = paired_interval(3, 4, 1000)
     assert first == (
         f"| C1 | weights | 7 | -1 | -0.0010 | {low:+.4f} to {high:+.4f} | 3 | 4 | 1 | 150 |"

@@ -56,7 +56,7 @@ def test_it_has_the_figures(folder: Path, sheet: str) -> None:
 
 
 def test_it_has_every_port_and_layer(folder: Path, sheet: str) -> None:
-    for port, direction, width in axis_ports(64):
+    for port, direction, width in axis_ports(8, 64):
         assert f"| `{port}` | {width} | {direction} |" in sheet
     for layer in load(folder).manifest.layers:
         [row] = [line for line in sheet.splitlines() if line.startswith(f"| {layer.name} |")]

@@ -6,14 +6,16 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith.golden.network.graph import Input
+from systolith.golden.qformat import QFormat
 from systolith.hw.streams.beats import beat_stream
-from systolith.hw.units.frame import FRAMES_IN_FLIGHT, PIXEL, FrameChecker
-from tests.hw.stream_driver import Pauses, cyclic, never, randomly, run
+from systolith.hw.streams.formats import value_shape
+from systolith.hw.units.frame import FRAMES_IN_FLIGHT, FrameChecker
+from tests.hw.stream_driver import Pauses, beats, cyclic, never, randomly, run
 
 BACKGROUND = 9
 IMAGE = Input(name="input", height=2, width=3, channels=2, background=BACKGROUND)
@@ -21,11 +23,12 @@ SIZE = 12
 
 
 class Flagged(wiring.Component):
-    """The frames of a checker; the last beat has the frame's flag in the bit above the pixel."""
+    """The frames of a checker; the last beat has the frame's flag in the bit above the value."""
 
     def __init__(self, layer: Input) -> None:
         self.checker = FrameChecker(layer)
-        super().__init__({"i": In(beat_stream(PIXEL, 1)), "o": Out(beat_stream(PIXEL, 2))})
+        shape = value_shape(layer.format)
+        super().__init__({"i": In(beat_stream(shape, 1)), "o": Out(beat_stream(shape, 2))})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -34,7 +37,7 @@ class Flagged(wiring.Component):
         final = checker.o.payload.last
         flag = checker.wrong_length.payload & final
         m.d.comb += [
-            self.o.payload.data.eq(checker.o.payload.data | (flag << 8)),
+            self.o.payload.data.eq(Cat(checker.o.payload.data, flag)),
             self.o.payload.last.eq(final),
             self.o.valid.eq(checker.o.valid & (checker.wrong_length.valid | ~final)),
             checker.o.ready.eq(self.o.ready & (checker.wrong_length.valid | ~final)),
@@ -75,7 +78,7 @@ def check(
         backpressure=backpressure,
         reset_after=reset_after,
     )
-    frames = result.frames(PIXEL, 2)
+    frames = result.frames(value_shape(layer.format), 2)
     want, flags = expected(lengths, size)
     assert [frame[::2] for frame in frames] == want
     assert [bool(frame[-1]) for frame in frames] == flags
@@ -112,3 +115,15 @@ def test_a_frame_waits_when_too_many_are_in_flight() -> None:
     check(
         [1] * (2 * FRAMES_IN_FLIGHT), Input(name="input", height=1, width=1), backpressure=cyclic(9)
     )
+
+
+@pytest.mark.parametrize(("text", "background"), [("s8.5", -128), ("u12.4", 4000), ("s1.0", -1)])
+def test_other_formats(text: str, background: int) -> None:
+    """Values keep their bits, and the background fills up what is missing."""
+    fmt = QFormat.parse(text)
+    layer = Input(name="input", height=1, width=3, background=background, format=fmt)
+    raw = [fmt.min_raw, fmt.max_raw, fmt.min_raw]
+    result = run(Flagged(layer), beats([raw[:2], raw], value_shape(fmt), 1), 6)
+    frames = result.frames(value_shape(fmt), 2)
+    assert [frame[::2] for frame in frames] == [[*raw[:2], background], raw]
+    assert [bool(frame[-1]) for frame in frames] == [True, False]

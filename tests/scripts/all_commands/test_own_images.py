@@ -66,7 +66,7 @@ def name(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     digits = golden.validation_digits()
     np.savez("calibration.npz", images=seen(digits.images[CALIBRATION]))
     for file, part in (("trials.npz", TRIALS), ("test.npz", TEST)):
-        np.savez(file, images=seen(digits.images[part]), labels=digits.labels[part])
+        np.savez(file, images=seen(digits.images[part]), labels=digits.known_labels[part])
     return name
 
 
@@ -80,8 +80,10 @@ def test_digits_are_refused_and_own_images_give_the_accuracy(
     assert main([*words, "--data", "calibration.npz"]) == 0
     quantized, test = golden.QuantizedNetwork.load("q.npz"), golden.load_dataset("test.npz")
     own = golden.evaluate(quantized, test)
-    assert own.accuracy > 0.98
-    assert abs(own.correct - golden.evaluate(golden.load_network(f"{name}.npz"), test).correct) < 3
+    assert own.rate > 0.98
+    assert (
+        abs(own.matching - golden.evaluate(golden.load_network(f"{name}.npz"), test).matching) < 3
+    )
     known = quantized.calibrated_on
     assert known is not None and (known.name, known.images) == ("calibration.npz (custom)", 120)
 
@@ -89,9 +91,9 @@ def test_digits_are_refused_and_own_images_give_the_accuracy(
     digits = golden.validation_digits()
     if name == "dim":
         wrong = golden.quantize(quantized.parent, digits.images[CALIBRATION], quantized.settings)
-        assert golden.evaluate(wrong, test).accuracy < 0.92
+        assert golden.evaluate(wrong, test).rate < 0.92
     else:
-        assert golden.evaluate(quantized, digits, 300).accuracy < 0.5
+        assert golden.evaluate(quantized, digits, 300).rate < 0.5
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_run_splits_the_images(
     for kind in ("float", "fixed"):
         report = golden.AccuracyReport.load(folder / f"{kind}.json")
         assert (report.dataset.name, report.dataset.split) == ("data.npz", "without the first 30")
-        assert report.labels == tuple(data.labels[30:].tolist())
+        assert report.labels == tuple(data.known_labels[30:].tolist())
     known = report.calibrated_on
     assert known is not None
     assert (known.name, known.images, known.in_dataset) == ("data.npz (custom)", 30, False)

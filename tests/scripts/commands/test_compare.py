@@ -19,7 +19,7 @@ def reports(tmp_path: Path) -> list[str]:
     and two wrong that the first gets right."""
     trained = golden.load_network("lenet5-relu")
     first = golden.evaluate(trained, golden.test_digits(), 10)
-    labels = list(first.labels)
+    labels = list(first.reference)
     paths = []
     for name, wrong in (("first", {0}), ("second", {1, 2})):
         predictions = [(d + 1) % 10 if i in wrong else d for i, d in enumerate(labels)]

@@ -119,12 +119,12 @@ def test_an_action_is_repeated_by_its_settings_and_its_command(
     actions = advise(report).actions
     assert len(files) == len(actions)
     assert {action.effect.difference.verdict for action in actions} == verdicts
-    before = execution.classes(coarse.fixed, some.images[40:]) == some.labels[40:]
+    before = execution.classes(coarse.fixed, some.images[40:]) == some.known_labels[40:]
     for file, action in zip(files, actions, strict=True):
         Path("SETTINGS.toml").write_text(file)
         assert main(command.split()[1:]) == 0
         made = golden.QuantizedNetwork.load("q.npz")
-        after = execution.classes(made.fixed, some.images[40:]) == some.labels[40:]
+        after = execution.classes(made.fixed, some.images[40:]) == some.known_labels[40:]
         trial = action.effect.trial
         assert (trial.gains, trial.losses) == ((after & ~before).sum(), (before & ~after).sum())
         assert trial.weight_bits_total == made.weight_bits_total
@@ -182,7 +182,7 @@ def test_advice_chooses_formats_on_the_first_half_and_scores_on_the_other(
     ((chosen_on, scored_on),) = seen
     assert np.array_equal(chosen_on, some.images[:40])
     assert np.array_equal(scored_on.images, some.images[40:])
-    assert np.array_equal(scored_on.labels, some.labels[40:])
+    assert np.array_equal(scored_on.known_labels, some.known_labels[40:])
 
 
 def test_hardware_of_the_network(
@@ -263,8 +263,8 @@ def test_a_float_network_and_images_of_a_file(
 ) -> None:
     digits = golden.test_digits()
     data = tmp_path / "some.npz"
-    np.savez(data, images=digits.images[:7, :, :, 0], labels=digits.labels[:7])
+    np.savez(data, images=digits.images[:7, :, :, 0], labels=digits.known_labels[:7])
     assert main(["evaluate", "lenet5-relu", "--data", str(data), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["kind"], report["images"], report["layers"]) == ("float", 7, [])
-    assert report["labels"] == digits.labels[:7].tolist()
+    assert report["labels"] == digits.known_labels[:7].tolist()

@@ -127,7 +127,8 @@ def test_of_many_classes_only_the_winner_has_its_score(tmp_path: Path, capsys: S
     ("arguments", "message"),
     [
         ("rtl/tiny.npz missing.png", "missing.png: no such file"),
-        ("rtl/tiny.npz images.npz", "images.npz: is an .npz file of arrays, not a picture"),
+        ("rtl/tiny.npz rtl/tiny.npz", "rtl/tiny.npz: is a quantized network, not an .npz file of"),
+        ("rtl/tiny.npz images.npz --invert", "--invert: is for pictures, not for images.npz"),
         ("rtl/tiny.npz 0.png rtl", "rtl: is a folder, not a file"),
         ("0.png 0.png", "0.png: is a PNG picture, not a quantized network"),
         (". 0.png", ".: is not a folder with hardware, it has no manifest.json"),

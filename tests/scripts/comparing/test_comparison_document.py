@@ -20,6 +20,7 @@ SECOND = {
     "interval_cycles": 3136,
     "latency_cycles": 7193,
     "accuracy": 0.8,
+    "measure": "accuracy",
     "agreement_with_float": 0.7,
 }
 # Wilson's intervals of 9 and of 8 in 10, by Newcombe's formula with z = 1.96.
@@ -45,6 +46,7 @@ def test_every_key_of_the_json() -> None:
                 "interval_cycles": None,
                 "latency_cycles": None,
                 "accuracy": 0.9,
+                "measure": "accuracy",
                 "agreement_with_float": 1.0,
                 "difference": None,
                 "difference_interval": None,

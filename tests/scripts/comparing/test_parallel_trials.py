@@ -47,6 +47,8 @@ def test_a_dead_process_is_named(
     monkeypatch.setattr(parallel_trials, "processors", lambda: 2)
     monkeypatch.setattr(parallel_trials, "local_workers", dying)
     right = np.zeros(len(DATA), np.bool_)
-    bench = TrialBench(quantized.parent, quantized.settings, DATA.images, DATA, right)
+    bench = TrialBench(
+        quantized.parent, quantized.settings, DATA.images, DATA, DATA.known_labels, right
+    )
     with pytest.raises(ChildProcessError, match=r"^a process that tried widths died$"):
         next(parallel_trials.on_all_processors(bench))

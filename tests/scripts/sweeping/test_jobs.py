@@ -39,10 +39,10 @@ def test_a_network_is_observed_once_for_tasks_in_a_row(monkeypatch: pytest.Monke
 
 def test_accuracy_is_that_of_evaluate() -> None:
     own, digits = subject("lenet5-relu", 50), golden.validation_digits()
-    data = golden.Dataset("some", "validation", digits.images[-300:], digits.labels[-300:])
+    data = golden.Dataset("some", "validation", digits.images[-300:], digits.known_labels[-300:])
     quantized = golden.quantize(own.trained, own.calibration_images)
     for settings, network in ((None, own.trained), ({}, quantized)):
-        expected = golden.evaluate(network, data).correct
+        expected = golden.evaluate(network, data).matching
         assert jobs.measure_accuracy(own, settings, data) == Accuracy(300, expected)
 
 

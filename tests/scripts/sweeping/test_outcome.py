@@ -104,16 +104,28 @@ def test_every_key_of_the_json() -> None:
     assert json.loads(report().to_json()) == {
         "schema": "systolith.sweep/2",
         "calibration": {"name": "some", "sha256": "cc", "images": 10},
-        "data": {"name": "digits", "split": "validation", "sha256": "dd", "images": 100},
-        "test": {"name": "digits", "split": "test", "sha256": "ee", "images": 50},
+        "data": {
+            "name": "digits",
+            "split": "validation",
+            "sha256": "dd",
+            "images": 100,
+            "measure": "accuracy",
+        },
+        "test": {
+            "name": "digits",
+            "split": "test",
+            "sha256": "ee",
+            "images": 50,
+            "measure": "accuracy",
+        },
         "networks": [
             {
                 "network": "net",
                 "name": "Net",
                 "sha256": "ff",
                 "weights": 200,
-                "validation": {"correct": 97, "accuracy": 0.97},
-                "test": {"correct": 44, "accuracy": 0.88},
+                "validation": {"correct": 97, "accuracy": 0.97, "agreement": None},
+                "test": {"correct": 44, "accuracy": 0.88, "agreement": None},
             }
         ],
         "plans": [
@@ -140,10 +152,10 @@ def test_every_key_of_the_json() -> None:
                 "settings": settings,
                 "quantized_sha256": "aa",
                 "weight_bits_total": 800,
-                "validation": {"correct": 91, "accuracy": 0.91},
+                "validation": {"correct": 91, "accuracy": 0.91, "agreement": None},
                 "not_built": None,
                 "on_front": True,
-                "test": {"correct": 43, "accuracy": 0.86},
+                "test": {"correct": 43, "accuracy": 0.86, "agreement": None},
             },
             {
                 "rank": 2,
@@ -152,7 +164,7 @@ def test_every_key_of_the_json() -> None:
                 "settings": OTHERS,
                 "quantized_sha256": "bb",
                 "weight_bits_total": 700,
-                "validation": {"correct": 81, "accuracy": 0.81},
+                "validation": {"correct": 81, "accuracy": 0.81, "agreement": None},
                 "not_built": "too wide",
                 "on_front": False,
                 "test": None,
@@ -169,6 +181,7 @@ def test_every_key_of_the_json() -> None:
                 "multipliers": 6,
                 "interval_cycles": 100,
                 "latency_cycles": 300,
+                "agreement": None,
             }
         ],
         "version": "1.2",

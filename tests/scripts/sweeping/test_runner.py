@@ -83,14 +83,14 @@ def test_points_are_those_of_quantize_and_evaluate(tmp_path: Path) -> None:
             assert point.test.correct == golden.evaluate(quantized, request.test).correct
     assert report.networks[0].test.accuracy == report.networks[0].validation.accuracy == 1
     assert [each.rank for each in report.points] == [1, 2, 3, 4]
-    accuracies = [each.validation.accuracy for each in report.points]
+    accuracies = [each.validation.rate for each in report.points]
     assert accuracies == sorted(accuracies, reverse=True)
 
 
 def test_accuracies_on_validation_and_on_test_images_are_not_mixed_up(tmp_path: Path) -> None:
     """Labels are changed so that the float network has 39 of 40 right, and 27 of 30."""
     request = small_sweep()
-    validation, test = request.validation.labels.copy(), request.test.labels.copy()
+    validation, test = request.validation.known_labels.copy(), request.test.known_labels.copy()
     validation[:1], test[:3] = (validation[:1] + 1) % 3, (test[:3] + 1) % 3
     request = replace(
         request,
@@ -107,10 +107,10 @@ def test_accuracies_on_validation_and_on_test_images_are_not_mixed_up(tmp_path: 
         own = golden.Settings.from_mapping(point.settings)
         fixed = golden.quantize(network_of(request), request.calibration_images, own)
         found = golden.evaluate(fixed, request.validation)
-        assert point.validation == Score(found.correct, found.correct / 40)
+        assert point.validation == Score(found.correct, found.matching / 40)
         if point.test is not None:
             found = golden.evaluate(fixed, request.test)
-            assert point.test == Score(found.correct, found.correct / 30)
+            assert point.test == Score(found.correct, found.matching / 30)
     best = report.points[0]
     assert best.test is not None and best.test.accuracy != best.validation.accuracy
 
@@ -167,7 +167,7 @@ def test_plans_and_front(tmp_path: Path) -> None:
     assert len(designs) == 8
     fewest = [each.costs for each in designs]
     assert report.hardware_front == [designs[place] for place in distinct_front(fewest)]
-    weights = [(-each.validation.accuracy, each.weight_bits_total) for each in report.points]
+    weights = [(-each.validation.rate, each.weight_bits_total) for each in report.points]
     assert report.weight_front == [report.points[n].rank for n in distinct_front(weights)]
     assert {*report.weight_front, *(each.rank for each in report.hardware_front)} == {
         each.rank for each in report.points if each.on_front
@@ -178,13 +178,13 @@ def test_ties_go_to_fewer_bits_of_weights_then_of_maps() -> None:
     choices = [("a", each) for each in settings((8, 8), (4, 8), (4, 6), (6, 6), (5, 5))]
     correct_and_bits = [(9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
     results = [PointResult(10, right, "", bits, None) for right, bits in correct_and_bits]
-    points = ranked(choices, results)
+    points = ranked(choices, results, "accuracy")
     assert [point.widths for point in points] == ["6/6", "4/6", "4/8", "8/8", "5/5"]
 
 
 def test_the_test_set_decides_nothing(tmp_path: Path) -> None:
     request = small_sweep()
-    labels = (request.test.labels + 1) % 3
+    labels = (request.test.known_labels + 1) % 3
     report, _ = run(tmp_path / "a", request)
     other, _ = run(tmp_path / "b", replace(request, test=replace(request.test, labels=labels)))
     assert report.hardware_front == other.hardware_front
@@ -211,7 +211,7 @@ def test_cached_results_are_not_computed_again(tmp_path: Path) -> None:
 
 def other(data: golden.Dataset, images: bool = False, labels: bool = False) -> golden.Dataset:
     """A data set that differs in one pixel, or in one label."""
-    pixels, classes = data.images.copy(), data.labels.copy()
+    pixels, classes = data.images.copy(), data.known_labels.copy()
     pixels[0, 0, 0, 0] ^= images
     classes[0] = (classes[0] + labels) % 3
     return replace(data, images=pixels, labels=classes)
@@ -359,7 +359,7 @@ def test_what_cannot_be_swept(tmp_path: Path) -> None:
     request = small_sweep()
     trained = request.networks["tiny"]
     digits = golden.test_digits().take(2)
-    strange = replace(request.test, labels=request.test.labels * 0 + 3)
+    strange = replace(request.test, labels=request.test.known_labels * 0 + 3)
     for change, message in (
         ({"networks": {}}, "needs at least one network"),
         ({"settings": []}, "needs at least one settings"),
