@@ -28,21 +28,30 @@ def calibration_images() -> NDArray[np.uint8]:
     return validation_digits().images[:CALIBRATION_IMAGES]
 
 
-def named_calibration(trained: TrainedNetwork, data: Path | None) -> tuple[NDArray[np.uint8], str]:
+def named_calibration(
+    trained: TrainedNetwork, data: Path | None, count: int | None = None
+) -> tuple[NDArray[np.uint8], str]:
     """The images on which a network's formats are chosen, and their name.
 
-    They are the first 1,000 of a file, which needs no labels, or of the validation digits.
+    They are the first `count` of a file, which needs no labels, or of the validation digits:
+    without a number the first 1,000, or all if there are fewer.
 
     Raises
     ------
     ValueError
-        There is no file and the network was not trained on MNIST, or the file is not valid.
+        There is no file and the network was not trained on MNIST, the file is not valid, or it has
+        fewer than `count` images.
     """
     from systolith import golden
 
     if data is not None:
-        return golden.load_images(data)[:CALIBRATION_IMAGES], f"{data.name} (custom)"
-    return calibration_images(), validation_images(None, "--data FILE", trained).title
+        images, name = golden.load_images(data), f"{data.name} (custom)"
+    else:
+        digits = validation_images(None, "--data FILE", trained)
+        images, name = digits.images, digits.title
+    if count is not None and count > len(images):
+        raise ValueError(f"--images: {name} has {len(images):,} images, not {count:,}")
+    return images[: count or CALIBRATION_IMAGES], name
 
 
 def validation_images(data: Path | None, option: str, *networks: TrainedNetwork) -> Dataset:
@@ -100,9 +109,9 @@ def how_to_repeat(trials: Trials) -> str:
         notes.append("NETWORK.npz: the float network")
     data = ""
     if known is None or known.sha256 != images_sha256(calibration_images()):
-        data = " --data IMAGES.npz"
-        count = "the calibration" if known is None else f"the first {known.images:,}"
-        notes.append(f"IMAGES.npz: {count} images of {trials.dataset}")
+        count = "" if known is None else f" --images {known.images}"
+        data = f" --data IMAGES{count}"
+        notes.append(f"IMAGES: the images of {trials.dataset}")
     command = f"systolith quantize {network} --config SETTINGS.toml --out q.npz{data}"
     return f"Each settings file gives its network by: {'; '.join([command, *notes])}"
 
