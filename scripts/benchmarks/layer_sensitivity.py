@@ -33,12 +33,13 @@ from systolith.scripts.calibration_split import calibration_images, split
 from systolith.scripts.comparing.parallel_trials import on_all_processors
 from systolith.scripts.console import to_json
 from systolith.scripts.pages.report_figures import sensitivity_by_layer
-from systolith.scripts.pages.svg_picture import draw
+from systolith.scripts.pages.svg_picture import BACKGROUND, GRID, draw
 
 SCHEMA = "systolith.sensitivity/1"
 BITS = 4
 
 _WIDTH = 640
+_PADDING = 10
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def to_document(measured: Sequence[Measured]) -> dict[str, Any]:
 
 def picture(trials: Trials) -> bytes:
     """The figure of a network as SVG."""
-    return draw(sensitivity_by_layer(trials).properties(width=_WIDTH))
+    chart = sensitivity_by_layer(trials).properties(width=_WIDTH, padding=_PADDING)
+    return draw(chart.configure(background=BACKGROUND).configure_axis(gridColor=GRID))
 
 
 def _settings() -> golden.Settings:

@@ -219,7 +219,7 @@ def confusion(report: AccuracyReport) -> Figure:
             ),
             base.mark_text(color="black").encode(text="images:Q"),
         ),
-        260,
+        max(260, 60 + 20 * len(classes)),
         f"The wrong classes of {report.images - report.correct} images, by their labels",
     )
 
