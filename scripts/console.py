@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -149,33 +149,35 @@ class _FittedTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         keys = list(range(max(1, self.left)))
         others = list(range(len(keys), len(self.columns)))
-        whole = _natural_width(console, options, self._table([*keys, *others], wrap=True))
-        for tables in self._layouts(keys, others, whole - options.max_width):
-            widths = (_natural_width(console, options, each) for each in tables)
-            if max(widths) <= options.max_width:
+        whole = self._table([*keys, *others], wrap=False)
+        if _natural_width(console, options, whole) <= options.max_width:
+            yield whole
+            return
+        for count in range(1, len(others) + 1):
+            ends = [len(others) * part // count for part in range(count + 1)]
+            tables = [
+                table
+                for start, end in pairwise(ends)
+                if (table := self._fitted(console, options, [*keys, *others[start:end]]))
+            ]
+            if len(tables) == count:
                 yield from tables
                 return
         yield from self._lists(keys, others)
 
-    def _layouts(
-        self, keys: list[int], others: list[int], excess: int
-    ) -> Iterator[list[RenderableType]]:
-        """The ways to divide the columns, from one table to one for each column.
-
-        `excess` is the number of columns by which the terminal is too narrow for one table.
-        """
-        every = [*keys, *others]
-        yield [self._table(every, wrap=False)]
-        yield [self._table(every, wrap=True)]
-        widest = max(keys, key=self._width)
+    def _fitted(
+        self, console: Console, options: ConsoleOptions, places: Sequence[int]
+    ) -> Table | None:
+        """A table of some columns that fits, if need be with a column of words folded."""
+        table = self._table(places, wrap=True)
+        excess = _natural_width(console, options, table) - options.max_width
+        if excess <= 0:
+            return table
+        widest = max(range(max(1, self.left)), key=self._width)
         width = self._width(widest) - excess
-        if width >= max(_LEAST_FOLDED, self._longest_word(widest)):
-            yield [self._table(every, wrap=True, folded=(widest, width))]
-        for count in range(2, len(others) + 1):
-            ends = [len(others) * part // count for part in range(count + 1)]
-            yield [
-                self._table([*keys, *others[start:end]], wrap=True) for start, end in pairwise(ends)
-            ]
+        if width < max(_LEAST_FOLDED, self._longest_word(widest)):
+            return None
+        return self._table(places, wrap=True, folded=(widest, width))
 
     def _table(
         self, places: Sequence[int], wrap: bool, folded: tuple[int, int] | None = None

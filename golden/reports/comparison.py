@@ -100,8 +100,8 @@ class Comparison:
         """Tables of what differs, of accuracy, and of layers."""
         text = f"{cell(self.about)}\n\n"
         if self.different:
-            headings = ("report", "file", *(cell(each.name) for each in self.different))
-            text += table(headings, [self._different_cells(n) for n in range(len(self.rows))], 2)
+            headings = ("report", *(cell(each.name) for each in self.different), "file")
+            text += table(headings, [self._different_cells(n) for n in range(len(self.rows))], 1)
         else:
             text += "Nothing that the reports record differs.\n"
         if self.same:
@@ -156,7 +156,7 @@ class Comparison:
     def _different_cells(self, place: int) -> list[str]:
         row = self.rows[place]
         values = [cell(each.values[place] or "") for each in self.different]
-        return [cell(row.label), cell(row.name), *values]
+        return [cell(row.label), *values, cell(row.name)]
 
     def _layer_cells(self) -> list[list[str]]:
         return [

@@ -154,11 +154,11 @@ def test_markdown() -> None:
     expected = f"""
 4 images of digits (test). Compared with the first report: float (a\\|b).
 
-| report | file | arithmetic | multipliers | cycles an image | cycles to the class |
-| --- | --- | ---: | ---: | ---: | ---: |
-| float | a\\|b | float |  |  |  |
-| fixed | q8.json | fixed |  |  |  |
-| fixed, 112 multipliers | q4.json | fixed | 112 | 3,136 | 7,193 |
+| report | arithmetic | multipliers | cycles an image | cycles to the class | file |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| float | float |  |  |  | a\\|b |
+| fixed | fixed |  |  |  | q8.json |
+| fixed, 112 multipliers | fixed | 112 | 3,136 | 7,193 | q4.json |
 
 The same in all: network net, weights (KiB) 0.2, version 1.
 
