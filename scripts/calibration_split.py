@@ -28,22 +28,33 @@ def calibration_images() -> RawImages:
 
 
 def named_calibration(
-    trained: TrainedNetwork, data: Path | None, label_column: str | None = None
+    trained: TrainedNetwork,
+    data: Path | None,
+    count: int | None = None,
+    label_column: str | None = None,
 ) -> tuple[RawImages, str]:
     """The images on which a network's formats are chosen, and their name.
 
-    They are the first 1,000 of a file, which needs no labels, or of the validation digits.
+    They are the first `count` of a file, which needs no labels, or of the validation digits:
+    without a number the first 1,000, or all if there are fewer.
 
     Raises
     ------
     ValueError
-        There is no file and the network was not trained on MNIST, or the file is not valid.
+        There is no file and the network was not trained on MNIST, the file is not valid, or it has
+        fewer than `count` images.
     """
     if data is not None:
-        images = _loaded(data, label_column, networks=(trained,)).images
-        return images[:CALIBRATION_IMAGES], f"{data.name} (custom)"
-    digits = validation_images(None, "--data FILE", trained, label_column=label_column)
-    return calibration_images(), digits.title
+        images, name = (
+            _loaded(data, label_column, networks=(trained,)).images,
+            f"{data.name} (custom)",
+        )
+    else:
+        digits = validation_images(None, "--data FILE", trained, label_column=label_column)
+        images, name = digits.images, digits.title
+    if count is not None and count > len(images):
+        raise ValueError(f"--images: {name} has {len(images):,} images, not {count:,}")
+    return images[: count or CALIBRATION_IMAGES], name
 
 
 def validation_images(
@@ -120,9 +131,9 @@ def how_to_repeat(trials: Trials) -> str:
         notes.append("NETWORK.npz: the float network")
     data = ""
     if known is None or known.sha256 != images_sha256(calibration_images()):
-        data = " --data IMAGES.npz"
-        count = "the calibration" if known is None else f"the first {known.images:,}"
-        notes.append(f"IMAGES.npz: {count} images of {trials.dataset}")
+        count = "" if known is None else f" --images {known.images}"
+        data = f" --data IMAGES{count}"
+        notes.append(f"IMAGES: the images of {trials.dataset}")
     command = f"systolith quantize {network} --config SETTINGS.toml --out q.npz{data}"
     return f"Each settings file gives its network by: {'; '.join([command, *notes])}"
 

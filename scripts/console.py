@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,9 @@ _PLAIN_SIZE = 120, 25
 """Columns and lines where standard output is not a terminal and `COLUMNS` is not set."""
 
 _NAME_WIDTH = 16
+_LEAST_FOLDED = 20
+"""The least width to which a column of words is folded so that its table fits."""
+
 _NARROW = 60
 """Terminals with fewer columns than this get names and texts on lines of their own."""
 
@@ -124,9 +127,9 @@ def print_table(
 class _FittedTable:
     """A table that is never cut, however narrow the terminal is.
 
-    It is printed whole if it fits. Otherwise its columns are divided among as few tables as
-    possible, each of which begins with the words of the row. If even these do not fit, every row
-    becomes a list.
+    It is printed whole if it fits, if need be with words in several lines. Otherwise its columns
+    are divided among as few tables as possible, each of which begins with the words of the row. If
+    even these do not fit, every row becomes a list.
 
     Parameters
     ----------
@@ -146,23 +149,40 @@ class _FittedTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         keys = list(range(max(1, self.left)))
         others = list(range(len(keys), len(self.columns)))
-        for tables in self._layouts(keys, others):
-            widths = (_natural_width(console, options, each) for each in tables)
-            if max(widths) <= options.max_width:
+        whole = self._table([*keys, *others], wrap=False)
+        if _natural_width(console, options, whole) <= options.max_width:
+            yield whole
+            return
+        for count in range(1, len(others) + 1):
+            ends = [len(others) * part // count for part in range(count + 1)]
+            tables = [
+                table
+                for start, end in pairwise(ends)
+                if (table := self._fitted(console, options, [*keys, *others[start:end]]))
+            ]
+            if len(tables) == count:
                 yield from tables
                 return
         yield from self._lists(keys, others)
 
-    def _layouts(self, keys: list[int], others: list[int]) -> Iterator[list[RenderableType]]:
-        """The ways to divide the columns, from one table to one for each column."""
-        yield [self._table([*keys, *others], wrap=False)]
-        for count in range(1, len(others) + 1):
-            ends = [len(others) * part // count for part in range(count + 1)]
-            yield [
-                self._table([*keys, *others[start:end]], wrap=True) for start, end in pairwise(ends)
-            ]
+    def _fitted(
+        self, console: Console, options: ConsoleOptions, places: Sequence[int]
+    ) -> Table | None:
+        """A table of some columns that fits, if need be with a column of words folded."""
+        table = self._table(places, wrap=True)
+        excess = _natural_width(console, options, table) - options.max_width
+        if excess <= 0:
+            return table
+        widest = max(range(max(1, self.left)), key=self._width)
+        width = self._width(widest) - excess
+        if width < max(_LEAST_FOLDED, self._longest_word(widest)):
+            return None
+        return self._table(places, wrap=True, folded=(widest, width))
 
-    def _table(self, places: Sequence[int], wrap: bool) -> Table:
+    def _table(
+        self, places: Sequence[int], wrap: bool, folded: tuple[int, int] | None = None
+    ) -> Table:
+        """A table of some columns; `folded` is one with words in lines of this width."""
         footer = self.footer or [""] * len(self.columns)
         table = Table(
             box=box.SIMPLE,
@@ -177,7 +197,8 @@ class _FittedTable:
                 Text(printable(footer[place])),
                 justify="left" if place < self.left else "right",
                 vertical="bottom",
-                no_wrap=True,
+                no_wrap=folded is None or place != folded[0],
+                max_width=folded[1] if folded and place == folded[0] else None,
             )
         for row in self.rows:
             table.add_row(*(Text(printable(row[place])) for place in places))
@@ -186,6 +207,11 @@ class _FittedTable:
     def _width(self, place: int) -> int:
         """The width of a column without its heading."""
         return max((cell_len(printable(row[place])) for row in self._all_rows()), default=0)
+
+    def _longest_word(self, place: int) -> int:
+        """The width of the longest word of a column."""
+        words = (word for row in self._all_rows() for word in printable(row[place]).split())
+        return max(map(cell_len, words), default=0)
 
     def _all_rows(self) -> list[Sequence[str]]:
         return [*self.rows, *([self.footer] if self.footer else [])]

@@ -102,8 +102,7 @@ def file_to_write(option: str, *suffixes: str) -> Callable[[str | Path], Path]:
             raise typer.BadParameter(
                 f"must end with {' or '.join(suffixes)}, not {str(given)!r}", param_hint=option
             )
-        require_file(path)
-        return path
+        return _writable(path, require_file, option)
 
     return parse
 
@@ -175,6 +174,12 @@ def load_data(path: Path, network: Network, label_column: str | None = None) -> 
 
 def folder_to_write(given: str | Path) -> Path:
     """A parser of a folder to write, which need not exist yet; checks that it can be written."""
-    path = Path(given)
-    require_folder(path)
+    return _writable(Path(given), require_folder)
+
+
+def _writable(path: Path, require: Callable[[Path], None], option: str | None = None) -> Path:
+    try:
+        require(path)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
     return path

@@ -14,14 +14,15 @@ def require_file(path: Path) -> None:
 
     Raises
     ------
-    OSError
-        It is a folder, or a device that cannot be written, or its folder is missing or cannot be
-        written.
+    ValueError
+        It is a folder, or its folder is missing or is a file: the path is wrong.
+    PermissionError
+        It is a device that may not be written, or its folder may not.
     """
     from systolith.golden.files.whole_files import is_special
 
     if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "cannot be written: it is a folder", str(path))
+        raise ValueError(f"{path}: cannot be written: it is a folder")
     if is_special(path):
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, "cannot be written: not permitted", str(path))
@@ -34,8 +35,10 @@ def require_folder(path: Path) -> None:
 
     Raises
     ------
-    OSError
-        It, or the nearest folder above it that exists, is a file or cannot be written.
+    ValueError
+        It, or the nearest folder above it that exists, is a file: the path is wrong.
+    PermissionError
+        The folder may not be written.
     """
     nearest = path
     while not nearest.exists() and nearest != nearest.parent:
@@ -56,11 +59,9 @@ def writing(path: Path) -> Iterator[None]:
 
 def _require_writable(folder: Path, wanted: Path) -> None:
     if not folder.exists():
-        reason = f"there is no folder {folder}"
-    elif not folder.is_dir():
-        reason = f"{folder} is not a folder"
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        reason = f"the folder {folder} is not writable"
-    else:
-        return
-    raise OSError(errno.EACCES, f"cannot be written: {reason}", str(wanted))
+        raise ValueError(f"{wanted}: cannot be written: there is no folder {folder}")
+    if not folder.is_dir():
+        raise ValueError(f"{wanted}: cannot be written: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        reason = f"cannot be written: the folder {folder} is not writable"
+        raise PermissionError(errno.EACCES, reason, str(wanted))

@@ -23,6 +23,7 @@ from systolith.golden.quantization.trials import Trials
 from systolith.golden.reports.coherence import require_consistent
 from systolith.golden.reports.format_entry import FormatEntry
 from systolith.golden.reports.html_table import html_table
+from systolith.golden.reports.memory_size import FLOAT_BITS, in_kibibytes, smaller_than_float
 from systolith.golden.reports.sensitivity import with_effects
 from systolith.golden.reports.statistics import wilson_interval
 
@@ -180,6 +181,8 @@ class AccuracyReport:
         The effect of other widths on validation images; None if none were tried.
     hardware
         The accelerator; None if it is not known.
+    weights
+        The number of weights; None in reports of versions that did not count them.
     """
 
     network: str
@@ -199,6 +202,7 @@ class AccuracyReport:
     calibrated_on: CalibrationEntry | None = None
     trials: Trials | None = None
     hardware: HardwareEntry | None = None
+    weights: Count | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -240,6 +244,15 @@ class AccuracyReport:
         return total
 
     @property
+    def size(self) -> tuple[str, str]:
+        """The size of all weights, and how much smaller that is than floats; empty if not known."""
+        bits, weights, floats = self.weight_bits_total, self.weights, f"{FLOAT_BITS}-bit floats"
+        if bits is None:
+            return ("", "") if weights is None else (in_kibibytes(FLOAT_BITS * weights), floats)
+        ratio = "" if weights is None else smaller_than_float(bits, weights)
+        return in_kibibytes(bits), f"{ratio} smaller than {floats}" if ratio else ""
+
+    @property
     def disagreements(self) -> tuple[int, ...]:
         """The images to which the float network gives another class."""
         pairs = zip(self.predictions, self.float_predictions, strict=True)
@@ -259,6 +272,7 @@ class AccuracyReport:
             "measure": self.measure,
             "interval": self.interval,
             "agreement_with_float": self.agreement_with_float,
+            "weights": self.weights,
             "quantization": self.quantization,
             "calibrated_on": to_builtins(self.calibrated_on),
             "hardware": to_builtins(self.hardware),
@@ -284,6 +298,7 @@ class AccuracyReport:
             self.measure: f"{self.rate:.4f}",
             "95 % interval": f"{low:.4f} to {high:.4f}",
             "agreement with float": f"{self.agreement_with_float:.4f}",
+            "weights": ", ".join(filter(None, self.size)),
         }
         shown = html_table(tuple(figures), [tuple(figures.values())], 2)
         if not self.layers:

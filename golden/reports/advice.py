@@ -16,6 +16,7 @@ from systolith.golden.quantization.trials import (
     Trials,
 )
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
+from systolith.golden.reports.memory_size import in_kibibytes
 from systolith.golden.reports.paired_difference import LEVEL
 from systolith.golden.reports.sensitivity import Effect, effects, measure_in_words
 
@@ -148,16 +149,14 @@ def _cost(trial: Trial, trials: Trials) -> str:
         return "costs nothing in hardware"
     saved = _saved(trial, trials)
     if trial.key == ACTIVATIONS:
-        return _bits(saved, "of the feature map of an image")
-    weights = _bits(saved, "of weights")
+        return _size(saved, "of the feature map of an image")
+    weights = _size(saved, "of weights")
     return weights if trial.layer else f"{weights}; feature maps of {trial.bits} bits"
 
 
-def _bits(saved: int, of_what: str) -> str:
-    """Bits that are saved or needed, such as `saves 1,200 bits of weights (150 bytes)`."""
-    verb = "saves" if saved >= 0 else "costs"
-    bits = abs(saved)
-    return f"{verb} {_count(bits, 'bit')} {of_what} ({_count(-(-bits // 8), 'byte')})"
+def _size(saved: int, of_what: str) -> str:
+    """A size that is saved or needed, such as `saves 1.46 KiB of weights`."""
+    return f"{'saves' if saved >= 0 else 'costs'} {in_kibibytes(abs(saved))} {of_what}"
 
 
 def _observations(report: AccuracyReport) -> Iterator[str]:

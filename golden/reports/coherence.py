@@ -47,6 +47,10 @@ def require_consistent(report: AccuracyReport, accuracy: float | None) -> None:
             f"not {report.agreement_with_float}"
         )
     _check_confusion(report.confusion, pairs)
+    if (report.kind == "fixed") != (report.quantization is not None):
+        raise FileFormatError(
+            "$.quantization: must be an object for a fixed network, and null for a float one"
+        )
     if report.quantization is not None:
         total = report.quantization.get("weight_bits_total")
         if type(total) is not int or not 0 <= total <= MAX_COUNT:

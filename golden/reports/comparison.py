@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from systolith.golden.files.datasets import Measure
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.differences import Factor, factors, labels
 from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.markdown import cell, table
-from systolith.golden.reports.paired_difference import LEVEL, Difference, paired_differences
+from systolith.golden.reports.memory_size import told_apart
+from systolith.golden.reports.paired_difference import (
+    LEVEL,
+    Difference,
+    Verdict,
+    chance_text,
+    paired_differences,
+    signed,
+)
 
 
 class ComparisonError(ValueError):
@@ -62,11 +72,14 @@ class Comparison:
 
     @property
     def about(self) -> str:
-        """The images and the first report, in a sentence."""
+        """The images, and the report that the others are compared with."""
         first = self.rows[0]
         images, dataset = first.report.images, first.report.dataset
-        of = f"{dataset.name} ({dataset.split})"
-        about = f"{images:,} images of {of}, compared with {first.label}."
+        name = "" if first.name in first.label else f" ({first.name})"
+        about = (
+            f"{images:,} images of {dataset.name} ({dataset.split}). Compared with the first "
+            f"report: {first.label}{name}."
+        )
         if self.measure == "agreement":
             about += (
                 " The images have no labels: agreement is the fraction that get the class of each "
@@ -99,8 +112,8 @@ class Comparison:
         """Tables of what differs, of accuracy, and of layers."""
         text = f"{cell(self.about)}\n\n"
         if self.different:
-            headings = ("report", "file", *(cell(each.name) for each in self.different))
-            text += table(headings, [self._different_cells(n) for n in range(len(self.rows))], 2)
+            headings = ("report", *(cell(each.name) for each in self.different), "file")
+            text += table(headings, [self._different_cells(n) for n in range(len(self.rows))], 1)
         else:
             text += "Nothing that the reports record differs.\n"
         if self.same:
@@ -113,6 +126,27 @@ class Comparison:
             headings = ("layer", "report", *LAYER_HEADINGS)
             text += "\n" + table(headings, self._layer_cells(), left=2)
         return text
+
+    def to_summary(self) -> str:
+        """The accuracy of each report and its verdict, for many reports on a terminal."""
+        found = Counter(row.difference.verdict for row in self.rows if row.difference)
+        counts = ", ".join(f"{found[each]:,} {each}" for each in get_args(Verdict))
+        text = f"{cell(self.about)}\n\n"
+        if self.different:
+            text += f"They differ in {cell(', '.join(each.name for each in self.different))}.\n\n"
+        sizes = told_apart([row.report.weight_bits_total for row in self.rows])
+        rows = [
+            [
+                cell(row.label),
+                size,
+                f"{row.report.accuracy:.4f}",
+                signed(row.difference.accuracy) if row.difference else "",
+                row.difference.verdict if row.difference else "",
+            ]
+            for row, size in zip(self.rows, sizes, strict=True)
+        ]
+        text += table(("report", "weights (KiB)", "accuracy", "difference", "verdict"), rows, 1)
+        return f"{text}\n{counts}. {self.rule}\n"
 
     def _repr_html_(self) -> str:
         different = [each.name for each in self.different]
@@ -145,7 +179,7 @@ class Comparison:
     def _different_cells(self, place: int) -> list[str]:
         row = self.rows[place]
         values = [cell(each.values[place] or "") for each in self.different]
-        return [cell(row.label), cell(row.name), *values]
+        return [cell(row.label), *values, cell(row.name)]
 
     def _layer_cells(self) -> list[list[str]]:
         return [
@@ -269,21 +303,17 @@ def _accuracy_cells(row: Row) -> list[str]:
     cells = [
         cell(row.label),
         f"{report.rate:.4f}",
-        _interval(report.interval, "{:.4f}"),
+        "{:.4f} to {:.4f}".format(*report.interval),
         f"{report.agreement_with_float:.4f}",
     ]
     if found is None:
         return [*cells, *[""] * 6]
     return [
         *cells,
-        f"{found.accuracy:+.4f}",
-        _interval(found.interval, "{:+.4f}"),
+        signed(found.accuracy),
+        found.interval_text,
         f"{found.gains:,}",
         f"{found.losses:,}",
-        f"{found.corrected:.2g}",
+        chance_text(found.corrected),
         found.verdict,
     ]
-
-
-def _interval(ends: tuple[float, float], form: str) -> str:
-    return " to ".join(form.format(end) for end in ends)

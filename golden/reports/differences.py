@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from systolith.golden.reports.accuracy import AccuracyReport, HardwareEntry
-from systolith.golden.reports.memory_size import kibibytes
+from systolith.golden.reports.memory_size import smaller_than_float, told_apart
 
 _KEYS = {
     "weight_bits": "weight bits",
@@ -99,7 +99,9 @@ def _factors(reports: Sequence[AccuracyReport]) -> Iterator[tuple[str, Sequence[
     for layer, key in overrides:
         yield f"{layer}: {_KEYS.get(key, key)}", [_setting(each, layer, key) for each in reports]
     yield "calibrated on", _calibrations(reports)
-    yield "weights", [_total(each) for each in reports]
+    sizes = told_apart([each.weight_bits_total for each in reports])
+    yield "weights (KiB)", [size or None for size in sizes]
+    yield "smaller than float", [_ratio(each) for each in reports]
     for name, cost in _COSTS.items():
         yield (
             name,
@@ -139,9 +141,12 @@ def _calibrations(reports: Sequence[AccuracyReport]) -> list[str | None]:
     ]
 
 
-def _total(report: AccuracyReport) -> str | None:
-    bits = report.weight_bits_total
-    return None if bits is None else f"{kibibytes(bits):,.2f} KiB"
+def _ratio(report: AccuracyReport) -> str | None:
+    """How many times smaller the weights are than floats; None for a float network."""
+    if report.weight_bits_total is None:
+        return None
+    known = report.weights
+    return "" if known is None else smaller_than_float(report.weight_bits_total, known)
 
 
 def _told_apart(texts: Sequence[str], identities: Sequence[Hashable]) -> list[str]:
@@ -174,7 +179,7 @@ def _parts(report: AccuracyReport, different: dict[str, str | None]) -> Iterator
     arithmetic, weights, maps = (
         different.pop(name, None) for name in ("arithmetic", "weight bits", "map bits")
     )
-    for name in ("weights", "cycles an image", "cycles to the class"):
+    for name in ("weights (KiB)", "smaller than float", "cycles an image", "cycles to the class"):
         different.pop(name, None)
     if report.kind == "float":
         if arithmetic:

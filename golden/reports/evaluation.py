@@ -18,7 +18,7 @@ from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.padding import padded_with
-from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.golden.quantization.quantized_network import QuantizedNetwork, weight_counts
 from systolith.golden.reports.accuracy import (
     CLIPPED_SHARE,
     AccuracyReport,
@@ -106,6 +106,7 @@ def evaluate(
         layers=() if counter is None else counter.entries(),
         version=_version(),
         calibrated_on=None if quantized is None else _calibration(quantized, dataset),
+        weights=sum(weight_counts(parent.network).values()),
     )
 
 

@@ -49,11 +49,35 @@ class Difference:
         return self.gains + self.losses
 
     @property
+    def interval_text(self) -> str:
+        """The ends of the interval in tables."""
+        return " to ".join(map(signed, self.interval))
+
+    @property
+    def figures(self) -> str:
+        """The difference, its interval, gains, losses and chance in words."""
+        return (
+            f"{signed(self.accuracy)} ({self.interval_text}; {self.gains:,} gained, "
+            f"{self.losses:,} lost; chance {chance_text(self.corrected)})"
+        )
+
+    @property
     def verdict(self) -> Verdict:
         """Whether it is better or worse than the first at `LEVEL`."""
         if self.corrected >= LEVEL:
             return "no difference shown"
         return "better" if self.gains > self.losses else "worse"
+
+
+def signed(difference: float) -> str:
+    """A difference of accuracies in tables; one that rounds to zero has no sign."""
+    text = f"{difference:+.4f}"
+    return text if text.strip("+-0.") else text[1:]
+
+
+def chance_text(chance: float) -> str:
+    """A probability in tables; one that is too small for a float is not shown as zero."""
+    return f"{chance:.2g}" if chance else "<1e-300"
 
 
 def paired_differences(changes: Sequence[tuple[int, int]], images: int) -> tuple[Difference, ...]:

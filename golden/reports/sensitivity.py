@@ -13,7 +13,13 @@ from msgspec import to_builtins
 
 from systolith.golden.quantization.trials import ACTIVATIONS, WEIGHTS, Trial, Trials
 from systolith.golden.reports.markdown import cell, table
-from systolith.golden.reports.paired_difference import Difference, paired_differences
+from systolith.golden.reports.memory_size import figure
+from systolith.golden.reports.paired_difference import (
+    Difference,
+    chance_text,
+    paired_differences,
+    signed,
+)
 
 PARTS = {WEIGHTS: "weights", ACTIVATIONS: "map"}
 """The parts of a layer whose width is changed, by the key of a trial."""
@@ -34,12 +40,7 @@ class Effect:
     @property
     def figures(self) -> str:
         """The difference, its interval, and the probability by chance alone, in words."""
-        found = self.difference
-        low, high = found.interval
-        return (
-            f"{found.accuracy:+.4f} ({low:+.4f} to {high:+.4f}; {found.gains:,} gained, "
-            f"{found.losses:,} lost; chance {found.corrected:.2g})"
-        )
+        return self.difference.figures
 
 
 def effects(trials: Trials) -> tuple[Effect, ...]:
@@ -101,23 +102,22 @@ def sensitivity_headings(trials: Trials) -> tuple[str, ...]:
     """Headings of the cells that `sensitivity_cells` returns."""
     return (
         *("layer", "part", "bits", "change", trials.measure, "95 % interval", "gains", "losses"),
-        *("chance", "bits saved"),
+        *("chance", "saved (KiB)"),
     )
 
 
 def sensitivity_cells(effect: Effect) -> list[str]:
     """The cells of an effect, under `sensitivity_headings`: accuracies are differences."""
     trial, found = effect.trial, effect.difference
-    low, high = found.interval
     return [
         trial.layer or "",
         PARTS[trial.key],
         str(trial.bits),
         f"{trial.change:+d}",
-        f"{found.accuracy:+.4f}",
-        f"{low:+.4f} to {high:+.4f}",
+        signed(found.accuracy),
+        found.interval_text,
         f"{found.gains:,}",
         f"{found.losses:,}",
-        f"{found.corrected:.2g}",
-        f"{trial.bits_saved:,}",
+        chance_text(found.corrected),
+        figure(trial.bits_saved or 0),
     ]

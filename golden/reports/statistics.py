@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 
 _Z95 = 1.959963984540054
 """A normal variable is within this number of standard deviations with a probability of 0.95."""
+
+_NEGLIGIBLE = 1e-17
+"""A smaller share does not change a sum."""
+
+_SERIES_FROM = 16
+"""From here on four terms of a series are as exact as a float."""
 
 _HALVINGS = 60
 """More halvings of an interval of a length of two do not change a float."""
@@ -54,11 +59,38 @@ def mcnemar(gains: int, losses: int) -> float:
     if gains < 0 or losses < 0:
         raise ValueError(f"gains and losses are counts, not {gains} and {losses}")
     changed, fewer = gains + losses, min(gains, losses)
-    # Binomial coefficients, each from the one before it.
-    terms = accumulate(
-        range(fewer), lambda term, below: term * (changed - below) // (below + 1), initial=1
-    )
-    return min(1.0, 2 * sum(terms) / (1 << changed))
+    # All terms as shares of the largest, which is the last: each from the one above it.
+    term = total = 1.0
+    for count in range(fewer, 0, -1):
+        term *= count / (changed - count + 1)
+        if term < _NEGLIGIBLE * total:
+            break
+        total += term
+    return min(1.0, 2 * total * _of_fair_coins(fewer, changed))
+
+
+def _of_fair_coins(heads: int, coins: int) -> float:
+    """The probability that a number of coins, at most half of all, show heads.
+
+    Source: C. Loader, "Fast and accurate computation of binomial probabilities" (2000): without the
+    differences of large logarithms that `lgamma` would need.
+    """
+    if not heads:
+        return math.ldexp(1.0, -coins)
+    tails = coins - heads
+    uneven = (tails - heads) / coins
+    exponent = _stirling_error(coins) - _stirling_error(heads) - _stirling_error(tails)
+    exponent -= heads * math.log1p(-uneven) + tails * math.log1p(uneven)
+    return math.exp(exponent) * math.sqrt(coins / (2 * math.pi * heads * tails))
+
+
+def _stirling_error(count: int) -> float:
+    """The logarithm of a factorial minus Stirling's approximation of it."""
+    if count < _SERIES_FROM:
+        whole = (count + 0.5) * math.log(count) - count + 0.5 * math.log(2 * math.pi)
+        return math.lgamma(count + 1) - whole
+    squared = count * count
+    return (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * squared)) / squared) / squared) / count
 
 
 def paired_interval(gains: int, losses: int, images: int) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from systolith.golden.files.whole_files import write_whole
 from systolith.golden.fixed import execution
 from systolith.golden.network.shipped import names
 from systolith.golden.reports.markdown import table
+from systolith.golden.reports.memory_size import told_apart
 from systolith.golden.reports.statistics import wilson_interval
 from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.console import to_json
@@ -204,7 +205,11 @@ def to_markdown(
 
 
 def _table(tested: Sequence[Line]) -> str:
-    columns = ("network", "bits", "accuracy", "95 % interval", "same class as float", "weight bits")
+    columns = (
+        *("network", "bits", "accuracy", "95 % interval", "same class as float"),
+        "weights (KiB)",
+    )
+    sizes = told_apart([each.weight_bits_total for each in tested])
     rows = [
         (
             f"`{each.network}`",
@@ -212,9 +217,9 @@ def _table(tested: Sequence[Line]) -> str:
             f"{each.accuracy:.4f}",
             "{:.4f} to {:.4f}".format(*each.interval),
             f"{each.agreement_with_float:.4f}",
-            "" if each.weight_bits_total is None else f"{each.weight_bits_total:,}",
+            size,
         )
-        for each in tested
+        for each, size in zip(tested, sizes, strict=True)
     ]
     return table(columns, rows, left=1)
 

@@ -7,7 +7,6 @@ layer, is then checked once on all test digits.
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import time
 from collections.abc import Sequence
@@ -34,11 +33,13 @@ from systolith.scripts.calibration_split import calibration_images, split
 from systolith.scripts.comparing.parallel_trials import on_all_processors
 from systolith.scripts.console import to_json
 from systolith.scripts.pages.report_figures import sensitivity_by_layer
+from systolith.scripts.pages.svg_picture import BACKGROUND, GRID, draw
 
 SCHEMA = "systolith.sensitivity/1"
 BITS = 4
 
 _WIDTH = 640
+_PADDING = 10
 
 
 @dataclass(frozen=True)
@@ -102,21 +103,18 @@ def to_markdown(measured: Sequence[Measured]) -> str:
             "bits less, or one more. The accuracies are differences on "
             f"{first.images:,} validation digits, with 95 % intervals; formats are chosen on "
             f"{len(calibration_images()):,} others. Chance is the probability of gains and losses "
-            "at least as uneven by chance alone, corrected for all trials of a network. Bits saved "
-            "are those of all weights, or of the map of an image. The part that a single bit more "
+            "at least as uneven by chance alone, corrected for all trials of a network. Saved "
+            "are KiB of all weights, or of the map of an image. The part that a single bit more "
             "helps most is then looked up on the test digits. [reports.md](reports.md) describes "
             "the method."
         ),
     ]
     for each in measured:
-        low, high = each.tested.interval
         sections += [
             f"## `{each.network}`",
             helped_most_in_words(each.trials),
             (
-                f"On {each.test_images:,} test digits, looked at once: {each.tested.accuracy:+.4f} "
-                f"({low:+.4f} to {high:+.4f}; {each.tested.gains:,} gained, {each.tested.losses:,} "
-                f"lost; chance {each.tested.chance:.2g}) from "
+                f"On {each.test_images:,} test digits, looked at once: {each.tested.figures} from "
                 f"{each.test_correct / each.test_images:.4f}; {each.tested.verdict}."
             ),
             f"![{helped_most_in_words(each.trials)}](sensitivity-{each.network}.svg)",
@@ -154,9 +152,8 @@ def to_document(measured: Sequence[Measured]) -> dict[str, Any]:
 
 def picture(trials: Trials) -> bytes:
     """The figure of a network as SVG."""
-    text = io.StringIO()
-    sensitivity_by_layer(trials).properties(width=_WIDTH).save(text, format="svg")
-    return text.getvalue().encode()
+    chart = sensitivity_by_layer(trials).properties(width=_WIDTH, padding=_PADDING)
+    return draw(chart.configure(background=BACKGROUND).configure_axis(gridColor=GRID))
 
 
 def _settings() -> golden.Settings:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.console import print_error, print_json, print_markdown, to_json
+from systolith.scripts.console import (
+    print_error,
+    print_json,
+    print_markdown,
+    print_text,
+    to_json,
+)
 from systolith.scripts.options import (
     JsonOption,
     LabelColumnOption,
@@ -22,6 +28,9 @@ from systolith.scripts.outputs import writing
 if TYPE_CHECKING:
     from systolith.golden import Comparison
     from systolith.scripts.comparing.report_sources import Loaded
+
+_MOST_IN_FULL = 8
+"""A terminal shows all tables of this number of reports at most, and of more a summary."""
 
 
 def compare(
@@ -91,14 +100,18 @@ def compare(
     are compared with the first. Otherwise no difference is shown.
     --fail-on-drop looks at the accuracy alone.
 
-    Networks are evaluated, and the reports cached. A sweep's folder stands for
-    the networks of its front, which are in its folder `front`.
+    The first report is that of the first argument. A folder stands for its
+    reports and networks, by name, and the folder of a sweep for the networks
+    of its fronts, the most accurate first; what is there before a folder is
+    not taken from it again. Networks are evaluated, and the reports cached.
+
+    Of more than 8 reports a summary is printed; --out writes all tables.
 
     [bold]Examples[/bold]
 
     systolith compare lenet5 lenet5.npz
     systolith compare q8.npz q6.npz q4.npz --out comparison.html --out comparison.csv
-    systolith compare sweep --images 2000
+    systolith compare lenet5 sweep --images 2000
     systolith compare before.json after.json --fail-on-drop 0.001
     """
     from systolith import golden
@@ -117,8 +130,12 @@ def compare(
             write_whole(path, _text(comparison, loaded, path.suffix).encode())
     if json:
         print_json(to_json(to_document(comparison)))
-    else:
+    elif len(comparison.rows) <= _MOST_IN_FULL:
         print_markdown(comparison.to_markdown())
+    else:
+        print_markdown(comparison.to_summary())
+        if not out:
+            print_text("--out FILE.html (.md, .csv, .json) writes settings, intervals and layers.")
     if dropped:
         first = comparison.rows[0]
         for row in dropped:

@@ -211,8 +211,8 @@ def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
     if report.calibrated_on is not None:
         known = report.calibrated_on
         figures.append(("calibrated on", f"{known.images:,} of {cell(known.name)}"))
-    if report.quantization is not None:
-        figures.append(("weight bits", f"{report.quantization['weight_bits_total']:,}"))
+    if any(report.size):
+        figures.append(("weights", ", ".join(filter(None, report.size))))
     if report.hardware is not None:
         figures += [
             ("multipliers", f"{report.hardware.multipliers:,}"),
@@ -224,7 +224,7 @@ def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
         if sensitivity:
             text += f"\n## Sensitivity\n\n{sensitivity_table(report.trials)}"
             text += f"\n{cell(helped_most_in_words(report.trials))}\n"
-        text += "\n## Widths\n\n" + _bits_table(report.trials)
+        text += "\n## Widths\n\n" + _bits_table(report)
     if report.layers:
         rows = [(cell(layer.name), *layer_cells(layer)) for layer in report.layers]
         text += "\n## Layers\n\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
@@ -263,27 +263,30 @@ def _advice(report: AccuracyReport) -> str:
     return text
 
 
-def _bits_table(trials: Trials) -> str:
+def _bits_table(report: AccuracyReport) -> str:
     """Accuracy against bits, with the same width in all layers."""
     from systolith.golden.reports.markdown import table
+    from systolith.golden.reports.memory_size import smaller_than_float, told_apart
     from systolith.golden.reports.statistics import wilson_interval
 
+    trials, weights = report.trials, report.weights
+    assert trials is not None
+    sizes = told_apart([trial.weight_bits_total for trial in trials.everywhere])
     rows = []
-    for trial in trials.everywhere:
+    for trial, size in zip(trials.everywhere, sizes, strict=True):
         low, high = wilson_interval(trial.correct, trials.images)
         rows.append(
             (
                 f"{trial.bits}",
                 f"{trial.correct / trials.images:.4f}",
                 f"{low:.4f} to {high:.4f}",
-                f"{trial.weight_bits_total:,}",
+                size,
+                "" if weights is None else smaller_than_float(trial.weight_bits_total, weights),
             )
         )
     headings = (
-        "bits everywhere",
-        f"{trials.split} {trials.measure}",
-        "95 % interval",
-        "weight bits",
+        *("bits everywhere", f"{trials.split} {trials.measure}", "95 % interval"),
+        *("weights (KiB)", "smaller than float"),
     )
     return table(headings, rows, left=0)
 

@@ -79,17 +79,25 @@ def quantize(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images, the first 1,000 of which choose the formats: .npz, IDX, a folder of "
-            "pictures or a .csv file, with or without labels. Needed unless the network was "
-            "trained on MNIST.",
+            help="Images that choose the formats: .npz, IDX, a folder of pictures or a .csv file, "
+            "with or without labels. Needed unless the network was trained on MNIST.",
             show_default="validation digits",
         ),
     ] = None,
     label_column: LabelColumnOption = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number("--images", 1),
+            metavar="N",
+            help="Choose the formats on the first N images.",
+            show_default="1,000, or all if there are fewer",
+        ),
+    ] = None,
 ) -> None:
     """Turn floats into integers: choose formats on images, and round the weights.
 
-    The images are 1,000 digits that were held out of MNIST's training files.
+    The images are digits that were held out of MNIST's training files.
     A network whose file does not say that it was trained on MNIST needs images
     of its own (--data), which are prepared as those that it was trained on.
 
@@ -111,6 +119,8 @@ def quantize(
     from systolith import golden
     from systolith.golden.network.affine import affines
     from systolith.golden.quantization.padding import padded_with
+    from systolith.golden.quantization.quantized_network import weight_counts
+    from systolith.golden.reports.memory_size import FLOAT_BITS, in_kibibytes, smaller_than_float
 
     options = {
         "weight_bits": weight_bits,
@@ -120,11 +130,15 @@ def quantize(
     }
     settings = read_settings(config, {k: v for k, v in options.items() if v is not None})
     trained = golden.load_network(network)
-    images, name = named_calibration(trained, data, label_column)
-    quantized = golden.quantize(trained, images, settings, name)
+    chosen, name = named_calibration(trained, data, images, label_column)
+    quantized = golden.quantize(trained, chosen, settings, name)
     with writing(out):
         quantized.save(out)
-    print_text(f"{out}: {quantized.name}, weights of {quantized.weight_bits_total:,} bits")
+    weights = sum(weight_counts(trained.network).values())
+    bits = quantized.weight_bits_total
+    ratio = smaller_than_float(bits, weights)
+    than = f", {ratio} smaller than {FLOAT_BITS}-bit floats" if ratio else ""
+    print_text(f"{out}: {quantized.name}, weights of {in_kibibytes(bits)}{than}")
     standing = affines(trained.network)
     for layer in quantized.fixed.layers:
         if real := padded_with(layer, standing[layer.layer.inputs[0]]):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from systolith.scripts.calibration_split import (
-    CALIBRATION_IMAGES,
     check_apart,
     split,
     test_images,
@@ -251,7 +250,7 @@ def sweep(
             "sweep.md": report.to_markdown().encode(),
             "sweep.csv": report.to_csv().encode(),
             "pareto.svg": draw_pareto(report),
-            "sweep.html": sweep_page(report, data, CALIBRATION_IMAGES, label_column).encode(),
+            "sweep.html": sweep_page(report, data, label_column).encode(),
         },
         report.to_json(),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from systolith.golden.reports.accuracy import LayerEntry
+from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.comparison import Comparison, Row
 from systolith.golden.reports.paired_difference import LEVEL
 from systolith.scripts import console
+from systolith.scripts.sweeping.variations import flat
 
 SCHEMA = "systolith.comparison/2"
 
@@ -16,11 +17,6 @@ _LAYER_KEYS = (
     *("sqnr_db", "range_use", "saturated", "values", "clipped_channels", "dead_channels"),
     "accumulator_bits",
 )
-_FIGURES = (
-    *("network", "arithmetic", "weights", "multipliers", "cycles an image"),
-    "cycles to the class",
-)
-"""The factors that a report's own keys have as numbers."""
 
 
 def to_document(comparison: Comparison) -> dict[str, Any]:
@@ -60,6 +56,7 @@ def _report(row: Row) -> dict[str, Any]:
         "network": report.network,
         "kind": report.kind,
         "images": report.images,
+        "weights": report.weights,
         "weight_bits_total": report.weight_bits_total,
         "multipliers": hardware and hardware.multipliers,
         "interval_cycles": hardware and hardware.interval_cycles,
@@ -84,14 +81,25 @@ def _rows(comparison: Comparison, place: int) -> Iterator[dict[str, Any]]:
     for key in ("interval", "difference_interval"):
         low, high = whole.pop(key) or (None, None)
         whole |= {f"{key}_low": low, f"{key}_high": high}
-    settings = (each for each in comparison.factors if each.name not in _FIGURES)
-    whole |= {each.name: each.values[place] for each in settings}
+    whole |= settings_columns(comparison.rows[place].report)
     found = [(layer.name, layer.entries[place]) for layer in comparison.layers]
     layers = [(name, entry) for name, entry in found if entry is not None]
     for name, entry in layers:
         yield whole | {"layer": name} | layer_figures(entry)
     if not layers:
         yield whole
+
+
+def settings_columns(report: AccuracyReport) -> dict[str, Any]:
+    """The settings of a report by their keys, those of a layer as `layers.NAME.KEY`."""
+    settings = flat(report.quantization or {})
+    settings.pop("weight_bits_total", None)
+    known = report.calibrated_on
+    return settings | {
+        "calibrated_on": known and known.name,
+        "calibration_images": known and known.images,
+        "version": report.version,
+    }
 
 
 def layer_figures(entry: LayerEntry) -> dict[str, Any]:

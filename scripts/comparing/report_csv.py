@@ -7,15 +7,15 @@ from typing import Any
 from systolith.golden.reports.accuracy import AccuracyReport
 from systolith.golden.reports.sensitivity import PARTS, sensitivity
 from systolith.scripts import console
-from systolith.scripts.comparing.comparison_document import layer_figures
+from systolith.scripts.comparing.comparison_document import layer_figures, settings_columns
 
 
 def report_csv(report: AccuracyReport) -> str:
     """A row for each layer; each has the figures of its report, too.
 
     A report without layers, that of a float network, has one row. Where other widths were tried, a
-    layer has columns such as `weights +1: difference`, with the ends of its interval and the bits
-    that are saved.
+    layer has columns such as `weights_minus_1_difference`, with the ends of its interval and the
+    bits that are saved.
     """
     low, high = report.interval
     hardware = report.hardware
@@ -32,10 +32,12 @@ def report_csv(report: AccuracyReport) -> str:
         "interval_low": low,
         "interval_high": high,
         "agreement_with_float": report.agreement_with_float,
+        "weights": report.weights,
         "weight_bits_total": report.weight_bits_total,
         "multipliers": hardware and hardware.multipliers,
         "interval_cycles": hardware and hardware.interval_cycles,
         "latency_cycles": hardware and hardware.latency_cycles,
+        **settings_columns(report),
     }
     rows = [
         whole | {"layer": entry.name} | layer_figures(entry) | _effects(report, entry.name)
@@ -49,12 +51,14 @@ def _effects(report: AccuracyReport, layer: str) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for each in () if report.trials is None else sensitivity(report.trials):
         if each.trial.layer == layer:
-            name = f"{PARTS[each.trial.key]} {each.trial.change:+d}"
+            change = each.trial.change or 0
+            sign = "plus" if change > 0 else "minus"
+            name = f"{PARTS[each.trial.key]}_{sign}_{abs(change)}"
             low, high = each.difference.interval
             cells |= {
-                f"{name}: difference": each.difference.accuracy,
-                f"{name}: interval_low": low,
-                f"{name}: interval_high": high,
-                f"{name}: bits_saved": each.trial.bits_saved,
+                f"{name}_difference": each.difference.accuracy,
+                f"{name}_interval_low": low,
+                f"{name}_interval_high": high,
+                f"{name}_bits_saved": each.trial.bits_saved,
             }
     return cells

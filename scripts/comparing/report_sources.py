@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from systolith.scripts.calibration_split import test_images
 from systolith.scripts.comparing.evaluation_cache import evaluate_all
 from systolith.scripts.progress import progress
+from systolith.scripts.sweeping.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
     from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
@@ -84,7 +85,8 @@ def load_reports(
     """The files that paths stand for, and a report of each.
 
     A path is that of a report, of a network, of generated hardware, of a sweep (it stands for the
-    networks of its front), or of a folder with reports and networks. Networks are evaluated on the
+    networks of its fronts, the most accurate first), or of a folder with reports and networks, by
+    name. What a folder has and is already there is not there twice. Networks are evaluated on the
     first `images` of the file `data`, or of the test digits; results are cached.
 
     Raises
@@ -93,7 +95,10 @@ def load_reports(
         A file is none of these, a folder has none of them, there are more than `MOST_REPORTS`,
         images are needed that are not given, or given and not needed.
     """
-    files = [file for path in paths for file in _files(path)]
+    files: list[Path] = []
+    for path in paths:
+        there = [] if path in (found := _files(path)) else files
+        files += [file for file in found if not any(map(file.samefile, filter(Path.exists, there)))]
     if len(files) > MOST_REPORTS:
         raise ValueError(f"{len(files)} reports: at most {MOST_REPORTS} can be compared")
     sources = [_source(file) for file in files]
@@ -124,7 +129,9 @@ def _files(path: Path) -> list[Path]:
         return [path]
     is_sweep = (path / _SWEEP).exists()
     folder = path / FRONT_FOLDER if is_sweep else path
+    ranks = list(SweepFolder(path, FRONT_FOLDER).networks()) if is_sweep else []
     files = sorted((each for each in folder.glob("*") if _is_known(each)), key=_natural)
+    files.sort(key=lambda each: ranks.index(each.stem) if each.stem in ranks else len(ranks))
     if not files:
         missing = f"no networks in {FRONT_FOLDER}" if is_sweep else "no reports or networks"
         raise ValueError(f"{path}: has {missing}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import altair as alt
@@ -24,25 +24,39 @@ _LEAST_HEIGHT = 200
 _ROW_HEIGHT = 24
 _LINE_HEIGHT = 14
 _MARGINS = 70
+_LEGEND_HEIGHT = 50
+_CELL_HEIGHT = 20
 _LABEL_CHARACTERS = 20
 _LABEL_LIMIT = 170
 """The width of the longest label in pixels: of this number of wide characters."""
+
+_SHARES = (0, 1, 3, 10, 30, 100)
+"""The ticks of shares in per cent, of which a few are often much larger than all others."""
 
 _MOST_TEXTS = 400
 """Heat maps with more cells have no figures in them; a figure shows when its cell is touched."""
 
 
 def accuracy(comparison: Comparison) -> Figure:
-    """The accuracy (or agreement) of every report, its interval, and its verdict."""
+    """The accuracy (or agreement) of every report, its interval, and its verdict.
+
+    Accuracies are spaced by the fraction of errors on a logarithmic scale: a single bad report does
+    not press the others together.
+    """
     rows, measure = [], comparison.measure
     for row in comparison.rows:
         low, high = row.report.interval
+        errors, least = 1 - row.report.rate, 0.5 / row.report.images
         rows.append(
             {
                 "report": _wrapped(row.label),
                 measure: row.report.rate,
                 "low": low,
                 "high": high,
+                # A logarithmic scale has no zero.
+                "errors": errors or least,
+                "most": 1 - low,
+                "fewest": 1 - high if errors else least,
                 "verdict": row.difference.verdict if row.difference else "the first",
             }
         )
@@ -61,14 +75,20 @@ def accuracy(comparison: Comparison) -> Figure:
         alt.layer(
             base.mark_rule().encode(
                 x=alt.X(
-                    "low:Q",
+                    "most:Q",
                     title=measure,
-                    scale=alt.Scale(zero=False),
-                    axis=alt.Axis(tickCount=5, labelOverlap="greedy", labelFlush=False),
+                    scale=alt.Scale(type="log", reverse=True, nice=False, padding=8),
+                    axis=alt.Axis(
+                        labelExpr="format(1 - datum.value, '.4~f')",
+                        tickCount=5,
+                        labelOverlap="greedy",
+                        labelSeparation=8,
+                        labelFlush=False,
+                    ),
                 ),
-                x2="high:Q",
+                x2="fewest:Q",
             ),
-            base.mark_point(filled=True, size=70).encode(x=f"{measure}:Q"),
+            base.mark_point(filled=True, size=70).encode(x="errors:Q"),
         ),
         f"The {measure} of each report: "
         + ", ".join(f"{row.label} {row.report.rate:.4f}" for row in comparison.rows),
@@ -80,7 +100,11 @@ def by_layer(comparison: Comparison) -> dict[str, Figure]:
     return {
         "sqnr": _layers(comparison, "SQNR (dB)", lambda entry: entry.sqnr_db, "blues"),
         "saturation": _layers(
-            comparison, "saturated (%)", lambda entry: 100 * entry.saturated_share, "oranges"
+            comparison,
+            "saturated (%)",
+            lambda entry: 100 * entry.saturated_share,
+            "oranges",
+            _SHARES,
         ),
         "range": _layers(
             comparison, "range used (%)", lambda entry: 100 * entry.range_use, "greens"
@@ -96,7 +120,7 @@ def wrong_by_class(comparison: Comparison) -> Figure:
         for label, counts in enumerate(row.report.confusion)
         if sum(counts)
     )
-    return _heat_map(comparison, "label", "wrong (%)", cells, "oranges")
+    return _heat_map(comparison, "label", "wrong (%)", cells, "oranges", _SHARES)
 
 
 def confusion_difference(comparison: Comparison) -> Figure:
@@ -138,13 +162,14 @@ def confusion_difference(comparison: Comparison) -> Figure:
                     scheme=alt.SchemeParams("purpleorange", extent=[0.2, 0.8]),
                     domain=[-most, most],
                 ),
-                legend=alt.Legend(orient="top", titleLimit=300),
+                legend=alt.Legend(orient="top", titleLimit=300, values=[-most, 0, most]),
             )
         ),
         base.mark_text(color="black").encode(text=alt.Text("images:Q", format="+d")),
     )
     text = "The confusion matrix of a chosen report minus that of the first"
-    return sized(layers.add_params(chosen), 300, text)
+    height = max(_LEAST_HEIGHT, _MARGINS + _LEGEND_HEIGHT + _CELL_HEIGHT * len(classes))
+    return sized(layers.add_params(chosen), height, text)
 
 
 def _confusion_changes(first: Row, row: Row) -> Iterable[tuple[int, int, int]]:
@@ -161,6 +186,7 @@ def _layers(
     title: str,
     value: Callable[[LayerEntry], float | None],
     scheme: alt.ColorScheme_T,
+    ticks: Sequence[float] = (),
 ) -> Figure:
     cells = (
         (row.label, layer.name, found)
@@ -168,7 +194,7 @@ def _layers(
         for row, entry in zip(comparison.rows, layer.entries, strict=True)
         if entry is not None and (found := value(entry)) is not None
     )
-    return _heat_map(comparison, "layer", title, cells, scheme)
+    return _heat_map(comparison, "layer", title, cells, scheme, ticks)
 
 
 def _heat_map(
@@ -177,8 +203,12 @@ def _heat_map(
     title: str,
     cells: Iterable[tuple[str, str, float]],
     scheme: alt.ColorScheme_T,
+    ticks: Sequence[float] = (),
 ) -> Figure:
-    """Columns by reports; cells are of a report's label, a column, and a figure."""
+    """Columns by reports; cells are of a report's label, a column, and a figure.
+
+    With `ticks`, which are those of its legend, the scale of colours is logarithmic above 1.
+    """
     rows: list[dict[str, Any]] = [
         {
             "report": _wrapped(label),
@@ -189,6 +219,7 @@ def _heat_map(
         for label, column, value in cells
     ]
     columns = list(dict.fromkeys(row[across] for row in rows))
+    most = max((row[title] for row in rows), default=0)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X(f"{across}:N", sort=columns, title=None, axis=alt.Axis(labelAngle=0, orient="top")),
         y=_reports(comparison),
@@ -199,8 +230,17 @@ def _heat_map(
             color=alt.Color(
                 f"{title}:Q",
                 title=title,
-                scale=alt.Scale(scheme=alt.SchemeParams(scheme, extent=[0.1, 0.6])),
-                legend=alt.Legend(orient="top"),
+                scale=alt.Scale(
+                    scheme=alt.SchemeParams(scheme, extent=[0.1, 0.6]),
+                    type="symlog" if ticks else "linear",
+                ),
+                legend=alt.Legend(
+                    orient="top",
+                    labelOverlap="greedy",
+                    values=[each for each in ticks if each <= most]
+                    if ticks and most >= 1
+                    else alt.Undefined,
+                ),
             )
         )
     ]

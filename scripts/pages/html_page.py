@@ -13,6 +13,7 @@ import vl_convert
 from markupsafe import Markup
 
 from systolith.golden.files.printable import printable
+from systolith.golden.reports.paired_difference import chance_text, signed
 
 Figure = alt.Chart | alt.LayerChart | alt.FacetChart
 
@@ -49,6 +50,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["count"] = "{:,}".format
     environment.filters["share"] = "{:.4f}".format
+    environment.filters["signed"] = signed
+    environment.filters["chance"] = chance_text
     return environment
 
 

@@ -128,7 +128,7 @@ def _layers(report: SweepReport, panel: _Panel, labelled: bool) -> alt.LayerChar
         scale=alt.Scale(type="log", nice=False, padding=30)
         if panel.hardware
         else alt.Scale(zero=False, nice=False, padding=30),
-        axis=alt.Axis(tickCount=5, format=",d", labelOverlap="greedy"),
+        axis=alt.Axis(tickCount=5, format=",.6~r", labelOverlap="greedy"),
     )
     y = alt.Y(
         "errors:Q",
@@ -188,7 +188,7 @@ def _rows(report: SweepReport, panel: _Panel) -> list[dict[str, Any]]:
             report.data.measure: design.rate,
             "errors": _errors(report, design.rate),
             "widths": points[design.rank].widths,
-            "weights": round(kibibytes(design.weight_bits_total), 1),
+            "weights": round(kibibytes(design.weight_bits_total), 4),
             **(
                 {
                     "budget": design.budget,

@@ -11,6 +11,7 @@ import numpy as np
 
 from systolith.golden.quantization.trials import Trials
 from systolith.golden.reports.accuracy import AccuracyReport
+from systolith.golden.reports.memory_size import in_kibibytes
 from systolith.golden.reports.sensitivity import helped_most_in_words, sensitivity
 from systolith.golden.reports.side_by_side import LayerValues
 from systolith.golden.reports.statistics import wilson_interval
@@ -30,7 +31,7 @@ _STEPS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _DIFFERENCES = (*(-step for step in reversed(_STEPS)), 0.0, *_STEPS)
 _CHANGES = {"-2": "#8e3fb5", "-1": "#d9731a", "+1": "#2e8b57"}
 """The changes of a width, and their colours."""
-_SMALL_HEIGHT = 150
+_SMALL_HEIGHT = 200
 
 
 def accuracy_against_bits(trials: Trials) -> Figure:
@@ -49,7 +50,7 @@ def accuracy_against_bits(trials: Trials) -> Figure:
                 "wrong": _wrong(trial.correct, trials.images),
                 "most": 1 - low,
                 "least": max(1 - high, _wrong(trials.images, trials.images)),
-                "weight bits": trial.weight_bits_total,
+                "weights": in_kibibytes(trial.weight_bits_total),
             }
         )
     scale = alt.Scale(type="log", reverse=True, nice=False)
@@ -66,7 +67,7 @@ def accuracy_against_bits(trials: Trials) -> Figure:
             base.mark_rule(color=_ACCENT).encode(y="most:Q", y2="least:Q"),
             base.mark_line(
                 color=_ACCENT, point=alt.OverlayMarkDef(filled=True, size=60, color=_ACCENT)
-            ).encode(y="wrong:Q", tooltip=["bits:O", f"{trials.measure}:Q", "weight bits:Q"]),
+            ).encode(y="wrong:Q", tooltip=["bits:O", f"{trials.measure}:Q", "weights:N"]),
         ),
         _HEIGHT,
         "The share of wrong images by bits: "
@@ -89,7 +90,7 @@ def sensitivity_by_layer(trials: Trials) -> Figure:
             "low": each.difference.interval[0],
             "high": each.difference.interval[1],
             "chance": each.difference.corrected,
-            "bits saved": each.trial.bits_saved,
+            "saved": in_kibibytes(each.trial.bits_saved or 0),
         }
         for each in found
     ]
@@ -103,7 +104,7 @@ def sensitivity_by_layer(trials: Trials) -> Figure:
             scale=alt.Scale(domain=list(_CHANGES), range=list(_CHANGES.values())),
             legend=alt.Legend(orient="top"),
         ),
-        tooltip=["part:N", "bits:N", "difference:Q", "low:Q", "high:Q", "chance:Q", "bits saved:Q"],
+        tooltip=["part:N", "bits:N", "difference:Q", "low:Q", "high:Q", "chance:Q", "saved:N"],
     )
     ends = [end for row in rows for end in (row["low"], row["high"])]
     x = alt.X(
@@ -218,7 +219,7 @@ def confusion(report: AccuracyReport) -> Figure:
             ),
             base.mark_text(color="black").encode(text="images:Q"),
         ),
-        260,
+        max(260, 60 + 20 * len(classes)),
         f"The wrong classes of {report.images - report.matching} images, by their labels",
     )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from systolith.golden.files.printable import printable
-from systolith.golden.reports.memory_size import kibibytes
 from systolith.scripts.pages.html_page import render
 from systolith.scripts.pages.pareto_picture import panels
 from systolith.scripts.sweeping.outcome import SweepReport, SweptPoint
@@ -22,12 +22,7 @@ _OPTIONS = {
 _DEFAULTS = {"granularity": "channel", "rounding": "half_up"}
 
 
-def sweep_page(
-    report: SweepReport,
-    data: Path | None,
-    most_calibration_images: int,
-    label_column: str | None = None,
-) -> str:
+def sweep_page(report: SweepReport, data: Path | None, label_column: str | None = None) -> str:
     """The text of a page that needs no other file.
 
     Parameters
@@ -36,8 +31,6 @@ def sweep_page(
         The sweep.
     data
         What `--data` was, from which the commands take images.
-    most_calibration_images
-        The number of images of `data` on which `quantize` chooses formats, if it has as many.
     label_column
         What `--label-column` was.
     """
@@ -45,20 +38,24 @@ def sweep_page(
         "sweep.html",
         panels(report),
         report=report,
-        data=None if data is None else str(data),
-        most_calibration_images=most_calibration_images,
-        points={point.rank: _shown(report, point, data, label_column) for point in report.points},
+        points=_points(report, data, label_column),
         tables={
             "front": report.points_table(report.weight_front),
             "hardware": report.hardware_table(),
+            "best": report.points_table(report.best_at_widths),
             "points": report.points_table(),
             "plans": report.plans_table(),
         },
     )
 
 
-def command(point: SweptPoint, data: Path | None, label_column: str | None = None) -> str:
-    """The command that makes a point's quantized network."""
+def command(
+    point: SweptPoint,
+    data: Path | None,
+    calibration_images: int,
+    label_column: str | None = None,
+) -> str:
+    """The command that makes a point's quantized network, with the same bytes."""
     words = ["systolith", "quantize", point.network]
     for key, option in _OPTIONS.items():
         words += [option, str(point.settings[key])]
@@ -67,7 +64,7 @@ def command(point: SweptPoint, data: Path | None, label_column: str | None = Non
     if settings_file(point):
         words += ["--config", f"{point.name}.toml"]
     if data is not None:
-        words += ["--data", str(data)]
+        words += ["--data", str(data), "--images", str(calibration_images)]
     if label_column is not None:
         words += ["--label-column", label_column]
     return shlex.join([*words, "--out", f"{point.name}.npz"])
@@ -83,19 +80,35 @@ def settings_file(point: SweptPoint) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in found.items())
 
 
-def _shown(
-    report: SweepReport, point: SweptPoint, data: Path | None, label_column: str | None
-) -> dict[str, Any]:
-    """What the page shows of a point when it is chosen."""
-    test = point.test
+def _points(
+    report: SweepReport, data: Path | None, label_column: str | None
+) -> dict[int, dict[str, Any]]:
+    """What the page shows of each point when it is chosen, by rank."""
     varied = varied_keys([each.settings for each in report.points])
+    sizes = report.sizes
+    return {
+        point.rank: _shown(report, point, data, label_column, varied, sizes[point.rank])
+        for point in report.points
+    }
+
+
+def _shown(
+    report: SweepReport,
+    point: SweptPoint,
+    data: Path | None,
+    label_column: str | None,
+    varied: Sequence[str],
+    size: str,
+) -> dict[str, Any]:
+    test = point.test
     lines = {
         "rank": f"{point.rank} of {len(report.points)}",
         "network": point.network,
         "weights/maps": point.widths,
         "calibration": point.settings["calibration"],
         **{key: shown_value(point.settings, key) for key in varied},
-        "weights": f"{kibibytes(point.weight_bits_total):,.1f} KiB",
+        "weights": f"{size} KiB",
+        "smaller than float": report.ratio(point),
         report.data.measure: f"{point.validation.rate:.4f} on {report.data.images:,} images",
         f"test {report.test.measure}": ""
         if test is None
@@ -105,6 +118,6 @@ def _shown(
     return {
         "name": point.name,
         "facts": [[key, printable(value)] for key, value in lines.items() if value],
-        "command": printable(command(point, data, label_column)),
+        "command": printable(command(point, data, report.calibration["images"], label_column)),
         "settings": settings_file(point),
     }

@@ -11,7 +11,7 @@ import msgspec
 from systolith.golden.files.datasets import Measure
 from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.markdown import cell, table
-from systolith.golden.reports.memory_size import kibibytes, smaller_than_float
+from systolith.golden.reports.memory_size import smaller_than_float, told_apart
 from systolith.scripts.console import to_csv
 from systolith.scripts.sweeping.variations import flat, shown_value, varied_keys
 
@@ -219,6 +219,39 @@ class SweepReport(msgspec.Struct, frozen=True):
                 found.setdefault(point.not_built, []).append(point.rank)
         return found
 
+    @property
+    def no_front(self) -> str:
+        """Why the fronts are empty, in a sentence."""
+        return "hardware can be built for no point; the reasons are under Not built."
+
+    @property
+    def best_at_widths(self) -> list[int]:
+        """The rank of the best point of each network and pair of widths; fronts do not matter."""
+        first: dict[tuple[str, str], int] = {}
+        for point in self.points:
+            first.setdefault((point.network, point.widths), point.rank)
+        return list(first.values())
+
+    @property
+    def about_best(self) -> str:
+        """How the best settings are chosen, in a sentence."""
+        return (
+            "For each network, weights and maps the settings with the highest accuracy on the "
+            f"{self.data.images:,} images of {self.data.name} ({self.data.split}), whether the "
+            "point is on a front or not."
+        )
+
+    @property
+    def sizes(self) -> dict[int, str]:
+        """The weights of all points in KiB, by rank."""
+        sizes = told_apart([point.weight_bits_total for point in self.points])
+        return {point.rank: size for point, size in zip(self.points, sizes, strict=True)}
+
+    def ratio(self, point: SweptPoint) -> str:
+        """How many times smaller a point's weights are than floats."""
+        weights = self._networks[point.network].weights
+        return smaller_than_float(point.weight_bits_total, weights)
+
     def to_json(self) -> bytes:
         """A JSON document."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
@@ -231,9 +264,10 @@ class SweepReport(msgspec.Struct, frozen=True):
         plans = {
             name: [plan for plan in self.plans if plan.network == name] for name in self._networks
         }
+        best = set(self.best_at_widths)
         return to_csv(
             [
-                self._csv_row(point, plan)
+                self._csv_row(point, plan) | {"best_at_widths": point.rank in best}
                 for point in self.points
                 for plan in (plans[point.network] if point.not_built is None else [None])
             ]
@@ -256,13 +290,18 @@ class SweepReport(msgspec.Struct, frozen=True):
                 "No other point is as accurate with as few bits of weights, and better in one of "
                 "the two; of equal points the first is shown."
             ),
-            self.points_table(self.weight_front).to_markdown(),
+            self.points_table(self.weight_front).to_markdown()
+            if self.weight_front
+            else f"None: {self.no_front}",
             f"## {data.measure.capitalize()} against multipliers and cycles",
             (
                 "No other design is as accurate with as few multipliers and cycles from one image "
                 "to the next, and better in one of these."
             ),
-            self.hardware_table().to_markdown(),
+            self.hardware_table().to_markdown()
+            if self.hardware_front
+            else f"None: {self.no_front}",
+            *self._best_to_markdown(),
             "## Points",
             self.points_table().to_markdown(),
             "## Plans",
@@ -283,6 +322,17 @@ class SweepReport(msgspec.Struct, frozen=True):
             return "accuracy"
         return "agreement with the float network (the images have no labels)"
 
+    def _best_to_markdown(self) -> list[str]:
+        """The best settings at each pair of widths, if there are several."""
+        best = self.best_at_widths
+        if len(best) == len(self.points):
+            return []
+        return [
+            "## The best settings at each pair of widths",
+            cell(self.about_best),
+            self.points_table(best).to_markdown(),
+        ]
+
     def points_table(self, ranks: Sequence[int] | None = None) -> Table:
         """The points of some ranks, or all, with what the sweep varies."""
         varied = varied_keys([point.settings for point in self.points])
@@ -291,8 +341,9 @@ class SweepReport(msgspec.Struct, frozen=True):
             *("weights (KiB)", "smaller than float", self.data.measure, "float"),
             *("front", f"test {self.test.measure}", "float"),
         )
+        sizes = self.sizes
         rows = [
-            self._point_cells(point, varied)
+            self._point_cells(point, varied, sizes[point.rank])
             for point in self.points
             if ranks is None or point.rank in ranks
         ]
@@ -342,8 +393,8 @@ class SweepReport(msgspec.Struct, frozen=True):
     def _networks(self) -> dict[str, SweptNetwork]:
         return {each.network: each for each in self.networks}
 
-    def _point_cells(self, point: SweptPoint, varied: Sequence[str]) -> list[str]:
-        network, bits = self._networks[point.network], point.weight_bits_total
+    def _point_cells(self, point: SweptPoint, varied: Sequence[str], size: str) -> list[str]:
+        network = self._networks[point.network]
         tested = () if point.test is None else (point.test, network.test)
         return [
             f"{point.rank}",
@@ -351,8 +402,8 @@ class SweepReport(msgspec.Struct, frozen=True):
             point.widths,
             point.settings["calibration"],
             *(shown_value(point.settings, key) for key in varied),
-            f"{kibibytes(bits):,.1f}",
-            f"{smaller_than_float(bits, network.weights):.2f}x" if bits else "",
+            size,
+            self.ratio(point),
             f"{point.validation.rate:.4f}",
             f"{network.validation.rate:.4f}",
             "yes" if point.on_front else "",

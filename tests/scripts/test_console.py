@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,15 @@ def test_a_name_longer_than_a_line_is_wrapped(
     out = capsys.readouterr().out
     assert name in out.replace("\n", "")
     assert "figure: 123" in out
+
+
+def test_words_are_folded_rather_than_a_table_divided(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table("title", ("report", "figure"), [("some words that need two lines", "1234567")])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert ("some words that need two", "lines 1234567") in pairwise(lines)
 
 
 def test_tables_of_markdown_are_the_same(

@@ -23,24 +23,23 @@ def test_below_a_file_nothing_can_be_written(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(OSError, match="cannot be written") as caught:
+    with pytest.raises(ValueError, match=f"^{file / below}: cannot be written"):
         require(file / below)
-    assert caught.value.filename == str(file / below)
 
 
 def test_a_file_needs_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="there is no folder"):
+    with pytest.raises(ValueError, match="there is no folder"):
         require_file(tmp_path / "absent" / "q.npz")
 
 
 def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError, match="it is a folder"):
+    with pytest.raises(ValueError, match="it is a folder"):
         require_file(tmp_path)
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="is not a folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         require_folder(tmp_path / "file")
 
 
@@ -58,7 +57,7 @@ def test_an_error_that_is_not_the_systems_stays(tmp_path: Path) -> None:
 def test_what_a_link_points_to_is_what_is_written(tmp_path: Path) -> None:
     link = tmp_path / "link.npz"
     link.symlink_to(tmp_path / "absent" / "q.npz")
-    with pytest.raises(OSError, match="there is no folder"):
+    with pytest.raises(ValueError, match="there is no folder"):
         require_file(link)
     (tmp_path / "absent").mkdir()
     require_file(link)

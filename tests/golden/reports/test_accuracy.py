@@ -356,6 +356,7 @@ def drop(key: str) -> Callable[[Any], None]:
         (change("quantization", "weight_bits_total", to=None), "weight_bits_total: .* not None"),
         (change("quantization", "weight_bits_total", to="9"), "weight_bits_total: .* not '9'"),
         (change("quantization", to={}), "quantization.weight_bits_total: must be"),
+        (change("quantization", to=None), "quantization: must be an object for a fixed network"),
         (change("quantization", "layers", to={"F": {"a": []}}), r"\$\.quant.*: .*got `array`"),
     ],
 )

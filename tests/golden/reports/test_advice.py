@@ -102,7 +102,7 @@ def test_a_bit_that_gives_something_back() -> None:
     (action,) = advice.actions
     assert action.what == "9 bits for the weights of C3"
     assert action.effect.figures == figures(24, 4, mcnemar(24, 4))
-    assert action.cost == "costs 1,200 bits of weights (150 bytes)"
+    assert action.cost == "costs 0.146 KiB of weights"
     assert Settings.from_mapping(tomllib.loads(action.settings)) == Settings(
         layers={"C3": {"weight_bits": 9}}
     )
@@ -135,7 +135,7 @@ def test_feature_maps_cost_bits_of_an_image() -> None:
         )
     ).actions
     assert action.what == "9 bits for the feature map of C3"
-    assert action.cost == "costs 1,600 bits of the feature map of an image (200 bytes)"
+    assert action.cost == "costs 0.195 KiB of the feature map of an image"
     assert action.effect.figures == figures(30, 4, 2 * mcnemar(30, 4))
 
 
@@ -164,7 +164,7 @@ def test_where_it_breaks_and_what_would_do() -> None:
     advice = advise(report(*uniform))
     (action,) = advice.actions
     assert action.what == "5 bits everywhere"
-    assert action.cost == "saves 3,000 bits of weights (375 bytes); feature maps of 5 bits"
+    assert action.cost == "saves 0.366 KiB of weights; feature maps of 5 bits"
     (broken,) = advice.observations
     assert broken == (
         "With 4 bits everywhere accuracy breaks: "
@@ -177,7 +177,7 @@ def test_a_loss_that_matters_counts_even_if_it_may_be_chance() -> None:
     assert told(advise(report(trial("C3", "weight_bits", 7, 20, 26, 7000)))) == []
     (action,) = advise(report(trial("C3", "weight_bits", 7, 20, 25, 7000))).actions
     assert action.what == "7 bits for the weights of C3"
-    assert action.cost == "saves 1,000 bits of weights (125 bytes)"
+    assert action.cost == "saves 0.122 KiB of weights"
 
 
 def test_a_loss_that_is_shown_counts_even_if_it_is_small_and_trials_are_many() -> None:
@@ -232,10 +232,10 @@ def test_the_layer_that_saves_most_is_named() -> None:
     ]
     actions = advise(report(*spare)).actions
     assert [(action.what, action.cost) for action in actions] == [
-        ("7 bits for the weights of C5", "saves 2,000 bits of weights (250 bytes)"),
+        ("7 bits for the weights of C5", "saves 0.244 KiB of weights"),
         (
             "7 bits for the feature map of C5",
-            "saves 500 bits of the feature map of an image (63 bytes)",
+            "saves 0.061 KiB of the feature map of an image",
         ),
     ]
 
@@ -244,7 +244,7 @@ def test_the_layer_that_saves_most_is_named() -> None:
 def test_what_saves_nothing_is_not_praised(weights: int) -> None:
     assert told(advise(report(trial(None, "bits", 8, 3, 0, weights)))) == []
     (action,) = advise(report(trial(None, "bits", 8, 3, 0, 7999))).actions
-    assert action.cost == "saves 1 bit of weights (1 byte); feature maps of 8 bits"
+    assert action.cost == "saves 0.000122 KiB of weights; feature maps of 8 bits"
 
 
 def test_the_smallest_width_that_would_do_is_named() -> None:

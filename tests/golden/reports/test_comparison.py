@@ -152,20 +152,20 @@ def test_markdown() -> None:
     text = compare([FIRST, SECOND, THIRD], ["a|b", "q8.json", "q4.json"]).to_markdown()
     second, third = ("{:+.4f} to {:+.4f}".format(*paired_interval(n, 1, 4)) for n in (1, 0))
     expected = f"""
-4 images of digits (test), compared with float.
+4 images of digits (test). Compared with the first report: float (a\\|b).
 
-| report | file | arithmetic | multipliers | cycles an image | cycles to the class |
-| --- | --- | ---: | ---: | ---: | ---: |
-| float | a\\|b | float |  |  |  |
-| fixed | q8.json | fixed |  |  |  |
-| fixed, 112 multipliers | q4.json | fixed | 112 | 3,136 | 7,193 |
+| report | arithmetic | multipliers | cycles an image | cycles to the class | file |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| float | float |  |  |  | a\\|b |
+| fixed | fixed |  |  |  | q8.json |
+| fixed, 112 multipliers | fixed | 112 | 3,136 | 7,193 | q4.json |
 
-The same in all: network net, weights 0.15 KiB, version 1.
+The same in all: network net, weights (KiB) 0.2, version 1.
 
 | report | accuracy | 95 % interval | agreement with float | difference | 95 % interval | gai...
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 | float | 0.7500 | 0.3006 to 0.9544 | 0.7500 |  |  |  |  |  |  |
-| fixed | 0.7500 | 0.3006 to 0.9544 | 0.7500 | +0.0000 | {second} | 1 | 1 | 1 | ...
+| fixed | 0.7500 | 0.3006 to 0.9544 | 0.7500 | 0.0000 | {second} | 1 | 1 | 1 | ...
 | fixed, 112 multipliers | 0.5000 | 0.1500 to 0.8500 | 0.7500 | -0.2500 | {third} | 0 | 1 | 1 | ...
 
 Better and worse: gains and losses at least as uneven have a probability below 0.05 by chance ...

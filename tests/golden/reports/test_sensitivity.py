@@ -69,7 +69,7 @@ def test_each_figure_stands_in_its_column() -> None:
     assert heading == f"| {' | '.join(sensitivity_headings(TRIALS))} |"
     low, high = paired_interval(3, 4, 1000)
     assert first == (
-        f"| C1 | weights | 7 | -1 | -0.0010 | {low:+.4f} to {high:+.4f} | 3 | 4 | 1 | 150 |"
+        f"| C1 | weights | 7 | -1 | -0.0010 | {low:+.4f} to {high:+.4f} | 3 | 4 | 1 | 0.0183 |"
     )
 
 

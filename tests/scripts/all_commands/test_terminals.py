@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from systolith import golden, hw, sim
+from systolith.golden.reports.paired_difference import signed
 from systolith.scripts.commands import run
 from systolith.scripts.main import main
 from tests.scripts import tiny
@@ -99,8 +100,8 @@ def test_evaluate(
     for layer in report["layers"]:
         words = [layer["name"], f"{layer['sqnr_db']:.1f}", f"{layer['saturated']:,}"]
         require_whole(text, columns, [*words, str(layer["accumulator_bits"])])
-    weight_bits = f"{report['quantization']['weight_bits_total']:,}"
-    require_whole(text, columns, ["lenet5", "fixed", weight_bits])
+    size = f"{report['quantization']['weight_bits_total'] / 8192:.1f}"
+    require_whole(text, columns, ["lenet5", "fixed", size, "KiB"])
 
 
 def test_compare(
@@ -115,9 +116,9 @@ def test_compare(
     for row in comparison["reports"]:
         require_whole(text, columns, [row["name"], *row["label"].split(), f"{row['accuracy']:.4f}"])
         if row["difference"] is not None:
-            require_whole(text, columns, [f"{row['difference']:+.4f}", *row["verdict"].split()])
+            require_whole(text, columns, [signed(row["difference"]), *row["verdict"].split()])
     assert report.weight_bits_total is not None
-    require_whole(text, columns, [f"{report.weight_bits_total / 8192:.2f}"])
+    require_whole(text, columns, [f"{report.weight_bits_total / 8192:.1f}"])
     for layer in comparison["layers"]:
         require_whole(text, columns, [layer["name"], *(f"{each:,}" for each in layer["saturated"])])
 

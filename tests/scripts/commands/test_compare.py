@@ -128,12 +128,27 @@ def test_csv_has_a_row_for_each_report_and_layer(
         assert int(row["saturated"]) == layer.saturated
         assert int(row["clipped_channels"]) == len(layer.clipped_channels)
         assert float(row["sqnr_db"]) == layer.sqnr_db
-        assert (row["weight bits"], row["calibration"]) == ("8", "mse")
+        assert (row["weight_bits"], row["calibration"]) == ("8", "mse")
     document = json.loads(Path("c.json").read_text())
     assert document["schema"] == "systolith.comparison/2"
     assert document["same"]["network"] == "tiny"
     assert {"name": "arithmetic", "values": ["float", "fixed"]} in document["different"]
     assert document["layers"][0]["saturated"] == [None, report.layers[0].saturated]
+
+
+def test_many_reports_are_summed_up_in_80_columns(
+    reports: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    labels = [f"a rather long label of report {place} with settings" for place in range(40)]
+    options = [word for label in labels for word in ("--label", label)]
+    assert main(["compare", *(reports * 20), *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80 and len(lines) < 100
+    text = " ".join(" ".join(lines).split())
+    assert "0 better, 0 worse, 39 no difference shown." in text
+    assert f"Compared with the first report: {labels[0]}" in text
+    assert lines[-1].startswith("--out FILE.html (.md, .csv, .json) writes settings")
 
 
 def test_what_is_compared_is_not_overwritten(

@@ -113,9 +113,10 @@ def test_an_action_is_repeated_by_its_settings_and_its_command(
     files = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (said,) = re.findall(r"gives its network by: (.*)", text)
     command, note = said.replace("\\", "").split("; ")
-    assert note == "IMAGES.npz: the first 40 images of mnist"
+    assert note == "IMAGES: the images of mnist"
     assert command.split()[:3] == ["systolith", "quantize", "lenet5-relu"]
-    np.savez("IMAGES.npz", images=some.images[:40])
+    np.savez("images.npz", images=some.images)
+    command = command.replace("IMAGES", "images.npz")
     actions = advise(report).actions
     assert len(files) == len(actions)
     assert {action.effect.difference.verdict for action in actions} == verdicts
@@ -230,6 +231,7 @@ def test_each_figure_of_the_tables_stands_in_its_row() -> None:
         agreement_with_float=0.875,
         confusion=((3, 1), (2, 4)),
         quantization={"weight_bits_total": 4321},
+        weights=567,
         calibrated_on=CalibrationEntry("some", "", 77, False),
         hardware=HardwareEntry(112, 3136, 7067, None),
         trials=Trials(
@@ -245,12 +247,15 @@ def test_each_figure_of_the_tables_stands_in_its_row() -> None:
         f"| 95 % interval | {low:.4f} to {high:.4f} |",
         "| agreement with float | 0.8750 |",
         "| calibrated on | 77 of some |",
-        "| weight bits | 4,321 |",
+        "| weights | 0.527 KiB, 4.20x smaller than 32-bit floats |",
         "| multipliers | 112 |",
         "| cycles an image | 3,136 |",
-        "| bits everywhere | validation accuracy | 95 % interval | weight bits |",
+        (
+            "| bits everywhere | validation accuracy | 95 % interval | weights (KiB) "
+            "| smaller than float |"
+        ),
         # Wilson's interval of 190 in 200, by Newcombe's formula with z = 1.96.
-        "| 4 | 0.9500 | 0.9104 to 0.9726 | 2,345 |",
+        "| 4 | 0.9500 | 0.9104 to 0.9726 | 0.3 | 7.74x |",
         "| label | 0 | 1 |",
         "| 0 | 3 | 1 |",
         "| 1 | 2 | 4 |",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from systolith.golden.reports.accuracy import (
     AccuracyReport,
+    CalibrationEntry,
     DatasetEntry,
     HardwareEntry,
     LayerEntry,
@@ -42,7 +43,13 @@ SECOND = replace(
     correct=8,
     agreement_with_float=0.7,
     confusion=((3, 2), (0, 5)),
-    quantization={"weight_bits_total": 4321},
+    quantization={
+        "weight_bits": 7,
+        "layers": {"C1": {"weight_bits": 3}},
+        "weight_bits_total": 4321,
+    },
+    calibrated_on=CalibrationEntry("some", "", 77, False),
+    weights=567,
     hardware=HardwareEntry(112, 3136, 7193, True),
     layers=(C1, F6),
 )

@@ -32,20 +32,21 @@ def test_each_layer_has_its_figures_and_those_of_the_report(rows: list[dict[str,
         assert float(row["accuracy"]) == report["accuracy"]
         assert int(row["saturated"]) == layer["saturated"]
         assert float(row["range_use"]) == layer["range_use"]
-        assert (row["multipliers"], row["network"]) == ("", "tiny")
+        assert (row["multipliers"], row["network"], row["weight_bits"]) == ("", "tiny", "8")
 
 
 def test_the_effects_of_other_widths_are_those_of_the_trials(rows: list[dict[str, str]]) -> None:
     trials = json.loads(Path("r.json").read_text())["trials"]["trials"]
     names = {"weight_bits": "weights", "activation_bits": "map"}
+    changes = {-2: "_minus_2", -1: "_minus_1", 1: "_plus_1"}
     by_layer = {row["layer"]: row for row in rows}
     seen = 0
     for trial in trials:
         if trial["layer"] is not None:
-            row, name = by_layer[trial["layer"]], f"{names[trial['key']]} {trial['change']:+d}"
-            assert float(row[f"{name}: difference"]) == trial["difference"]
-            assert float(row[f"{name}: interval_high"]) == trial["difference_interval"][1]
-            assert int(row[f"{name}: bits_saved"]) == trial["bits_saved"]
+            row, name = by_layer[trial["layer"]], names[trial["key"]] + changes[trial["change"]]
+            assert float(row[f"{name}_difference"]) == trial["difference"]
+            assert float(row[f"{name}_interval_high"]) == trial["difference_interval"][1]
+            assert int(row[f"{name}_bits_saved"]) == trial["bits_saved"]
             seen += 1
     assert seen == 9  # weights of two layers, and the map of the first: the last has no width
 

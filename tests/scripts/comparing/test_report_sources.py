@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from systolith import golden, hw
 from systolith.golden.reports.accuracy import HardwareEntry
 from systolith.scripts.comparing import evaluation_cache
 from systolith.scripts.comparing.report_sources import load_reports
+from systolith.scripts.main import main
 from tests.scripts import tiny
 
 
@@ -93,8 +95,23 @@ def test_a_sweep_stands_for_the_networks_of_its_front(here: Path) -> None:
     (here / "swept" / "sweep.json").write_text("{}")
     with pytest.raises(ValueError, match="swept: has no networks in front"):
         load_reports([Path("swept")], DATA, None)
-    shutil.copy("q9.npz", here / "swept" / "front" / "1.npz")
-    assert load_reports([Path("swept")], DATA, None).paths == [Path("swept/front/1.npz")]
+    for name in ("1", "2"):
+        shutil.copy("q9.npz", here / "swept" / "front" / f"{name}.npz")
+    first, second = Path("swept/front/1.npz"), Path("swept/front/2.npz")
+    assert load_reports([Path("swept")], DATA, None).paths == [first, second]
+
+
+def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
+    words = "sweep q10.npz --data data.npz --test-data test.npz --out swept --jobs 1"
+    tiny.save_images(here / "test.npz", 20, seed=3)
+    assert main([*words.split(), "--weight-bits", "2,8", "--activation-bits", "2,8"]) == 0
+    points = json.loads((here / "swept" / "sweep.json").read_text())["points"]
+    front = [Path(f"swept/front/{point['name']}.npz") for point in points if point["on_front"]]
+    assert len(front) > 1 and front != sorted(front)
+    assert load_reports([Path("swept")], DATA, None).paths == front
+    # What stands before a folder is compared with, and is not there again.
+    before = [front[-1], Path("swept")]
+    assert load_reports(before, DATA, None).paths == [front[-1], *front[:-1]]
 
 
 @pytest.mark.parametrize(

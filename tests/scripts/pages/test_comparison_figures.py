@@ -14,14 +14,15 @@ GREY, GREEN, ORANGE, RED = "#6b7785", "#2e8b57", "#d9731a", "#e0455a"
 def test_a_worse_report_is_red_and_a_better_one_green() -> None:
     bars, points = drawn(comparison_figures.accuracy(COMPARISON).to_dict())
     assert points.marks == [
-        {"y": "one", "x": 0.9, "color": GREY},
-        {"y": "two", "x": 0.8, "color": RED},
-        {"y": "three", "x": 0.8, "color": GREEN},
-        {"y": "four", "x": 0.8, "color": ORANGE},
+        {"y": "one", "x": pytest.approx(0.1), "color": GREY},
+        {"y": "two", "x": pytest.approx(0.2), "color": RED},
+        {"y": "three", "x": pytest.approx(0.2), "color": GREEN},
+        {"y": "four", "x": pytest.approx(0.2), "color": ORANGE},
     ]
-    eight = (0.49016, 0.94332)
+    # The fractions of errors at the ends of the intervals of accuracy.
+    eight = (1 - 0.49016, 1 - 0.94332)
     assert [(each["x"], each["x2"]) for each in bars.marks] == [
-        pytest.approx(each, abs=1e-4) for each in ((0.59585, 0.98213), eight, eight, eight)
+        pytest.approx(each, abs=1e-4) for each in ((1 - 0.59585, 1 - 0.98213), eight, eight, eight)
     ]
 
 

@@ -90,7 +90,7 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
     weights, multipliers, cycles = panels(spec)
     designs = ({(1, 3), (2, 9)}, {(1, 9), (2, 3), (3, 3), (3, 9)})
     by_panel: list[tuple[list[Layer], Marks, Callable[[int, int], float]]] = [
-        (weights, ({(2, 3)}, {(1, 3), (3, 3)}), lambda bits, n: round(bits / 8192, 1)),
+        (weights, ({(2, 3)}, {(1, 3), (3, 3)}), lambda bits, n: round(bits / 8192, 4)),
         (multipliers, designs, lambda bits, n: n),
         (cycles, designs, lambda bits, n: 9000 // n),
     ]
@@ -116,7 +116,7 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
             assert each["y"] == pytest.approx(min(affordable))
         assert {each["color"] for each in line.marks} == {one[0], two[0]}
     labels = [each for layer in weights[3:] for each in layer.marks]
-    assert [(each["x"], each["text"]) for each in labels] == [(0.1, "7/2")]
+    assert [(each["x"], each["text"]) for each in labels] == [(0.0977, "7/2")]
 
 
 def test_points_in_one_place_share_a_label() -> None:

@@ -39,7 +39,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         tiny.quantized().parent.save("my net.npz")
-        tiny.save_images(folder / "data.npz", 2200)
+        tiny.save_images(folder / "data.npz", 600)
         tiny.save_images(folder / "test.npz", 20, seed=3)
         assert main(shlex.split(WORDS)) == 0
         yield folder
@@ -93,7 +93,7 @@ def test_the_command_makes_the_point(swept: Path) -> None:
         text = settings_file(own)
         assert text == 'granularity = "tensor"\nlayers.conv.weight_bits = 4\n'
         Path(f"{point['name']}.toml").write_text(text)
-        program, *words = shlex.split(command(own, Path("data.npz")))
+        program, *words = shlex.split(command(own, Path("data.npz"), 300))
         assert program == "systolith" and main(words) == 0
         made = golden.QuantizedNetwork.load(f"{point['name']}.npz")
         assert made.sha256 == point["quantized_sha256"]

@@ -208,7 +208,7 @@ def test_tables_have_each_figure_under_its_heading() -> None:
         "calibration": "mse",
         "bias\\_correction": "",
         "layers.C3.weight\\_bits": "",
-        "weights (KiB)": "0.1",
+        "weights (KiB)": "0.10",
         "smaller than float": "8.00x",
         "accuracy": "0.9100",
         "float": "0.9700",
@@ -227,7 +227,7 @@ def test_tables_have_each_figure_under_its_heading() -> None:
     assert "10 images of some, points are ranked by the accuracy on 100 others, digits" in text
     assert "scored on 50 images, digits (test)" in text
     assert "| 1 | net | net-w7-a5 | few | 0.9100 | 6 | 100 | 300 |" in text
-    assert "| 2 | net | 7/5 | mse | true | 3 | 0.1 | 9.14x | 0.8100 | 0.9700 |  |  |  |" in text
+    assert "| 2 | net | 7/5 | mse | true | 3 | 0.09 | 9.14x | 0.8100 | 0.9700 |  |  |  |" in text
     assert "- point 2: too wide" in text
 
 
@@ -252,6 +252,7 @@ def test_csv_has_a_row_for_each_design_and_each_point_that_is_not_built() -> Non
             "latency_cycles": "300",
             "weight_front": "True",
             "hardware_front": "True",
+            "best_at_widths": "True",
             "quantized_sha256": "aa",
             "bias_correction": "",
             "layers.C3.weight_bits": "",
@@ -274,6 +275,7 @@ def test_csv_has_a_row_for_each_design_and_each_point_that_is_not_built() -> Non
             "latency_cycles": "",
             "weight_front": "False",
             "hardware_front": "False",
+            "best_at_widths": "False",
             "quantized_sha256": "bb",
             "bias_correction": "True",
             "layers.C3.weight_bits": "3",
