@@ -45,10 +45,8 @@ def named_calibration(
         fewer than `count` images.
     """
     if data is not None:
-        images, name = (
-            _loaded(data, label_column, networks=(trained,)).images,
-            f"{data.name} (custom)",
-        )
+        images = _loaded(data, label_column, networks=(trained,)).images
+        name = f"{data.name} (custom)"
     else:
         digits = validation_images(None, "--data FILE", trained, label_column=label_column)
         images, name = digits.images, digits.title

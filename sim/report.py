@@ -171,7 +171,7 @@ class SimulationReport:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of images whose class is that of their label; None if one of them is missing."""
+        """The share of images with the class of their label; None without classes or labels."""
         return None if self.correct is None else self.correct / self.images
 
     @property

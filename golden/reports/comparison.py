@@ -139,13 +139,14 @@ class Comparison:
             [
                 cell(row.label),
                 size,
-                f"{row.report.accuracy:.4f}",
+                f"{row.report.rate:.4f}",
                 signed(row.difference.accuracy) if row.difference else "",
                 row.difference.verdict if row.difference else "",
             ]
             for row, size in zip(self.rows, sizes, strict=True)
         ]
-        text += table(("report", "weights (KiB)", "accuracy", "difference", "verdict"), rows, 1)
+        headings = ("report", "weights (KiB)", self.measure, "difference", "verdict")
+        text += table(headings, rows, 1)
         return f"{text}\n{counts}. {self.rule}\n"
 
     def _repr_html_(self) -> str:
