@@ -14,7 +14,6 @@ from amaranth.lib.wiring import In, Out
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.streams.cycles import StreamCycles, always_ready, join, offering
-from systolith.hw.streams.formats import element, value_shape
 from systolith.hw.streams.module_boundary import ModuleInstance
 from systolith.hw.streams.module_names import default_module_name, is_module_name
 from systolith.hw.streams.result_layout import ResultKind, default_result, result_layout
@@ -253,8 +252,7 @@ class Accelerator(wiring.Component):
             values = {"class": result.payload.index, "score": result.payload.score}
             at_end, all_taken = Const(1), taken
         else:
-            shape = value_shape(self.fixed.layers[-1].output_format)
-            values = {"score": element(result.payload.data, 0, shape)}
+            values = {"score": result.payload.data}
             at_end = result.payload.last
             all_taken = taken & at_end
         m.d.comb += [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,7 @@ from systolith.hw.streams.beats import Beat, beat_stream
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
 from systolith.hw.streams.formats import select_word, value_shape
 from systolith.hw.streams.output_buffer import OutputBuffer
+from systolith.hw.streams.result_layout import result_layout
 
 SCORE_FIFO_DEPTH = 2
 """The depth of the FIFO of scores."""
@@ -37,8 +38,8 @@ class ScoreStream(wiring.Component):
     -------
     i : In(beat_stream(value_shape(layer.output_format), lanes))
         Scores.
-    o : Out(beat_stream(value_shape(layer.output_format), 1))
-        The same, one a beat.
+    o : Out(beat_stream(signed(...), 1))
+        The same, one a beat, sign-extended to the width of `streams.result_layout`.
     """
 
     def __init__(self, layer: FixedLayer, lanes: int) -> None:
@@ -47,7 +48,7 @@ class ScoreStream(wiring.Component):
         super().__init__(
             {
                 "i": In(beat_stream(self.beat.value_shape, lanes)),
-                "o": Out(beat_stream(self.beat.value_shape, 1)),
+                "o": Out(beat_stream(signed(result_layout(layer, "scores").bits), 1)),
             }
         )
 
@@ -72,9 +73,9 @@ class ScoreStream(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         lanes, width = self.beat.lanes, self.beat.value_shape.width
-        m.submodules.buffer = buffer = OutputBuffer(
-            self.o.payload.shape(), SCORE_FIFO_DEPTH, registered=True
-        )
+        # Only the bits that differ are stored; they are extended behind the buffer.
+        narrow = Beat(self.beat.value_shape, 1)
+        m.submodules.buffer = buffer = OutputBuffer(narrow, SCORE_FIFO_DEPTH, registered=True)
         lane = Signal(range(lanes))
         at_end = lane == lanes - 1
         write = Signal()
@@ -88,5 +89,10 @@ class ScoreStream(wiring.Component):
         ]
         with m.If(write):
             counting.count(m, lane, lanes)
-        wiring.connect(m, buffer.o, wiring.flipped(self.o))
+        m.d.comb += [
+            self.o.payload.data.eq(narrow.lane(buffer.o.payload, 0)),
+            self.o.payload.last.eq(buffer.o.payload.last),
+            self.o.valid.eq(buffer.o.valid),
+            buffer.o.ready.eq(self.o.ready),
+        ]
         return m

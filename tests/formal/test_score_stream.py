@@ -32,7 +32,7 @@ def claims(lanes: int, fault: str | None = None) -> StallClaims:
     return StallClaims(
         unit if fault is None else Faulty(unit, fault),
         payloads(FRAMES, 4, lanes),
-        payloads(FRAMES, 4, 1),
+        payloads(FRAMES, 8, 1),
         depth=DEPTH,
         most_waits=6,
     )

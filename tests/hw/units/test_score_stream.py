@@ -37,12 +37,13 @@ def test_it_keeps_the_rules_of_streams_and_forgets_after_a_reset() -> None:
     shape = value_shape(layer.output_format)
     frames = random_frames(layer, 4)
     inputs = beats(frames, shape, 3)
+    unit = ScoreStream(layer, 3)
     found = run(
-        ScoreStream(layer, 3),
+        unit,
         inputs,
         frames.size,
         idle=randomly(1),
         backpressure=randomly(2, 0.7),
         reset_after=1,
     )
-    assert found.frames(shape, 1) == frames.tolist()
+    assert found.frames(unit.o.payload.shape().value_shape, 1) == frames.tolist()
