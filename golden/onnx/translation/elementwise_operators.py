@@ -116,6 +116,15 @@ def softmax(call: Call) -> Signal:
     return _ended(call, signal, order)
 
 
+def log(call: Call) -> Signal:
+    """`Log` of a Softmax is dropped with it: together they are a LogSoftmax."""
+    signal = call.signal()
+    before = signal.step.node
+    if not isinstance(signal.step, Ending) or before is None or before.operator != "Softmax":
+        call.abandon("", "is taken right after a Softmax at the end only")
+    return _ended(call, signal, signal.order)
+
+
 def arg_max(call: Call) -> Signal:
     """ArgMax at the output is dropped: the network gives the class of the largest score."""
     signal = call.signal()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from systolith.golden.onnx.translation.steps import Ending, Order, Scaling, Sour
 
 MAX_WORK = 2**25
 """The most values that all nodes together make."""
+
+MOST_IMAGES = 16
+"""Of a larger batch, two images are followed: they stand for all."""
 
 MAX_REFUSALS = 1_000
 """The walk stops after this many refusals."""
@@ -94,8 +97,9 @@ def walk(graph: OnnxGraph, output: str, image: Shape | None = None) -> Walk:
             f"of {image} has"
         )
     walker = _Walker(graph, name, kind, image)
+    read = {output, *(each for node in nodes for each in node.inputs)}
     for node in nodes:
-        walker.follow(node)
+        walker.follow(node, read)
         if walker.work > MAX_WORK:
             raise FileFormatError(f"{graph.source}: its nodes make more than {MAX_WORK:,} values")
         if len(walker.refusals) >= MAX_REFUSALS:
@@ -132,9 +136,7 @@ def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
         raise FileFormatError(
             f"{where}: must have a batch and then fixed sizes, not {sizes or 'none'}{remedy}"
         )
-    if any(size is not None and size > MAX_VALUES for size in kind.dims) or (
-        int(np.prod([float(size or 1) for size in kind.dims])) > MAX_VALUES
-    ):
+    if int(np.prod([float(size) for size in kind.dims[1:] if size])) > MAX_VALUES:
         raise FileFormatError(f"{where}: {sizes} are more than the {MAX_VALUES:,} values allowed")
     return name, kind
 
@@ -144,21 +146,27 @@ class _Walker:
 
     def __init__(self, graph: OnnxGraph, name: str, kind: TensorType, image: Shape | None) -> None:
         dims = tuple(size or 1 for size in kind.dims)
+        batch = dims[0]
+        if batch > MOST_IMAGES:
+            dims = (2, *dims[1:])
         order = np.arange(int(np.prod(dims))).reshape(dims)
         shape = Shape(1, 1, order[0].size)
         source = Source(source=None, shape=shape, node=None, tensor=name, order=order, image=image)
         self.graph = graph
-        self.images = dims[0]
+        self.images, self.batch = dims[0], batch
         self.refusals: list[Refusal] = []
         self.notes: list[str] = []
         self.values: dict[str, _Value] = {**graph.constants, name: Signal(order, source), "": None}
         self.work = 0
 
-    def follow(self, node: Node) -> None:
-        """Translate a node, or refuse it."""
+    def follow(self, node: Node, read: Set[str]) -> None:
+        """Translate a node, or refuse it; `read` are the tensors that are used."""
         inputs = [self.values[name] for name in node.inputs]
         known = [each for each in inputs if not isinstance(each, _Unknown)]
-        call = Call(node, known, self.graph.opset, self.images, self.refusals, self.notes)
+        more = tuple(name if name in read else "" for name in node.outputs[1:])
+        used = replace(node, outputs=node.outputs[:1] + more)
+        opset, images, batch = self.graph.opset, self.images, self.batch
+        call = Call(used, known, opset, images, batch, self.refusals, self.notes)
         made: _Value = _Unknown()
         try:
             if not self._is_taken(call):

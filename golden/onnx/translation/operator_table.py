@@ -49,6 +49,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "GlobalAveragePool": Operator(pooling.global_average_pool),
         "GlobalMaxPool": Operator(pooling.global_max_pool),
         "Identity": Operator(moved),
+        "Log": Operator(elementwise.log),
         "LogSoftmax": Operator(elementwise.softmax, ("axis",)),
         "MatMul": Operator(weighted.matmul),
         "MaxPool": Operator(pooling.max_pool, _POOL),
@@ -71,7 +72,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
 )
 """By name, the operators that are taken where they depend on the image."""
 
-AFTER_THE_END = frozenset({*MOVERS, "ArgMax", "Softmax", "LogSoftmax"})
+AFTER_THE_END = frozenset({*MOVERS, "ArgMax", "Log", "Softmax", "LogSoftmax"})
 """The operators that may follow one that ends a classifier."""
 
 _QUANTIZED = ("scales that a file gives are not read", "import the float network and quantize it")

@@ -271,6 +271,43 @@ def test_softmax_is_left_out_and_said_so(tmp_path: Path) -> None:
     ]
 
 
+def test_the_logarithm_of_a_softmax_is_left_out_with_it(tmp_path: Path) -> None:
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d", "g"), node("Softmax", "g", "s")]
+    weights = {"d": normal(64, 4)}
+    imported = taken(tmp_path, model([*nodes, node("Log", "s", "y")], weights))
+    assert [note.split(":")[0] for note in imported.notes] == ["s (Softmax)", "y (Log)"]
+    assert refusals(tmp_path, model([*nodes[:2], node("Log", "g", "y")], weights)) == [
+        "y (Log): is taken right after a Softmax at the end only"
+    ]
+
+
+def test_a_large_batch_of_the_file(tmp_path: Path) -> None:
+    """Two images stand for all; a reshape that has its number has theirs."""
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("Reshape", "c rows", "f"),
+        node("Gemm", "f d", "g"),
+        node("Softmax", "g", "y"),
+    ]
+    constants = {**W, "rows": constant([6000, 108], np.int64), "d": normal(108, 4)}
+    imported = taken(tmp_path, model(nodes, constants, (6000, 1, 8, 8)))
+    assert layers(imported) == [("convolution", "none"), ("dense", "none")]
+    constants["rows"] = constant([3000, 216], np.int64)
+    constants["d"] = normal(216, 4)
+    assert refusals(tmp_path, model(nodes, constants, (6000, 1, 8, 8)))
+
+
+def test_an_output_that_is_not_read_is_no_obstacle(tmp_path: Path) -> None:
+    dropout = helper.make_node("Dropout", ["c"], ["y", "mask"])
+    content = model([node("Conv", "x w", "c"), dropout], W, outputs=("y", "y"))
+    assert layers(taken(tmp_path, content)) == [("convolution", "none")]
+    reading = node("Cast", "mask", "m", to=TensorProto.FLOAT)
+    content = model([node("Conv", "x w", "c"), dropout, reading], W, outputs=("m",))
+    assert "y (Dropout, output 'mask'): only the first output is made" in refusals(
+        tmp_path, content
+    )
+
+
 def test_one_of_several_outputs(tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x w", "a"),
