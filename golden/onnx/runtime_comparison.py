@@ -95,6 +95,8 @@ def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Fused nodes do not make the tensors between them, which are compared.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
         _model(imported, names), options, providers=["CPUExecutionProvider"]
     )

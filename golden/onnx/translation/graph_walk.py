@@ -18,11 +18,16 @@ from systolith.golden.onnx.translation.call import (
     Call,
     Signal,
 )
-from systolith.golden.onnx.translation.constant_folding import FOLDED, computed
+from systolith.golden.onnx.translation.constant_folding import (
+    FOLDED,
+    computed,
+    multiplications,
+)
 from systolith.golden.onnx.translation.layouts import has_layout, placed, usual_layout
 from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
 from systolith.golden.onnx.translation.operator_table import (
     AFTER_THE_END,
+    COUNTS_IMAGES,
     OPERATORS,
     SAME_SHAPE,
     why_not,
@@ -32,7 +37,10 @@ from systolith.golden.onnx.translation.steps import Ending, Order, Scaling, Sour
 MAX_WORK = 2**25
 """The most values that all nodes together make."""
 
-MOST_IMAGES = 16
+MAX_PRODUCTS = 2**29
+"""The most multiplications for products of constant matrices, over all nodes."""
+
+MOST_IMAGES = 256
 """Of a larger batch, two images are followed: they stand for all."""
 
 MAX_REFUSALS = 1_000
@@ -158,6 +166,7 @@ class _Walker:
         self.notes: list[str] = []
         self.values: dict[str, _Value] = {**graph.constants, name: Signal(order, source), "": None}
         self.work = 0
+        self.products = 0
 
     def follow(self, node: Node, read: Set[str]) -> None:
         """Translate a node, or refuse it; `read` are the tensors that are used."""
@@ -188,6 +197,13 @@ class _Walker:
         """Whether a node's operator is supported; if not, or if an attribute is not, refuse it."""
         node = call.node
         signals = [each for each in call.inputs if isinstance(each, Signal)]
+        if signals and self.batch != self.images and node.operator in COUNTS_IMAGES:
+            call.refuse(
+                "",
+                f"may tell the {self.batch:,} images of a batch apart",
+                "export with an open batch, or one of 1",
+            )
+            return False
         own = not node.domain and len(node.outputs) > 0
         if own and not signals and (node.operator in FOLDED or node.operator in MOVERS):
             return True
@@ -217,8 +233,13 @@ class _Walker:
             result = OPERATORS[node.operator].take(call)
         elif node.operator not in MOVERS and node.operator not in FOLDED:
             call.abandon("", "depends on no image, and is not computed of constants")
+        elif node.operator in MOVERS:
+            result = moved(call)
         else:
-            result = moved(call) if node.operator in MOVERS else computed(call)
+            self.products += multiplications(call)
+            if self.products > MAX_PRODUCTS:
+                call.abandon("", f"its constants need more than {MAX_PRODUCTS:,} multiplications")
+            result = computed(call)
         if not isinstance(result, Signal):
             self.work += result.size
         elif isinstance(result.step, Scaling):

@@ -75,6 +75,9 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
 AFTER_THE_END = frozenset({*MOVERS, "ArgMax", "Log", "Softmax", "LogSoftmax"})
 """The operators that may follow one that ends a classifier."""
 
+COUNTS_IMAGES = frozenset({"Expand", "Gather", "Pad", "Shape", "Size", "Slice"})
+"""The operators whose result may depend on the size of a batch, or on an image's place in it."""
+
 _QUANTIZED = ("scales that a file gives are not read", "import the float network and quantize it")
 _ACTIVATION = ("is no activation that is built", "train with Relu, Tanh or Sigmoid")
 _JOIN = ("joins or splits feature maps: branches are not built", "a chain of layers")

@@ -295,6 +295,15 @@ def test_a_large_batch_of_the_file(tmp_path: Path) -> None:
     constants["rows"] = constant([3000, 216], np.int64)
     constants["d"] = normal(216, 4)
     assert refusals(tmp_path, model(nodes, constants, (6000, 1, 8, 8)))
+    nodes = [node("Slice", "x from to", "s"), node("Conv", "s w", "y")]
+    ends = {"from": constant([1], np.int64), "to": constant([2], np.int64)}
+    (slicing,) = refusals(tmp_path, model(nodes, {**W, **ends}, (6000, 1, 8, 8)))
+    assert slicing.startswith("s (Slice): may tell the 6,000 images of a batch apart; export")
+    path = tmp_path / "small.onnx"
+    path.write_bytes(model([CONV], W, (1 << 21, 1, 8, 8)))
+    imported = golden.import_onnx(path, RAW)
+    with pytest.raises(RuntimeError, match="a batch of 2,097,152 images takes too much memory"):
+        golden.compare_with_runtime(imported)
 
 
 def test_an_output_that_is_not_read_is_no_obstacle(tmp_path: Path) -> None:
