@@ -94,6 +94,24 @@ def clip(call: Call) -> Signal:
     return _squashed(call, "relu")
 
 
+def maximum(call: Call) -> Signal:
+    """`Max` of a map and 0, which is a ReLU."""
+    limits = [each for each in call.inputs if not isinstance(each, Signal)]
+    if len(limits) != 1 or len(call.inputs) != 2:
+        call.abandon(
+            "", "joins feature maps: branches are not built; of one map and 0 it is a ReLU"
+        )
+    position = 0 if isinstance(call.inputs[1], Signal) else 1
+    limit = call.reals(position)
+    if limit is None or limit.any():
+        call.abandon("", "with other constants than 0 is not built", "train with Relu")
+    signal = call.signal(1 - position)
+    if np.broadcast_shapes(limit.shape, signal.order.shape) != signal.order.shape:
+        call.abandon("", "makes copies of a map")
+    call.inputs = [signal]
+    return _squashed(call, "relu")
+
+
 def _limit(call: Call, name: str, position: int, default: float) -> float:
     value = call.constant(position)
     if value is not None and value.size == 1:

@@ -28,6 +28,7 @@ from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
 from systolith.golden.onnx.translation.operator_table import (
     AFTER_THE_END,
     COUNTS_IMAGES,
+    IDLE_OUTPUTS,
     OPERATORS,
     SAME_SHAPE,
     why_not,
@@ -172,9 +173,11 @@ class _Walker:
         """Translate a node, or refuse it; `read` are the tensors that are used."""
         inputs = [self.values[name] for name in node.inputs]
         known = [each for each in inputs if not isinstance(each, _Unknown)]
-        more = tuple(name if name in read else "" for name in node.outputs[1:])
-        used = replace(node, outputs=node.outputs[:1] + more)
         opset, images, batch = self.graph.opset, self.images, self.batch
+        used = node
+        if node.operator in IDLE_OUTPUTS:
+            more = tuple(name if name in read else "" for name in node.outputs[1:])
+            used = replace(node, outputs=node.outputs[:1] + more)
         call = Call(used, known, opset, images, batch, self.refusals, self.notes)
         made: _Value = _Unknown()
         try:

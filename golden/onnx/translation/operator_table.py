@@ -52,6 +52,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "Log": Operator(elementwise.log),
         "LogSoftmax": Operator(elementwise.softmax, ("axis",)),
         "MatMul": Operator(weighted.matmul),
+        "Max": Operator(elementwise.maximum, ("consumed_inputs",)),
         "MaxPool": Operator(pooling.max_pool, _POOL),
         "Mul": Operator(elementwise.multiply, _LEGACY),
         "Neg": Operator(elementwise.negate),
@@ -78,6 +79,12 @@ AFTER_THE_END = frozenset({*MOVERS, "ArgMax", "Log", "Softmax", "LogSoftmax"})
 COUNTS_IMAGES = frozenset({"Expand", "Gather", "Pad", "Shape", "Size", "Slice"})
 """The operators whose result may depend on the size of a batch, or on an image's place in it."""
 
+IDLE_OUTPUTS = frozenset({"Dropout", "MaxPool"})
+"""The operators whose further outputs mean nothing where they are not read.
+
+Those of a BatchNormalization of old operator sets say that it is training.
+"""
+
 _QUANTIZED = ("scales that a file gives are not read", "import the float network and quantize it")
 _ACTIVATION = ("is no activation that is built", "train with Relu, Tanh or Sigmoid")
 _JOIN = ("joins or splits feature maps: branches are not built", "a chain of layers")
@@ -100,7 +107,7 @@ _REASONS: dict[str, tuple[str, str]] = {
         ),
         _ACTIVATION,
     ),
-    **dict.fromkeys(("Concat", "Split", "Sum", "Mean", "Max", "Min", "Where"), _JOIN),
+    **dict.fromkeys(("Concat", "Split", "Sum", "Mean", "Min", "Where"), _JOIN),
     **dict.fromkeys(
         ("Resize", "Upsample", "ConvTranspose", "DepthToSpace", "Tile", "MaxUnpool"), _ENLARGE
     ),

@@ -317,6 +317,28 @@ def test_an_output_that_is_not_read_is_no_obstacle(tmp_path: Path) -> None:
     )
 
 
+def test_unread_outputs_of_a_normalization_say_that_it_is_training(tmp_path: Path) -> None:
+    arrays = {name: normal(3) ** 2 for name in "smbv"}
+    names = ["y", "m2", "v2", "sm", "sv"]
+    training = helper.make_node("BatchNormalization", ["c", "s", "b", "m", "v"], names, "bn")
+    found = refusals(tmp_path, model([node("Conv", "x w", "c"), training], {**W, **arrays}))
+    assert found == [
+        f"bn (BatchNormalization, output '{name}'): only the first output is made"
+        for name in names[1:]
+    ]
+
+
+@pytest.mark.parametrize("inputs", ["c zero", "zero c"])
+def test_the_maximum_of_a_map_and_zero_is_a_relu(inputs: str, tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "c"), node("Max", inputs, "y")]
+    imported = taken(tmp_path, model(nodes, {**W, "zero": constant(0.0)}))
+    assert layers(imported) == [("convolution", "relu")]
+    for zero in (constant([0, 0.5, 0]).reshape(3, 1, 1), constant(-1.0)):
+        assert refusals(tmp_path, model(nodes, {**W, "zero": zero})) == [
+            "y (Max): with other constants than 0 is not built; train with Relu"
+        ]
+
+
 def test_one_of_several_outputs(tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x w", "a"),
