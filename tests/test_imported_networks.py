@@ -18,9 +18,9 @@ def buildable(number: int, folder: Path) -> golden.QuantizedNetwork:
     """The first of a few random chains that hardware builds (windows of 3 x 3 have no mean)."""
     goal = hw.Goal(max_multipliers=24)
     for seed in range(number * _TRIES, (number + 1) * _TRIES):
-        trained = golden.import_onnx(
-            save(spelled_chain(seed), folder, external=False), golden.Preprocessing((1 / 255,))
-        ).trained
+        chain = spelled_chain(seed)
+        path = save(chain, folder, external=False)
+        trained = golden.import_onnx(path, golden.Preprocessing((1 / 255,)), chain.output).trained
         shape = trained.network.input.image_shape
         images = np.random.default_rng(seed).integers(0, 256, (20, *shape), dtype=np.uint8)
         try:

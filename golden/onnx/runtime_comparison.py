@@ -23,6 +23,9 @@ TOLERANCE = 1e-4
 _IMAGES = 2
 _SEED = 0
 
+_MOST_VALUES = 2**28
+"""The most values of all layers over the images of a batch that the file fixes."""
+
 
 @dataclass(frozen=True)
 class LayerDifference:
@@ -93,18 +96,25 @@ def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Fused nodes do not make the tensors between them, which are compared.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
         _model(imported, names), options, providers=["CPUExecutionProvider"]
     )
     source = list(imported.walk.last.chain())[-1]
-    batch = source.order.shape[0]
+    followed = source.order.shape[0]
+    batch = imported.walk.input_type.dims[0] or followed
+    values_an_image = sum(each.shape.size for each in imported.walk.last.chain())
+    if batch * values_an_image > _MOST_VALUES:
+        raise RuntimeRefusedError(f"a batch of {batch:,} images takes too much memory")
     rng = np.random.default_rng(_SEED)
     largest: dict[str, tuple[float, float]] = {}
-    for _ in range(-(-_IMAGES // batch)):
-        shape = (batch, *imported.trained.network.input.image_shape)
+    for _ in range(-(-_IMAGES // followed)):
+        shape = (followed, *imported.trained.network.input.image_shape)
         fmt = imported.preprocessing.format
         images = rng.integers(fmt.min_raw, fmt.max_raw, shape, fmt.raw_type, endpoint=True)
         values = _fed(imported, images)
+        values = np.resize(values, (batch, *values.shape[1:]))
         feed = {imported.walk.input_name: values}
         found = {**feed, **dict(zip(names, session.run(names, feed), strict=True))}
         for name, pair in _differences(imported, compared, images, found):
@@ -141,7 +151,8 @@ def _differences(
         ours = (before if origin.before_activation else after).reshape(-1)
         order, theirs = origin.equals.order, found[origin.equals.tensor]
         known = order >= 0
-        expected = theirs.reshape(order.shape)[known].astype(np.float64)
+        # The first images of a batch are those that were followed.
+        expected = theirs.ravel()[: order.size].reshape(order.shape)[known].astype(np.float64)
         if not (np.isfinite(expected).all() and np.isfinite(ours).all()):
             raise ValueError(f"layer {name!r}: its values are not finite")
         difference = np.abs(ours[order[known]] - expected)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -186,7 +187,8 @@ class _Prefix:
     plan: dict[str, Folding]
     multipliers: int
     lanes: int
-    output_cycles: list[int]
+    output_cycles: array[int]
+    extensions: dict[Folding, _Prefix] = field(default_factory=dict)
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -195,19 +197,23 @@ class _Prefix:
         return self.output_cycles[-1], mean, sum(folding.lanes for folding in self.plan.values())
 
     def extended(self, layer: FixedLayer, folding: Folding, multipliers: int) -> _Prefix:
-        """Append a layer to the plan; simulates its unit for the first image."""
+        """Append a layer to the plan; simulates its unit for the first image, once."""
+        if folding in self.extensions:
+            return self.extensions[folding]
         i, o = StreamCycles(), StreamCycles()
         offering(i, self.output_cycles, NEVER)
         always_ready(o)
         build_unit(layer, folding, self.lanes).cycles(i, o)
         beats = layer.output_shape.size // folding.lanes
         run_until_taken(o, beats)
-        return _Prefix(
+        found = _Prefix(
             {**self.plan, layer.name: folding},
             self.multipliers + multipliers,
             folding.lanes,
             o.taken[:beats],
         )
+        self.extensions[folding] = found
+        return found
 
 
 def _fastest(search: Search, limits: Limits) -> _Prefix:
@@ -215,18 +221,24 @@ def _fastest(search: Search, limits: Limits) -> _Prefix:
 
     It is the better of two beam searches: with fewer choices, other partial plans stay in the beam.
     """
-    found = [_beam_search(search, limits, _BEAM_WIDTH, fewest) for fewest in (False, True)]
+    start = _start(search)
+    found = [_beam_search(search, start, limits, _BEAM_WIDTH, fewest) for fewest in (False, True)]
     return min(found, key=lambda prefix: prefix.rank)
 
 
+def _start(search: Search) -> _Prefix:
+    """The plan of no layer: it only takes the pixels."""
+    pixels = search.fixed.network.input.image_shape.size
+    return _Prefix({}, 0, 1, array("q", range(1, pixels + 1)))
+
+
 def _beam_search(
-    search: Search, limits: Limits, beam_width: int, fewest_lanes: bool = False
+    search: Search, start: _Prefix, limits: Limits, beam_width: int, fewest_lanes: bool = False
 ) -> _Prefix:
     """A plan for `_fastest`, layer by layer; it keeps the `beam_width` best partial plans."""
     fewest = search.min_multipliers(limits)
     budget = fewest[0][1]
-    pixels = search.fixed.network.input.image_shape.size
-    prefixes = [_Prefix({}, 0, 1, list(range(1, pixels + 1)))]
+    prefixes = [start]
     for position, layer in enumerate(search.fixed.layers):
         whole_input = issubclass(unit_type(layer), WholeInputUnit)
         best: dict[int, _Prefix] = {}
@@ -256,7 +268,8 @@ def _limits_for_latency(search: Search, limits: Limits, budget: int) -> Limits:
     limits are scaled to the budget again.
     """
     shares = [1.0] * len(limits)
-    best = _beam_search(search, limits, beam_width=1).output_cycles[-1]
+    start = _start(search)
+    best = _beam_search(search, start, limits, beam_width=1).output_cycles[-1]
     improved = True
     while improved:
         improved = False
@@ -265,7 +278,7 @@ def _limits_for_latency(search: Search, limits: Limits, budget: int) -> Limits:
                 tried = [*shares]
                 tried[position] *= factor
                 fitting = _fit(search, tried, budget)
-                latency = _beam_search(search, fitting, beam_width=1).output_cycles[-1]
+                latency = _beam_search(search, start, fitting, beam_width=1).output_cycles[-1]
                 if latency < best:
                     best, shares, limits, improved = latency, tried, fitting, True
     return limits

@@ -8,10 +8,13 @@ faster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.folding import Plan
@@ -20,6 +23,7 @@ from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering
 from systolith.hw.streams.result_layout import ResultKind, result_layout
 from systolith.hw.units.convolution import Convolution
+from systolith.hw.units.dense import WholeInputUnit
 from systolith.hw.units.registry import Unit, build_unit
 from systolith.hw.units.score_stream import ScoreStream
 
@@ -35,7 +39,7 @@ def with_smallest_buffers(fixed: FixedNetwork, plan: Plan, result: ResultKind) -
     puts out.
     """
     buffers = _Buffers(fixed, plan, result)
-    if buffers.lag():
+    if not buffers.reduce_usual() and buffers.lag():
         # The units stall each other with buffers of any size.
         return plan
     buffers.reduce_all(list(buffers.lines()))
@@ -54,15 +58,15 @@ class _Buffer(NamedTuple):
 class _Transfers(NamedTuple):
     """The beats of images on a stream, up to the steady state: when available, and when taken."""
 
-    available: list[int]
-    taken: list[int]
+    available: array[int]
+    taken: array[int]
 
-    def same_taken(self, taken: list[int], interval: int, beats: int) -> bool:
+    def same_taken(self, taken: array[int], interval: int, beats: int) -> bool:
         """Whether `taken` has the same cycles, the last image repeating as often as needed."""
-        expected = list(self.taken)
-        while len(expected) < len(taken):
-            expected += [cycle + interval for cycle in expected[-beats:]]
-        return expected[: len(taken)] == taken
+        expected = np.array(self.taken)
+        images = max(0, -(-(len(taken) - len(expected)) // beats))
+        later = np.arange(1, images + 1)[:, None] * interval + expected[-beats:]
+        return np.array_equal(np.concatenate([expected, later.ravel()])[: len(taken)], taken)
 
 
 class _Buffers:
@@ -78,7 +82,8 @@ class _Buffers:
         for layer in fixed.layers:
             self._resize(layer.name, depth=layer.output_shape.size, lines=None)
         # The transfers with the present buffers: those of the pixels, and after each unit.
-        self._transfers = [_Transfers(list(range(fixed.network.input.image_shape.size)), [])]
+        pixels = fixed.network.input.image_shape.size
+        self._transfers = [_Transfers(array("q", range(pixels)), array("q"))]
 
     def lines(self) -> Iterator[_Buffer]:
         """The line buffers that could be smaller."""
@@ -95,12 +100,27 @@ class _Buffers:
             if folding.depth > 1:
                 yield _Buffer(name, "depth", range(1, folding.depth + 1))
 
+    def reduce_usual(self) -> bool:
+        """Reduce the buffers of most networks, all at once; whether these sizes suffice.
+
+        Often only the FIFO in front of a unit that takes its whole input cannot be the smallest: it
+        fills up while that unit still works on the image before.
+        """
+        before_whole_input = {
+            name
+            for name, (_, after) in zip(self._units, pairwise(self._units.values()), strict=False)
+            if isinstance(after, WholeInputUnit)
+        }
+        depths = [each for each in self.depths() if each.layer not in before_whole_input]
+        sizes = [(buffer, buffer.sizes[0]) for buffer in [*self.lines(), *depths]]
+        return not (self._try(sizes) if sizes else self.lag())
+
     def reduce_all(self, buffers: list[_Buffer]) -> None:
         """Reduce each buffer to the smallest size that suffices; many at once where possible."""
         if len(buffers) <= _FEW:
             for buffer in buffers:
                 self._reduce(buffer)
-        elif self._try({buffer.layer: buffer.sizes[0] for buffer in buffers}, buffers[0].key):
+        elif self._try([(buffer, buffer.sizes[0]) for buffer in buffers]):
             middle = len(buffers) // 2
             self.reduce_all(buffers[:middle])
             self.reduce_all(buffers[middle:])
@@ -109,18 +129,19 @@ class _Buffers:
         """Reduce a buffer to the smallest size that suffices."""
         name, key, sizes = buffer
         if key == "depth":
-            self._reduce_depth(name, sizes)
+            self._reduce_depth(buffer)
             return
         # Most line buffers can hardly be smaller than the rows that were in use.
         while (lines := self.plan[name].lines or sizes[-1]) > sizes[0]:
-            if self._try({name: lines - 1}, key):
+            if self._try([(buffer, lines - 1)]):
                 break
 
-    def _reduce_depth(self, name: str, sizes: range) -> None:
+    def _reduce_depth(self, buffer: _Buffer) -> None:
         """Reduce a FIFO to the smallest depth that suffices; for most, that is the first tried.
 
         Otherwise the next trial is half way, then where the line through the last two lags is 0.
         """
+        name, _, sizes = buffer
         low, high = sizes[0], self.plan[name].depth
         lags: list[tuple[int, int]] = []
         while low < high:
@@ -129,20 +150,22 @@ class _Buffers:
                 (before, earlier_lag), (last, lag) = lags[-2:]
                 if earlier_lag > lag:
                     trial = min(last + -(-lag * (last - before) // (earlier_lag - lag)), high - 1)
-            lag = self._try({name: trial}, "depth")
+            lag = self._try([(buffer, trial)])
             if lag:
                 lags.append((trial, lag))
                 low = trial + 1
             else:
                 high = self.plan[name].depth
 
-    def _try(self, sizes: Mapping[str, int], key: str) -> int:
-        """Set the buffers of layers to some sizes if these suffice; returns the lag with them."""
+    def _try(self, sizes: Sequence[tuple[_Buffer, int]]) -> int:
+        """Set buffers to some sizes if these suffice; returns the lag with them."""
         before = dict(self.plan), dict(self._units)
-        for name, size in sizes.items():
-            self._resize(name, **{key: size})
+        for buffer, size in sizes:
+            self._resize(buffer.layer, **{buffer.key: size})
+        names = list(self._units)
         # A unit rarely stalls more than the one before it.
-        lag = self.lag(max(0, min(list(self._units).index(name) for name in sizes) - 1))
+        first = min(names.index(buffer.layer) for buffer, _ in sizes) - 1
+        lag = self.lag(min(max(0, first), len(self._transfers) - 1))
         if lag:
             self.plan, self._units = before
         return lag

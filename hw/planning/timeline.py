@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from systolith.hw.streams.cycles import StreamCycles, run_until_taken
 
-Cycles = NDArray[np.int64]
-
 _MOST_IMAGES = 64
 
 
@@ -68,7 +66,8 @@ class Timeline:
                 return late
             in_step = in_step + 1 if images > 1 and self._in_step(interval) else 0
             start = self._streams[self._start].taken[(images - 1) * self.beats[self._start]]
-            in_flight = -(-(self._streams[self._end].taken[-1] - start) // interval)
+            end = self._streams[self._end].taken[images * self.beats[self._end] - 1]
+            in_flight = -(-(end - start) // interval)
             if in_step and in_step >= in_flight:
                 return 0
         return 1
@@ -88,20 +87,19 @@ class Timeline:
         end = self.images
         for name, stream in self._streams.items():
             beats = self.beats[name]
-            last = stream.taken[(end - 1) * beats : end * beats]
-            before = stream.taken[(end - 2) * beats : (end - 1) * beats]
-            if any(b - a != interval for a, b in zip(before, last, strict=True)):
+            cycles = np.array(stream.taken[(end - 2) * beats : end * beats])
+            if (cycles[beats:] - cycles[:beats] != interval).any():
                 return False
         return True
 
-    def taken(self, name: str) -> Cycles:
+    def taken(self, name: str) -> NDArray[np.int64]:
         """The cycles in which the beats of a stream are taken: `(images, beats)`."""
-        return self._frames(self._streams[name].taken, name)
+        return self._frames(np.array(self._streams[name].taken), name)
 
-    def offered(self, name: str) -> Cycles:
+    def offered(self, name: str) -> NDArray[np.int64]:
         """The cycles in which the beats of a stream are first offered: `(images, beats)`."""
         return self._frames(self._streams[name].offered(), name)
 
-    def _frames(self, cycles: list[int], name: str) -> Cycles:
+    def _frames(self, cycles: NDArray[np.int64], name: str) -> NDArray[np.int64]:
         beats = self.beats[name]
-        return np.array(cycles[: self.images * beats], np.int64).reshape(self.images, beats)
+        return cycles[: self.images * beats].reshape(self.images, beats)

@@ -13,17 +13,21 @@ computes it, which then runs. Cycles count from 0. The cycle of a transfer is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from itertools import count, pairwise
 from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 Process = Iterator["Process"]
 """Yields the process that has to run next."""
 
 
-NEVER = 1 << 60
-"""A cycle later than any other."""
+NEVER = 1 << 40
+"""A cycle later than any other, of which 2**22 multiples fit into a stream's 64 bits."""
 
 
 class StreamCycles:
@@ -46,15 +50,16 @@ class StreamCycles:
     sink: Process
 
     def __init__(self) -> None:
-        self.available: list[int] = []
-        self.taken: list[int] = []
+        # Streams have millions of beats: 8 bytes each, where a list needs 40.
+        self.available: array[int] = array("q")
+        self.taken: array[int] = array("q")
 
-    def offered(self) -> list[int]:
+    def offered(self) -> NDArray[np.int64]:
         """For each beat in `taken`, the first cycle in which it is offered."""
-        before = [-1, *self.taken]
-        return [max(a, b + 1) for a, b in zip(self.available, before, strict=False)][
-            : len(self.taken)
-        ]
+        taken = np.array(self.taken)
+        first: NDArray[np.int64] = np.array(self.available[: len(taken)])
+        np.maximum(first[1:], taken[:-1] + 1, out=first[1:])
+        return first
 
 
 Busy = tuple[list[tuple[int, int]], int]
@@ -120,7 +125,9 @@ def join(beats: StreamCycles, flags: StreamCycles, frame_beats: int, o: StreamCy
     beats.taken, beats.sink = o.taken, o.sink
 
 
-def offering(o: StreamCycles, first: list[int], interval: int, beats: int | None = None) -> None:
+def offering(
+    o: StreamCycles, first: Sequence[int], interval: int, beats: int | None = None
+) -> None:
     """Start a source of beats.
 
     Parameters
@@ -136,11 +143,11 @@ def offering(o: StreamCycles, first: list[int], interval: int, beats: int | None
     """
 
     def process() -> Process:
-        o.available += first
+        o.available.extend(first)
         yield o.sink
         image = first[len(first) - (beats or len(first)) :]
         for number in count(1):
-            o.available += [cycle + number * interval for cycle in image]
+            o.available.extend([cycle + number * interval for cycle in image])
             yield o.sink
 
     o.source = process()
@@ -154,8 +161,9 @@ def always_ready(i: StreamCycles) -> None:
         while True:
             while len(i.available) == len(i.taken):
                 yield i.source
-            last = max(last + 1, i.available[len(i.taken)])
-            i.taken.append(last)
+            for cycle in i.available[len(i.taken) :]:
+                last = cycle if cycle > last else last + 1
+                i.taken.append(last)
             yield i.source
 
     i.sink = process()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,10 @@ from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
 
-def fifo_depth_needed(reserved: Sequence[int], taken: Sequence[int]) -> int:
+def fifo_depth_needed(reserved: NDArray[np.int64], taken: NDArray[np.int64]) -> int:
     """The smallest depth of an `OutputBuffer` with which no reservation stalls.
 
     Parameters

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import Any, Protocol
 
+import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -68,28 +70,33 @@ class BufferedPipeline(Component):
         """The cycle model (`streams.cycles`)."""
         i_available, i_taken = i.available, i.taken
         o_available, o_taken = o.available, o.taken
-        latency = self.latency + 1
-        # Counts up to the first beat that has to wait for a free entry of the FIFO.
-        reserved = -self.fifo_depth
+        latency, depth = self.latency + 1, self.fifo_depth
         last = -1
         while True:
-            while len(i_available) == len(i_taken):
+            beat = len(i_taken)
+            while len(i_available) == beat:
                 yield i.source
-            for cycle in i_available[len(i_taken) :]:
+            # A beat needs the entry of the FIFO that an earlier one leaves.
+            freed: Iterable[int] = repeat(-1)
+            end = depth
+            if beat >= depth:
+                while len(o_taken) <= beat - depth:
+                    yield o.sink
+                freed = o_taken[beat - depth : len(i_available) - depth]
+                end = beat + len(freed)
+            taken = []
+            for cycle, free in zip(i_available[beat:end], freed, strict=False):
                 last = cycle if cycle > last else last + 1
-                if reserved >= 0:
-                    while len(o_taken) <= reserved:
-                        yield o.sink
-                    if o_taken[reserved] >= last:
-                        last = o_taken[reserved] + 1
-                reserved += 1
-                i_taken.append(last)
-                o_available.append(last + latency)
+                if free >= last:
+                    last = free + 1
+                taken.append(last)
+            i_taken.extend(taken)
+            o_available.extend([cycle + latency for cycle in taken])
 
     def depth_needed(self, o: StreamCycles) -> int:
         """The smallest `depth` with which these transfers would not have stalled."""
-        reserved = [cycle - self.latency - 1 for cycle in o.available]
-        return max(1, fifo_depth_needed(reserved, o.taken) - self.latency - 1)
+        reserved = np.array(o.available) - self.latency - 1
+        return max(1, fifo_depth_needed(reserved, np.array(o.taken)) - self.latency - 1)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

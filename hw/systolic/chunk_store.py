@@ -84,7 +84,7 @@ class ChunkStore(Component):
                     cycle = max(cycle, o.taken[read - 1] + 1)
                 i.taken.append(cycle)
                 o.available.append(cycle + 2)
-            o.available += o.available[first:] * (self.passes - 1)
+            o.available.extend(o.available[first:] * (self.passes - 1))
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

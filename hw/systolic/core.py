@@ -168,7 +168,7 @@ class SystolicCore(Component):
             last_chunk = len(i_taken) + len(folds) - 1
             if last_chunk < len(i_available) and i_available[last_chunk] <= start:
                 # All chunks have arrived: no step waits for one.
-                i_taken += [start + end for end in ends]
+                i_taken.extend([start + end for end in ends])
             else:
                 for steps in folds:
                     while len(i_available) == len(i_taken):
@@ -180,7 +180,7 @@ class SystolicCore(Component):
             last_beat += beats
             last_beats.append(last_beat)
             finished.append(step - folds[-1] + 1 + to_finished)
-            o.available += [finished[-1] + 2] * beats
+            o.available.extend([finished[-1] + 2] * beats)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -174,7 +174,7 @@ class WindowFeeder(Component):
                         while len(o_taken) < window * chunks:
                             yield o.sink
                         transfer = max(transfer, o_taken[window * chunks - 1])
-                    o_available += [transfer + 1] * chunks
+                    o_available.extend([transfer + 1] * chunks)
                     earliest.append(transfer)
                     window += 1
 

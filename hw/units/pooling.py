@@ -190,23 +190,23 @@ class WindowReducer(Component):
         while True:
             while len(i_available) == len(i_taken):
                 yield i.source
-            for first in i_available[len(i_taken) :]:
+            for first, completes in zip(i_available[len(i_taken) :], completing, strict=False):
                 last = first if first > last else last + 1
-                if next(completing):
+                if completes:
                     reserved += parts
                     if reserved >= 0:
                         while len(o_taken) <= reserved:
                             yield o.sink
                         if o_taken[reserved] >= last:
                             last = o_taken[reserved] + 1
-                    o_available += [last + 2] * parts
+                    o_available.extend([last + 2] * parts)
                 i_taken.append(last)
 
     def depth_needed(self, o: StreamCycles) -> int:
         """The smallest `depth` with which these transfers would not have stalled."""
         parts = self.input_lanes // self.output_lanes
-        reserved = [cycle - 2 for cycle in o.available[::parts]]
-        return max(1, fifo_depth_needed(reserved, o.taken[parts - 1 :: parts]) - 2)
+        reserved = np.array(o.available[::parts]) - 2
+        return max(1, fifo_depth_needed(reserved, np.array(o.taken[parts - 1 :: parts])) - 2)
 
     @property
     def _partial_words(self) -> int:

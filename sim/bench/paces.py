@@ -54,7 +54,7 @@ def modelled(unit: Unit, pace: Pace) -> UnitCycles:
     run_until_taken(i, beats_in)
     return UnitCycles(
         taken=tuple(i.taken[:beats_in]),
-        offered=tuple(o.offered()[:beats_out]),
+        offered=tuple(o.offered()[:beats_out].tolist()),
         given=tuple(o.taken[:beats_out]),
     )
 

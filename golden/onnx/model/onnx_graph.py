@@ -85,14 +85,15 @@ class OnnxGraph:
         FileFormatError
             There is no such output, or several to choose from.
         """
-        listed = ", ".join(shown(name) for name in self.outputs[:20])
+        # Some exporters list an output twice.
+        outputs = list(dict.fromkeys(self.outputs))
+        listed = ", ".join(shown(name) for name in outputs[:20])
         if wanted is None:
-            if len(self.outputs) != 1:
+            if len(outputs) != 1:
                 raise FileFormatError(
-                    f"{self.source}: has {len(self.outputs)} outputs, choose one with --output: "
-                    f"{listed}"
+                    f"{self.source}: has {len(outputs)} outputs, choose one with --output: {listed}"
                 )
-            return self.outputs[0]
+            return outputs[0]
         if wanted not in self.outputs:
             raise FileFormatError(
                 f"{self.source}: has no output {shown(wanted)!r}: it has {listed}"

@@ -16,7 +16,7 @@ from systolith.golden.onnx.refusals import Refusal
 from systolith.golden.onnx.translation.steps import Order, Step
 
 MAX_VALUES = 2**22
-"""The most values of a feature map, over all images of a batch that the file fixes."""
+"""The most values of a feature map, over all images that are followed."""
 
 MAX_CONSTANT = 2**26
 """The most values of a constant that is computed."""
@@ -53,8 +53,8 @@ class Call:
         One for each of its inputs.
     opset
         The version of ONNX's operators.
-    images
-        The images of a batch.
+    images, batch
+        The images that are followed, and those of a batch of the file: more, if it is large.
     refusals
         Where refusals go.
     notes
@@ -67,6 +67,7 @@ class Call:
         inputs: Sequence[Signal | Values | None],
         opset: int,
         images: int,
+        batch: int,
         refusals: list[Refusal],
         notes: list[str],
     ) -> None:
@@ -74,6 +75,7 @@ class Call:
         self.inputs = list(inputs)
         self.opset = opset
         self.images = images
+        self.batch = batch
         self._refusals = refusals
         self._notes = notes
 

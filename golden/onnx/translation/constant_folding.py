@@ -18,6 +18,14 @@ def computed(call: Call) -> Values:
         return np.asarray(FOLDED[call.node.operator](call))
 
 
+def multiplications(call: Call) -> int:
+    """The number of products that a node of `FOLDED` adds up."""
+    if call.node.operator != "MatMul":
+        return 0
+    a, b = _given(call, 0), _given(call, 1)
+    return a.size * b.size // max(1, b.shape[-2] if b.ndim > 1 else b.size)
+
+
 def _constant(call: Call) -> Values:
     attributes = call.node.attributes
     value = attributes.get("value")

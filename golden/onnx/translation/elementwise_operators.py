@@ -94,6 +94,24 @@ def clip(call: Call) -> Signal:
     return _squashed(call, "relu")
 
 
+def maximum(call: Call) -> Signal:
+    """`Max` of a map and 0, which is a ReLU."""
+    limits = [each for each in call.inputs if not isinstance(each, Signal)]
+    if len(limits) != 1 or len(call.inputs) != 2:
+        call.abandon(
+            "", "joins feature maps: branches are not built; of one map and 0 it is a ReLU"
+        )
+    position = 0 if isinstance(call.inputs[1], Signal) else 1
+    limit = call.reals(position)
+    if limit is None or limit.any():
+        call.abandon("", "with other constants than 0 is not built", "train with Relu")
+    signal = call.signal(1 - position)
+    if np.broadcast_shapes(limit.shape, signal.order.shape) != signal.order.shape:
+        call.abandon("", "makes copies of a map")
+    call.inputs = [signal]
+    return _squashed(call, "relu")
+
+
 def _limit(call: Call, name: str, position: int, default: float) -> float:
     value = call.constant(position)
     if value is not None and value.size == 1:
@@ -114,6 +132,15 @@ def softmax(call: Call) -> Signal:
     if int(np.prod(over)) * call.images != order.size or axis % order.ndim == 0:
         call.refuse("axis", f"{axis} is not over all scores of an image", "leave the operator out")
     return _ended(call, signal, order)
+
+
+def log(call: Call) -> Signal:
+    """`Log` of a Softmax is dropped with it: together they are a LogSoftmax."""
+    signal = call.signal()
+    before = signal.step.node
+    if not isinstance(signal.step, Ending) or before is None or before.operator != "Softmax":
+        call.abandon("", "is taken right after a Softmax at the end only")
+    return _ended(call, signal, signal.order)
 
 
 def arg_max(call: Call) -> Signal:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,11 +18,17 @@ from systolith.golden.onnx.translation.call import (
     Call,
     Signal,
 )
-from systolith.golden.onnx.translation.constant_folding import FOLDED, computed
+from systolith.golden.onnx.translation.constant_folding import (
+    FOLDED,
+    computed,
+    multiplications,
+)
 from systolith.golden.onnx.translation.layouts import has_layout, placed, usual_layout
 from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
 from systolith.golden.onnx.translation.operator_table import (
     AFTER_THE_END,
+    COUNTS_IMAGES,
+    IDLE_OUTPUTS,
     OPERATORS,
     SAME_SHAPE,
     why_not,
@@ -31,6 +37,12 @@ from systolith.golden.onnx.translation.steps import Ending, Order, Scaling, Sour
 
 MAX_WORK = 2**25
 """The most values that all nodes together make."""
+
+MAX_PRODUCTS = 2**29
+"""The most multiplications for products of constant matrices, over all nodes."""
+
+MOST_IMAGES = 256
+"""Of a larger batch, two images are followed: they stand for all."""
 
 MAX_REFUSALS = 1_000
 """The walk stops after this many refusals."""
@@ -94,8 +106,9 @@ def walk(graph: OnnxGraph, output: str, image: Shape | None = None) -> Walk:
             f"of {image} has"
         )
     walker = _Walker(graph, name, kind, image)
+    read = {output, *(each for node in nodes for each in node.inputs)}
     for node in nodes:
-        walker.follow(node)
+        walker.follow(node, read)
         if walker.work > MAX_WORK:
             raise FileFormatError(f"{graph.source}: its nodes make more than {MAX_WORK:,} values")
         if len(walker.refusals) >= MAX_REFUSALS:
@@ -132,9 +145,7 @@ def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
         raise FileFormatError(
             f"{where}: must have a batch and then fixed sizes, not {sizes or 'none'}{remedy}"
         )
-    if any(size is not None and size > MAX_VALUES for size in kind.dims) or (
-        int(np.prod([float(size or 1) for size in kind.dims])) > MAX_VALUES
-    ):
+    if int(np.prod([float(size) for size in kind.dims[1:] if size])) > MAX_VALUES:
         raise FileFormatError(f"{where}: {sizes} are more than the {MAX_VALUES:,} values allowed")
     return name, kind
 
@@ -144,21 +155,30 @@ class _Walker:
 
     def __init__(self, graph: OnnxGraph, name: str, kind: TensorType, image: Shape | None) -> None:
         dims = tuple(size or 1 for size in kind.dims)
+        batch = dims[0]
+        if batch > MOST_IMAGES:
+            dims = (2, *dims[1:])
         order = np.arange(int(np.prod(dims))).reshape(dims)
         shape = Shape(1, 1, order[0].size)
         source = Source(source=None, shape=shape, node=None, tensor=name, order=order, image=image)
         self.graph = graph
-        self.images = dims[0]
+        self.images, self.batch = dims[0], batch
         self.refusals: list[Refusal] = []
         self.notes: list[str] = []
         self.values: dict[str, _Value] = {**graph.constants, name: Signal(order, source), "": None}
         self.work = 0
+        self.products = 0
 
-    def follow(self, node: Node) -> None:
-        """Translate a node, or refuse it."""
+    def follow(self, node: Node, read: Set[str]) -> None:
+        """Translate a node, or refuse it; `read` are the tensors that are used."""
         inputs = [self.values[name] for name in node.inputs]
         known = [each for each in inputs if not isinstance(each, _Unknown)]
-        call = Call(node, known, self.graph.opset, self.images, self.refusals, self.notes)
+        opset, images, batch = self.graph.opset, self.images, self.batch
+        used = node
+        if node.operator in IDLE_OUTPUTS:
+            more = tuple(name if name in read else "" for name in node.outputs[1:])
+            used = replace(node, outputs=node.outputs[:1] + more)
+        call = Call(used, known, opset, images, batch, self.refusals, self.notes)
         made: _Value = _Unknown()
         try:
             if not self._is_taken(call):
@@ -180,6 +200,13 @@ class _Walker:
         """Whether a node's operator is supported; if not, or if an attribute is not, refuse it."""
         node = call.node
         signals = [each for each in call.inputs if isinstance(each, Signal)]
+        if signals and self.batch != self.images and node.operator in COUNTS_IMAGES:
+            call.refuse(
+                "",
+                f"may tell the {self.batch:,} images of a batch apart",
+                "export with an open batch, or one of 1",
+            )
+            return False
         own = not node.domain and len(node.outputs) > 0
         if own and not signals and (node.operator in FOLDED or node.operator in MOVERS):
             return True
@@ -209,8 +236,13 @@ class _Walker:
             result = OPERATORS[node.operator].take(call)
         elif node.operator not in MOVERS and node.operator not in FOLDED:
             call.abandon("", "depends on no image, and is not computed of constants")
+        elif node.operator in MOVERS:
+            result = moved(call)
         else:
-            result = moved(call) if node.operator in MOVERS else computed(call)
+            self.products += multiplications(call)
+            if self.products > MAX_PRODUCTS:
+                call.abandon("", f"its constants need more than {MAX_PRODUCTS:,} multiplications")
+            result = computed(call)
         if not isinstance(result, Signal):
             self.work += result.size
         elif isinstance(result.step, Scaling):

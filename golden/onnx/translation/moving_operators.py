@@ -43,6 +43,8 @@ def _reshape(call: Call, data: Values, zero: Any) -> Values:
     sizes = call.whole_or_input("shape", 1)
     if sizes is None:
         call.abandon("shape", "is missing")
+    if sizes and sizes[0] == call.batch:
+        sizes = [call.images, *sizes[1:]]
     if not call.integer("allowzero", 0):
         sizes = [data.shape[at] if size == 0 else size for at, size in enumerate(sizes)]
     return data.reshape(sizes)

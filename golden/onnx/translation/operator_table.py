@@ -49,8 +49,10 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "GlobalAveragePool": Operator(pooling.global_average_pool),
         "GlobalMaxPool": Operator(pooling.global_max_pool),
         "Identity": Operator(moved),
+        "Log": Operator(elementwise.log),
         "LogSoftmax": Operator(elementwise.softmax, ("axis",)),
         "MatMul": Operator(weighted.matmul),
+        "Max": Operator(elementwise.maximum, ("consumed_inputs",)),
         "MaxPool": Operator(pooling.max_pool, _POOL),
         "Mul": Operator(elementwise.multiply, _LEGACY),
         "Neg": Operator(elementwise.negate),
@@ -71,8 +73,17 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
 )
 """By name, the operators that are taken where they depend on the image."""
 
-AFTER_THE_END = frozenset({*MOVERS, "ArgMax", "Softmax", "LogSoftmax"})
+AFTER_THE_END = frozenset({*MOVERS, "ArgMax", "Log", "Softmax", "LogSoftmax"})
 """The operators that may follow one that ends a classifier."""
+
+COUNTS_IMAGES = frozenset({"Expand", "Gather", "Pad", "Shape", "Size", "Slice"})
+"""The operators whose result may depend on the size of a batch, or on an image's place in it."""
+
+IDLE_OUTPUTS = frozenset({"Dropout", "MaxPool"})
+"""The operators whose further outputs mean nothing where they are not read.
+
+Those of a BatchNormalization of old operator sets say that it is training.
+"""
 
 _QUANTIZED = ("scales that a file gives are not read", "import the float network and quantize it")
 _ACTIVATION = ("is no activation that is built", "train with Relu, Tanh or Sigmoid")
@@ -96,7 +107,7 @@ _REASONS: dict[str, tuple[str, str]] = {
         ),
         _ACTIVATION,
     ),
-    **dict.fromkeys(("Concat", "Split", "Sum", "Mean", "Max", "Min", "Where"), _JOIN),
+    **dict.fromkeys(("Concat", "Split", "Sum", "Mean", "Min", "Where"), _JOIN),
     **dict.fromkeys(
         ("Resize", "Upsample", "ConvTranspose", "DepthToSpace", "Tile", "MaxUnpool"), _ENLARGE
     ),

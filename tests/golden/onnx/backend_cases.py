@@ -109,8 +109,8 @@ def _insert_relu(model: onnx.ModelProto, tensor: str, before: bool) -> None:
         model.graph.node.insert(0, helper.make_node("Relu", [tensor], ["rectified"], "relu"))
         model.graph.node[1].input[0] = "rectified"
         return
-    node.output[0] = "result"
-    model.graph.node.append(helper.make_node("Relu", ["result"], [tensor], "relu"))
+    node.output[0] = "after"
+    model.graph.node.append(helper.make_node("Relu", ["after"], [tensor], "relu"))
 
 
 def _executed(imported: golden.ImportedNetwork, x: Values) -> Values:

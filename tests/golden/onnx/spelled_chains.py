@@ -34,6 +34,8 @@ class SpelledChain:
         The images of a batch, or None for any number.
     ending
         `none`, `Softmax`, `LogSoftmax` or `ArgMax`.
+    output
+        The output of the chain, if the model has more than one.
     """
 
     proto: onnx.ModelProto
@@ -41,7 +43,7 @@ class SpelledChain:
     image: tuple[int, int, int]
     batch: int | None
     ending: str
-    spellings: tuple[str, ...]
+    output: str | None
 
     def fed(self, values: Reals) -> Reals:
         """The model's input for images `(batch, height, width, channels)`."""
@@ -60,7 +62,6 @@ class _Writer:
     opset: int
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
-    used: list[str] = field(default_factory=list)
     count: int = 0
 
     def chance(self, probability: float) -> bool:
@@ -78,7 +79,6 @@ class _Writer:
         made = self.name(operator)
         own = self.pick("", f"{made}_node")
         self.nodes.append(helper.make_node(operator, inputs, [made], own, **attributes))
-        self.used.append(operator)
         return made
 
     def constant(self, values: Any, dtype: Any = np.float32) -> str:
@@ -106,7 +106,7 @@ def spelled_chain(seed: int, opset: int | None = None) -> SpelledChain:
     out = _Writer(rng, opset or int(rng.choice(OPSETS)))
     image = (int(rng.integers(6, 12)), int(rng.integers(6, 12)), int(rng.integers(1, 4)))
     layout = str(rng.choice(["NCHW", "NCHW", "NHWC", "flat", *(["NHW"] if image[2] == 1 else [])]))
-    batch = out.pick(None, None, 1, 3)
+    batch = out.pick(None, None, 1, 3, 20)
     x, shape = _input(out, layout, image, batch)
     if out.chance(0.3):
         x = out.node("Sub", x, out.constant(rng.normal(0.4, 0.1, (image[2], 1, 1))))
@@ -122,12 +122,49 @@ def spelled_chain(seed: int, opset: int | None = None) -> SpelledChain:
         if ending == "ArgMax":
             x = out.node("ArgMax", x, axis=1, keepdims=out.pick(0, 1))
         elif ending != "none":
-            x = out.node(ending, x, axis=out.pick(1, -1) if out.opset >= 13 else 1)
+            axis = out.pick(1, -1) if out.opset >= 13 else 1
+            if ending == "LogSoftmax" and out.chance(0.5):
+                x = out.node("Log", out.node("Softmax", x, axis=axis))
+            else:
+                x = out.node(ending, x, axis=axis)
     else:
         x = out.node("Relu", x)
-    return SpelledChain(
-        _model(out, x, layout, image, batch, ending), layout, image, batch, ending, tuple(out.used)
-    )
+    proto = _model(out, x, layout, image, batch, ending)
+    output = x if len({each.name for each in proto.graph.output}) > 1 else None
+    return SpelledChain(proto, layout, image, batch, ending, output)
+
+
+def spellings(chain: SpelledChain) -> set[str]:
+    """What the model has of the many spellings."""
+    graph = chain.proto.graph
+    nodes = list(graph.node)
+    found = {node.op_type for node in nodes}
+    found |= {
+        f"{node.op_type} {each.name}" + (f" {each.s.decode()}" if each.s else "")
+        for node in nodes
+        for each in node.attribute
+    }
+    found |= {
+        f"{node.op_type} without {name}"
+        for node in nodes
+        for name in ("kernel_shape", "perm")
+        if name not in {each.name for each in node.attribute}
+    }
+    makers = {name: node for node in nodes for name in node.output}
+    for node in nodes:
+        found |= {f"{makers[x].op_type}, {node.op_type}" for x in node.input if x in makers}
+        found |= {f"{node.op_type} of {len(node.input)} inputs"}
+        found |= {f"{node.op_type} of {len(node.output)} outputs"}
+    found |= {f"{chain.layout} input", f"batch of {chain.batch}"}
+    found |= {f"{len(graph.output)} outputs, {len({each.name for each in graph.output})} names"}
+    if len(graph.input) > 1:
+        found.add("initializers among the inputs")
+    places = {name: at for at, node in enumerate(nodes) for name in node.output}
+    if any(places.get(x, -1) > at for at, node in enumerate(nodes) for x in node.input):
+        found.add("nodes out of order")
+    if any(not node.name for node in nodes):
+        found.add("nodes without names")
+    return found
 
 
 def save(chain: SpelledChain, folder: Path, external: bool) -> Path:
@@ -178,6 +215,8 @@ def _block(out: _Writer, x: str, shape: tuple[int, int, int]) -> tuple[str, tupl
         x = out.node(activation, x)
     if out.chance(0.3):
         x = out.node(out.pick("Identity", "Dropout"), x)
+        if out.nodes[-1].op_type == "Dropout" and out.chance(0.5):
+            out.nodes[-1].output.append(out.name("mask"))
     if out.chance(0.2):
         x = out.node("Transpose", out.node("Transpose", x, perm=[0, 2, 3, 1]), perm=[0, 3, 1, 2])
     return x, shape
@@ -308,6 +347,8 @@ def _dense(out: _Writer, x: str, values: int) -> tuple[str, int]:
             x = out.node("Add", x, out.constant(bias.reshape(out.pick((units,), (1, units)))))
     else:
         attributes: dict[str, Any] = {}
+        if out.chance(0.2):
+            attributes["transA"], x = 1, out.node("Transpose", x)
         if out.chance(0.5):
             attributes["transB"], weights = 1, weights.T
         if out.chance(0.3):
@@ -346,6 +387,13 @@ def _model(
         ]
     kind = TensorProto.INT64 if ending == "ArgMax" else TensorProto.FLOAT
     outputs = [helper.make_tensor_value_info(last, kind, None)]
+    if out.chance(0.2):
+        # An inner tensor is one of the outputs, too, or the only one is listed twice.
+        makes_reals = [node for node in out.nodes if node.op_type in ("Conv", "Relu", "MaxPool")]
+        other = makes_reals[0].output[0] if makes_reals and out.chance(0.7) else last
+        outputs.insert(0, helper.make_tensor_value_info(other, TensorProto.FLOAT, None))
+        if other == last:
+            outputs = [outputs[1], outputs[1]]
     nodes = out.nodes
     if out.chance(0.3):
         nodes = [nodes[i] for i in out.rng.permutation(len(nodes))]

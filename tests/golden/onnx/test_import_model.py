@@ -271,6 +271,74 @@ def test_softmax_is_left_out_and_said_so(tmp_path: Path) -> None:
     ]
 
 
+def test_the_logarithm_of_a_softmax_is_left_out_with_it(tmp_path: Path) -> None:
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d", "g"), node("Softmax", "g", "s")]
+    weights = {"d": normal(64, 4)}
+    imported = taken(tmp_path, model([*nodes, node("Log", "s", "y")], weights))
+    assert [note.split(":")[0] for note in imported.notes] == ["s (Softmax)", "y (Log)"]
+    assert refusals(tmp_path, model([*nodes[:2], node("Log", "g", "y")], weights)) == [
+        "y (Log): is taken right after a Softmax at the end only"
+    ]
+
+
+def test_a_large_batch_of_the_file(tmp_path: Path) -> None:
+    """Two images stand for all; a reshape that has its number has theirs."""
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("Reshape", "c rows", "f"),
+        node("Gemm", "f d", "g"),
+        node("Softmax", "g", "y"),
+    ]
+    constants = {**W, "rows": constant([6000, 108], np.int64), "d": normal(108, 4)}
+    imported = taken(tmp_path, model(nodes, constants, (6000, 1, 8, 8)))
+    assert layers(imported) == [("convolution", "none"), ("dense", "none")]
+    constants["rows"] = constant([3000, 216], np.int64)
+    constants["d"] = normal(216, 4)
+    assert refusals(tmp_path, model(nodes, constants, (6000, 1, 8, 8)))
+    nodes = [node("Slice", "x from to", "s"), node("Conv", "s w", "y")]
+    ends = {"from": constant([1], np.int64), "to": constant([2], np.int64)}
+    (slicing,) = refusals(tmp_path, model(nodes, {**W, **ends}, (6000, 1, 8, 8)))
+    assert slicing.startswith("s (Slice): may tell the 6,000 images of a batch apart; export")
+    path = tmp_path / "small.onnx"
+    path.write_bytes(model([CONV], W, (1 << 21, 1, 8, 8)))
+    imported = golden.import_onnx(path, RAW)
+    with pytest.raises(RuntimeError, match="a batch of 2,097,152 images takes too much memory"):
+        golden.compare_with_runtime(imported)
+
+
+def test_an_output_that_is_not_read_is_no_obstacle(tmp_path: Path) -> None:
+    dropout = helper.make_node("Dropout", ["c"], ["y", "mask"])
+    content = model([node("Conv", "x w", "c"), dropout], W, outputs=("y", "y"))
+    assert layers(taken(tmp_path, content)) == [("convolution", "none")]
+    reading = node("Cast", "mask", "m", to=TensorProto.FLOAT)
+    content = model([node("Conv", "x w", "c"), dropout, reading], W, outputs=("m",))
+    assert "y (Dropout, output 'mask'): only the first output is made" in refusals(
+        tmp_path, content
+    )
+
+
+def test_unread_outputs_of_a_normalization_say_that_it_is_training(tmp_path: Path) -> None:
+    arrays = {name: normal(3) ** 2 for name in "smbv"}
+    names = ["y", "m2", "v2", "sm", "sv"]
+    training = helper.make_node("BatchNormalization", ["c", "s", "b", "m", "v"], names, "bn")
+    found = refusals(tmp_path, model([node("Conv", "x w", "c"), training], {**W, **arrays}))
+    assert found == [
+        f"bn (BatchNormalization, output '{name}'): only the first output is made"
+        for name in names[1:]
+    ]
+
+
+@pytest.mark.parametrize("inputs", ["c zero", "zero c"])
+def test_the_maximum_of_a_map_and_zero_is_a_relu(inputs: str, tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "c"), node("Max", inputs, "y")]
+    imported = taken(tmp_path, model(nodes, {**W, "zero": constant(0.0)}))
+    assert layers(imported) == [("convolution", "relu")]
+    for zero in (constant([0, 0.5, 0]).reshape(3, 1, 1), constant(-1.0)):
+        assert refusals(tmp_path, model(nodes, {**W, "zero": zero})) == [
+            "y (Max): with other constants than 0 is not built; train with Relu"
+        ]
+
+
 def test_one_of_several_outputs(tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x w", "a"),

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,7 @@ from systolith.golden.network.graph import (
     Convolution,
     Dense,
     Input,
+    Layer,
     MaxPooling,
     Network,
     Subsampling,
@@ -211,6 +216,39 @@ def test_the_same_network_gets_the_same_plan() -> None:
     fixed = quantized(EVERY_KIND).fixed
     goal = Goal(max_multipliers=30)
     assert make_plan(fixed, goal) == make_plan(fixed, goal)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("preset", ["small", "medium"])
+def test_a_large_map_is_planned_in_ten_seconds_and_500_megabytes(
+    preset: str, tmp_path: Path
+) -> None:
+    layers: list[Layer] = [Input(name="input", height=96, width=96, channels=3)]
+    for number, maps in enumerate((16, 32, 32)):
+        layers += [
+            Convolution(
+                name=f"C{number}",
+                inputs=(layers[-1].name,),
+                kernel=(3, 3),
+                padding=(1, 1),
+                out_channels=maps,
+                activation=Activation("relu"),
+            ),
+            MaxPooling(name=f"S{number}", inputs=(f"C{number}",), window=(2, 2)),
+        ]
+    layers += [
+        Dense(name="F", inputs=("S2",), units=64, activation=Activation("relu")),
+        Dense(name="scores", inputs=("F",), units=10),
+    ]
+    path = tmp_path / "large.npz"
+    quantized(Network("large", tuple(layers))).save(path)
+    command = [sys.executable, "-m", "systolith.scripts.main", "plan", str(path)]
+    process = subprocess.Popen([*command, "--preset", preset], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert used.ru_utime + used.ru_stime < 10
+    assert used.ru_maxrss < 500 * 1024
 
 
 def test_max_pooling_needs_no_multiplier() -> None:

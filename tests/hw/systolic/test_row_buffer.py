@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 import pytest
 from amaranth.hdl import unsigned
@@ -64,7 +66,7 @@ def test_the_rows_needed_cause_no_stall_and_one_less_does(number: int) -> None:
     pixels = GEOMETRY.source.size * frames
     pace = random_paces(number, pixels, COLUMNS * frames)[number]
 
-    def passing(rows: int) -> tuple[list[int], int]:
+    def passing(rows: int) -> tuple[array[int], int]:
         unit = RowBuffer(GEOMETRY, input_lanes=1, value_shape=VALUE, buffer_rows=rows)
         i, o = StreamCycles(), StreamCycles()
         offering(i, list(pace.offers), NEVER)

@@ -112,6 +112,7 @@ def test_a_tensor_of_a_million_million_elements(tmp_path: Path) -> None:
         ([node("Pad", "x s", "y")], {"s": [0, 0, 10**9, 0, 0, 0, 0, 0]}, (1, 1, 8, 8)),
         ([node("Gather", "x s", "y")], {"s": np.zeros((3000, 3000))}, (1, 1, 8, 8)),
         ([node("Add", "s t", "w"), *CONV], {"s": np.ones((10**6, 1)), "t": np.ones(10**6)}, (1, 8)),
+        ([node("MatMul", "s s", "w"), *CONV], {"s": np.ones((1000, 1000))}, (1, 1, 8, 8)),
         (CONV, W, (1, 1, 10**6, 10**6)),
         ([node("Conv", "x w", "y", pads=[10**12] * 4)], W, (1, 1, 8, 8)),
         ([node("Conv", "x w", "y", dilations=[10**12] * 2, pads=[10**13] * 4)], W, (1, 1, 8, 8)),
