@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -15,7 +15,8 @@ from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, kernel_of
 from systolith.golden.network import float_model
 from systolith.golden.network.activations import FixedForm
-from systolith.golden.network.graph import Convolution, MaxPooling
+from systolith.golden.network.graph import Convolution, Layer, MaxPooling
+from systolith.golden.network.windows import Windows
 from systolith.golden.one_thread import one_blas_thread
 
 BATCH = 64
@@ -262,12 +263,22 @@ def _fused(layers: tuple[FixedLayer, ...]) -> Iterator[tuple[FixedLayer, ...]]:
         layer, *following = layers[position : position + 2]
         pooled = (
             isinstance(layer.layer, Convolution)
-            and any(isinstance(each.layer, MaxPooling) for each in following)
+            and any(_may_be_fused(layer.layer, each.layer) for each in following)
             and _preserves_order(layer)
         )
         taken = layers[position : position + 1 + pooled]
         yield taken
         position += len(taken)
+
+
+def _may_be_fused(conv: Convolution, following: Layer) -> bool:
+    """Whether `LinearKernel` can compute a layer after a convolution: plain max pooling."""
+    return (
+        isinstance(following, MaxPooling)
+        and following.windows == Windows(following.window, following.window)
+        and conv.groups == 1
+        and conv.windows == replace(Windows(conv.kernel), padding=conv.pads)
+    )
 
 
 def _step(layers: tuple[FixedLayer, ...], engine: Engine | None = None) -> _Step:

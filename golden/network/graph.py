@@ -7,10 +7,15 @@ connections and multiply-accumulates, in the sense of LeCun, Bottou, Bengio and 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from itertools import product
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from systolith.golden.network.activations import (
     ActivationFunction,
@@ -18,6 +23,7 @@ from systolith.golden.network.activations import (
     Reals,
     activation_function,
 )
+from systolith.golden.network.windows import NO_PADDING, Padding, Windows
 
 Entry = TypeVar("Entry")
 
@@ -113,6 +119,18 @@ class Activation:
 NO_ACTIVATION = Activation()
 
 
+def _optional(default: Any) -> Any:
+    """A field that `graph_json` leaves out where it has its default, and adds where it is absent.
+
+    So a graph that does not use it is the same text, with the same hash, as before it existed.
+    """
+    return field(default=default, metadata={OPTIONAL: True})
+
+
+OPTIONAL = "optional"
+"""The key in the metadata of such a field."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layer(ABC):
     """What every layer has: a name, the names of the layers that feed it, an activation."""
@@ -125,9 +143,9 @@ class Layer(ABC):
     activation: Activation = NO_ACTIVATION
 
     @property
-    def padding(self) -> tuple[int, int]:
-        """Rows and columns of zeros on both sides of the input."""
-        return (0, 0)
+    def pads(self) -> Padding:
+        """Rows and columns that the layer adds around its input."""
+        return NO_PADDING
 
     def __new__(cls, **given: Any) -> Self:
         # Otherwise a stride would be a TypeError, which does not say what a layer has.
@@ -172,6 +190,11 @@ class Layer(ABC):
             self.fail(
                 f"{what} must be a pair of whole numbers, (vertical, horizontal), not {values!r}"
             )
+
+    def require_positive_pair(self, what: str, values: object) -> None:
+        """Refuse what is not a size each way."""
+        self.require_pair(what, values)
+        self.require_positive(what, *values)  # type: ignore[misc]
 
     def require_positive(self, what: str, *values: int) -> None:
         """Refuse a size that is not a whole number of at least 1."""
@@ -250,12 +273,57 @@ class Input(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution(Layer):
-    """`y[r, c, o] = f(sum x[r + i, c + j, m] * weights[i, j, m, o] + bias[o])`, stride 1.
+class WindowedLayer(Layer):
+    """What layers with windows have in common: `windows`, and the size of their output."""
 
-    `padding` is `(vertical, horizontal)`, on both sides, with the value zero.
-    `connection_table[o]` lists the input maps that feed output map `o` (paper, table I);
-    without one, every map feeds every map. Weights of missing connections are zero.
+    @property
+    @abstractmethod
+    def windows(self) -> Windows:
+        """The windows on the layer's input."""
+
+    @property
+    def pads(self) -> Padding:
+        return self.windows.padding
+
+    def check_padding(self, padding: object, padding_end: object) -> None:
+        """Refuse padding that is no pair, or with which a window could be padding alone."""
+        for what, given in (("padding", padding), ("padding_end", padding_end)):
+            if given is not None:
+                self.require_pair(what, given)
+        (rows, columns), pads = self.windows.reach, self.windows.padding
+        for axis, reach, sides in (
+            ("vertical", rows, (pads.above, pads.below)),
+            ("horizontal", columns, (pads.left, pads.right)),
+        ):
+            for pad in sides:
+                if not 0 <= pad < reach:
+                    self.fail(f"{axis} padding must be from 0 to {reach - 1}, not {pad}")
+
+    def positions(self, source: Shape) -> tuple[int, int]:
+        """Rows and columns of windows on an input; refused if none fits."""
+        rows, columns = self.windows.count(source.height, source.width)
+        if rows < 1 or columns < 1:
+            self.fail(f"its window, {self.windows}, does not fit an input of {source}")
+        return rows, columns
+
+
+def _pads(padding: tuple[int, int], padding_end: tuple[int, int] | None) -> Padding:
+    return Padding(*padding, *(padding if padding_end is None else padding_end))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution(WindowedLayer):
+    """`y[r, c, o] = f(sum x[r * s + i * d, c * s + j * d, m] * weights[i, j, m, o] + bias[o])`.
+
+    `s` is `stride` and `d` is `dilation`, each `(vertical, horizontal)`. `padding` is too: rows
+    above and columns to the left, with the value zero; `padding_end` are those below and to the
+    right, as many unless given.
+
+    With `groups`, output maps and input maps are divided into that number of equal parts, and each
+    part of the output is fed by its part of the input; as many groups as input maps make a
+    depthwise convolution. `connection_table[o]` lists the input maps that feed output map `o`
+    (paper, table I). Without either, every map feeds every map. Weights have an entry for every
+    pair of maps; those of missing connections are zero.
     """
 
     type_name: ClassVar[str] = "convolution"
@@ -264,19 +332,25 @@ class Convolution(Layer):
     out_channels: int
     padding: tuple[int, int] = (0, 0)
     connection_table: tuple[tuple[int, ...], ...] | None = None
+    stride: tuple[int, int] = _optional((1, 1))
+    dilation: tuple[int, int] = _optional((1, 1))
+    padding_end: tuple[int, int] | None = _optional(None)
+    groups: int = _optional(1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_pair("kernel", self.kernel)
-        self.require_pair("padding", self.padding)
-        self.require_positive("kernel", *self.kernel)
+        self.require_positive_pair("kernel", self.kernel)
+        self.require_positive_pair("stride", self.stride)
+        self.require_positive_pair("dilation", self.dilation)
         self.require_positive("out_channels", self.out_channels)
-        for side, (pad, size) in enumerate(zip(self.padding, self.kernel, strict=True)):
-            if not 0 <= pad < size:
-                axis = ("vertical", "horizontal")[side]
-                self.fail(f"{axis} padding must be from 0 to {size - 1}, not {pad}")
+        self.require_positive("groups", self.groups)
+        self.check_padding(self.padding, self.padding_end)
         table = self.connection_table
+        if self.out_channels % self.groups:
+            self.fail(f"groups, {self.groups}, must divide {self.out_channels} output maps")
         if table is not None:
+            if self.groups != 1:
+                self.fail("takes groups or a connection table, not both")
             if len(table) != self.out_channels:
                 self.fail(
                     f"connection table must have {self.out_channels} entries, not {len(table)}"
@@ -288,30 +362,36 @@ class Convolution(Layer):
                         f"ascending order, not {maps}"
                     )
 
+    @property
+    def windows(self) -> Windows:
+        return Windows(
+            self.kernel, self.stride, self.dilation, _pads(self.padding, self.padding_end)
+        )
+
     def sources(self, source: Shape) -> tuple[tuple[int, ...], ...]:
         """For each output map, the input maps that feed it."""
-        if self.connection_table is None:
-            return (tuple(range(source.channels)),) * self.out_channels
-        return self.connection_table
+        if self.connection_table is not None:
+            return self.connection_table
+        inputs, outputs = source.channels // self.groups, self.out_channels // self.groups
+        return tuple(
+            tuple(range(out // outputs * inputs, (out // outputs + 1) * inputs))
+            for out in range(self.out_channels)
+        )
 
     def links(self, source: Shape) -> int:
         """Pairs of an input map and an output map that are connected."""
         return sum(len(maps) for maps in self.sources(source))
 
     def output_shape(self, source: Shape) -> Shape:
-        for out, maps in enumerate(self.sources(source)):
+        if source.channels % self.groups:
+            self.fail(f"groups, {self.groups}, must divide {source.channels} input maps")
+        for out, maps in enumerate(self.connection_table or ()):
             if maps[-1] >= source.channels:
                 self.fail(
                     f"connections of output map {out} name input map {maps[-1]}, "
                     f"but there are {source.channels}"
                 )
-        height = source.height + 2 * self.padding[0] - self.kernel[0] + 1
-        width = source.width + 2 * self.padding[1] - self.kernel[1] + 1
-        if height < 1 or width < 1:
-            self.fail(
-                f"kernel {self.kernel[0]} x {self.kernel[1]} does not fit an input of {source}"
-            )
-        return Shape(height, width, self.out_channels)
+        return Shape(*self.positions(source), self.out_channels)
 
     def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
         return {
@@ -333,23 +413,32 @@ class Convolution(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pooling(Layer):
-    """Windows of `(height, width)` that do not overlap; rows and columns left over are dropped."""
+class Pooling(WindowedLayer):
+    """Windows of `(height, width)`, `stride` apart: by default side by side, without overlap.
+
+    `padding` and `padding_end` are as those of `Convolution`. Rows and columns after the last whole
+    window are dropped.
+    """
 
     window: tuple[int, int] = (2, 2)
+    stride: tuple[int, int] | None = _optional(None)
+    padding: tuple[int, int] = _optional((0, 0))
+    padding_end: tuple[int, int] | None = _optional(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_pair("window", self.window)
-        self.require_positive("window", *self.window)
+        self.require_positive_pair("window", self.window)
+        if self.stride is not None:
+            self.require_positive_pair("stride", self.stride)
+        self.check_padding(self.padding, self.padding_end)
+
+    @property
+    def windows(self) -> Windows:
+        stride = self.window if self.stride is None else self.stride
+        return Windows(self.window, stride, padding=_pads(self.padding, self.padding_end))
 
     def output_shape(self, source: Shape) -> Shape:
-        height, width = source.height // self.window[0], source.width // self.window[1]
-        if height < 1 or width < 1:
-            self.fail(
-                f"window {self.window[0]} x {self.window[1]} does not fit an input of {source}"
-            )
-        return Shape(height, width, source.channels)
+        return Shape(*self.positions(source), source.channels)
 
     def connections(self, source: Shape) -> int:
         return self.window[0] * self.window[1] * self.output_shape(source).size
@@ -376,9 +465,30 @@ class Subsampling(Pooling):
 
 @dataclass(frozen=True, kw_only=True)
 class AveragePooling(Pooling):
-    """The mean of each window."""
+    """The mean of each window's values on the map; with `count_padding`, of padding zeros too."""
 
     type_name: ClassVar[str] = "average_pooling"
+
+    count_padding: bool = _optional(False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count_padding and not any(self.pads):
+            self.fail("counts padding, and has none")
+
+    def values_counted(self, source: Shape) -> NDArray[np.int64]:
+        """The number of values of which each window has the mean, `(rows, columns)`."""
+        windows, (rows, columns) = self.windows, self.positions(source)
+        if self.count_padding:
+            return np.full((rows, columns), math.prod(self.window))
+        inside = np.pad(
+            np.ones((source.height, source.width), np.int64),
+            ((self.pads.above, self.pads.below), (self.pads.left, self.pads.right)),
+        )
+        counted = np.zeros((rows, columns), np.int64)
+        for row, column in product(*map(range, self.window)):
+            counted += inside[windows.places(row, column, (rows, columns))]
+        return counted
 
 
 @dataclass(frozen=True, kw_only=True)

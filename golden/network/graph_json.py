@@ -1,13 +1,14 @@
 """A graph as JSON, in the header of network files; reading is strict and names what it refuses.
 
 The keys of a layer are the fields of its dataclass in `graph`: a new layer type or a new field
-needs no change here.
+needs no change here. A field that is optional (`graph.OPTIONAL`) is left out where it has its
+default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from functools import cache, reduce
 from operator import or_
 from types import GenericAlias, UnionType
@@ -17,7 +18,7 @@ from msgspec import Meta, Raw, Struct, defstruct, structs
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import json_files
-from systolith.golden.network.graph import LAYER_TYPES, GraphError, Layer, Network
+from systolith.golden.network.graph import LAYER_TYPES, OPTIONAL, GraphError, Layer, Network
 
 MAX_LAYERS = 1024
 """The longest graph that is read."""
@@ -52,7 +53,11 @@ def _value_to_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_value_to_json(item) for item in value]
     if is_dataclass(value):
-        return {field.name: _value_to_json(getattr(value, field.name)) for field in fields(value)}
+        return {
+            field.name: _value_to_json(getattr(value, field.name))
+            for field in fields(value)
+            if not (OPTIONAL in field.metadata and getattr(value, field.name) == field.default)
+        }
     return value
 
 
@@ -71,15 +76,23 @@ def _graph_record() -> Any:
 
 @cache
 def _record(cls: type, type_name: str | None = None) -> Any:
-    """A struct with the fields of a dataclass, all of which must be there."""
+    """A struct with the fields of a dataclass, all of which must be there but optional ones."""
     hints = get_type_hints(cls)
     return defstruct(
         cls.__name__,
-        [(field.name, _limited(hints[field.name])) for field in fields(cls)],
+        [_record_field(field, hints[field.name]) for field in fields(cls)],
+        kw_only=True,
         tag=type_name,
         tag_field="type" if type_name else None,
         forbid_unknown_fields=True,
     )
+
+
+def _record_field(field: Field[Any], hint: Any) -> Any:
+    limited = _limited(hint)
+    if OPTIONAL in field.metadata:
+        return field.name, limited, field.default
+    return field.name, limited
 
 
 def _limited(hint: Any) -> Any:

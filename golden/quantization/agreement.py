@@ -10,7 +10,7 @@ from systolith.golden.fixed.consistency import FixedNetworkError
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.affine import Affine, affines
 from systolith.golden.network.graph import AveragePooling, RadialBasis
-from systolith.golden.quantization.padding import nearest_to_zero
+from systolith.golden.quantization.padding import padding_value
 from systolith.golden.quantization.settings import LayerSettings, Settings
 
 
@@ -59,10 +59,10 @@ def _check_outputs(layer: FixedLayer, settings: LayerSettings) -> None:
 
 
 def _check_padding(fixed: FixedNetwork, layer: FixedLayer, source: Affine) -> None:
-    """The border has the raw background, and other padding the raw value nearest to zero."""
+    """The border has the raw background, and other padding the layer's own value."""
     expected = fixed.network.input.background if layer is fixed.layers[0] else 0
-    if any(layer.layer.padding):
-        expected = nearest_to_zero(layer.input_format, source)
+    if any(layer.layer.pads):
+        expected = padding_value(layer.layer, layer.input_format, source)
     _require(layer, "padding value", layer.padding_value, expected)
 
 

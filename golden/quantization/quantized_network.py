@@ -36,7 +36,7 @@ from systolith.golden.quantization.settings import Settings
 SCHEMA = "systolith.quantized-network/1"
 """The schema of a file of a quantized network."""
 
-_ARRAYS = ("weights", "weight_frac_bits", "bias", "shifts", "table")
+_ARRAYS = ("weights", "weight_frac_bits", "bias", "factors", "shifts", "table")
 
 _Raw = Annotated[int, msgspec.Meta(ge=-(1 << MAX_BITS), le=1 << MAX_BITS)]
 
@@ -136,7 +136,11 @@ class QuantizedNetwork:
         arrays: dict[str, NDArray[Any]] = {f"float/{k}": v for k, v in parent_arrays.items()}
         for layer in self.fixed.layers:
             how = layer.requantization
-            found: dict[str, Integers | None] = {"weights": layer.weights, "bias": layer.bias}
+            found: dict[str, Integers | None] = {
+                "weights": layer.weights,
+                "bias": layer.bias,
+                "factors": layer.factors,
+            }
             if layer.weight_formats:
                 found["weight_frac_bits"] = np.array([f.frac_bits for f in layer.weight_formats])
             if how is not None:
@@ -295,6 +299,7 @@ def _layer(
         bias=arrays.get("bias"),
         weight_formats=tuple(QFormat(entry.weight_bits[0], each) for each in frac_bits.tolist()),
         input_shift=entry.input_shift,
+        factors=arrays.get("factors"),
         requantization=_requantization(where, entry.requantization, arrays),
     )
     made = replace(made, padding=padding_of(made, border))

@@ -403,9 +403,9 @@ def test_the_border_and_a_padding_of_zero_are_one() -> None:
     bordered = replace(IMAGE, border=2, background=20)
     network = trained(conv("C", padding=(1, 2)), conv("D", padding=(2, 0)), source=bordered)
     made = quantize(network, images(network), WIDE).fixed
-    assert (made["C"].padding, made["C"].padding_value) == ((3, 4), 20)
+    assert (made["C"].padding, made["C"].padding_value) == ((3, 4, 3, 4), 20)
     assert made["C"].input_shape == (6, 6, 1)
-    assert (made["D"].padding, made["D"].padding_value) == ((2, 0), 0)
+    assert (made["D"].padding, made["D"].padding_value) == ((2, 0, 2, 0), 0)
     found = real_values(quantize(network, images(network), WIDE), images(network))
     real = float_model.run(network, images(network))
     assert np.abs(found["D"] - real["D"]).max() < 0.01
@@ -421,7 +421,7 @@ def test_a_border_before_a_layer_that_is_no_convolution() -> None:
         network = trained(layer, dense("F"), source=bordered)
         pixels = images(network)
         made = quantize(network, pixels, WIDE)
-        assert (made.fixed["L"].padding, made.fixed["L"].padding_value) == ((1, 1), 99)
+        assert (made.fixed["L"].padding, made.fixed["L"].padding_value) == ((1, 1, 1, 1), 99)
         found, real = real_values(made, pixels)["F"], float_model.run(network, pixels)["F"]
         assert np.abs(found - real).max() <= 0.002 * np.abs(real).max()
 
