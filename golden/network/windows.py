@@ -85,3 +85,7 @@ class Windows:
 def _pair(values: tuple[int, int]) -> str:
     """One number if both are equal."""
     return str(values[0]) if values[0] == values[1] else f"{values[0]} x {values[1]}"
+
+
+SINGLE_VALUES = Windows((1, 1))
+"""A window for every value."""

@@ -8,12 +8,14 @@ before it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 import numpy as np
 
 from systolith.golden.network.graph import Shape
+from systolith.golden.network.windows import SINGLE_VALUES
 from systolith.golden.onnx.model.onnx_graph import Node
 from systolith.golden.onnx.preprocessing import Preprocessing
 from systolith.golden.onnx.refusals import Refusal
@@ -126,7 +128,7 @@ class _Drafter:
             bias = bias + offset @ weights
             weights = gain[:, np.newaxis] * weights
         elif not self._pending.is_identity:
-            if self._is_by_channel() and (not any(step.padding) or not offset.any()):
+            if self._is_by_channel() and (not any(step.windows.padding) or not offset.any()):
                 channels = weights.shape[2]
                 bias = bias + np.einsum("ijko,k->o", weights, offset[:channels])
                 weights = weights * gain[:channels, np.newaxis]
@@ -142,20 +144,29 @@ class _Drafter:
                 equals=step,
                 weights=weights,
                 bias=bias,
-                padding=step.padding,
-                connections=step.connections,
+                windows=step.windows,
+                groups=step.groups,
             )
         )
         self._forget(step.shape)
 
     def pool(self, step: Pool) -> None:
         """Add a pooling; one of single values is left out."""
-        if step.window == (1, 1):
+        if step.windows == SINGLE_VALUES:
             return
         self.settle()
         assert step.node is not None
         kind = "max_pooling" if step.kind == "max" else "average_pooling"
-        self.drafts.append(Draft(kind, step.shape, [step.node], step, window=step.window))
+        self.drafts.append(
+            Draft(
+                kind,
+                step.shape,
+                [step.node],
+                step,
+                windows=step.windows,
+                count_padding=step.count_padding,
+            )
+        )
         self._forget(step.shape)
 
     def squash(self, step: Squashing) -> None:
@@ -201,8 +212,10 @@ class _Drafter:
         if last.activation != "none" or not by_channel or last.kind == "max_pooling":
             return False
         if last.kind == "average_pooling":
+            if any(last.windows.padding) and not last.count_padding:
+                return False
             last.kind = "subsampling"
-            last.weights = np.full(channels, 1 / (last.window[0] * last.window[1]))
+            last.weights = np.full(channels, 1 / math.prod(last.windows.kernel))
             last.bias = np.zeros(channels)
         assert last.weights is not None and last.bias is not None
         last.weights = last.weights * gain[:channels]
