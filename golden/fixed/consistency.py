@@ -237,6 +237,8 @@ def _check_result(layer: FixedLayer, last: bool) -> None:
         scale = layer.input_format.frac_bits + layer.input_shift + fmt.frac_bits
         if how.multiplier == 1 and how.shifts[channel] != scale - how.target.frac_bits:
             _fail(layer, f"shift of channel {channel} does not fit its formats")
+    if any(each is not None and not how.target.contains(np.array(each)) for each in how.limits):
+        _fail(layer, f"limits {how.limits} are not of {how.target}")
     if (how.table is not None) != layer.layer.activation.is_table:
         _fail(layer, f"activation {layer.layer.activation.kind!r} and table do not fit each other")
     if how.table is None:

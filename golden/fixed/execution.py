@@ -27,6 +27,7 @@ _FLOAT_BITS = 24
 _RECTIFIES = {
     FixedForm.IDENTITY: False,
     FixedForm.RECTIFIER: True,
+    FixedForm.CLAMP: False,
     FixedForm.TABLE: False,
 }
 """Whether negative accumulators become zero."""
@@ -200,7 +201,8 @@ class _Step:
             constant += np.where(shifts > 0, np.ldexp(0.5, shifts), 0.0)
             self._scale = _by_channel(np.ldexp(1.0, -shifts), kernel.dtype)
             # Rounding preserves order and zero, so ReLU is a lower limit of the saturation.
-            self._low = max(how.target.min_raw, 0) if self._relu else how.target.min_raw
+            low, self._high = how.range
+            self._low = max(low, 0) if self._relu else low
             self._table = None if how.table is None else how.table.astype(kernel.dtype)
         self._index = np.empty(0, np.intp)
         self._constant = _by_channel(constant, kernel.dtype)
@@ -227,11 +229,12 @@ class _Step:
         np.floor(acc, out=acc)
         left = self._none_left
         if count:
-            left = _by_first_axis(acc > how.target.max_raw)
-            if not self._relu:
-                left += _by_first_axis(acc < self._low)
+            if how.limits[1] is None:
+                left = _by_first_axis(acc > how.target.max_raw)
+            if not self._relu and how.limits[0] is None:
+                left = left + _by_first_axis(acc < how.target.min_raw)
         if self._table is None:
-            return np.clip(acc, self._low, how.target.max_raw, out=acc), left
+            return np.clip(acc, self._low, self._high, out=acc), left
         if self._relu:
             np.maximum(acc, 0, out=acc)
         acc -= how.target.min_raw

@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith.golden.network.activation_formulas import Reals
 from systolith.golden.network.activations import (
     ActivationFunction,
     FixedForm,
-    Reals,
     activation_function,
 )
 from systolith.golden.network.windows import NO_PADDING, Padding, Windows
@@ -48,20 +48,34 @@ class Shape(NamedTuple):
         return f"{self.height} x {self.width} x {self.channels}"
 
 
+def _optional(default: Any) -> Any:
+    """A field that `graph_json` leaves out where it has its default, and adds where it is absent.
+
+    So a graph that does not use it is the same text, with the same hash, as before it existed.
+    """
+    return field(default=default, metadata={OPTIONAL: True})
+
+
+OPTIONAL = "optional"
+"""The key in the metadata of such a field."""
+
+
 @dataclass(frozen=True)
 class Activation:
     """A layer's activation `amplitude * f(slope * a)`; `f` is the function named `kind`.
 
     Only functions that fixed-point arithmetic takes from a table have an amplitude and a slope.
+    Some functions have parameters: see `activations.FAMILIES`.
     """
 
     kind: str = "none"
     amplitude: float = 1.0
     slope: float = 1.0
+    parameters: tuple[float, ...] = _optional(())
 
     def __post_init__(self) -> None:
         try:
-            activation_function(self.kind)
+            activation_function(self.kind, self.parameters)
         except ValueError as error:
             raise GraphError(str(error)) from None
         for name in ("amplitude", "slope"):
@@ -84,7 +98,7 @@ class Activation:
     @property
     def function(self) -> ActivationFunction:
         """The function `f`."""
-        return activation_function(self.kind)
+        return activation_function(self.kind, self.parameters)
 
     @property
     def is_identity(self) -> bool:
@@ -117,18 +131,6 @@ class Activation:
 
 
 NO_ACTIVATION = Activation()
-
-
-def _optional(default: Any) -> Any:
-    """A field that `graph_json` leaves out where it has its default, and adds where it is absent.
-
-    So a graph that does not use it is the same text, with the same hash, as before it existed.
-    """
-    return field(default=default, metadata={OPTIONAL: True})
-
-
-OPTIONAL = "optional"
-"""The key in the metadata of such a field."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from systolith.golden.network import graph_json
 from systolith.golden.network.graph import (
     LAYER_TYPES,
-    Activation,
     Input,
     Layer,
     Network,
@@ -194,8 +193,8 @@ def _input(draft: InputDraft) -> Input:
 
 def _layer(draft: Draft, name: str, feeder: str) -> Layer:
     arguments: dict[str, Any] = {"name": name, "inputs": (feeder,)}
-    if draft.activation != "none":
-        arguments["activation"] = Activation(draft.activation)
+    if not draft.activation.is_identity:
+        arguments["activation"] = draft.activation
     if draft.kind == "dense":
         arguments["units"] = draft.shape.channels
     else:

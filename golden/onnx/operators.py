@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _RECTIFIES = {
     FixedForm.IDENTITY: False,
     FixedForm.RECTIFIER: True,
+    FixedForm.CLAMP: False,
     FixedForm.TABLE: False,
 }
 """Whether negative accumulators become zero."""
@@ -200,6 +201,10 @@ class _LayerNodes:
             raise ValueError(
                 f"layer {self.layer.name!r}: overflow {how.overflow!r} has no exact form in ONNX"
             )
+        if how.limits != (None, None):
+            least, most = how.range
+            ends = self._constant("least", least), self._constant("most", most)
+            x = self._add("Clip", "clamped", x, *ends)
         if how.table is None:
             return x
         index = self._add("Sub", "index", x, low)

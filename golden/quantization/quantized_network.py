@@ -55,11 +55,12 @@ class _Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return QFormat(self.bits, self.frac_bits, self.signed)
 
 
-class _Requantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Requantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     target: _Format
     multiplier: _Raw
     rounding: Rounding
     overflow: Overflow
+    limits: tuple[_Raw | None, _Raw | None] = (None, None)
 
 
 class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -224,7 +225,9 @@ def _entry(layer: FixedLayer) -> _Layer:
         weight_bits=tuple(fmt.bits for fmt in layer.weight_formats[:1]),
         requantization=None
         if how is None
-        else _Requantization(_format(how.target), how.multiplier, how.rounding, how.overflow),
+        else _Requantization(
+            _format(how.target), how.multiplier, how.rounding, how.overflow, how.limits
+        ),
         output=_format(layer.output_format),
     )
 
@@ -323,6 +326,7 @@ def _requantization(
         rounding=entry.rounding,
         overflow=entry.overflow,
         table=table,
+        limits=entry.limits,
     )
 
 

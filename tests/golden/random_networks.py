@@ -31,6 +31,10 @@ _ACTIVATIONS = (
     Activation("relu"),
     Activation("tanh", 1.7159, 2 / 3),
     Activation("sigmoid", 0.7, 1.3),
+    Activation("clip", parameters=(0.0, 1.0)),
+    Activation("clip", parameters=(-0.75, 2.0)),
+    Activation("leaky_relu", parameters=(0.1,)),
+    Activation("gelu", 1.5, 0.8),
 )
 
 

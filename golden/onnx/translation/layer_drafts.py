@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from systolith.golden.network.graph import Shape
+from systolith.golden.network.graph import NO_ACTIVATION, Activation, Shape
 from systolith.golden.network.windows import SINGLE_VALUES, Windows
 from systolith.golden.onnx.model.onnx_graph import Node
 from systolith.golden.onnx.refusals import Refusal
@@ -35,7 +35,7 @@ class Draft:
     windows: Windows = SINGLE_VALUES
     groups: int = 1
     count_padding: bool = False
-    activation: str = "none"
+    activation: Activation = NO_ACTIVATION
     before_activation: bool = False
 
 

@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from systolith.golden.network.activations import activation_function
 from systolith.golden.network.graph import Shape
 from systolith.golden.network.windows import Windows
 from systolith.golden.onnx.translation.call import Call, Signal
@@ -88,7 +87,7 @@ def _pooled(call: Call, kind: _Kind) -> Signal:
 
 def _is_never_negative(step: Step) -> bool:
     """Whether zeros around a map never win over its values."""
-    return isinstance(step, Squashing) and not activation_function(step.kind).signed
+    return isinstance(step, Squashing) and not step.activation.function.signed
 
 
 def _counts_padding(call: Call, placed: WindowAttributes) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.network.graph import Shape
+from systolith.golden.network.graph import Activation, Shape
 from systolith.golden.network.windows import SINGLE_VALUES, Windows
 from systolith.golden.onnx.model.onnx_graph import Node
 
@@ -114,7 +114,7 @@ class Scaling(Step):
 class Squashing(Step):
     """An activation."""
 
-    kind: str
+    activation: Activation
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -114,11 +114,14 @@ def expected_value(layer: FixedLayer, acc: int, channel: int) -> tuple[int, bool
         raw = floor(exact + Fraction(1, 2))
     else:
         raw = floor(exact) if how.rounding == "floor" else round(exact)
-    left_range = not low <= raw <= high
+    least, most = how.limits
+    left_range = (raw < low and least is None) or (raw > high and most is None)
     if how.overflow == "saturate":
         raw = max(low, min(high, raw))
     else:
         raw = (raw - low) % 2**how.target.bits + low
+    raw = max(raw, low if least is None else least)
+    raw = min(raw, high if most is None else most)
     return (raw if how.table is None else int(how.table[raw - low])), left_range
 
 

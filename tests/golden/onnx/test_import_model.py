@@ -323,7 +323,7 @@ def test_one_of_several_outputs(tmp_path: Path) -> None:
 def test_all_that_is_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x w", "a", flavour=1, name="first"),
-        node("LeakyRelu", "a", "b", alpha=0.1),
+        node("Shrink", "a", "b", bias=0.1),
         node("MaxPool", "b", "c", kernel_shape=[2, 2], dilations=[2, 2]),
         node("Add", "c c", "d"),
         node("Resize", "d", "e"),
@@ -333,7 +333,7 @@ def test_all_that_is_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     found = refusals(tmp_path, content)
     assert [each.partition(":")[0] for each in found] == [
         "first (Conv, flavour)",
-        "b (LeakyRelu)",
+        "b (Shrink)",
         "c (MaxPool, dilations)",
         "d (Add)",
         "e (Resize)",
