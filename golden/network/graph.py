@@ -149,6 +149,11 @@ class Layer(ABC):
         """Rows and columns that the layer adds around its input."""
         return NO_PADDING
 
+    @property
+    def form(self) -> str:
+        """What the layer's windows look like, as `3 x 3 / 2, pad 0 1 1 0, 8 groups`."""
+        return ""
+
     def __new__(cls, **given: Any) -> Self:
         # Otherwise a stride would be a TypeError, which does not say what a layer has.
         known = [field.name for field in fields(cls)]
@@ -287,6 +292,10 @@ class WindowedLayer(Layer):
     def pads(self) -> Padding:
         return self.windows.padding
 
+    @property
+    def form(self) -> str:
+        return str(self.windows)
+
     def check_padding(self, padding: object, padding_end: object) -> None:
         """Refuse padding that is no pair, or with which a window could be padding alone."""
         for what, given in (("padding", padding), ("padding_end", padding_end)):
@@ -369,6 +378,11 @@ class Convolution(WindowedLayer):
         return Windows(
             self.kernel, self.stride, self.dilation, _pads(self.padding, self.padding_end)
         )
+
+    @property
+    def form(self) -> str:
+        how = "" if self.groups == 1 else f", {self.groups} groups"
+        return super().form + (", by table" if self.connection_table is not None else how)
 
     def sources(self, source: Shape) -> tuple[tuple[int, ...], ...]:
         """For each output map, the input maps that feed it."""
