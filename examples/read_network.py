@@ -31,11 +31,11 @@ def run(header, arrays, images):
     for layer, form in zip(layers, header["layers"], strict=True):
         prefix = f"fixed/{layer['name']}/"
         own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        rows, columns = (border + n for n in layer.get("padding", (0, 0)))
-        around = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        x = np.pad(x, around, constant_values=form["padding_value"])
-        x = requantize(accumulators(layer, form, own, x), layer, form, own)
-        values[layer["name"]] = x
+        before = layer.get("padding", (0, 0))
+        after = layer.get("padding_end", before)
+        sides = ((border + a, border + b) for a, b in zip(before, after, strict=True))
+        x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=form["padding_value"])
+        x = values[layer["name"]] = requantize(accumulators(layer, form, own, x), layer, form, own)
         border = 0
     return values
 
@@ -45,28 +45,29 @@ def accumulators(layer, form, own, x):
     kind = layer["type"]
     weights = own["weights"].astype(np.int64) if "weights" in own else None
     if kind == "convolution":
-        rows, columns = (n - k + 1 for n, k in zip(x.shape[1:3], layer["kernel"], strict=True))
-        acc = sum(
-            x[:, i : i + rows, j : j + columns] @ weights[i, j]
-            for i in range(layer["kernel"][0])
-            for j in range(layer["kernel"][1])
-        )
+        step, gap = layer.get("stride", (1, 1)), layer.get("dilation", (1, 1))
+        acc = sum(part @ weights[i, j] for i, j, part in parts(x, layer["kernel"], step, gap))
     elif kind == "dense":
         acc = x.reshape(len(x), 1, 1, -1) @ weights
     elif kind == "radial_basis":
         inputs = x.reshape(len(x), 1, 1, -1, 1) << form["input_shift"]
         acc = ((inputs - weights) ** 2).sum(axis=3)
     else:
-        down, across = layer["window"]
-        rows, columns = x.shape[1] // down, x.shape[2] // across
-        whole = x[:, : rows * down, : columns * across]
-        windows = whole.reshape(len(x), rows, down, columns, across, -1)
+        step = layer.get("stride", layer["window"])
+        windows = [part for _, _, part in parts(x, layer["window"], step, (1, 1))]
         if kind == "max_pooling":
-            return windows.max(axis=(2, 4))
-        acc = windows.sum(axis=(2, 4))
-        if kind == "subsampling":
-            acc = acc * weights
+            return np.maximum.reduce(windows)
+        factors = own.get("factors", np.ones((1, 1), np.int64)).astype(np.int64)
+        acc = sum(windows) * (factors[:, :, np.newaxis] if weights is None else weights)
     return acc + own.get("bias", 0)
+
+
+def parts(x, size, step, gap):
+    """For each row and column of a window, and the values of all windows there."""
+    last = [n - (k - 1) * g for n, k, g in zip(x.shape[1:3], size, gap, strict=True)]
+    for i, j in np.ndindex(*size):
+        down, across = i * gap[0], j * gap[1]
+        yield i, j, x[:, down : down + last[0] : step[0], across : across + last[1] : step[1]]
 
 
 def requantize(acc, layer, form, own):
@@ -79,18 +80,17 @@ def requantize(acc, layer, form, own):
     shifts = own["shifts"].astype(np.int64)
     acc = (acc * how["multiplier"]) << np.maximum(-shifts, 0)
     right = np.maximum(shifts, 0)
-    floor = acc >> right
-    rest = acc - (floor << right)
+    half, floor = (1 << right) >> 1, acc >> right
     if how["rounding"] == "half_up":
-        floor = floor + (2 * rest >= 1 << right) * (right > 0)
+        floor = (acc + half) >> right
     elif how["rounding"] == "half_even":
-        floor = floor + ((2 * rest > 1 << right) | (2 * rest == 1 << right) & (floor % 2 == 1))
+        floor = np.where(right > 0, (acc + half - 1 + (floor & 1)) >> right, floor)
     bits, signed = how["target"]["bits"], how["target"]["signed"]
     low = -(1 << bits - 1) if signed else 0
-    if how["overflow"] == "saturate":
-        raw = np.clip(floor, low, low + (1 << bits) - 1)
-    else:
-        raw = (floor - low) % (1 << bits) + low
+    high, (least, most) = low + (1 << bits) - 1, how.get("limits", (None, None))
+    wrapped = (floor - low) % (1 << bits) + low
+    raw = np.clip(floor, low, high) if how["overflow"] == "saturate" else wrapped
+    raw = np.clip(raw, low if least is None else least, high if most is None else most)
     return own["table"].astype(np.int64)[raw - low] if "table" in own else raw
 
 

@@ -255,7 +255,7 @@ def _random_lines(
     rng: np.random.Generator, layer: FixedLayer, kernel: tuple[int, int]
 ) -> int | None:
     """Rows that a convolution stores: too few for frames to overlap, enough, or more."""
-    enough = WindowGeometry(layer.input_shape, kernel, layer.padding).rows_to_overlap
+    enough = WindowGeometry(layer.input_shape, kernel, layer.padding[:2]).rows_to_overlap
     lines = int(rng.integers(kernel[0], enough + 3))
     return lines if lines < enough + 2 else None
 

@@ -27,5 +27,5 @@ def has_no(what: str) -> str:
     """The error of a place for this activation, as a pattern."""
     return (
         f"activation 'softclip': its fixed form, PIECEWISE, has no {what}: "
-        "allowed are IDENTITY, RECTIFIER, TABLE"
+        "allowed are IDENTITY, RECTIFIER, CLAMP, TABLE"
     )

@@ -70,7 +70,7 @@ def _products(layer: FixedLayer, smallest: int, largest: int) -> Ends:
 
 
 def _window_sum(layer: FixedLayer, smallest: int, largest: int) -> Ends:
-    size = _window_size(layer)
+    size = _window_size(layer) * (1 if layer.factors is None else int(layer.factors.max()))
     return _one(size * smallest), _one(size * largest)
 
 

@@ -95,6 +95,8 @@ class Requantization:
     A channel's result is `(acc * multiplier) / 2**shifts[channel]`, rounded once and brought into
     `target`; a negative shift is an exact left shift. With `table` (one entry for each raw value of
     `target`, from the smallest up) the result is an index, and the entry is the layer's value.
+    `limits`, raw values of `target` or None, are a least and a greatest result: a value beyond one
+    of them has not left its range.
     """
 
     shifts: NDArray[np.int64]  # (channels,)
@@ -103,6 +105,16 @@ class Requantization:
     rounding: Rounding = "half_up"
     overflow: Overflow = "saturate"
     table: NDArray[np.int64] | None = None  # (2**target.bits,)
+    limits: tuple[int | None, int | None] = (None, None)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The least and the greatest result, before a table."""
+        low, high = self.limits
+        return (
+            self.target.min_raw if low is None else low,
+            self.target.max_raw if high is None else high,
+        )
 
 
 def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -120,8 +132,14 @@ def requantize(acc: ArrayLike, how: Requantization) -> tuple[NDArray[np.int64], 
         values = _product(values, how.multiplier)
     shifted = shift_right(values, how.shifts, how.rounding)
     raw = overflow(shifted, how.target, how.overflow)
-    outside = (shifted < how.target.min_raw) | (shifted > how.target.max_raw)
+    outside = np.zeros(shifted.shape, bool)
+    low, high = how.limits
+    if low is None:
+        outside |= shifted < how.target.min_raw
+    if high is None:
+        outside |= shifted > how.target.max_raw
     left = np.count_nonzero(outside, axis=tuple(range(outside.ndim - 1)))
+    raw = np.clip(raw, *how.range)
     if how.table is not None:
         raw = how.table[raw - how.target.min_raw]
     return raw, np.asarray(left, np.int64)

@@ -28,6 +28,7 @@ from systolith.golden.network.graph import (
     Shape,
     Subsampling,
 )
+from systolith.golden.network.windows import Padding
 
 MAX_INPUT_SHIFT = 32
 MAX_MULTIPLIER = 1 << 32
@@ -74,10 +75,9 @@ def checked_range(network: Network, layer: FixedLayer) -> tuple[int, int]:
     return accumulator_range(layer)
 
 
-def padding_of(fixed_layer: FixedLayer, border: int) -> tuple[int, int]:
+def padding_of(fixed_layer: FixedLayer, border: int) -> Padding:
     """Rows and columns around a layer's input: a border, and the layer's own padding."""
-    own = fixed_layer.layer.padding
-    return border + own[0], border + own[1]
+    return fixed_layer.layer.pads.widened(border)
 
 
 def _check_padding(fixed: FixedNetwork, layer: FixedLayer) -> None:
@@ -110,6 +110,8 @@ def _check_weights(network: Network, layer: FixedLayer) -> None:
         _require(layer, "bias", layer.bias, (channels,))
     elif layer.bias is not None:
         _fail(layer, "cannot have a bias")
+    if layer.factors is not None and not rules.may_have_factors:
+        _fail(layer, "cannot have factors")
     shift = layer.input_shift
     if not 0 <= shift <= rules.max_input_shift:
         _fail(layer, f"input shift {shift} is not allowed")
@@ -145,6 +147,16 @@ def _check_centres(layer: FixedLayer, source: Shape) -> None:
         _fail(layer, f"centres must have {common} fraction bits, the scale of its inputs")
 
 
+def _check_factors(layer: FixedLayer, source: Shape) -> None:
+    """Windows of different sizes have factors, others none."""
+    assert isinstance(layer.layer, AveragePooling)
+    counted = layer.layer.values_counted(source)
+    expected = counted.shape if counted.min() != counted.max() else None
+    factors = _require(layer, "factors", layer.factors, expected)
+    if factors is not None and (factors.min() < 1 or factors.max() > MAX_MULTIPLIER):
+        _fail(layer, f"factors must be from 1 to {MAX_MULTIPLIER}")
+
+
 class _Rules(NamedTuple):
     """The rules for the integers of one layer type, in addition to those of all layers.
 
@@ -154,6 +166,8 @@ class _Rules(NamedTuple):
         Refuses weights that are not those of the type, given the shape of the layer's input.
     may_have_bias
         Whether a bias is allowed although training fills none.
+    may_have_factors
+        Whether the sums of its windows may have factors.
     max_input_shift
         The largest shift of its inputs.
     passes_values
@@ -162,6 +176,7 @@ class _Rules(NamedTuple):
 
     check: Callable[[FixedLayer, Shape], None] = lambda layer, source: None
     may_have_bias: bool = False
+    may_have_factors: bool = False
     max_input_shift: int = 0
     passes_values: bool = False
 
@@ -170,7 +185,7 @@ _RULES: dict[type[Layer], _Rules] = {
     Convolution: _Rules(check=_check_connections),
     Subsampling: _Rules(),
     # Before an activation, average pooling adds the offset of its input.
-    AveragePooling: _Rules(may_have_bias=True),
+    AveragePooling: _Rules(check=_check_factors, may_have_bias=True, may_have_factors=True),
     MaxPooling: _Rules(passes_values=True),
     Dense: _Rules(),
     RadialBasis: _Rules(check=_check_centres, max_input_shift=MAX_INPUT_SHIFT),
@@ -219,6 +234,8 @@ def _check_result(layer: FixedLayer, last: bool) -> None:
         scale = layer.input_format.frac_bits + layer.input_shift + fmt.frac_bits
         if how.multiplier == 1 and how.shifts[channel] != scale - how.target.frac_bits:
             _fail(layer, f"shift of channel {channel} does not fit its formats")
+    if any(each is not None and not how.target.contains(np.array(each)) for each in how.limits):
+        _fail(layer, f"limits {how.limits} are not of {how.target}")
     if (how.table is not None) != layer.layer.activation.is_table:
         _fail(layer, f"activation {layer.layer.activation.kind!r} and table do not fit each other")
     if how.table is None:

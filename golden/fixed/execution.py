@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -15,8 +15,9 @@ from systolith.golden.fixed.integers import FixedLayer, FixedNetwork, Integers
 from systolith.golden.fixed.kernels import Engine, Kernel, LinearKernel, Map, kernel_of
 from systolith.golden.network import float_model
 from systolith.golden.network.activations import FixedForm
-from systolith.golden.network.graph import Convolution, MaxPooling
+from systolith.golden.network.graph import Convolution, Layer, MaxPooling
 from systolith.golden.network.raw_images import check_raw_images
+from systolith.golden.network.windows import Windows
 from systolith.golden.one_thread import one_blas_thread
 from systolith.golden.qformat import RawImages
 
@@ -28,6 +29,7 @@ _FLOAT_BITS = 24
 _RECTIFIES = {
     FixedForm.IDENTITY: False,
     FixedForm.RECTIFIER: True,
+    FixedForm.CLAMP: False,
     FixedForm.TABLE: False,
 }
 """Whether negative accumulators become zero."""
@@ -199,7 +201,8 @@ class _Step:
             constant += np.where(shifts > 0, np.ldexp(0.5, shifts), 0.0)
             self._scale = _by_channel(np.ldexp(1.0, -shifts), kernel.dtype)
             # Rounding preserves order and zero, so ReLU is a lower limit of the saturation.
-            self._low = max(how.target.min_raw, 0) if self._relu else how.target.min_raw
+            low, self._high = how.range
+            self._low = max(low, 0) if self._relu else low
             self._table = None if how.table is None else how.table.astype(kernel.dtype)
         self._index = np.empty(0, np.intp)
         self._constant = _by_channel(constant, kernel.dtype)
@@ -226,11 +229,12 @@ class _Step:
         np.floor(acc, out=acc)
         left = self._none_left
         if count:
-            left = _by_first_axis(acc > how.target.max_raw)
-            if not self._relu:
-                left += _by_first_axis(acc < self._low)
+            if how.limits[1] is None:
+                left = _by_first_axis(acc > how.target.max_raw)
+            if not self._relu and how.limits[0] is None:
+                left = left + _by_first_axis(acc < how.target.min_raw)
         if self._table is None:
-            return np.clip(acc, self._low, how.target.max_raw, out=acc), left
+            return np.clip(acc, self._low, self._high, out=acc), left
         if self._relu:
             np.maximum(acc, 0, out=acc)
         acc -= how.target.min_raw
@@ -262,12 +266,22 @@ def _fused(layers: tuple[FixedLayer, ...]) -> Iterator[tuple[FixedLayer, ...]]:
         layer, *following = layers[position : position + 2]
         pooled = (
             isinstance(layer.layer, Convolution)
-            and any(isinstance(each.layer, MaxPooling) for each in following)
+            and any(_may_be_fused(layer.layer, each.layer) for each in following)
             and _preserves_order(layer)
         )
         taken = layers[position : position + 1 + pooled]
         yield taken
         position += len(taken)
+
+
+def _may_be_fused(conv: Convolution, following: Layer) -> bool:
+    """Whether `LinearKernel` can compute a layer after a convolution: plain max pooling."""
+    return (
+        isinstance(following, MaxPooling)
+        and following.windows == Windows(following.window, following.window)
+        and conv.groups == 1
+        and conv.windows == replace(Windows(conv.kernel), padding=conv.pads)
+    )
 
 
 def _step(layers: tuple[FixedLayer, ...], engine: Engine | None = None) -> _Step:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.network.graph import Layer, Network, Shape
+from systolith.golden.network.windows import NO_PADDING, Padding
 
 Integers = NDArray[np.int64]
 
@@ -25,9 +26,11 @@ class FixedLayer:
     Without a requantization (max pooling; the layer that gives the scores) the accumulator is the
     value, in `output_format`.
 
-    `input_shape` is the map as it is streamed. `padding` rows and columns (above and below, left
-    and right) of the raw value `padding_value` are added around it: the input's border and the
-    convolution's own padding together.
+    `input_shape` is the map as it is streamed. `padding` rows and columns of the raw value
+    `padding_value` are added around it: the input's border and the layer's own padding together.
+
+    `factors`, `(rows, columns)` of the output, multiply the sums of an average pooling whose
+    windows are of different sizes, because some reach into padding that does not count.
 
     `weights` of a radial basis layer are its centres at a scale common to centres and inputs; its
     inputs are shifted left by `input_shift` bits to that scale.
@@ -41,12 +44,13 @@ class FixedLayer:
     output_shape: Shape
     input_format: QFormat
     output_format: QFormat
-    padding: tuple[int, int] = (0, 0)
+    padding: Padding = NO_PADDING
     padding_value: int = 0
     weights: Integers | None = None
     bias: Integers | None = None  # (channels,)
     weight_formats: tuple[QFormat, ...] = ()  # one a channel
     input_shift: int = 0
+    factors: Integers | None = None
     requantization: Requantization | None = None
     accumulator_range: tuple[int, int] = (0, 0)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +29,7 @@ from systolith.golden.network.graph import (
     RadialBasis,
     Subsampling,
 )
+from systolith.golden.network.windows import Padding, Windows
 
 Engine = Literal["float32", "float64", "int64"]
 Map = NDArray[Any]
@@ -90,13 +93,14 @@ class Kernel(ABC):
 
     def pad(self, x: Map) -> Map:
         """The map in this kernel's type, with the layer's padding around it."""
-        (above, left), (channels, height, width, batch) = self.layer.padding, x.shape
-        if not above and not left:
+        padding, (channels, height, width, batch) = self.layer.padding, x.shape
+        if not any(padding):
             return x.astype(self.dtype, order="C", copy=False)
-        shape = (channels, height + 2 * above, width + 2 * left, batch)
+        shape = (channels, *padding.size(height, width), batch)
         padded, fresh = self._buffer("padded", shape)
         if fresh:
             padded[...] = self.layer.padding_value
+        above, left = padding.above, padding.left
         padded[:, above : above + height, left : left + width] = x
         return padded
 
@@ -110,7 +114,7 @@ class Kernel(ABC):
 
 
 class LinearKernel(Kernel):
-    """Convolution and dense layers as one matrix product.
+    """Convolution and dense layers as one matrix product, or one for each group of maps.
 
     With `tile` above 1 x 1, a column of the matrix holds the inputs of a whole tile of
     neighbouring outputs, whose largest is the result: a max pooling of the accumulators, with
@@ -122,20 +126,28 @@ class LinearKernel(Kernel):
     ) -> None:
         super().__init__(layer, engine)
         self._tile = tile
-        height, width = _padded_size(layer)
-        kernel = layer.layer.kernel if isinstance(layer.layer, Convolution) else (height, width)
+        size, conv = _padded_size(layer), layer.layer
         assert layer.weights is not None
+        if isinstance(conv, Convolution):
+            self._windows, groups = conv.windows, conv.groups
+        else:
+            self._windows, groups = Windows(kernel=size), 1
+        if tile != (1, 1):
+            rows, columns = self._windows.kernel
+            self._windows = Windows(kernel=(rows + tile[0] - 1, columns + tile[1] - 1), stride=tile)
+        self._output = replace(self._windows, padding=Padding()).count(*size)
+        kernel = conv.kernel if isinstance(conv, Convolution) else size
         weights = layer.weights.reshape(*kernel, layer.input_shape.channels, -1)
-        self._patch = (kernel[0] + tile[0] - 1, kernel[1] + tile[1] - 1)
-        self._output = ((height - kernel[0] + 1) // tile[0], (width - kernel[1] + 1) // tile[1])
-        self._matrix = _tiled(weights, tile, self._patch).astype(self.dtype)
+        matrix = _tiled(weights, tile, self._windows.kernel)
+        self._matrices = _by_group(matrix, groups).astype(self.dtype)
 
     def __call__(self, x: Map) -> Map:
         padded = self.pad(x)
-        outputs, _ = self._buffer(
-            "outputs", (len(self._matrix), self._output[0] * self._output[1] * x.shape[-1])
-        )
-        np.matmul(self._matrix, self._columns(padded), out=outputs)
+        groups, rows, values = self._matrices.shape
+        positions = self._output[0] * self._output[1] * x.shape[-1]
+        outputs, _ = self._buffer("outputs", (groups, rows, positions))
+        columns = self._columns(padded).reshape(groups, values, positions)
+        np.matmul(self._matrices, columns, out=outputs)
         tiles = outputs.reshape(self._tile[0] * self._tile[1], -1, *self._output, x.shape[-1])
         largest: Map = tiles[0]
         for tile in tiles[1:]:
@@ -145,20 +157,14 @@ class LinearKernel(Kernel):
     def _columns(self, x: Map) -> Map:
         """The patches of a map as `(patch values, patches)`."""
         channels, _, _, batch = x.shape
-        if self._output == (1, 1):
-            patch = x[:, : self._patch[0], : self._patch[1]]
-            return patch.reshape(-1, batch)
-        columns, _ = self._buffer("columns", (channels, *self._patch, *self._output, batch))
-        rows, cols = self._output
-        down, across = self._tile
-        for i in range(self._patch[0]):
-            for j in range(self._patch[1]):
-                columns[:, i, j] = x[
-                    :,
-                    i : i + (rows - 1) * down + 1 : down,
-                    j : j + (cols - 1) * across + 1 : across,
-                ]
-        return columns.reshape(-1, rows * cols * batch)
+        rows, columns = self._windows.kernel
+        if self._output == (1, 1) and self._windows.dilation == (1, 1):
+            return x[:, :rows, :columns].reshape(-1, batch)
+        patches, _ = self._buffer("columns", (channels, rows, columns, *self._output, batch))
+        for row, column in product(range(rows), range(columns)):
+            down, across = self._windows.places(row, column, self._output)
+            patches[:, row, column] = x[:, down, across]
+        return patches.reshape(channels * rows * columns, -1)
 
 
 class RadialBasisKernel(Kernel):
@@ -190,7 +196,7 @@ class RadialBasisKernel(Kernel):
 
 
 class WindowSumKernel(Kernel):
-    """Average pooling, and sub-sampling with its coefficients: sums of windows.
+    """Average pooling with its factors, and sub-sampling with its coefficients: sums of windows.
 
     A sum that is larger than its product with the coefficient is multiplied by zero.
     """
@@ -203,6 +209,8 @@ class WindowSumKernel(Kernel):
             sums += part
         if self.layer.weights is not None:
             sums *= self.layer.weights.astype(self.dtype)[:, None, None, None]
+        if self.layer.factors is not None:
+            sums *= self.layer.factors.astype(self.dtype)[None, :, :, None]
         return sums
 
 
@@ -242,27 +250,36 @@ _KERNELS: dict[type[Layer], type[Kernel]] = {
 
 
 def _padded_size(layer: FixedLayer) -> tuple[int, int]:
-    (height, width, _), (above, left) = layer.input_shape, layer.padding
-    return height + 2 * above, width + 2 * left
+    return layer.padding.size(layer.input_shape.height, layer.input_shape.width)
 
 
 def _tiled(
     weights: NDArray[np.int64], tile: tuple[int, int], patch: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """The matrix `(tile rows * tile columns * outputs, channels * patch)` of a convolution."""
+    """The matrix `(tile rows * tile columns * outputs, channels, patch)` of a convolution."""
     rows, columns, channels, outputs = weights.shape
     matrix = np.zeros((*tile, outputs, channels, *patch), np.int64)
     for i in range(tile[0]):
         for j in range(tile[1]):
             matrix[i, j, :, :, i : i + rows, j : j + columns] = weights.transpose(3, 2, 0, 1)
-    return matrix.reshape(tile[0] * tile[1] * outputs, -1)
+    return matrix.reshape(tile[0] * tile[1] * outputs, channels, -1)
+
+
+def _by_group(matrix: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """The part of each group in a matrix `(outputs, channels, patch)`: `(groups, outputs, ...)`."""
+    outputs, channels, _ = matrix.shape
+    rows, inputs = outputs // groups, channels // groups
+    parts = [
+        matrix[group * rows : (group + 1) * rows, group * inputs : (group + 1) * inputs]
+        for group in range(groups)
+    ]
+    return np.stack([part.reshape(rows, -1) for part in parts])
 
 
 def _window_parts(x: Map, layer: FixedLayer) -> Iterator[Map]:
     """For each position in a pooling window, the values of all windows there."""
     assert isinstance(layer.layer, Pooling)
-    rows, columns = layer.layer.window
-    height, width = layer.output_shape[:2]
-    for i in range(rows):
-        for j in range(columns):
-            yield x[:, i : height * rows : rows, j : width * columns : columns]
+    windows = layer.layer.windows
+    for row, column in product(*map(range, windows.kernel)):
+        down, across = windows.places(row, column, layer.output_shape[:2])
+        yield x[:, down, across]

@@ -7,9 +7,9 @@ row by row.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from systolith.golden.network.graph import (
     RadialBasis,
     Shape,
     Subsampling,
+    WindowedLayer,
 )
 from systolith.golden.network.raw_images import check_raw_images
 from systolith.golden.network.trained_network import Array, TrainedNetwork
@@ -184,31 +185,41 @@ def _compute(layer: Layer, arrays: Mapping[str, Array], x: Array, shape: Shape) 
 
 
 def _convolution(layer: Convolution, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
-    vertical, horizontal = layer.padding
-    x = np.pad(x, ((0, 0), (0, 0), (vertical, vertical), (horizontal, horizontal)))
     rows, columns = layer.kernel
     channels, batch = x.shape[:2]
     patches = np.empty((rows, columns, channels, batch, shape.height, shape.width), x.dtype)
-    for row in range(rows):
-        for column in range(columns):
-            patches[row, column] = x[:, :, row : row + shape.height, column : column + shape.width]
-    kernels = arrays["weights"].reshape(-1, shape.channels).T
-    sums: Array = kernels @ patches.reshape(rows * columns * channels, -1)
+    for row, column, values in _by_element(layer, x, shape, 0.0):
+        patches[row, column] = values
+    if layer.groups == 1:
+        kernels = arrays["weights"].reshape(-1, shape.channels).T
+        sums: Array = kernels @ patches.reshape(rows * columns * channels, -1)
+    else:
+        sums = np.concatenate(list(_products_by_group(layer, arrays["weights"], patches)))
     maps = sums.reshape(shape.channels, batch, shape.height, shape.width)
     return maps + _by_channel(arrays["bias"])
 
 
+def _products_by_group(layer: Convolution, weights: Array, patches: Array) -> Iterator[Array]:
+    """The sums of each group's output maps, `(maps, positions)`."""
+    inputs, outputs = patches.shape[2] // layer.groups, layer.out_channels // layer.groups
+    for group in range(layer.groups):
+        into, out = slice(group * inputs, None), slice(group * outputs, (group + 1) * outputs)
+        own = weights[:, :, into, out][:, :, :inputs].reshape(-1, outputs)
+        yield own.T @ patches[:, :, into][:, :, :inputs].reshape(len(own), -1)
+
+
 def _subsampling(layer: Subsampling, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
-    sums = _pooled(layer, x, shape, np.add)
+    sums = _pooled(layer, x, shape, np.add, 0.0)
     return sums * _by_channel(arrays["weights"]) + _by_channel(arrays["bias"])
 
 
 def _average(layer: AveragePooling, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
-    return _pooled(layer, x, shape, np.add) / x.dtype.type(math.prod(layer.window))
+    counted = layer.values_counted(Shape(x.shape[2], x.shape[3], x.shape[0])).astype(x.dtype)
+    return _pooled(layer, x, shape, np.add, 0.0) / counted
 
 
 def _maximum(layer: MaxPooling, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
-    return _pooled(layer, x, shape, np.maximum)
+    return _pooled(layer, x, shape, np.maximum, -np.inf)
 
 
 def _dense(layer: Dense, arrays: Mapping[str, Array], x: Array, shape: Shape) -> Array:
@@ -231,19 +242,27 @@ _COMPUTE: dict[type[Layer], Callable[..., Array]] = {
 
 
 def _pooled(
-    layer: Pooling, x: Array, shape: Shape, combine: Callable[[Array, Array], Array]
+    layer: Pooling,
+    x: Array,
+    shape: Shape,
+    combine: Callable[[Array, Array], Array],
+    padding: float,
 ) -> Array:
     """The values of each window, combined two at a time."""
-    rows, columns = layer.window
-    height, width = shape.height * rows, shape.width * columns
-    return reduce(
-        combine,
-        [
-            x[:, :, row:height:rows, column:width:columns]
-            for row in range(rows)
-            for column in range(columns)
-        ],
-    )
+    return reduce(combine, (values for _, _, values in _by_element(layer, x, shape, padding)))
+
+
+def _by_element(
+    layer: WindowedLayer, x: Array, shape: Shape, padding: float
+) -> Iterator[tuple[int, int, Array]]:
+    """For each row and column of a window, the values of all windows there."""
+    windows = layer.windows
+    above, left, below, right = windows.padding
+    if any(windows.padding):
+        x = np.pad(x, ((0, 0), (0, 0), (above, below), (left, right)), constant_values=padding)
+    for row, column in product(*map(range, windows.kernel)):
+        down, across = windows.places(row, column, (shape.height, shape.width))
+        yield row, column, x[:, :, down, across]
 
 
 def _by_channel(array: Array) -> Array:

@@ -7,18 +7,24 @@ connections and multiply-accumulates, in the sense of LeCun, Bottou, Bengio and 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import product
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Self, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith.golden.network.activation_formulas import Reals
 from systolith.golden.network.activations import (
     ActivationFunction,
     FixedForm,
-    Reals,
     activation_function,
 )
+from systolith.golden.network.windows import NO_PADDING, Padding, Windows
 from systolith.golden.qformat import PIXELS, QFormat
 
 Entry = TypeVar("Entry")
@@ -44,20 +50,33 @@ class Shape(NamedTuple):
         return f"{self.height} x {self.width} x {self.channels}"
 
 
+LEFT_OUT_BY_DEFAULT: Mapping[str, bool] = MappingProxyType({"left_out": True})
+"""The metadata of a field that files leave out where it has its default.
+
+A graph that does not use it is the same text, with the same hash, as before the field existed.
+"""
+
+
+def _optional(default: Any) -> Any:
+    return field(default=default, metadata=LEFT_OUT_BY_DEFAULT)
+
+
 @dataclass(frozen=True)
 class Activation:
     """A layer's activation `amplitude * f(slope * a)`; `f` is the function named `kind`.
 
     Only functions that fixed-point arithmetic takes from a table have an amplitude and a slope.
+    Some functions have parameters: see `activations.FAMILIES`.
     """
 
     kind: str = "none"
     amplitude: float = 1.0
     slope: float = 1.0
+    parameters: tuple[float, ...] = _optional(())
 
     def __post_init__(self) -> None:
         try:
-            activation_function(self.kind)
+            activation_function(self.kind, self.parameters)
         except ValueError as error:
             raise GraphError(str(error)) from None
         for name in ("amplitude", "slope"):
@@ -80,7 +99,7 @@ class Activation:
     @property
     def function(self) -> ActivationFunction:
         """The function `f`."""
-        return activation_function(self.kind)
+        return activation_function(self.kind, self.parameters)
 
     @property
     def is_identity(self) -> bool:
@@ -117,9 +136,6 @@ NO_ACTIVATION = Activation()
 MAY_BE_NEGATIVE: Mapping[str, bool] = MappingProxyType({"negative": True})
 """Marks a field of a layer whose whole numbers may be negative, for `graph_json`."""
 
-LEFT_OUT_BY_DEFAULT: Mapping[str, bool] = MappingProxyType({"left_out": True})
-"""Marks a field that `graph_json` leaves out if it has its default, as files from before it do."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Layer(ABC):
@@ -133,9 +149,14 @@ class Layer(ABC):
     activation: Activation = NO_ACTIVATION
 
     @property
-    def padding(self) -> tuple[int, int]:
-        """Rows and columns of zeros on both sides of the input."""
-        return (0, 0)
+    def pads(self) -> Padding:
+        """Rows and columns that the layer adds around its input."""
+        return NO_PADDING
+
+    @property
+    def form(self) -> str:
+        """What the layer's windows look like, as `3 x 3 / 2, pad 0 1 1 0, 8 groups`."""
+        return ""
 
     def __new__(cls, **given: Any) -> Self:
         # Otherwise a stride would be a TypeError, which does not say what a layer has.
@@ -180,6 +201,11 @@ class Layer(ABC):
             self.fail(
                 f"{what} must be a pair of whole numbers, (vertical, horizontal), not {values!r}"
             )
+
+    def require_positive_pair(self, what: str, values: object) -> None:
+        """Refuse what is not a size each way."""
+        self.require_pair(what, values)
+        self.require_positive(what, *values)  # type: ignore[misc]
 
     def require_positive(self, what: str, *values: int) -> None:
         """Refuse a size that is not a whole number of at least 1."""
@@ -278,12 +304,61 @@ class Input(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolution(Layer):
-    """`y[r, c, o] = f(sum x[r + i, c + j, m] * weights[i, j, m, o] + bias[o])`, stride 1.
+class WindowedLayer(Layer):
+    """What layers with windows have in common: `windows`, and the size of their output."""
 
-    `padding` is `(vertical, horizontal)`, on both sides, with the value zero.
-    `connection_table[o]` lists the input maps that feed output map `o` (paper, table I);
-    without one, every map feeds every map. Weights of missing connections are zero.
+    @property
+    @abstractmethod
+    def windows(self) -> Windows:
+        """The windows on the layer's input."""
+
+    @property
+    def pads(self) -> Padding:
+        return self.windows.padding
+
+    @property
+    def form(self) -> str:
+        return str(self.windows)
+
+    def check_padding(self, padding: object, padding_end: object) -> None:
+        """Refuse padding that is no pair, or with which a window could be padding alone."""
+        for what, given in (("padding", padding), ("padding_end", padding_end)):
+            if given is not None:
+                self.require_pair(what, given)
+        (rows, columns), pads = self.windows.reach, self.windows.padding
+        for axis, reach, sides in (
+            ("vertical", rows, (pads.above, pads.below)),
+            ("horizontal", columns, (pads.left, pads.right)),
+        ):
+            for pad in sides:
+                if not 0 <= pad < reach:
+                    self.fail(f"{axis} padding must be from 0 to {reach - 1}, not {pad}")
+
+    def positions(self, source: Shape) -> tuple[int, int]:
+        """Rows and columns of windows on an input; refused if none fits."""
+        rows, columns = self.windows.count(source.height, source.width)
+        if rows < 1 or columns < 1:
+            self.fail(f"its window, {self.windows}, does not fit an input of {source}")
+        return rows, columns
+
+
+def _pads(padding: tuple[int, int], padding_end: tuple[int, int] | None) -> Padding:
+    return Padding(*padding, *(padding if padding_end is None else padding_end))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution(WindowedLayer):
+    """`y[r, c, o] = f(sum x[r * s + i * d, c * s + j * d, m] * weights[i, j, m, o] + bias[o])`.
+
+    `s` is `stride` and `d` is `dilation`, each `(vertical, horizontal)`. `padding` is too: rows
+    above and columns to the left, with the value zero; `padding_end` are those below and to the
+    right, as many unless given.
+
+    With `groups`, output maps and input maps are divided into that number of equal parts, and each
+    part of the output is fed by its part of the input; as many groups as input maps make a
+    depthwise convolution. `connection_table[o]` lists the input maps that feed output map `o`
+    (paper, table I). Without either, every map feeds every map. Weights have an entry for every
+    pair of maps; those of missing connections are zero.
     """
 
     type_name: ClassVar[str] = "convolution"
@@ -292,19 +367,25 @@ class Convolution(Layer):
     out_channels: int
     padding: tuple[int, int] = (0, 0)
     connection_table: tuple[tuple[int, ...], ...] | None = None
+    stride: tuple[int, int] = _optional((1, 1))
+    dilation: tuple[int, int] = _optional((1, 1))
+    padding_end: tuple[int, int] | None = _optional(None)
+    groups: int = _optional(1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_pair("kernel", self.kernel)
-        self.require_pair("padding", self.padding)
-        self.require_positive("kernel", *self.kernel)
+        self.require_positive_pair("kernel", self.kernel)
+        self.require_positive_pair("stride", self.stride)
+        self.require_positive_pair("dilation", self.dilation)
         self.require_positive("out_channels", self.out_channels)
-        for side, (pad, size) in enumerate(zip(self.padding, self.kernel, strict=True)):
-            if not 0 <= pad < size:
-                axis = ("vertical", "horizontal")[side]
-                self.fail(f"{axis} padding must be from 0 to {size - 1}, not {pad}")
+        self.require_positive("groups", self.groups)
+        self.check_padding(self.padding, self.padding_end)
         table = self.connection_table
+        if self.out_channels % self.groups:
+            self.fail(f"groups, {self.groups}, must divide {self.out_channels} output maps")
         if table is not None:
+            if self.groups != 1:
+                self.fail("takes groups or a connection table, not both")
             if len(table) != self.out_channels:
                 self.fail(
                     f"connection table must have {self.out_channels} entries, not {len(table)}"
@@ -316,30 +397,41 @@ class Convolution(Layer):
                         f"ascending order, not {maps}"
                     )
 
+    @property
+    def windows(self) -> Windows:
+        return Windows(
+            self.kernel, self.stride, self.dilation, _pads(self.padding, self.padding_end)
+        )
+
+    @property
+    def form(self) -> str:
+        how = "" if self.groups == 1 else f", {self.groups} groups"
+        return super().form + (", by table" if self.connection_table is not None else how)
+
     def sources(self, source: Shape) -> tuple[tuple[int, ...], ...]:
         """For each output map, the input maps that feed it."""
-        if self.connection_table is None:
-            return (tuple(range(source.channels)),) * self.out_channels
-        return self.connection_table
+        if self.connection_table is not None:
+            return self.connection_table
+        inputs, outputs = source.channels // self.groups, self.out_channels // self.groups
+        return tuple(
+            tuple(range(out // outputs * inputs, (out // outputs + 1) * inputs))
+            for out in range(self.out_channels)
+        )
 
     def links(self, source: Shape) -> int:
         """Pairs of an input map and an output map that are connected."""
         return sum(len(maps) for maps in self.sources(source))
 
     def output_shape(self, source: Shape) -> Shape:
-        for out, maps in enumerate(self.sources(source)):
+        if source.channels % self.groups:
+            self.fail(f"groups, {self.groups}, must divide {source.channels} input maps")
+        for out, maps in enumerate(self.connection_table or ()):
             if maps[-1] >= source.channels:
                 self.fail(
                     f"connections of output map {out} name input map {maps[-1]}, "
                     f"but there are {source.channels}"
                 )
-        height = source.height + 2 * self.padding[0] - self.kernel[0] + 1
-        width = source.width + 2 * self.padding[1] - self.kernel[1] + 1
-        if height < 1 or width < 1:
-            self.fail(
-                f"kernel {self.kernel[0]} x {self.kernel[1]} does not fit an input of {source}"
-            )
-        return Shape(height, width, self.out_channels)
+        return Shape(*self.positions(source), self.out_channels)
 
     def array_shapes(self, source: Shape) -> dict[str, tuple[int, ...]]:
         return {
@@ -361,23 +453,32 @@ class Convolution(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pooling(Layer):
-    """Windows of `(height, width)` that do not overlap; rows and columns left over are dropped."""
+class Pooling(WindowedLayer):
+    """Windows of `(height, width)`, `stride` apart: by default side by side, without overlap.
+
+    `padding` and `padding_end` are as those of `Convolution`. Rows and columns after the last whole
+    window are dropped.
+    """
 
     window: tuple[int, int] = (2, 2)
+    stride: tuple[int, int] | None = _optional(None)
+    padding: tuple[int, int] = _optional((0, 0))
+    padding_end: tuple[int, int] | None = _optional(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_pair("window", self.window)
-        self.require_positive("window", *self.window)
+        self.require_positive_pair("window", self.window)
+        if self.stride is not None:
+            self.require_positive_pair("stride", self.stride)
+        self.check_padding(self.padding, self.padding_end)
+
+    @property
+    def windows(self) -> Windows:
+        stride = self.window if self.stride is None else self.stride
+        return Windows(self.window, stride, padding=_pads(self.padding, self.padding_end))
 
     def output_shape(self, source: Shape) -> Shape:
-        height, width = source.height // self.window[0], source.width // self.window[1]
-        if height < 1 or width < 1:
-            self.fail(
-                f"window {self.window[0]} x {self.window[1]} does not fit an input of {source}"
-            )
-        return Shape(height, width, source.channels)
+        return Shape(*self.positions(source), source.channels)
 
     def connections(self, source: Shape) -> int:
         return self.window[0] * self.window[1] * self.output_shape(source).size
@@ -404,9 +505,30 @@ class Subsampling(Pooling):
 
 @dataclass(frozen=True, kw_only=True)
 class AveragePooling(Pooling):
-    """The mean of each window."""
+    """The mean of each window's values on the map; with `count_padding`, of padding zeros too."""
 
     type_name: ClassVar[str] = "average_pooling"
+
+    count_padding: bool = _optional(False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count_padding and not any(self.pads):
+            self.fail("counts padding, and has none")
+
+    def values_counted(self, source: Shape) -> NDArray[np.int64]:
+        """The number of values of which each window has the mean, `(rows, columns)`."""
+        windows, (rows, columns) = self.windows, self.positions(source)
+        if self.count_padding:
+            return np.full((rows, columns), math.prod(self.window))
+        inside = np.pad(
+            np.ones((source.height, source.width), np.int64),
+            ((self.pads.above, self.pads.below), (self.pads.left, self.pads.right)),
+        )
+        counted = np.zeros((rows, columns), np.int64)
+        for row, column in product(*map(range, self.window)):
+            counted += inside[windows.places(row, column, (rows, columns))]
+        return counted
 
 
 @dataclass(frozen=True, kw_only=True)

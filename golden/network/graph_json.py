@@ -1,7 +1,8 @@
 """A graph as JSON, in the header of network files; reading is strict and names what it refuses.
 
 The keys of a layer are the fields of its dataclass in `graph`: a new layer type or a new field
-needs no change here.
+needs no change here. A field of `graph.LEFT_OUT_BY_DEFAULT` is left out where it has its
+default.
 """
 
 from __future__ import annotations
@@ -93,17 +94,19 @@ def _record(cls: type, type_name: str | None = None) -> Any:
     return defstruct(
         cls.__name__,
         [_entry(field, hints[field.name]) for field in fields(cls)],
+        kw_only=True,
         tag=type_name,
         tag_field="type" if type_name else None,
         forbid_unknown_fields=True,
-        kw_only=True,
     )
 
 
 def _entry(field: Field[Any], hint: Any) -> tuple[Any, ...]:
     """A field of a struct, as `defstruct` takes it."""
     if field.metadata == LEFT_OUT_BY_DEFAULT:
-        return field.name, _limited(hint), _value_to_json(field.default)
+        # Texts stand for formats, also among the values of a record.
+        default = str(field.default) if isinstance(field.default, QFormat) else field.default
+        return field.name, _limited(hint), default
     if field.metadata == MAY_BE_NEGATIVE:
         return field.name, Annotated[int, Meta(ge=-MAX_SIZE, le=MAX_SIZE)]
     return field.name, _limited(hint)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from systolith.golden.network import graph_json
 from systolith.golden.network.graph import (
     LAYER_TYPES,
-    Activation,
     Input,
     Layer,
     Network,
@@ -196,20 +195,30 @@ def _input(draft: InputDraft, fmt: QFormat) -> Input:
 
 def _layer(draft: Draft, name: str, feeder: str) -> Layer:
     arguments: dict[str, Any] = {"name": name, "inputs": (feeder,)}
-    if draft.activation != "none":
-        arguments["activation"] = Activation(draft.activation)
-    if draft.kind == "convolution":
-        assert draft.weights is not None
-        arguments |= {
-            "kernel": draft.weights.shape[:2],
-            "out_channels": draft.shape.channels,
-            "padding": draft.padding,
-            "connection_table": draft.connections,
-        }
-    elif draft.kind == "dense":
+    if not draft.activation.is_identity:
+        arguments["activation"] = draft.activation
+    if draft.kind == "dense":
         arguments["units"] = draft.shape.channels
     else:
-        arguments["window"] = draft.window
+        windows = draft.windows
+        above, left, below, right = windows.padding
+        arguments["padding"] = (above, left)
+        if (below, right) != (above, left):
+            arguments["padding_end"] = (below, right)
+        if draft.kind == "convolution":
+            arguments |= {
+                "kernel": windows.kernel,
+                "out_channels": draft.shape.channels,
+                "stride": windows.stride,
+                "dilation": windows.dilation,
+                "groups": draft.groups,
+            }
+        else:
+            arguments["window"] = windows.kernel
+            if windows.stride != windows.kernel:
+                arguments["stride"] = windows.stride
+        if draft.kind == "average_pooling":
+            arguments["count_padding"] = draft.count_padding
     return LAYER_TYPES[draft.kind](**arguments)
 
 

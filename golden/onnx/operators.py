@@ -22,9 +22,9 @@ from systolith.golden.network.graph import (
     Dense,
     Layer,
     MaxPooling,
-    Pooling,
     RadialBasis,
     Subsampling,
+    WindowedLayer,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _RECTIFIES = {
     FixedForm.IDENTITY: False,
     FixedForm.RECTIFIER: True,
+    FixedForm.CLAMP: False,
     FixedForm.TABLE: False,
 }
 """Whether negative accumulators become zero."""
@@ -110,10 +111,10 @@ class _LayerNodes:
         return self._add("Reshape", name, x, self._constant(f"{name}_sizes", (0, *sizes)))
 
     def _padded(self, x: str) -> str:
-        above, left = self.layer.padding
-        if not above and not left:
+        above, left, below, right = self.layer.padding
+        if not any(self.layer.padding):
             return x
-        pads = self._constant("pads", (0, 0, above, left) * 2)
+        pads = self._constant("pads", (0, 0, above, left, 0, 0, below, right))
         return self._add("Pad", "padded", x, pads, self._constant("pad", self.layer.padding_value))
 
     def _sums(self, x: str) -> str:
@@ -124,25 +125,33 @@ class _LayerNodes:
         """The sums of a convolution."""
         assert isinstance(self.layer.layer, Convolution)
         kernel = self.layer.layer.kernel
-        return self._products(self._patches(x, kernel), kernel)
+        # So far it is (batch, channel, kernel row, row, kernel column, column).
+        x = self._add("Transpose", "by_place", self._gathered(x), perm=(0, 1, 2, 4, 3, 5))
+        height, width, _ = self.layer.output_shape
+        patches = self._reshaped("patches", x, self._values(kernel), height * width)
+        return self._products(patches, kernel)
 
     def dense(self, x: str) -> str:
         """The sums of a dense layer."""
         size = self._padded_size
         return self._products(self._reshaped("values", x, self._values(size), 1), size)
 
-    def _patches(self, x: str, kernel: tuple[int, int]) -> str:
-        """The inputs of the kernel at each position: `(batch, values of a patch, positions)`."""
-        height, width, _ = self.layer.output_shape
+    def _gathered(self, x: str) -> str:
+        """Every element of every window: `(batch, channel, its row, row, its column, column)`."""
+        assert isinstance(self.layer.layer, WindowedLayer)
+        windows = self.layer.layer.windows
         rows, columns = (
-            np.arange(size)[:, None] + np.arange(count)
-            for size, count in zip(kernel, (height, width), strict=True)
+            np.arange(size)[:, None] * dilation + np.arange(count) * stride
+            for size, dilation, stride, count in zip(
+                windows.kernel,
+                windows.dilation,
+                windows.stride,
+                self.layer.output_shape[:2],
+                strict=True,
+            )
         )
         x = self._add("Gather", "rows", x, self._constant("row", rows), axis=2)
-        x = self._add("Gather", "windows", x, self._constant("column", columns), axis=4)
-        # So far it is (batch, channel, kernel row, row, kernel column, column).
-        x = self._add("Transpose", "by_place", x, perm=(0, 1, 2, 4, 3, 5))
-        return self._reshaped("patches", x, self._values(kernel), height * width)
+        return self._add("Gather", "windows", x, self._constant("column", columns), axis=4)
 
     def _products(self, patches: str, kernel: tuple[int, int]) -> str:
         height, width, channels = self.layer.output_shape
@@ -163,26 +172,17 @@ class _LayerNodes:
 
     def maximum(self, x: str) -> str:
         """The largest value of each window."""
-        return self._add("ReduceMax", "largest", self._windows(x), axes=(3, 5), keepdims=0)
+        return self._add("ReduceMax", "largest", self._gathered(x), axes=(2, 4), keepdims=0)
 
     def window_sum(self, x: str) -> str:
-        """The sum of each window, times the channel's coefficient if there is one."""
-        x = self._windows(x)
-        x = self._add("ReduceSum", "sums", x, self._constant("window", (3, 5)), keepdims=0)
+        """The sum of each window, times a coefficient or a factor if it has one."""
+        x = self._gathered(x)
+        x = self._add("ReduceSum", "sums", x, self._constant("window", (2, 4)), keepdims=0)
         if self.layer.weights is not None:
             x = self._add("Mul", "products", x, self._by_channel("weights", self.layer.weights))
+        if self.layer.factors is not None:
+            x = self._add("Mul", "weighed", x, self._constant("factors", self.layer.factors))
         return x
-
-    def _windows(self, x: str) -> str:
-        """Pooling windows: their rows are axis 3, their columns axis 5."""
-        pooling = self.layer.layer
-        assert isinstance(pooling, Pooling)
-        (rows, columns), (height, width, channels) = pooling.window, self.layer.output_shape
-        used = (height * rows, width * columns)
-        if used != self._padded_size:
-            where = (("start", (0, 0)), ("end", used), ("axes", (2, 3)))
-            x = self._add("Slice", "used", x, *(self._constant(*each) for each in where))
-        return self._reshaped("windows", x, channels, height, rows, width, columns)
 
     def _requantized(self, x: str, how: Requantization) -> str:
         factors = how.multiplier << np.maximum(-how.shifts, 0)
@@ -201,6 +201,10 @@ class _LayerNodes:
             raise ValueError(
                 f"layer {self.layer.name!r}: overflow {how.overflow!r} has no exact form in ONNX"
             )
+        if how.limits != (None, None):
+            least, most = how.range
+            ends = self._constant("least", least), self._constant("most", most)
+            x = self._add("Clip", "clamped", x, *ends)
         if how.table is None:
             return x
         index = self._add("Sub", "index", x, low)
@@ -232,8 +236,8 @@ class _LayerNodes:
 
     @property
     def _padded_size(self) -> tuple[int, int]:
-        (height, width, _), (above, left) = self.layer.input_shape, self.layer.padding
-        return height + 2 * above, width + 2 * left
+        height, width, _ = self.layer.input_shape
+        return self.layer.padding.size(height, width)
 
     def _values(self, kernel: tuple[int, int]) -> int:
         return kernel[0] * kernel[1] * self.layer.input_shape.channels

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from systolith.golden.fixed.consistency import FixedNetworkError
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
-from systolith.golden.network.affine import Affine, affines
+from systolith.golden.network.affine import Affine, affines, pre_activation
 from systolith.golden.network.graph import AveragePooling, RadialBasis
-from systolith.golden.quantization.padding import nearest_to_zero
+from systolith.golden.quantization.padding import padding_value
 from systolith.golden.quantization.settings import LayerSettings, Settings
+from systolith.golden.quantization.value_format import raw_limits
 
 
 def check_agreement(fixed: FixedNetwork, settings: Settings) -> None:
@@ -27,6 +28,7 @@ def check_agreement(fixed: FixedNetwork, settings: Settings) -> None:
         own = settings.of(layer.name)
         _check_weights(layer, own)
         _check_outputs(layer, own)
+        _check_limits(layer, sources[layer.layer.inputs[0]])
         _check_padding(fixed, layer, sources[layer.layer.inputs[0]])
 
 
@@ -58,11 +60,19 @@ def _check_outputs(layer: FixedLayer, settings: LayerSettings) -> None:
     _require(layer, "bits of values", layer.output_format.bits, settings.activation_bits)
 
 
+def _check_limits(layer: FixedLayer, source: Affine) -> None:
+    how = layer.requantization
+    if how is not None:
+        gain = pre_activation(layer.layer, source).gain
+        expected = raw_limits(layer.layer.activation, gain, how.target)
+        _require(layer, "limits of values", how.limits, expected)
+
+
 def _check_padding(fixed: FixedNetwork, layer: FixedLayer, source: Affine) -> None:
-    """The border has the raw background, and other padding the raw value nearest to zero."""
+    """The border has the raw background, and other padding the layer's own value."""
     expected = fixed.network.input.background if layer is fixed.layers[0] else 0
-    if any(layer.layer.padding):
-        expected = nearest_to_zero(layer.input_format, source)
+    if any(layer.layer.pads):
+        expected = padding_value(layer.layer, layer.input_format, source)
     _require(layer, "padding value", layer.padding_value, expected)
 
 

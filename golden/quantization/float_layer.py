@@ -86,6 +86,14 @@ class FloatLayer:
         """The activation of sums, without its amplitude."""
         return self._of_argument(self.activation.function.function, sums)
 
+    def of_sums(self, sums: Values) -> Values:
+        """The activation of sums, as a multiple of the gain: what requantized sums stand for."""
+        function = self.activation.function
+        if function.limits is None:
+            # None and a rectifier do not depend on the gain.
+            return function.function(sums)
+        return function.function(self.gain * sums) / self.gain
+
     def derivative(self, sums: Values) -> Values:
         """The derivative of the activation at sums, up to a constant factor."""
         return self._of_argument(self.activation.function.derivative, sums)

@@ -9,7 +9,7 @@ from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.affine import Affine
 from systolith.golden.network.graph import Layer, Network, Shape
 from systolith.golden.quantization.observation import CalibrationError
-from systolith.golden.quantization.padding import nearest_to_zero
+from systolith.golden.quantization.padding import padding_value
 
 
 def with_input(
@@ -33,14 +33,14 @@ def with_input(
     """
     fmt = before.output_format if before else network.input.format
     border, value = (0, 0) if before else (network.input.border, network.input.background)
-    if any(layer.padding):
-        zero = nearest_to_zero(fmt, source)
-        if border and zero != value:
+    if any(layer.pads):
+        own = padding_value(layer, fmt, source)
+        if border and own != value:
             raise CalibrationError(
-                f"{layer.type_name} {layer.name!r}: its padding, zero, is the raw value {zero}, "
-                f"and the input's border is {value}: one of the two must go (docs/limits.md)"
+                f"{layer.type_name} {layer.name!r}: its padding is the raw value {own}, and the "
+                f"input's border is {value}: one of the two must go (docs/limits.md)"
             )
-        value = zero
+        value = own
     made = FixedLayer(
         layer=layer,
         input_shape=before.output_shape if before else network.input.image_shape,

@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 
 from systolith.golden.fixed.arithmetic import QFormat
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
@@ -19,6 +19,7 @@ from systolith.golden.network.graph import (
     MaxPooling,
     Pooling,
     RadialBasis,
+    Shape,
     Subsampling,
 )
 from systolith.golden.quantization.float_layer import FloatLayer, Reals
@@ -101,18 +102,22 @@ def _weight_frac_bits(
 
 def _average(layer: FloatLayer) -> FixedLayer:
     """Average pooling: sums, and one requantization that divides."""
-    size = _window_size(layer.layer)
+    sizes = _values_counted(layer.base)
+    size, fixed, multiplier = int(sizes.max()), layer.base, 1
     fmt = layer.base.input_format
-    if size & (size - 1):
+    if (sizes != size).any():
+        divided = size.bit_length() + _MULTIPLIER_BITS
+        fixed = replace(fixed, factors=np.rint(2.0**divided / sizes).astype(np.int64))
+        size = 1 << divided
+    elif size & (size - 1):
         divided = size.bit_length() + _MULTIPLIER_BITS
         multiplier = round(2**divided / size)
     else:
-        divided, multiplier = size.bit_length() - 1, 1
-    fixed = layer.base
+        divided = size.bit_length() - 1
     acc_frac_bits = np.full(fixed.output_shape.channels, fmt.frac_bits + divided)
     if layer.activation.is_identity:
         return requantized(layer, fixed, acc_frac_bits, fmt, multiplier)
-    # A sum of raw values is `size` times its mean.
+    # A sum of raw values, with its factor, is `size` times its mean.
     bias = size * math.ldexp(layer.source.offset / layer.source.gain, fmt.frac_bits)
     if bias:
         fixed = replace(fixed, bias=np.full(len(acc_frac_bits), round(bias), np.int64))
@@ -152,6 +157,21 @@ _QUANTIZATIONS: dict[type[Layer], Callable[[FloatLayer], FixedLayer]] = {
     Dense: _weighted,
     RadialBasis: _radial_basis,
 }
+
+
+def _values_counted(fixed: FixedLayer) -> Integers:
+    """The number of values of which each window of an average pooling has the mean."""
+    assert isinstance(fixed.layer, AveragePooling)
+    pads = fixed.layer.pads
+    height, width = fixed.padding.size(fixed.input_shape.height, fixed.input_shape.width)
+    # The input's border is part of the map.
+    return fixed.layer.values_counted(
+        Shape(
+            height - pads.above - pads.below,
+            width - pads.left - pads.right,
+            fixed.input_shape.channels,
+        )
+    )
 
 
 def _window_size(fixed: Layer) -> int:

@@ -15,6 +15,7 @@ from systolith.golden.qformat import RawImages
 
 _BATCH = 200
 _SAMPLED_VALUES = 1 << 20
+_POINTS = 1 << 12
 
 
 class CalibrationError(ValueError):
@@ -40,10 +41,16 @@ class Observed:
     ends: tuple[float, float]
     every: int
 
-    def map(self, function: Callable[[Array], Array]) -> Observed:
-        """The same with each value replaced by that of a function that never decreases."""
-        low, high = function(np.array(self.ends))
-        return replace(self, values=function(self.values), ends=(float(low), float(high)))
+    def map(self, function: Callable[[Array], Array], rises: bool = True) -> Observed:
+        """The same with each value replaced by that of a function.
+
+        The ends of one that never decreases are those of its argument. Otherwise they are sought
+        at many points.
+        """
+        points = np.array(self.ends) if rises else np.linspace(*self.ends, _POINTS)
+        found = function(points)
+        ends = float(found.min()), float(found.max())
+        return replace(self, values=function(self.values), ends=ends)
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ from systolith.golden.quantization.settings import Settings
 SCHEMA = "systolith.quantized-network/1"
 """The schema of a file of a quantized network."""
 
-_ARRAYS = ("weights", "weight_frac_bits", "bias", "shifts", "table")
+_ARRAYS = ("weights", "weight_frac_bits", "bias", "factors", "shifts", "table")
 
 _Raw = Annotated[int, msgspec.Meta(ge=-(1 << MAX_BITS), le=1 << MAX_BITS)]
 
@@ -55,11 +55,12 @@ class _Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return QFormat(self.bits, self.frac_bits, self.signed)
 
 
-class _Requantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Requantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     target: _Format
     multiplier: _Raw
     rounding: Rounding
     overflow: Overflow
+    limits: tuple[_Raw | None, _Raw | None] = (None, None)
 
 
 class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,7 +137,11 @@ class QuantizedNetwork:
         arrays: dict[str, NDArray[Any]] = {f"float/{k}": v for k, v in parent_arrays.items()}
         for layer in self.fixed.layers:
             how = layer.requantization
-            found: dict[str, Integers | None] = {"weights": layer.weights, "bias": layer.bias}
+            found: dict[str, Integers | None] = {
+                "weights": layer.weights,
+                "bias": layer.bias,
+                "factors": layer.factors,
+            }
             if layer.weight_formats:
                 found["weight_frac_bits"] = np.array([f.frac_bits for f in layer.weight_formats])
             if how is not None:
@@ -220,7 +225,9 @@ def _entry(layer: FixedLayer) -> _Layer:
         weight_bits=tuple(fmt.bits for fmt in layer.weight_formats[:1]),
         requantization=None
         if how is None
-        else _Requantization(_format(how.target), how.multiplier, how.rounding, how.overflow),
+        else _Requantization(
+            _format(how.target), how.multiplier, how.rounding, how.overflow, how.limits
+        ),
         output=_format(layer.output_format),
     )
 
@@ -296,6 +303,7 @@ def _layer(
         bias=arrays.get("bias"),
         weight_formats=tuple(QFormat(entry.weight_bits[0], each) for each in frac_bits.tolist()),
         input_shift=entry.input_shift,
+        factors=arrays.get("factors"),
         requantization=_requantization(where, entry.requantization, arrays),
     )
     made = replace(made, padding=padding_of(made, border))
@@ -319,6 +327,7 @@ def _requantization(
         rounding=entry.rounding,
         overflow=entry.overflow,
         table=table,
+        limits=entry.limits,
     )
 
 

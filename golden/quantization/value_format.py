@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from systolith.golden.fixed.accumulator import accumulator_range
 from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network.activations import FixedForm
+from systolith.golden.network.graph import Activation
 from systolith.golden.quantization.float_layer import FloatLayer
 from systolith.golden.quantization.format_choice import choose_frac_bits_before
 from systolith.golden.quantization.methods import method
@@ -17,6 +19,7 @@ from systolith.golden.quantization.methods import method
 _HAS_TABLE = {
     FixedForm.IDENTITY: False,
     FixedForm.RECTIFIER: False,
+    FixedForm.CLAMP: False,
     FixedForm.TABLE: True,
 }
 """Whether accumulators are requantized to the index of a table."""
@@ -32,7 +35,7 @@ def target_frac_bits(layer: FloatLayer) -> int | None:
     activation, settings = layer.activation, layer.settings
     if activation.entry(_HAS_TABLE, "value format"):
         return layer.choose(layer.sums, settings.index_bits, True, through=layer.function)
-    values = layer.sums.map(activation.function.function)
+    values = layer.sums.map(layer.of_sums, activation.function.rises)
     following = layer.following
     if (
         following is not None
@@ -98,8 +101,23 @@ def requantized(
 ) -> FixedLayer:
     """A layer whose accumulators are requantized to a format, which is that of its values."""
     shifts = acc_frac_bits - target.frac_bits
-    how = Requantization(shifts, target, multiplier, layer.settings.rounding)
+    limits = raw_limits(layer.activation, layer.gain, target)
+    how = Requantization(shifts, target, multiplier, layer.settings.rounding, limits=limits)
     return replace(fixed, requantization=how, output_format=target)
+
+
+def raw_limits(
+    activation: Activation, gain: float, target: QFormat
+) -> tuple[int | None, int | None]:
+    """The limits of a clamp as raw values; None where the format's end comes first."""
+    limits = activation.function.limits
+    if limits is None:
+        return None, None
+    low, high = (round(math.ldexp(each / gain, target.frac_bits)) for each in limits)
+    return (
+        low if low >= target.min_raw else None,
+        high if high <= target.max_raw else None,
+    )
 
 
 def with_accumulator(fixed: FixedLayer) -> FixedLayer:
@@ -119,7 +137,9 @@ def _with_table(layer: FloatLayer, fixed: FixedLayer) -> FixedLayer:
     how = fixed.requantization
     assert how is not None
     bits, signed = layer.settings.activation_bits, layer.signed
-    frac_bits = layer.choose(layer.sums.map(layer.function), bits, signed)
+    frac_bits = layer.choose(
+        layer.sums.map(layer.function, layer.activation.function.rises), bits, signed
+    )
     fmt = QFormat(bits, bits - signed if frac_bits is None else frac_bits, signed)
     indices = np.arange(how.target.min_raw, how.target.max_raw + 1)
     table = fmt.quantize(layer.function(how.target.dequantize(indices)))

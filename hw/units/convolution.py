@@ -51,7 +51,7 @@ class Convolution(Component):
         self.multipliers = self.core.multipliers
         try:
             self.feeder = WindowFeeder(
-                WindowGeometry(layer.input_shape, conv.kernel, layer.padding),
+                WindowGeometry(layer.input_shape, conv.kernel, layer.padding[:2]),
                 schedule.chunks,
                 input_lanes=input_lanes,
                 value_shape=value_shape(layer.input_format),
@@ -83,7 +83,7 @@ class Convolution(Component):
         """
         conv = layer.layer
         assert isinstance(conv, graph.Convolution)
-        geometry = WindowGeometry(layer.input_shape, conv.kernel, layer.padding)
+        geometry = WindowGeometry(layer.input_shape, conv.kernel, layer.padding[:2])
         work = array_work(layer)
         assert work is not None
         steps = work.steps(size.rows, size.columns)

@@ -136,8 +136,10 @@ class WindowReducer(Component):
     ) -> None:
         assert isinstance(layer.layer, Pooling)
         channels = layer.input_shape.channels
-        if layer.padding != (0, 0):
-            raise UnitError(layer, f"hardware pools without padding only, not with {layer.padding}")
+        if any(layer.padding):
+            raise UnitError(
+                layer, f"hardware pools without padding only, not with {layer.padding[:2]}"
+            )
         if input_lanes < 1 or channels % input_lanes:
             raise UnitError(
                 layer, f"input lanes must divide the {channels} channels, not {input_lanes}"

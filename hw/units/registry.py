@@ -72,6 +72,8 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     UnitError
         A type of layer, or a border around its input, that hardware does not support.
     """
+    if isinstance(layer.layer, graph.WindowedLayer):
+        _check_windows(layer, layer.layer)
     kind = UNITS.get(type(layer.layer))
     if kind is None:
         built = ", ".join(each.type_name for each in UNITS)
@@ -81,7 +83,7 @@ def unit_type(layer: FixedLayer) -> type[Any]:
         return kind
     if as_dense(layer) is not None:
         return Dense
-    for pad, size in zip(layer.padding, conv.kernel, strict=True):
+    for pad, size in zip(layer.padding[:2], conv.kernel, strict=True):
         if pad >= size:
             raise UnitError(
                 layer,
@@ -89,6 +91,22 @@ def unit_type(layer: FixedLayer) -> type[Any]:
                 f"kernel, {size}: make the border part of the images (docs/limits.md)",
             )
     return kind
+
+
+def _check_windows(layer: FixedLayer, of: graph.WindowedLayer) -> None:
+    """Refuse windows that no unit cuts out of a stream yet."""
+    windows, pads = of.windows, layer.padding
+    plain = (1, 1) if isinstance(of, graph.Convolution) else windows.kernel
+    if windows.stride != plain:
+        raise UnitError(
+            layer, f"hardware has the stride {plain} here, not {windows.stride} (docs/limits.md)"
+        )
+    if windows.dilation != (1, 1):
+        raise UnitError(layer, f"hardware has no dilation of {windows.dilation} (docs/limits.md)")
+    if pads[:2] != pads[2:]:
+        raise UnitError(
+            layer, f"hardware pads opposite sides alike, not with {pads} (docs/limits.md)"
+        )
 
 
 def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
@@ -123,7 +141,7 @@ def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
     if kind is not Convolution and any(layer.padding):
         raise UnitError(
             layer,
-            f"hardware makes borders for convolutions only, not {layer.padding} here: let a "
+            f"hardware makes borders for convolutions only, not {layer.padding[:2]} here: let a "
             "convolution follow the input, or make the border part of the images (docs/limits.md)",
         )
     unit: Unit = kind(layer, folding, input_lanes)

@@ -24,6 +24,7 @@ from systolith.hw.units.channel_constants import ChannelConstants
 _RECTIFIES = {
     FixedForm.IDENTITY: False,
     FixedForm.RECTIFIER: True,
+    FixedForm.CLAMP: False,
     FixedForm.TABLE: False,
 }
 """Whether negative accumulators become zero."""
@@ -148,7 +149,8 @@ class RequantizePipeline(Component):
         low = 0 if relu else None
         high = None
         if how is not None:
-            low, high = max(fmt.min_raw, 0) if relu else fmt.min_raw, fmt.max_raw
+            low, high = how.range
+            low = max(low, 0) if relu else low
         limited = Signal(self.lanes * fmt.bits, reset_less=True)
         for lane, value in enumerate(values):
             m.d.sync += limited.word_select(lane, fmt.bits).eq(_clamp(value, low, high))

@@ -271,9 +271,7 @@ def _description(layer: FixedLayer) -> str:
     kind = of.type_name.replace("_", " ")
     sizes = f"{source.height} x {source.width} to {result.height} x {result.width}"
     if isinstance(of, Convolution):
-        by_table = " by table" if of.connection_table is not None else ""
-        channels = f"{source.channels} to {result.channels} channels{by_table}"
-        return f"{kind} {of.kernel[0]} x {of.kernel[1]}, {channels}, {sizes}"
+        return f"{kind} {of.form}, {source.channels} to {result.channels} channels, {sizes}"
     if isinstance(of, Pooling):
-        return f"{kind} {of.window[0]} x {of.window[1]}, {result.channels} channels, {sizes}"
+        return f"{kind} {of.form}, {result.channels} channels, {sizes}"
     return f"{kind}, {source.size} to {result.size} values"

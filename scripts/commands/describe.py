@@ -38,7 +38,7 @@ def describe(network: NetworkArgument, json: JsonOption = False) -> None:
     rows = [
         (
             layer["name"],
-            layer["type"],
+            f"{layer['type']} {layer['form']}".rstrip(),
             " x ".join(map(str, layer["output_shape"])),
             *(f"{layer[count]:,}" for count in _COUNTS),
         )
@@ -64,6 +64,7 @@ def described(network: Network) -> dict[str, Any]:
             {
                 "name": layer.name,
                 "type": layer.type_name,
+                "form": layer.form,
                 "output_shape": list(shapes[layer.name]),
                 "parameters": layer.parameters(source),
                 "connections": layer.connections(source),

@@ -18,6 +18,7 @@ BEATS_TO_FILL = 24
 _RECTIFIES = {
     FixedForm.IDENTITY: False,
     FixedForm.RECTIFIER: True,
+    FixedForm.CLAMP: False,
     FixedForm.TABLE: False,
 }
 """Whether negative accumulators become zero."""

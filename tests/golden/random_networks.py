@@ -31,6 +31,10 @@ _ACTIVATIONS = (
     Activation("relu"),
     Activation("tanh", 1.7159, 2 / 3),
     Activation("sigmoid", 0.7, 1.3),
+    Activation("clip", parameters=(0.0, 1.0)),
+    Activation("clip", parameters=(-0.75, 2.0)),
+    Activation("leaky_relu", parameters=(0.1,)),
+    Activation("gelu", 1.5, 0.8),
 )
 
 
@@ -129,10 +133,14 @@ def _random_layer(
         return RadialBasis(**common, units=int(rng.integers(1, 6)))
     if kind == "convolution":
         kernel = _pair(rng, 1, (min(source.height, 4), min(source.width, 4)))
-        padding = _pair(rng, 0, (kernel[0] - 1, kernel[1] - 1)) if may_pad else (0, 0)
+        dilation = _dilation(rng, source, kernel)
+        reach = tuple((taps - 1) * d + 1 for taps, d in zip(kernel, dilation, strict=True))
         outputs = int(rng.integers(1, 6))
+        groups = source.channels if rng.random() < 0.2 else 1
         table = None
-        if rng.random() < 0.4:
+        if groups > 1:
+            outputs = groups * int(rng.integers(1, 3))
+        elif rng.random() < 0.4:
             table = tuple(
                 tuple(np.flatnonzero(rng.random(source.channels) < 0.6).tolist())
                 or (int(rng.integers(source.channels)),)
@@ -142,15 +150,48 @@ def _random_layer(
             **squashed,
             kernel=kernel,
             out_channels=outputs,
-            padding=padding,
+            **_random_placement(rng, reach, may_pad),
+            dilation=dilation,
+            groups=groups,
             connection_table=table,
         )
     window = _pair(rng, 1, (min(source.height, 3), min(source.width, 3)))
+    if kind != "subsampling":
+        # Padding that is left out has a value of its own, and the border another.
+        may_pad = may_pad and feeder != "input"
+    placement = _random_placement(rng, window, may_pad)
     if kind == "max":
-        return MaxPooling(**common, window=window)
+        return MaxPooling(**common, window=window, **placement)
     if kind == "average":
-        return AveragePooling(**squashed, window=window)
-    return Subsampling(**squashed, window=window)
+        count = any(placement["padding"] + (placement["padding_end"] or ())) and rng.random() < 0.5
+        return AveragePooling(**squashed, window=window, count_padding=bool(count), **placement)
+    return Subsampling(**squashed, window=window, **placement)
+
+
+def _dilation(rng: np.random.Generator, source: Shape, kernel: tuple[int, int]) -> tuple[int, int]:
+    """Mostly none; else one with which the kernel fits the map."""
+    if rng.random() < 0.7:
+        return 1, 1
+    most = [
+        max(1, (size - 1) // max(1, taps - 1))
+        for size, taps in zip(source[:2], kernel, strict=True)
+    ]
+    return _pair(rng, 1, (most[0], most[1]))
+
+
+def _random_placement(
+    rng: np.random.Generator, reach: tuple[int, ...], may_pad: bool
+) -> dict[str, Any]:
+    """Stride and padding of windows: that of most networks, or any."""
+    placement: dict[str, Any] = {"padding": (0, 0), "padding_end": None}
+    if rng.random() < 0.4:
+        placement["stride"] = _pair(rng, 1, (3, 3))
+    if may_pad and rng.random() < 0.5:
+        most = (reach[0] - 1, reach[1] - 1)
+        placement["padding"] = _pair(rng, 0, most)
+        if rng.random() < 0.5:
+            placement["padding_end"] = _pair(rng, 0, most)
+    return placement
 
 
 def _pair(rng: np.random.Generator, low: int, high: tuple[int, int]) -> tuple[int, int]:

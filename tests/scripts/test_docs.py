@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from systolith import golden, hw, sim
-from systolith.golden.network.activations import ACTIVATIONS
+from systolith.golden.network.activations import ACTIVATIONS, FAMILIES
 from systolith.golden.network.graph import LAYER_TYPES, Activation
 from systolith.scripts.main import app
 from tests.golden.random_networks import random_quantized
@@ -75,6 +75,7 @@ def test_every_key_and_array_of_a_network_is_described() -> None:
         "table",
         "weight_frac_bits",
         *ACTIVATIONS,
+        *FAMILIES,
     }
     page = (_ROOT / "docs" / "files.md").read_text()
     assert {key for key in keys if f"`{key}`" not in page and f"/{key}`" not in page} == set()

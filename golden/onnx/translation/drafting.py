@@ -2,18 +2,20 @@
 
 Every rewriting here is an equality of real numbers. Scalings go back into the weights before them,
 or into the input, or forward into weights without padding; what is left becomes a sub-sampling
-layer with windows of one value. Activations are monotonic, so those after a max pooling are moved
-before it.
+layer with windows of one value. Activations that never decrease are moved from behind a max
+pooling to before it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 import numpy as np
 
-from systolith.golden.network.graph import Shape
+from systolith.golden.network.graph import Activation, Shape
+from systolith.golden.network.windows import SINGLE_VALUES
 from systolith.golden.onnx.model.onnx_graph import Node
 from systolith.golden.onnx.preprocessing import Preprocessing
 from systolith.golden.onnx.refusals import Refusal
@@ -134,7 +136,7 @@ class _Drafter:
             bias = bias + offset @ weights
             weights = gain[:, np.newaxis] * weights
         elif not self._pending.is_identity:
-            if self._is_by_channel() and (not any(step.padding) or not offset.any()):
+            if self._is_by_channel() and (not any(step.windows.padding) or not offset.any()):
                 channels = weights.shape[2]
                 bias = bias + np.einsum("ijko,k->o", weights, offset[:channels])
                 weights = weights * gain[:channels, np.newaxis]
@@ -150,35 +152,45 @@ class _Drafter:
                 equals=step,
                 weights=weights,
                 bias=bias,
-                padding=step.padding,
-                connections=step.connections,
+                windows=step.windows,
+                groups=step.groups,
             )
         )
         self._forget(step.shape)
 
     def pool(self, step: Pool) -> None:
         """Add a pooling; one of single values is left out."""
-        if step.window == (1, 1):
+        if step.windows == SINGLE_VALUES:
             return
         self.settle()
         assert step.node is not None
         kind = "max_pooling" if step.kind == "max" else "average_pooling"
-        self.drafts.append(Draft(kind, step.shape, [step.node], step, window=step.window))
+        self.drafts.append(
+            Draft(
+                kind,
+                step.shape,
+                [step.node],
+                step,
+                windows=step.windows,
+                count_padding=step.count_padding,
+            )
+        )
         self._forget(step.shape)
 
     def squash(self, step: Squashing) -> None:
         """Give an activation to the last layer that can take it."""
         assert step.node is not None
-        target = self._holder() if self._pending.is_identity else None
-        if target is not None and step.kind == "relu" and target.activation in ("relu", "sigmoid"):
-            target.nodes.append(step.node)
+        place = self._holder(step.activation) if self._pending.is_identity else None
+        held = None if place is None else self.drafts[place].activation
+        if place is not None and held is not None and _changes_nothing(step.activation, held):
+            self.drafts[place].nodes.append(step.node)
             return
-        if target is None or target.activation != "none":
+        if place is None or held is None or not held.is_identity:
             self._settle_into_layer(step.node)
-            target = self.drafts[-1]
-        target.activation = step.kind
+            place = len(self.drafts) - 1
+        target, later = self.drafts[place], self.drafts[place + 1 :]
+        target.activation = step.activation
         target.nodes.append(step.node)
-        later = self.drafts[self.drafts.index(target) + 1 :]
         if not later:
             target.equals = step
             return
@@ -193,11 +205,16 @@ class _Drafter:
         if not self._pending.is_identity:
             self._settle_into_layer(None)
 
-    def _holder(self) -> Draft | None:
-        """The last layer that can take the activation, skipping max poolings."""
-        for draft in reversed(self.drafts):
-            if draft.kind != "max_pooling":
-                return draft
+    def _holder(self, activation: Activation) -> int | None:
+        """The place of the last layer that can take the activation.
+
+        One that never decreases goes before max poolings, which is equal.
+        """
+        for place in reversed(range(len(self.drafts))):
+            if self.drafts[place].kind != "max_pooling":
+                return place
+            if not activation.function.rises:
+                return None
         return None
 
     def _fold_back(self, step: Scaling) -> bool:
@@ -206,11 +223,13 @@ class _Drafter:
         last, gain, offset = self.drafts[-1], step.gain, step.offset
         channels = last.shape.channels
         by_channel = _is_by_channel(gain, channels) and _is_by_channel(offset, channels)
-        if last.activation != "none" or not by_channel or last.kind == "max_pooling":
+        if not last.activation.is_identity or not by_channel or last.kind == "max_pooling":
             return False
         if last.kind == "average_pooling":
+            if any(last.windows.padding) and not last.count_padding:
+                return False
             last.kind = "subsampling"
-            last.weights = np.full(channels, 1 / (last.window[0] * last.window[1]))
+            last.weights = np.full(channels, 1 / math.prod(last.windows.kernel))
             last.bias = np.zeros(channels)
         assert last.weights is not None and last.bias is not None
         last.weights = last.weights * gain[:channels]
@@ -261,6 +280,12 @@ class _Drafter:
         """Start a new pending scaling, the identity, after a map of this shape."""
         self._shape = shape
         self._pending = _Pending(np.ones(shape.size), np.zeros(shape.size))
+
+
+def _changes_nothing(activation: Activation, after: Activation) -> bool:
+    """Whether an activation leaves the values of another as they are."""
+    rectified = activation.kind == "relu" and not after.function.signed
+    return activation.is_identity or rectified
 
 
 def _is_by_channel(values: Reals, channels: int) -> bool:

@@ -1,11 +1,11 @@
-"""Operators on single values: scalings by constants, activations, and the end of a classifier."""
+"""Operators on single values: scalings by constants, and the end of a classifier."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from systolith.golden.onnx.translation.call import Call, Signal
-from systolith.golden.onnx.translation.steps import Ending, Order, Reals, Scaling, Squashing
+from systolith.golden.onnx.translation.steps import Ending, Order, Reals, Scaling
 
 
 def add(call: Call) -> Signal:
@@ -64,60 +64,6 @@ def batch_normalization(call: Call) -> Signal:
     gain = scale / np.sqrt(spread)
     sizes = (1, channels) + (1,) * (signal.order.ndim - 2)
     return _scaled(call, signal, gain.reshape(sizes), (bias - mean * gain).reshape(sizes))
-
-
-def relu(call: Call) -> Signal:
-    """`max(x, 0)`."""
-    return _squashed(call, "relu")
-
-
-def tanh(call: Call) -> Signal:
-    """The hyperbolic tangent."""
-    return _squashed(call, "tanh")
-
-
-def sigmoid(call: Call) -> Signal:
-    """The logistic function."""
-    return _squashed(call, "sigmoid")
-
-
-def clip(call: Call) -> Signal:
-    """`Clip` from 0 without an upper limit, which is a ReLU."""
-    low = _limit(call, "min", 1, -np.inf)
-    high = _limit(call, "max", 2, np.inf)
-    if low != 0 or high < float(np.finfo(np.float32).max):
-        call.refuse(
-            "max" if low == 0 else "min",
-            f"an activation from {low:g} to {high:g} is not built",
-            "train with Relu",
-        )
-    return _squashed(call, "relu")
-
-
-def maximum(call: Call) -> Signal:
-    """`Max` of a map and 0, which is a ReLU."""
-    limits = [each for each in call.inputs if not isinstance(each, Signal)]
-    if len(limits) != 1 or len(call.inputs) != 2:
-        call.abandon(
-            "", "joins feature maps: branches are not built; of one map and 0 it is a ReLU"
-        )
-    position = 0 if isinstance(call.inputs[1], Signal) else 1
-    limit = call.reals(position)
-    if limit is None or limit.any():
-        call.abandon("", "with other constants than 0 is not built", "train with Relu")
-    signal = call.signal(1 - position)
-    if np.broadcast_shapes(limit.shape, signal.order.shape) != signal.order.shape:
-        call.abandon("", "makes copies of a map")
-    call.inputs = [signal]
-    return _squashed(call, "relu")
-
-
-def _limit(call: Call, name: str, position: int, default: float) -> float:
-    value = call.constant(position)
-    if value is not None and value.size == 1:
-        return float(value.flat[0])
-    given = call.node.attributes.get(name, default)
-    return float(given) if isinstance(given, float) else default
 
 
 def softmax(call: Call) -> Signal:
@@ -223,18 +169,3 @@ def _scaled(call: Call, signal: Signal, gain: Reals, offset: Reals) -> Signal:
         offset=spread[1],
     )
     return Signal(order, scaling)
-
-
-def _squashed(call: Call, kind: str) -> Signal:
-    signal = call.signal()
-    if kind == "sigmoid" and (signal.order < 0).any():
-        call.abandon("input 1", "was padded before: zeros do not stay zero")
-    step = Squashing(
-        source=signal.step,
-        shape=signal.step.shape,
-        node=call.node,
-        tensor=call.node.outputs[0],
-        order=signal.order,
-        kind=kind,
-    )
-    return Signal(signal.order, step)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from systolith.golden.network.graph import Shape
+from systolith.golden.network.graph import NO_ACTIVATION, Activation, Shape
+from systolith.golden.network.windows import SINGLE_VALUES, Windows
 from systolith.golden.onnx.model.onnx_graph import Node
 from systolith.golden.onnx.refusals import Refusal
 from systolith.golden.onnx.translation.steps import Reals, Step
@@ -31,10 +32,10 @@ class Draft:
     equals: Step | None
     weights: Reals | None = None
     bias: Reals | None = None
-    padding: tuple[int, int] = (0, 0)
-    connections: tuple[tuple[int, ...], ...] | None = None
-    window: tuple[int, int] = (1, 1)
-    activation: str = "none"
+    windows: Windows = SINGLE_VALUES
+    groups: int = 1
+    count_padding: bool = False
+    activation: Activation = NO_ACTIVATION
     before_activation: bool = False
 
 

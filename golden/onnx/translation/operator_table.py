@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from systolith.golden.onnx.model.onnx_graph import Values
+from systolith.golden.onnx.translation import activation_operators as activation
 from systolith.golden.onnx.translation import elementwise_operators as elementwise
 from systolith.golden.onnx.translation import pooling_operators as pooling
 from systolith.golden.onnx.translation import weighted_operators as weighted
@@ -26,6 +27,8 @@ class Operator:
 _WINDOW = ("kernel_shape", "strides", "pads", "auto_pad", "dilations")
 _POOL = (*_WINDOW, "ceil_mode", "storage_order")
 _LEGACY = ("axis", "broadcast", "consumed_inputs")
+# The defaults that ONNX gives, as float32.
+_SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 _REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType(
@@ -38,7 +41,34 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
             ("epsilon", "momentum", "spatial", "is_test", "training_mode", "consumed_inputs"),
         ),
         "Cast": Operator(moved, ("to", "saturate", "round_mode")),
-        "Clip": Operator(elementwise.clip, ("min", "max", "consumed_inputs")),
+        "Abs": Operator(activation.plain("abs"), ("consumed_inputs",)),
+        "Celu": Operator(activation.with_parameters("celu", alpha=1.0), ("alpha",)),
+        "Clip": Operator(activation.clip, ("min", "max", "consumed_inputs")),
+        "Elu": Operator(activation.with_parameters("elu", alpha=1.0), ("alpha", "consumed_inputs")),
+        "Erf": Operator(activation.plain("erf")),
+        "Exp": Operator(activation.plain("exp"), ("consumed_inputs",)),
+        "Gelu": Operator(activation.gelu, ("approximate",)),
+        "HardSigmoid": Operator(
+            activation.with_parameters("hard_sigmoid", alpha=0.2, beta=0.5),
+            ("alpha", "beta", "consumed_inputs"),
+        ),
+        "HardSwish": Operator(activation.plain("hard_swish")),
+        "LeakyRelu": Operator(
+            activation.with_parameters("leaky_relu", alpha=0.01), ("alpha", "consumed_inputs")
+        ),
+        "Mish": Operator(activation.plain("mish")),
+        "PRelu": Operator(activation.prelu, ("consumed_inputs",)),
+        "Selu": Operator(
+            activation.with_parameters("selu", alpha=_SELU_ALPHA, gamma=_SELU_GAMMA),
+            ("alpha", "gamma", "consumed_inputs"),
+        ),
+        "Softplus": Operator(activation.plain("softplus")),
+        "Softsign": Operator(activation.plain("softsign")),
+        "Sqrt": Operator(activation.plain("sqrt"), ("consumed_inputs",)),
+        "Swish": Operator(activation.with_parameters("swish", alpha=1.0), ("alpha",)),
+        "ThresholdedRelu": Operator(
+            activation.with_parameters("thresholded_relu", alpha=1.0), ("alpha",)
+        ),
         "Conv": Operator(weighted.conv, (*_WINDOW, "group")),
         "Div": Operator(elementwise.divide, _LEGACY),
         "Dropout": Operator(moved, ("ratio", "seed", "is_test")),
@@ -52,21 +82,21 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "Log": Operator(elementwise.log),
         "LogSoftmax": Operator(elementwise.softmax, ("axis",)),
         "MatMul": Operator(weighted.matmul),
-        "Max": Operator(elementwise.maximum, ("consumed_inputs",)),
+        "Max": Operator(activation.maximum, ("consumed_inputs",)),
         "MaxPool": Operator(pooling.max_pool, _POOL),
         "Mul": Operator(elementwise.multiply, _LEGACY),
         "Neg": Operator(elementwise.negate),
         "Pad": Operator(pad, ("mode", "pads", "value", "paddings")),
         "ReduceMax": Operator(pooling.reduce_max, _REDUCE),
         "ReduceMean": Operator(pooling.reduce_mean, _REDUCE),
-        "Relu": Operator(elementwise.relu, ("consumed_inputs",)),
+        "Relu": Operator(activation.plain("relu"), ("consumed_inputs",)),
         "Reshape": Operator(moved, ("shape", "allowzero")),
-        "Sigmoid": Operator(elementwise.sigmoid, ("consumed_inputs",)),
+        "Sigmoid": Operator(activation.plain("sigmoid"), ("consumed_inputs",)),
         "Slice": Operator(moved, ("starts", "ends", "axes")),
         "Softmax": Operator(elementwise.softmax, ("axis",)),
         "Squeeze": Operator(moved, ("axes",)),
         "Sub": Operator(elementwise.subtract, _LEGACY),
-        "Tanh": Operator(elementwise.tanh, ("consumed_inputs",)),
+        "Tanh": Operator(activation.plain("tanh"), ("consumed_inputs",)),
         "Transpose": Operator(moved, ("perm",)),
         "Unsqueeze": Operator(moved, ("axes",)),
     }
@@ -86,7 +116,7 @@ Those of a BatchNormalization of old operator sets say that it is training.
 """
 
 _QUANTIZED = ("scales that a file gives are not read", "import the float network and quantize it")
-_ACTIVATION = ("is no activation that is built", "train with Relu, Tanh or Sigmoid")
+_ACTIVATION = ("is no activation that is built", "train with another")
 _JOIN = ("joins or splits feature maps: branches are not built", "a chain of layers")
 _ENLARGE = ("nothing makes a map larger", "")
 _FLOW = ("control flow and functions are not read", "export the network without them")
@@ -101,10 +131,7 @@ _REASONS: dict[str, tuple[str, str]] = {
         _QUANTIZED,
     ),
     **dict.fromkeys(
-        (
-            *("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish"),
-            *("PRelu", "Selu", "Softplus", "Softsign", "Swish", "ThresholdedRelu"),
-        ),
+        ("Acos", "Asinh", "Atan", "Ceil", "Cos", "Floor", "Reciprocal", "Round", "Shrink"),
         _ACTIVATION,
     ),
     **dict.fromkeys(("Concat", "Split", "Sum", "Mean", "Min", "Where"), _JOIN),

@@ -1,4 +1,4 @@
-"""Poolings over windows that do not overlap or over whole maps, and equivalent reductions."""
+"""Poolings over windows or over whole maps, and equivalent reductions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from systolith.golden.network.graph import Shape
+from systolith.golden.network.windows import Windows
 from systolith.golden.onnx.translation.call import Call, Signal
 from systolith.golden.onnx.translation.layouts import (
     Pads,
@@ -15,8 +16,8 @@ from systolith.golden.onnx.translation.layouts import (
     laid_out,
     made,
 )
-from systolith.golden.onnx.translation.steps import Pool
-from systolith.golden.onnx.translation.windows import Windows
+from systolith.golden.onnx.translation.steps import Pool, Squashing, Step
+from systolith.golden.onnx.translation.window_attributes import WindowAttributes
 
 _Kind = Literal["max", "average"]
 
@@ -59,33 +60,17 @@ def _pooled(call: Call, kind: _Kind) -> Signal:
     kernel = call.integers("kernel_shape")
     if kernel is None:
         call.abandon("kernel_shape", "is missing")
-    windows = Windows.of(call, source, [1, *kernel] if source.flat else kernel)
-    shape = windows.output_shape(source.shape.channels)
-    whole = source.shape.height // windows.kernel[0], source.shape.width // windows.kernel[1]
-    if windows.pads != Pads():
-        call.refuse(
-            "pads", f"{tuple(windows.pads)} around pooling is not built", "pool without padding"
+    placed = WindowAttributes.of(call, source, [1, *kernel] if source.flat else kernel)
+    if placed.windows.dilation != (1, 1):
+        call.refuse("dilations", f"{placed.windows.dilation} are not built in pooling")
+    placed.require_small_padding(call)
+    if kind == "max" and placed.around != Pads() and not _is_never_negative(source.step):
+        call.abandon(
+            "input 1",
+            f"has zeros {tuple(placed.around)} around it, which may win: not built",
+            "pads of MaxPool never win",
         )
-    elif windows.dilations != (1, 1):
-        call.refuse("dilations", f"{windows.dilations} are not built in pooling")
-    elif any(
-        stride != size and places != 1
-        for stride, size, places in zip(
-            windows.strides, windows.kernel, windows.places, strict=True
-        )
-    ):
-        call.refuse(
-            "strides",
-            f"{windows.strides_text} is not the window, {windows.kernel[0]} x "
-            f"{windows.kernel[1]}: windows that overlap or leave gaps are not built",
-            "pool with a stride equal to the window",
-        )
-    elif windows.places != whole:
-        call.refuse(
-            "ceil_mode" if windows.ceil else "kernel_shape",
-            f"windows cut off at the edge of a map of {source.shape} are not built",
-            "pool without ceil_mode",
-        )
+    shape = placed.output_shape(source.shape.channels)
     order = made(call, shape, source.flat)
     step = Pool(
         source=source.step,
@@ -94,9 +79,24 @@ def _pooled(call: Call, kind: _Kind) -> Signal:
         tensor=call.node.outputs[0],
         order=order,
         kind=kind,
-        window=windows.kernel,
+        windows=placed.with_moot_strides(placed.windows.kernel),
+        count_padding=kind == "average" and _counts_padding(call, placed),
     )
     return Signal(order, step)
+
+
+def _is_never_negative(step: Step) -> bool:
+    """Whether zeros around a map never win over its values."""
+    return isinstance(step, Squashing) and not step.activation.function.signed
+
+
+def _counts_padding(call: Call, placed: WindowAttributes) -> bool:
+    """Whether an average counts the padding around it; refused if it counts a part of it."""
+    own = bool(call.integer("count_include_pad", 0)) and placed.own != Pads()
+    counted = own or placed.around != Pads()
+    if counted and (placed.ceil_adds or (not own and placed.own != Pads())):
+        call.abandon("count_include_pad", "an average that counts a part of its padding")
+    return counted
 
 
 def _spatial_axes(call: Call) -> list[int]:
@@ -132,6 +132,6 @@ def _whole(call: Call, kind: _Kind, axes: list[int] | None, keep: bool) -> Signa
         tensor=call.node.outputs[0],
         order=result,
         kind=kind,
-        window=(height, width),
+        windows=Windows((height, width), (height, width)),
     )
     return Signal(result, step)

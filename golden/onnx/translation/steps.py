@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith.golden.network.graph import Shape
+from systolith.golden.network.graph import Activation, Shape
+from systolith.golden.network.windows import SINGLE_VALUES, Windows
 from systolith.golden.onnx.model.onnx_graph import Node
 
 Reals = NDArray[np.float64]
@@ -81,20 +82,24 @@ class Border(Step):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Products(Step):
-    """A convolution, weights `(rows, columns, in, out)`; or a dense layer, `(values, out)`."""
+    """A convolution, weights `(rows, columns, in, out)`; or a dense layer, `(values, out)`.
+
+    Dense layers have neither windows nor groups.
+    """
 
     weights: Reals
     bias: Reals
-    padding: tuple[int, int] = (0, 0)
-    connections: tuple[tuple[int, ...], ...] | None = None
+    windows: Windows = SINGLE_VALUES
+    groups: int = 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pool(Step):
-    """The largest value, or the mean, of windows that do not overlap."""
+    """The largest value, or the mean, of windows; `count_padding` is that of `AveragePooling`."""
 
     kind: Literal["max", "average"]
-    window: tuple[int, int]
+    windows: Windows
+    count_padding: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -109,7 +114,7 @@ class Scaling(Step):
 class Squashing(Step):
     """An activation."""
 
-    kind: str
+    activation: Activation
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

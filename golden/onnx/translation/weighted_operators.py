@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from systolith.golden.network.graph import Shape
+from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.onnx.translation.call import Call, Signal
 from systolith.golden.onnx.translation.layouts import (
     FeatureMap,
@@ -16,19 +17,19 @@ from systolith.golden.onnx.translation.layouts import (
     made,
 )
 from systolith.golden.onnx.translation.steps import Order, Products, Reals
-from systolith.golden.onnx.translation.windows import Windows
+from systolith.golden.onnx.translation.window_attributes import WindowAttributes
 
 
 def conv(call: Call) -> Signal:
-    """A convolution; one-sided padding and dilation become zeros in the kernel."""
+    """A convolution; without strides, one-sided padding and dilation become zeros in the kernel."""
     weights = call.reals(1)
     if weights is None or weights.ndim not in (3, 4) or not weights.size:
         call.abandon("input 2", "must be weights with 3 or 4 axes")
     source = feature_map(call, call.signal())
     if source.flat:
         weights = weights[:, :, np.newaxis, :]
-    windows = Windows.of(call, source, weights.shape[2:])
-    shape = windows.output_shape(weights.shape[0])
+    placed = WindowAttributes.of(call, source, weights.shape[2:])
+    shape = placed.output_shape(weights.shape[0])
     groups = call.integer("group", 1)
     out, own = weights.shape[:2]
     if groups < 1 or own * groups != source.shape.channels or out % groups:
@@ -38,14 +39,11 @@ def conv(call: Call) -> Signal:
     bias = call.reals(2)
     if bias is not None and bias.shape != (out,):
         call.abandon("input 3", f"must have {out} values")
-    if windows.strides_matter:
-        call.refuse("strides", f"{windows.strides_text} is not built", "stride 1, then pool")
     kernel = np.moveaxis(weights, (2, 3), (0, 1))  # rows, columns, out, in
-    kernel, padding = _symmetric(call, windows, kernel)
-    for pad, size in zip(padding, kernel.shape, strict=False):
-        if pad >= size:
-            call.refuse("pads", f"{pad} must be less than the kernel, {size}")
-    full, connections = _grouped(call, kernel, groups)
+    placed = replace(placed, windows=placed.with_moot_strides((1, 1)))
+    if placed.windows.stride == (1, 1):
+        kernel, placed = _symmetric(call, placed, kernel)
+    placed.require_small_padding(call)
     return Signal(
         made(call, shape, source.flat),
         Products(
@@ -54,24 +52,25 @@ def conv(call: Call) -> Signal:
             node=call.node,
             tensor=call.node.outputs[0],
             order=made(call, shape, source.flat),
-            weights=full,
+            weights=_grouped(call, kernel, groups),
             bias=np.zeros(out) if bias is None else bias,
-            padding=padding,
-            connections=connections,
+            windows=placed.windows,
+            groups=groups,
         ),
     )
 
 
-def _symmetric(call: Call, windows: Windows, kernel: Reals) -> tuple[Reals, tuple[int, int]]:
+def _symmetric(
+    call: Call, placed: WindowAttributes, kernel: Reals
+) -> tuple[Reals, WindowAttributes]:
     """The kernel with its dilations written out, and with zeros where padding is one-sided."""
-    before = windows.pads.top, windows.pads.left
-    after = windows.pads.bottom, windows.pads.right
+    windows, pads = placed.windows, placed.windows.padding
+    before, after = pads[:2], pads[2:]
     zeros = [max(0, b - a) for a, b in zip(before, after, strict=True)]
     ends = [max(0, a - b) for a, b in zip(before, after, strict=True)]
-    sizes = [(size - 1) * d + 1 for size, d in zip(kernel.shape, windows.dilations, strict=False)]
-    whole = [z + size + e for z, size, e in zip(zeros, sizes, ends, strict=True)]
+    whole = [z + size + e for z, size, e in zip(zeros, windows.reach, ends, strict=True)]
     if tuple(whole) == kernel.shape[:2]:
-        return kernel, before
+        return kernel, placed
     call.require_weights(whole[0] * whole[1] * kernel.shape[2] * kernel.shape[3])
     call.note(
         f"its kernel is {whole[0]} x {whole[1]}, with zeros, as one-sided padding or dilation are "
@@ -79,27 +78,26 @@ def _symmetric(call: Call, windows: Windows, kernel: Reals) -> tuple[Reals, tupl
     )
     spread = np.zeros((*whole, *kernel.shape[2:]))
     rows, columns = (
-        slice(z, z + size, d) for z, size, d in zip(zeros, sizes, windows.dilations, strict=True)
+        slice(z, z + size, d)
+        for z, size, d in zip(zeros, windows.reach, windows.dilation, strict=True)
     )
     spread[rows, columns] = kernel
-    return spread, (max(before[0], after[0]), max(before[1], after[1]))
+    around = max(before[0], after[0]), max(before[1], after[1])
+    made = Windows((whole[0], whole[1]), padding=Padding(*around, *around))
+    return spread, replace(placed, windows=made)
 
 
-def _grouped(
-    call: Call, kernel: Reals, groups: int
-) -> tuple[Reals, tuple[tuple[int, ...], ...] | None]:
-    """Weights `(rows, columns, in, out)` over all input maps, and which of them are connected."""
+def _grouped(call: Call, kernel: Reals, groups: int) -> Reals:
+    """Weights `(rows, columns, in, out)` over all input maps, zero outside of the groups."""
     rows, columns, out, own = kernel.shape
     if groups == 1:
-        return kernel.transpose(0, 1, 3, 2), None
+        return kernel.transpose(0, 1, 3, 2)
     call.require_weights(rows * columns * out * own * groups)
     full = np.zeros((rows, columns, own * groups, out))
-    table = []
     for each in range(out):
         first = each // (out // groups) * own
         full[:, :, first : first + own, each] = kernel[:, :, each]
-        table.append(tuple(range(first, first + own)))
-    return full, tuple(table)
+    return full
 
 
 def gemm(call: Call) -> Signal:

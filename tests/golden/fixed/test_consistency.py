@@ -15,6 +15,7 @@ from systolith.golden.fixed.consistency import FixedNetworkError, check
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import Convolution, Shape
 from systolith.golden.network.trained_network import load_network
+from systolith.golden.network.windows import Padding
 from systolith.golden.quantization.calibration import quantize
 from tests.golden.fixed_networks import convolution, only
 from tests.golden.random_networks import random_images
@@ -59,7 +60,11 @@ def ranged(layer: FixedLayer, **changes: Any) -> FixedLayer:
             lambda c1: replace(c1, input_format=QFormat(8, 0)),
             "takes 28 x 28 x 1 of s8.0, not 28 x 28 x 1 of u8.0",
         ),
-        ("C1", lambda c1: replace(c1, padding=(2, 1)), r"padding must be \(2, 2\), not \(2, 1\)"),
+        (
+            "C1",
+            lambda c1: replace(c1, padding=Padding(2, 2, 2, 1)),
+            "padding must be 2 2 2 2, not 2 2 2 1",
+        ),
         (
             "C1",
             lambda c1: replace(c1, output_shape=Shape(28, 28, 7)),

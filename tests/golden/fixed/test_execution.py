@@ -44,12 +44,12 @@ ENGINES: tuple[Engine, ...] = ("float32", "float64", "int64")
 
 def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, list[int]]:
     """A layer's values by row, column and channel, and how many saturated by channel."""
-    (above, left), (height, width, channels) = layer.padding, layer.input_shape
+    (above, left, below, right), (height, width, channels) = layer.padding, layer.input_shape
 
     def value(row: int, column: int, channel: int) -> int:
         return x.get((row - above, column - left, channel), layer.padding_value)
 
-    rows, columns = height + 2 * above, width + 2 * left
+    rows, columns = above + height + below, left + width + right
     kind = layer.layer
     result: Map = {}
     saturated = [0] * channels_of(layer)
@@ -58,14 +58,20 @@ def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, list[int]]:
         bias = 0 if layer.bias is None else int(layer.bias[out])
         if isinstance(kind, Convolution):
             acc = bias + sum(
-                value(row + i, column + j, m) * int(w[i, j, m, out])
+                value(
+                    row * kind.stride[0] + i * kind.dilation[0],
+                    column * kind.stride[1] + j * kind.dilation[1],
+                    m,
+                )
+                * int(w[i, j, m, out])
                 for i in range(kind.kernel[0])
                 for j in range(kind.kernel[1])
                 for m in range(channels)
             )
         elif isinstance(kind, Pooling):
+            stride = kind.stride or kind.window
             window = [
-                value(row * kind.window[0] + i, column * kind.window[1] + j, out)
+                value(row * stride[0] + i, column * stride[1] + j, out)
                 for i in range(kind.window[0])
                 for j in range(kind.window[1])
             ]
@@ -74,7 +80,8 @@ def expected_layer(layer: FixedLayer, x: Map) -> tuple[Map, list[int]]:
             elif isinstance(kind, Subsampling):
                 acc = bias + sum(window) * int(w[out])
             else:
-                acc = bias + sum(window)
+                factor = 1 if layer.factors is None else int(layer.factors[row, column])
+                acc = bias + sum(window) * factor
         else:
             flat = [
                 value(i, j, m) for i in range(rows) for j in range(columns) for m in range(channels)
@@ -107,11 +114,14 @@ def expected_value(layer: FixedLayer, acc: int, channel: int) -> tuple[int, bool
         raw = floor(exact + Fraction(1, 2))
     else:
         raw = floor(exact) if how.rounding == "floor" else round(exact)
-    left_range = not low <= raw <= high
+    least, most = how.limits
+    left_range = (raw < low and least is None) or (raw > high and most is None)
     if how.overflow == "saturate":
         raw = max(low, min(high, raw))
     else:
         raw = (raw - low) % 2**how.target.bits + low
+    raw = max(raw, low if least is None else least)
+    raw = min(raw, high if most is None else most)
     return (raw if how.table is None else int(how.table[raw - low])), left_range
 
 

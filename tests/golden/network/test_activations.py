@@ -13,6 +13,7 @@ from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
 from systolith.golden.network.activations import (
     ACTIVATIONS,
+    FAMILIES,
     ActivationFunction,
     FixedForm,
     activation_function,
@@ -37,7 +38,20 @@ from systolith.golden.quantization.settings import LayerSettings, Settings
 from tests.golden.random_networks import random_arrays, random_images
 from tests.unknown_choices import has_no, piecewise_activation
 
-EVERY = pytest.mark.parametrize("function", ACTIVATIONS.values(), ids=ACTIVATIONS)
+PARAMETERS = {
+    "clip": (-1.5, 2.25),
+    "leaky_relu": (0.1,),
+    "elu": (0.7,),
+    "celu": (1.3,),
+    "selu": (1.6732632, 1.050701),
+    "hard_sigmoid": (0.2, 0.5),
+    "swish": (1.1,),
+    "thresholded_relu": (0.75,),
+}
+EVERYONE = ACTIVATIONS | {
+    kind: activation_function(kind, parameters) for kind, parameters in PARAMETERS.items()
+}
+EVERY = pytest.mark.parametrize("function", EVERYONE.values(), ids=EVERYONE)
 POINTS = np.linspace(-9, 9, 3001)
 
 SOFTCLIP = ActivationFunction(
@@ -55,11 +69,13 @@ def test_the_derivative_is_the_numerical_one(function: ActivationFunction) -> No
     numerical = (function.function(POINTS + step) - function.function(POINTS - step)) / (2 * step)
     # At a corner the derivative is that of either side, and the numerical one their mean.
     sides = [function.derivative(POINTS + end) for end in (-2 * step, 2 * step)]
-    smooth = np.abs(sides[0] - sides[1]) < 1e-3
+    smooth = np.abs(sides[0] - sides[1]) < 1e-3 * (1 + np.abs(sides[0]))
     assert smooth.mean() > 0.99
-    assert np.allclose(function.derivative(POINTS)[smooth], numerical[smooth], atol=1e-8)
-    corners = function.derivative(POINTS)[~smooth]
-    assert np.isin(corners, [side[~smooth] for side in sides]).all()
+    found = function.derivative(POINTS)
+    assert np.allclose(found[smooth], numerical[smooth], atol=1e-8, rtol=1e-5)
+    # The slope of a square root is infinite at 0, and 0 below.
+    either = [np.isclose(found, side, rtol=1e-2) for side in sides]
+    assert (smooth | either[0] | either[1]).all()
 
 
 @EVERY
@@ -72,27 +88,50 @@ def test_functions_keep_order_and_type_and_are_signed_as_they_say(
     points = np.concatenate([[-far], POINTS, [far]]).astype(dtype)
     values, slopes = function.function(points), function.derivative(points)
     assert values.dtype == slopes.dtype == dtype
-    assert (np.diff(values) >= 0).all()
+    assert bool((np.diff(values) >= 0).all()) == function.rises
     assert (values.min() < 0) == function.signed
+
+
+def test_every_family_is_among_them() -> None:
+    assert PARAMETERS.keys() == FAMILIES.keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "message"),
+    [
+        ("relu", (6.0,), "activation 'relu': takes no parameters, not 1"),
+        ("clip", (0.0,), "activation 'clip': takes the parameters low, high, not 1"),
+        ("clip", (1.0, 6.0), "on both sides of zero, not 1 and 6"),
+        ("clip", (0.0, float("inf")), "parameters must be finite"),
+        ("elu", (-1.0,), "activation 'elu': parameters must be positive"),
+        ("swish", (0.0,), "alpha must be positive, not 0"),
+        ("thresholded_relu", (-1.0,), "alpha must be at least 0, not -1"),
+    ],
+)
+def test_parameters_are_checked(kind: str, parameters: tuple[float, ...], message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        Activation(kind, parameters=parameters)
 
 
 @EVERY
 def test_only_a_table_may_be_any_function(function: ActivationFunction) -> None:
-    """Fixed point knows two functions in addition to tables, and computes nothing else for them."""
+    """Fixed point knows a few functions in addition to tables, and no others."""
     exact = {FixedForm.IDENTITY: POINTS, FixedForm.RECTIFIER: np.maximum(POINTS, 0)}
+    if function.limits is not None:
+        exact[FixedForm.CLAMP] = np.clip(POINTS, *function.limits)
     expected = exact.get(function.fixed_form, function.function(POINTS))
     assert np.array_equal(function.function(POINTS), expected)
 
 
 def test_an_unknown_activation_is_an_error_everywhere() -> None:
-    message = "activation 'swish': allowed are none, relu, tanh, sigmoid"
+    message = "activation 'mystery': allowed are none, relu, tanh, sigmoid, "
     with pytest.raises(ValueError, match=message):
-        activation_function("swish")
+        activation_function("mystery")
     with pytest.raises(GraphError, match=message):
-        Activation("swish")
+        Activation("mystery")
     # Even one that came past the check of its name.
     smuggled = Activation("tanh")
-    object.__setattr__(smuggled, "kind", "swish")
+    object.__setattr__(smuggled, "kind", "mystery")
     for ask in (
         lambda: smuggled(POINTS),
         lambda: smuggled.is_identity,

@@ -138,12 +138,33 @@ def network_of(*layers: Layer) -> Network:
         (lambda: conv(inputs=()), "convolution 'C1': takes one input, not 0"),
         (lambda: conv(kernel=(0, 2)), "convolution 'C1': kernel must be at least 1, not 0"),
         (
-            lambda: conv(stride=2),
-            r"stride is not supported: it has name, .*kernel, out_channels, .*docs/limits\.md",
+            lambda: conv(strides=2),
+            r"strides is not supported: it has name, .*kernel, out_channels, .*docs/limits\.md",
         ),
         (
-            lambda: MaxPooling(name="S", inputs=("a",), stride=3),  # type: ignore[call-arg]
-            "max_pooling 'S': stride is not supported: it has name, inputs, activation, window",
+            lambda: MaxPooling(name="S", inputs=("a",), pool=3),  # type: ignore[call-arg]
+            "max_pooling 'S': pool is not supported: it has name, inputs, activation, window",
+        ),
+        (lambda: conv(stride=2), r"stride must be a pair of whole numbers, .*, not 2"),
+        (lambda: conv(stride=(1, 0)), "stride must be at least 1, not 0"),
+        (lambda: conv(dilation=(0, 1)), "dilation must be at least 1, not 0"),
+        (lambda: conv(padding_end=(0, 2)), "horizontal padding must be from 0 to 1, not 2"),
+        (lambda: conv(groups=3), "groups, 3, must divide 4 output maps"),
+        (
+            lambda: conv(groups=2, connection_table=((0,),) * 4),
+            "takes groups or a connection table, not both",
+        ),
+        (
+            lambda: network_of(INPUT, conv(groups=4)),
+            "groups, 4, must divide 2 input maps",
+        ),
+        (
+            lambda: AveragePooling(name="S", inputs=("a",), count_padding=True),
+            "counts padding, and has none",
+        ),
+        (
+            lambda: MaxPooling(name="S", inputs=("a",), padding=(2, 0)),
+            "vertical padding must be from 0 to 1, not 2",
         ),
         (lambda: conv(kernel=5), r"kernel must be a pair of whole numbers, .*, not 5"),
         (lambda: conv(padding="same"), r"padding must be a pair of whole numbers, .*, not 'same'"),
@@ -174,11 +195,11 @@ def network_of(*layers: Layer) -> Network:
         ),
         (
             lambda: network_of(INPUT, conv(kernel=(9, 2))),
-            "convolution 'C1': kernel 9 x 2 does not fit an input of 8 x 6 x 2",
+            "convolution 'C1': its window, 9 x 2, does not fit an input of 8 x 6 x 2",
         ),
         (
             lambda: network_of(INPUT, MaxPooling(name="S", inputs=("input",), window=(2, 7))),
-            "max_pooling 'S': window 2 x 7 does not fit an input of 8 x 6 x 2",
+            "max_pooling 'S': its window, 2 x 7 / 2 x 7, does not fit an input of 8 x 6 x 2",
         ),
         (
             lambda: MaxPooling(name="S", inputs=("a",), activation=Activation("relu")),
@@ -211,7 +232,10 @@ def network_of(*layers: Layer) -> Network:
             lambda: Input(name="i", height=1, width=1, activation=Activation("relu")),
             "input 'i': takes no activation",
         ),
-        (lambda: Activation("swish"), "activation 'swish': allowed are none, relu, tanh, sigmoid"),
+        (
+            lambda: Activation("mystery"),
+            "activation 'mystery': allowed are none, relu, tanh, ",
+        ),
         (lambda: Activation("tanh", amplitude=0.0), "amplitude must be a positive number, not 0.0"),
         (
             lambda: Activation("tanh", slope=float("inf")),

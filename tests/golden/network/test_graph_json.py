@@ -83,6 +83,29 @@ def test_the_form() -> None:
     }
 
 
+def test_what_has_its_default_and_came_later_is_left_out() -> None:
+    """So files, and their hashes, stay what they were."""
+    strided = Network(
+        "n",
+        (
+            Input(name="input", height=9, width=7),
+            Convolution(
+                name="C",
+                inputs=("input",),
+                kernel=(3, 2),
+                out_channels=2,
+                stride=(2, 1),
+                padding_end=(1, 0),
+            ),
+            AveragePooling(name="P", inputs=("C",), padding=(1, 0), count_padding=True),
+        ),
+    )
+    made = graph_json.to_json(strided)
+    assert made["layers"][1].keys() - GOOD["layers"][1].keys() == {"stride", "padding_end"}
+    assert made["layers"][2].keys() - GOOD["layers"][2].keys() == {"padding", "count_padding"}
+    assert graph_json.from_json(json.dumps(made).encode()) == strided
+
+
 def change(value: Any, *path: Any) -> Any:
     """The good graph with the entry at `path` set to `value`."""
     changed = copy.deepcopy(GOOD)
@@ -124,8 +147,8 @@ def without(*path: Any) -> Any:
         (change([], "layers", 1, "type"), r"\$\.graph\.layers\[1\]\.type: Expected `str`"),
         (without("layers", 1, "type"), r"\$\.graph\.layers\[1\]: .*missing required field `type`"),
         (
-            change(1, "layers", 1, "stride"),
-            r"\$\.graph\.layers\[1\]: .*contains unknown field `stride`",
+            change(1, "layers", 1, "strides"),
+            r"\$\.graph\.layers\[1\]: .*contains unknown field `strides`",
         ),
         (
             without("layers", 1, "padding"),
@@ -144,8 +167,8 @@ def without(*path: Any) -> Any:
         (change(10**400, "layers", 0, "scale"), r"\.scale: Number out of range"),
         (change(["C1", 2], "layers", 2, "inputs"), r"\[1\]: Expected `str`, got `int`"),
         (
-            change("swish", "layers", 3, "activation", "kind"),
-            r"\$\.graph\.layers\[3\]: activation 'swish': allowed are none, ",
+            change("mystery", "layers", 3, "activation", "kind"),
+            r"\$\.graph\.layers\[3\]: activation 'mystery': allowed are none, ",
         ),
         (
             without("layers", 3, "activation", "slope"),

@@ -25,6 +25,7 @@ from systolith.golden.network.graph import (
     Shape,
 )
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.network.windows import Padding
 from systolith.golden.onnx import operators
 from systolith.golden.onnx.operators import OnnxGraph
 from systolith.golden.quantization import layer_integers
@@ -108,7 +109,9 @@ def test_a_type_that_a_place_does_not_know_is_an_error_there(
 class Surrounded(Dense):
     """A type with padding of its own."""
 
-    padding: tuple[int, int] = (1, 2)
+    @property
+    def pads(self) -> Padding:
+        return Padding(1, 2, 1, 2)
 
 
 def test_padding_is_that_of_the_layer_whatever_its_type() -> None:
@@ -121,4 +124,4 @@ def test_padding_is_that_of_the_layer_whatever_its_type() -> None:
     )
     layer = Surrounded(name="F", inputs=("input",), units=1)
     made = with_input(network, layer, Shape(1, 1, 1), None, Affine(1.0, -10.0))
-    assert (made.padding, made.padding_value) == ((2, 3), 10)
+    assert (made.padding, made.padding_value) == ((2, 3, 2, 3), 10)

@@ -15,7 +15,7 @@ from systolith import golden
 from systolith.golden.errors import FileFormatError
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
-from systolith.golden.network.graph import Convolution, Input
+from systolith.golden.network.graph import Convolution, Input, Shape, WindowedLayer
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
 from systolith.golden.onnx.translation.constant_folding import FOLDED
@@ -197,19 +197,54 @@ def test_one_sided_padding_and_dilation_become_zeros_in_the_kernel(tmp_path: Pat
     assert any("with zeros" in note for note in imported.notes)
 
 
-def test_groups_are_connections(tmp_path: Path) -> None:
+def test_groups_connect_some_maps(tmp_path: Path) -> None:
     content = model([node("Conv", "x w", "y", group=2)], {"w": normal(4, 2, 1, 1)}, (1, 4, 3, 3))
     layer = taken(tmp_path, content).trained.network["y"]
     assert isinstance(layer, Convolution)
-    assert layer.connection_table == ((0, 1), (0, 1), (2, 3), (2, 3))
+    assert layer.sources(Shape(3, 3, 4)) == ((0, 1), (0, 1), (2, 3), (2, 3))
 
 
 def test_strides_of_a_single_place_do_not_matter(tmp_path: Path) -> None:
-    nodes = [node("Conv", "x w", "y", strides=[4, 4])]
-    taken(tmp_path, model(nodes, W, (1, 1, 3, 3)))
-    assert refusals(tmp_path, model(nodes, W, (1, 1, 4, 3))) == [
-        "y (Conv, strides): 4 x 4 is not built; stride 1, then pool"
+    conv = [node("Conv", "x w", "y", strides=[4, 4])]
+    pool = [node("MaxPool", "x", "y", kernel_shape=[2, 2], strides=[3, 3])]
+    for nodes, constants, stride in ((conv, W, (1, 1)), (pool, {}, (2, 2))):
+        layer = taken(tmp_path, model(nodes, constants, (1, 1, 3, 3))).trained.network["y"]
+        assert isinstance(layer, WindowedLayer) and layer.windows.stride == stride
+    # Here the rows of windows are two.
+    layer = taken(tmp_path, model(conv, W, (1, 1, 7, 3))).trained.network["y"]
+    assert isinstance(layer, WindowedLayer) and layer.windows.stride == (4, 1)
+
+
+@pytest.mark.parametrize("before", ["Relu", "Identity"])
+def test_zeros_around_a_max_pooling_must_not_win(before: str, tmp_path: Path) -> None:
+    pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
+    nodes = [
+        node("Conv", "x w", "a"),
+        node(before, "a", "b"),
+        node("Pad", "b p", "c"),
+        node("MaxPool", "c", "y", kernel_shape=[2, 2]),
     ]
+    content = model(nodes, {**W, **pads}, (1, 1, 5, 5))
+    if before == "Relu":
+        taken(tmp_path, content)
+    else:
+        [found] = refusals(tmp_path, content)
+        assert found.startswith("y (MaxPool, input 1): has zeros (1, 1, 1, 1) around it, which may")
+
+
+@pytest.mark.parametrize("ceil", [0, 1])
+@pytest.mark.parametrize("include", [0, 1])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 0, 0, 1]])
+def test_what_an_average_counts(pads: list[int], include: int, ceil: int, tmp_path: Path) -> None:
+    how = {"pads": pads, "count_include_pad": include, "ceil_mode": ceil}
+    nodes = [node("AveragePool", "x", "y", kernel_shape=[2, 3], strides=[2, 2], **how)]
+    content = model(nodes, {}, (1, 1, 6, 8))
+    if ceil and include and any(pads):
+        assert refusals(tmp_path, content) == [
+            "y (AveragePool, count_include_pad): an average that counts a part of its padding"
+        ]
+    else:
+        taken(tmp_path, content)
 
 
 def test_sums_of_opset_6_say_which_axis_they_mean(tmp_path: Path) -> None:
@@ -355,9 +390,9 @@ def test_one_of_several_outputs(tmp_path: Path) -> None:
 
 def test_all_that_is_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     nodes = [
-        node("Conv", "x w", "a", strides=[2, 2], name="first"),
-        node("LeakyRelu", "a", "b", alpha=0.1),
-        node("MaxPool", "b", "c", kernel_shape=[2, 2], strides=[1, 1]),
+        node("Conv", "x w", "a", flavour=1, name="first"),
+        node("Shrink", "a", "b", bias=0.1),
+        node("MaxPool", "b", "c", kernel_shape=[2, 2], dilations=[2, 2]),
         node("Add", "c c", "d"),
         node("Resize", "d", "e"),
         node("Quant", "e", "y", domain="onnx.brevitas"),
@@ -365,9 +400,9 @@ def test_all_that_is_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     content = model(nodes, W)
     found = refusals(tmp_path, content)
     assert [each.partition(":")[0] for each in found] == [
-        "first (Conv, strides)",
-        "b (LeakyRelu)",
-        "c (MaxPool, strides)",
+        "first (Conv, flavour)",
+        "b (Shrink)",
+        "c (MaxPool, dilations)",
         "d (Add)",
         "e (Resize)",
         "y (Quant)",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.arithmetic import QFormat
@@ -128,6 +129,22 @@ def rounding_error(layer: FixedLayer, fan_in: int, largest: float) -> float:
     return fan_in * largest * step / 2 + finest / 2
 
 
+def activated(activation: Activation, before: NDArray[Any]) -> NDArray[Any]:
+    """The activations of random networks, written out."""
+    argument, amplitude = activation.slope * before, activation.amplitude
+    low, high = activation.parameters if activation.kind == "clip" else (0.0, 0.0)
+    values: dict[str, NDArray[Any]] = {
+        "none": before,
+        "relu": np.maximum(before, 0),
+        "clip": np.minimum(np.maximum(before, low), high),
+        "tanh": amplitude * np.tanh(argument),
+        "sigmoid": amplitude / (1 + np.exp(np.clip(-argument, -60, 60))),
+        "leaky_relu": amplitude * np.maximum(argument, argument / 10),
+        "gelu": amplitude * argument * ndtr(argument),
+    }
+    return values[activation.kind]
+
+
 @settings(max_examples=60)
 @given(SEEDS)
 def test_every_layer_is_the_real_one_but_for_rounding(seed: int) -> None:
@@ -147,13 +164,9 @@ def test_every_layer_is_the_real_one_but_for_rounding(seed: int) -> None:
         fixed, inner = made.fixed[layer.name], pre_activation(layer, standing[layer.inputs[0]])
         before = float_model.apply(linear, layer.name, source.astype(np.float32))
         kind, slope = layer.activation.kind, layer.activation.slope
-        expected = {
-            "none": before,
-            "relu": np.maximum(before, 0),
-            "tanh": layer.activation.amplitude * np.tanh(slope * before),
-            "sigmoid": layer.activation.amplitude / (1 + np.exp(np.clip(-slope * before, -60, 60))),
-        }[kind]
-        steepness = layer.activation.amplitude * slope if layer.activation.is_table else 1.0
+        expected = activated(layer.activation, before)
+        # The slope of GELU is at most 1.13.
+        steepness = layer.activation.amplitude * slope * 1.13 if layer.activation.is_table else 1.0
         fan_in = math.prod(layer.array_shapes(shape).get("weights", (1,))[:-1]) or 1
         if isinstance(layer, Pooling):
             fan_in = math.prod(layer.window)
@@ -163,7 +176,8 @@ def test_every_layer_is_the_real_one_but_for_rounding(seed: int) -> None:
         if how is not None:
             error += how.target.step / 2
             raw = (before - inner.offset) / (inner.gain * how.target.step)
-            held = (raw < how.target.max_raw) & ((raw > how.target.min_raw) | (kind == "relu"))
+            held = (raw < how.target.max_raw) | (how.limits[1] is not None)
+            held &= (raw > how.target.min_raw) | (kind == "relu") | (how.limits[0] is not None)
         # The float layer itself has float32's errors.
         allowed = steepness * inner.gain * error + 2e-5 * (1 + np.abs(before).max())
         if layer.activation.is_table:
@@ -403,9 +417,9 @@ def test_the_border_and_a_padding_of_zero_are_one() -> None:
     bordered = replace(IMAGE, border=2, background=20)
     network = trained(conv("C", padding=(1, 2)), conv("D", padding=(2, 0)), source=bordered)
     made = quantize(network, images(network), WIDE).fixed
-    assert (made["C"].padding, made["C"].padding_value) == ((3, 4), 20)
+    assert (made["C"].padding, made["C"].padding_value) == ((3, 4, 3, 4), 20)
     assert made["C"].input_shape == (6, 6, 1)
-    assert (made["D"].padding, made["D"].padding_value) == ((2, 0), 0)
+    assert (made["D"].padding, made["D"].padding_value) == ((2, 0, 2, 0), 0)
     found = real_values(quantize(network, images(network), WIDE), images(network))
     real = float_model.run(network, images(network))
     assert np.abs(found["D"] - real["D"]).max() < 0.01
@@ -421,7 +435,7 @@ def test_a_border_before_a_layer_that_is_no_convolution() -> None:
         network = trained(layer, dense("F"), source=bordered)
         pixels = images(network)
         made = quantize(network, pixels, WIDE)
-        assert (made.fixed["L"].padding, made.fixed["L"].padding_value) == ((1, 1), 99)
+        assert (made.fixed["L"].padding, made.fixed["L"].padding_value) == ((1, 1, 1, 1), 99)
         found, real = real_values(made, pixels)["F"], float_model.run(network, pixels)["F"]
         assert np.abs(found - real).max() <= 0.002 * np.abs(real).max()
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Convolution, Dense, Layer, MaxPooling, RadialBasis, Shape
+from systolith.golden.network.windows import Padding
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding, Order
 from systolith.hw.systolic.array_work import ArrayWork
@@ -53,7 +54,8 @@ def fixed(
     weights = rng.integers(-99, 99, arrays["weights"]) if arrays else None
     fmt = QFormat(8, 0)
     out = layer.output_shape(source)
-    return FixedLayer(layer, source, out, fmt, fmt, padding=padding, weights=weights)
+    around = Padding(*padding, *padding)
+    return FixedLayer(layer, source, out, fmt, fmt, padding=around, weights=weights)
 
 
 @given(st.integers(1, 40), st.integers(1, 20), st.data())

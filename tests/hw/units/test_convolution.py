@@ -13,6 +13,7 @@ from systolith.golden.fixed.accumulator import accumulator_range
 from systolith.golden.fixed.arithmetic import QFormat, Requantization, requantize
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.graph import Activation, Convolution, Shape
+from systolith.golden.network.windows import Padding
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
 from systolith.hw.streams.formats import value_shape
@@ -60,7 +61,7 @@ class Case:
         )
         fixed = replace(
             fixed,
-            padding=self.padding,
+            padding=Padding(*self.padding, *self.padding),
             padding_value=self.inputs.max_raw - 1,
             bias=rng.integers(-60, 60, self.outputs),
         )
@@ -84,7 +85,7 @@ class Case:
 def expected(layer: FixedLayer, frames: Integers) -> Integers:
     """The layer's values `(frames, height, width, channels)`."""
     assert isinstance(layer.layer, Convolution) and layer.weights is not None
-    vertical, horizontal = layer.padding
+    vertical, horizontal = layer.padding[:2]
     padded = np.pad(
         frames,
         ((0, 0), (vertical, vertical), (horizontal, horizontal), (0, 0)),
@@ -194,7 +195,7 @@ def test_multipliers() -> None:
 def test_refusals() -> None:
     layer = SAME.layer()
     with pytest.raises(UnitError, match=r"'C1'.*vertical padding must be from 0 to 4, not 5"):
-        convolution.Convolution(replace(layer, padding=(5, 2)), SAME.folding, 1)
+        convolution.Convolution(replace(layer, padding=Padding(5, 2, 5, 2)), SAME.folding, 1)
     with pytest.raises(UnitError, match=r"'C1'.*divide the 1 channels, not 2"):
         convolution.Convolution(layer, SAME.folding, 2)
     with pytest.raises(UnitError, match=r"'C1'.*rows must be from 1 to 25"):

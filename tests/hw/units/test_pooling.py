@@ -24,6 +24,9 @@ from tests.hw.stream_driver import Pauses, beats, cyclic, never, randomly, run
 RAW = QFormat(6, 3)
 
 
+KINDS: list[type[Pooling]] = [MaxLayer, AverageLayer]
+
+
 def make_layer(
     kind: type[Pooling], source: Shape, window: tuple[int, int], fmt: QFormat = RAW
 ) -> FixedLayer:
@@ -145,7 +148,7 @@ def test_random_layers(seed: int) -> None:
         window[0] + rng.randint(0, 5), window[1] + rng.randint(0, 5), lanes * narrowing * groups
     )
     layer = make_layer(
-        rng.choice([MaxLayer, AverageLayer]),
+        rng.choice(KINDS),
         source,
         window,
         QFormat(rng.randint(1, 9), 0, signed=rng.random() < 0.5),

@@ -13,6 +13,7 @@ from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network import graph
 from systolith.golden.network.graph import Shape
+from systolith.golden.network.windows import Padding
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
 from systolith.hw.systolic import schedule
@@ -82,10 +83,12 @@ def test_refusals() -> None:
         registry.build_unit(mystery, Folding(), 1)
     with pytest.raises(UnitError, match=r"'C1': input lanes must divide its 2 .* not 3"):
         registry.build_unit(conv(3), Folding(), 3)
-    bordered = replace(pooled(graph.MaxPooling(name="S2", inputs=("x",))), padding=(1, 1))
+    bordered = replace(
+        pooled(graph.MaxPooling(name="S2", inputs=("x",))), padding=Padding(1, 1, 1, 1)
+    )
     with pytest.raises(UnitError, match=r"'S2': .*borders for convolutions only, not \(1, 1\)"):
         registry.build_unit(bordered, Folding(), 1)
-    wide = replace(conv(3), padding=(3, 1))
+    wide = replace(conv(3), padding=Padding(3, 1, 3, 1))
     with pytest.raises(UnitError, match=r"'C1': the border and the padding .* 3, must be smaller"):
         registry.build_unit(wide, Folding(), 1)
     for layer in (weighted(graph.Dense(name="F6", inputs=("x",), units=3)), conv(4)):
