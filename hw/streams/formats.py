@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
-from amaranth.hdl import Array, Shape, Value, signed, unsigned
+from amaranth.hdl import Mux, Shape, Value, signed, unsigned
 
 from systolith.golden.fixed.arithmetic import QFormat
 
@@ -41,9 +42,13 @@ def element(word: Value, index: int, shape: Shape) -> Value:
 
 
 def select_word(word: Value, index: Value, width: int) -> Value:
-    """Part `index` of `word` in parts of `width` bits, by a multiplexer.
+    """Part `index` of `word` in parts of `width` bits, by a tree of multiplexers.
 
-    `Value.word_select` would multiply the index by the width.
+    A switch would become a sum of all parts, each with a gate. `Value.word_select` would multiply
+    the index by the width.
     """
-    parts = Array(word[start : start + width] for start in range(0, len(word), width))
-    return parts[index] if len(parts) > 1 else word
+    parts: list[Value] = [word[start : start + width] for start in range(0, len(word), width)]
+    for bit in index:
+        pairs = zip_longest(parts[::2], parts[1::2])
+        parts = [low if high is None else Mux(bit, high, low) for low, high in pairs]
+    return parts[0]

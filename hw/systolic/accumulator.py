@@ -1,4 +1,9 @@
-"""The accumulators of an array: they add the sums of the steps up to the sums of whole windows."""
+"""The accumulators of an array: they add the sums of the steps up to the sums of whole windows.
+
+Sums that still grow are apart from those that are finished: a memory has one port to write and one
+to read. Few growing sums are in a ring of registers. Many are in a memory, whose reads take two
+cycles: they begin before the partial sum arrives, and the same sum must not come again too soon.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,29 @@ from systolith.hw.streams.counting import count
 from systolith.hw.streams.formats import element
 from systolith.hw.systolic.drain import Drain
 from systolith.hw.systolic.schedule import Schedule
+
+_READ = 2
+"""Cycles from the address of a growing sum in a memory to the sum: the memory's register, and one
+more behind it."""
+
+_MANY = _READ + 2
+"""From this number of growing sums on, they are in a memory: a sum is written `_READ + 1` cycles
+after its address was read, and can be read again in the cycle after that."""
+
+
+def many_sums(schedule: Schedule) -> bool:
+    """Whether each accumulator of a schedule has many growing sums, in a memory."""
+    return not schedule.sparse and schedule.folds[0] >= _MANY
+
+
+def control_lead(schedule: Schedule) -> int:
+    """Cycles by which `valid` of the accumulators comes before the sum of its step in column 0."""
+    return _READ if many_sums(schedule) else 0
+
+
+def drain_latency(schedule: Schedule) -> int:
+    """Cycles from the read of a beat of finished sums until it is offered."""
+    return 2 if many_sums(schedule) else 1
 
 
 def banks_needed(schedule: Schedule, lanes: int, latency: int) -> int:
@@ -34,16 +62,16 @@ def banks_needed(schedule: Schedule, lanes: int, latency: int) -> int:
     """
     beats = [outputs // lanes for outputs in schedule.groups]
     steps = schedule.group_steps
-    finished = steps - schedule.folds[-1] + latency + cycles_to_finished(schedule, lanes)
+    # A group occupies its bank from the first step of its last chunk to the read of its last beat.
+    occupied = latency + cycles_to_finished(schedule, lanes) + 1
     # All groups but the last, which may have fewer beats than steps, keep this pace of array and
     # drain. For the time that the last one needs more, all but the first may have to begin earlier.
     pace = max(steps, beats[0])
     interval = max(schedule.step_count, sum(beats))
     slack = interval - schedule.step_count
     begun = [min(group * pace, group * steps + slack) for group in range(len(beats))]
-    # A group occupies its bank from its first step to the read of its last beat.
-    freed = [group * pace + finished + 1 + beats[group] for group in range(len(beats))]
-    # When each group begins: the occupied banks, of its frame and of all frames before.
+    freed = [group * pace + occupied + beats[group] for group in range(len(beats))]
+    # When each group's last chunk begins: the occupied banks, of its frame and of all before.
     return max(
         sum(-(-(free - begin) // interval) for free in freed) - (len(beats) - 1 - group)
         for group, begin in enumerate(begun)
@@ -54,7 +82,7 @@ def cycles_to_finished(schedule: Schedule, lanes: int) -> int:
     """Cycles from the first fold of a group's last chunk in column 0 to the drain's `finished`."""
     if schedule.sparse:
         return schedule.folds[-1] - 1 + schedule.columns
-    return _first_drainable(schedule, lanes)
+    return _first_drainable(schedule, lanes) + many_sums(schedule)
 
 
 def _first_drainable(schedule: Schedule, lanes: int) -> int:
@@ -67,9 +95,10 @@ def _first_drainable(schedule: Schedule, lanes: int) -> int:
 
 
 class Accumulator(wiring.Component):
-    """A small memory of sums; adds a partial sum to one of them every cycle.
+    """Adds partial sums to `sums` growing sums in turn, and stores those that are finished.
 
-    Latency: a sum can be read in the cycle after its last `psum`.
+    Latency: a finished sum can be read in the cycle after its last `psum`, and its value comes in
+    the same cycle. With many sums, each takes a cycle more.
 
     Parameters
     ----------
@@ -77,31 +106,46 @@ class Accumulator(wiring.Component):
         The shape of a partial sum.
     sum_shape
         The shape of a sum. Higher bits are dropped.
+    sums
+        The number of growing sums.
     depth
-        The number of sums.
+        The number of finished sums.
+    many
+        Whether the growing sums are in a memory; `sums` is at least 4 then.
 
     Members
     -------
     enable
-        Add `psum` in this cycle.
+        Add a partial sum to the next of the growing sums.
     first
-        The sum starts with `psum`, whatever it was before.
+        That sum starts with the partial sum, whatever it was before.
+    final
+        That sum is finished then.
+    slot
+        The number of that sum; they come in order.
     address
-        The sum that `psum` is added to.
+        Where it is stored, if it is finished.
     psum
-        The partial sum.
+        The partial sum: in the same cycle, or with many sums two cycles later.
+    read
+        Read in this cycle; with few sums they are read in every cycle.
     read_address, value
-        The sum that is read, and its value in the same cycle.
+        The finished sum that is read, and its value.
     """
 
-    def __init__(self, psum: Shape, sum_shape: Shape, depth: int) -> None:
+    def __init__(self, psum: Shape, sum_shape: Shape, *, sums: int, depth: int, many: bool) -> None:
+        self.sums = sums
         self.depth = depth
+        self.many = many
         super().__init__(
             {
                 "enable": In(1),
                 "first": In(1),
+                "final": In(1),
+                "slot": In(range(sums)),
                 "address": In(range(depth)),
                 "psum": In(psum),
+                "read": In(1),
                 "read_address": In(range(depth)),
                 "value": Out(sum_shape),
             }
@@ -109,20 +153,60 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        sum_shape = self.value.shape()
-        m.submodules.sums = sums = Memory(shape=sum_shape, depth=self.depth, init=[])
-        write = sums.write_port()
-        growing = sums.read_port(domain="comb")
-        finished = sums.read_port(domain="comb")
-        m.d.comb += [
-            growing.addr.eq(self.address),
-            write.addr.eq(self.address),
-            write.data.eq(Mux(self.first, 0, growing.data) + self.psum),
-            write.en.eq(self.enable),
-            finished.addr.eq(self.read_address),
-            self.value.eq(finished.data),
-        ]
+        m.submodules.finished = finished = Memory(
+            shape=self.value.shape(), depth=self.depth, init=[]
+        )
+        write = finished.write_port()
+        if self.many:
+            port = finished.read_port()
+            m.d.comb += port.en.eq(self.read)
+            self._add_to_many(m, write)
+        else:
+            port = finished.read_port(domain="comb")
+            self._add_to_few(m, write)
+        m.d.comb += [port.addr.eq(self.read_address), self.value.eq(port.data)]
         return m
+
+    def _add_to_few(self, m: Module, write: Any) -> None:
+        """A ring of registers: each sum comes to its end when its partial sum does."""
+        shape = self.value.shape()
+        ring = [Signal(shape, name=f"sum_{at}", reset_less=True) for at in range(self.sums)]
+        total = Signal(shape)
+        m.d.comb += [
+            total.eq(Mux(self.first, 0, ring[-1]) + self.psum),
+            write.data.eq(total),
+            write.addr.eq(self.address),
+            write.en.eq(self.enable & self.final),
+        ]
+        with m.If(self.enable):
+            m.d.sync += [into.eq(sum_) for into, sum_ in zip(ring, [total, *ring], strict=False)]
+
+    def _add_to_many(self, m: Module, write: Any) -> None:
+        """A memory: a sum is read, and written when the partial sum was added to it."""
+        shape = self.value.shape()
+        m.submodules.growing = growing = Memory(shape=shape, depth=self.sums, init=[])
+        read, write_back = growing.read_port(), growing.write_port()
+        fetched = Signal(shape, reset_less=True)
+        total = Signal(shape, reset_less=True)
+        enable, final = self.enable, self.final
+        first, slot, address = self.first, self.slot, self.address
+        for stage in range(1, _READ + 2):
+            enable = _later(m, enable, f"enable_{stage}")
+            final = _later(m, final, f"final_{stage}", reset_less=True)
+            slot = _later(m, slot, f"slot_{stage}", reset_less=True)
+            address = _later(m, address, f"address_{stage}", reset_less=True)
+            if stage < _READ:
+                first = _later(m, first, f"first_{stage}", reset_less=True)
+        m.d.comb += [
+            read.addr.eq(self.slot),
+            write_back.addr.eq(slot),
+            write_back.data.eq(total),
+            write_back.en.eq(enable),
+            write.addr.eq(address),
+            write.data.eq(total),
+            write.en.eq(enable & final),
+        ]
+        m.d.sync += [fetched.eq(Mux(first, 0, read.data)), total.eq(fetched + self.psum)]
 
 
 class _Accumulators(wiring.Component):
@@ -146,8 +230,9 @@ class _Accumulators(wiring.Component):
     Members
     -------
     valid
-        The sum of a step is in column 0; that of column `c` follows `c` cycles later. The first
-        step after reset is the first of a window, and all steps follow in order.
+        The sum of a step is in column 0, now or `control_lead` cycles later; that of column `c`
+        follows `c` cycles after that. The first step after reset is the first of a window, and all
+        steps follow in order.
     psum_0, psum_1, ...
         The sums of the columns.
     released
@@ -185,6 +270,7 @@ class _Accumulators(wiring.Component):
             beats=groups[0] // self.lanes,
             final_beats=groups[-1] // self.lanes,
             groups=self.windows * len(groups),
+            latency=drain_latency(self.schedule),
         )
         m.d.comb += self.released.eq(drain.released)
         wiring.connect(m, drain.o, wiring.flipped(self.o))
@@ -195,17 +281,18 @@ class ColumnAccumulators(_Accumulators):
     """One accumulator a column, with a sum for each fold of a group: for dense connections.
 
     The control signals of a step travel from column to column with the wavefront. The first beat of
-    a group is read `_first_drainable + 1` cycles after the `valid` of the first step of its last
-    chunk, or after the last beat of the group before.
+    a group is read `cycles_to_finished + 1` cycles after the sum of the first step of its last
+    chunk is in column 0, or after the last beat of the group before.
     """
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         schedule = self.schedule
+        many = many_sums(schedule)
         chunks, folds = len(schedule.chunks), schedule.folds[0]
         drain = self._add_drain(m, sources=schedule.columns, slots=folds)
         chunk = Signal(range(chunks))
-        slot = Signal(range(folds))
+        slot = Signal(range(folds), name="slot_0")
         bank = Signal(range(self.banks))
         with m.If(self.valid):
             count(m, slot, folds)
@@ -214,28 +301,35 @@ class ColumnAccumulators(_Accumulators):
                 with m.If(chunk == chunks - 1):
                     count(m, bank, self.banks)
 
-        address_bits = ceil_log2(folds) + ceil_log2(self.banks)
         enable = Signal(name="enable_0")
         first = Signal(name="first_0")
         final = Signal(name="final_0")
-        address = Signal(address_bits, name="address_0")
+        step: Value = Cat(slot, bank)
         m.d.comb += [
             enable.eq(self.valid),
             first.eq(chunk == 0),
-            final.eq(self.valid & (chunk == chunks - 1) & (slot == 0)),
-            address.eq(Cat(slot, bank)),
+            final.eq(chunk == chunks - 1),
         ]
-        depth = ((self.banks - 1) << ceil_log2(folds)) + folds
+        slot_bits = len(slot)
+        depth = ((self.banks - 1) << slot_bits) + folds
         for column in range(schedule.columns):
             if column == _first_drainable(schedule, self.lanes):
-                m.d.comb += drain.finished.eq(final)
-            accumulator = Accumulator(self.psum_shape, self.sum_shape, depth)
+                finished: Value = enable & final & (step[:slot_bits] == 0)
+                for stage in range(control_lead(schedule) + many):
+                    finished = _later(m, finished, f"finished_{stage}")
+                m.d.comb += drain.finished.eq(finished)
+            accumulator = Accumulator(
+                self.psum_shape, self.sum_shape, sums=folds, depth=depth, many=many
+            )
             m.submodules[f"accumulator_{column}"] = accumulator
             m.d.comb += [
                 accumulator.enable.eq(enable),
                 accumulator.first.eq(first),
-                accumulator.address.eq(address),
+                accumulator.final.eq(final),
+                accumulator.slot.eq(step[:slot_bits]),
+                accumulator.address.eq(step),
                 accumulator.psum.eq(getattr(self, f"psum_{column}")),
+                accumulator.read.eq(drain.read),
                 accumulator.read_address.eq(Cat(drain.slot, drain.bank)),
                 getattr(drain, f"value_{column}").eq(accumulator.value),
             ]
@@ -243,8 +337,8 @@ class ColumnAccumulators(_Accumulators):
                 enable = _later(m, enable, f"enable_{column + 1}")
                 if chunks > 1:
                     first = _later(m, first, f"first_{column + 1}", reset_less=True)
-                final = _later(m, final, f"final_{column + 1}")
-                address = _later(m, address, f"address_{column + 1}", reset_less=True)
+                    final = _later(m, final, f"final_{column + 1}", reset_less=True)
+                step = _later(m, step, f"step_{column + 1}", reset_less=True)
         return m
 
 
@@ -252,7 +346,8 @@ class RoutedAccumulators(_Accumulators):
     """One accumulator an output: for layers with a connection table.
 
     The sums of a step are gathered from all columns. Then each accumulator selects the sum of the
-    column that computes its output in this step, if there is one.
+    column that computes its output in this step, or 0 if there is none. All begin with the first
+    step of a window, and are finished with its last.
     """
 
     def elaborate(self, platform: Any) -> Module:
@@ -275,8 +370,10 @@ class RoutedAccumulators(_Accumulators):
             count(m, step, steps)
         with m.If(last):
             count(m, bank, self.banks)
-        target_bank = _later(m, bank, "target_bank", reset_less=True)
-        m.d.comb += drain.finished.eq(_later(m, last, "finished"))
+        routed_first = _later(m, arrived & (step == 0), "routed_first", reset_less=True)
+        routed_last = _later(m, last, "routed_last")
+        routed_bank = _later(m, bank, "routed_bank", reset_less=True)
+        m.d.comb += drain.finished.eq(routed_last)
 
         layout, routes = self._routes()
         m.submodules.routes = memory = Memory(shape=layout, depth=steps, init=routes)
@@ -285,18 +382,21 @@ class RoutedAccumulators(_Accumulators):
         for output, serving in enumerate(schedule.serving_columns):
             route = port.data[f"output_{output}"]
             routed = Signal(self.psum_shape, name=f"routed_{output}", reset_less=True)
-            enable = _later(m, arrived & route.enable, f"enable_{output}")
-            first = _later(m, route.first, f"first_{output}", reset_less=True)
-            with m.Switch(route.source):
+            with m.If(~(arrived & route.enable)):
+                m.d.sync += routed.eq(0)
+            with m.Else(), m.Switch(route.source):
                 for source, column in enumerate(serving):
                     with m.Case(source) if source + 1 < len(serving) else m.Default():
                         m.d.sync += routed.eq(element(gathered, column, self.psum_shape))
-            accumulator = Accumulator(self.psum_shape, self.sum_shape, self.banks)
+            accumulator = Accumulator(
+                self.psum_shape, self.sum_shape, sums=1, depth=self.banks, many=False
+            )
             m.submodules[f"accumulator_{output}"] = accumulator
             m.d.comb += [
-                accumulator.enable.eq(enable),
-                accumulator.first.eq(first),
-                accumulator.address.eq(target_bank),
+                accumulator.enable.eq(1),
+                accumulator.first.eq(routed_first),
+                accumulator.final.eq(routed_last),
+                accumulator.address.eq(routed_bank),
                 accumulator.psum.eq(routed),
                 accumulator.read_address.eq(drain.bank),
                 getattr(drain, f"value_{output}").eq(accumulator.value),
@@ -309,12 +409,11 @@ class RoutedAccumulators(_Accumulators):
         layout = data.StructLayout(
             {
                 f"output_{output}": data.StructLayout(
-                    {"enable": 1, "first": 1, "source": unsigned(ceil_log2(len(serving)))}
+                    {"enable": 1, "source": unsigned(ceil_log2(len(serving)))}
                 )
                 for output, serving in enumerate(schedule.serving_columns)
             }
         )
-        started: set[int] = set()
         routes = []
         for step in schedule.steps:
             route = {}
@@ -322,10 +421,8 @@ class RoutedAccumulators(_Accumulators):
                 if output is not None:
                     route[f"output_{output}"] = {
                         "enable": 1,
-                        "first": int(output not in started),
                         "source": schedule.serving_columns[output].index(column),
                     }
-                    started.add(output)
             routes.append(route)
         return layout, routes
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import accumulate, count, cycle
 from typing import Any, NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,12 +21,14 @@ from systolith.hw.systolic.accumulator import (
     ColumnAccumulators,
     RoutedAccumulators,
     banks_needed,
+    control_lead,
     cycles_to_finished,
+    drain_latency,
 )
 from systolith.hw.systolic.array import ArrayShapes, SystolicArray, array_latency
 from systolith.hw.systolic.processing_element import Operation
 from systolith.hw.systolic.schedule import Schedule, reduction_weights
-from systolith.hw.systolic.weight_memory import WeightMemory, read_latency
+from systolith.hw.systolic.weight_memory import READ_LATENCY, WeightMemory
 
 _OPERATIONS: dict[type[graph.Layer], Operation] = {
     graph.Convolution: "multiply",
@@ -58,23 +61,25 @@ class SystolicCore(Component):
     Convolution, dense and radial basis units have it between the source of their chunks and their
     requantizer, which adds the bias. It holds the array, the weights and the accumulators.
 
-    Once a step is issued, it never stalls. Backpressure acts on issue alone: a group of outputs
-    (`Schedule.groups`: a window, or a fold of it) starts only when a bank of accumulators is free
-    for it. There are enough banks that the array never stalls with a sink that is always ready,
-    unless the drain is slower than the array. The initiation interval of windows is
-    `max(steps, outputs / lanes)` cycles.
+    Once a step is issued, it never stalls. Backpressure acts on issue alone: the last chunk of a
+    group of outputs (`Schedule.groups`: a window, or a fold of it) starts only when a bank of
+    accumulators is free for its finished sums. There are enough banks that the array never stalls
+    with a sink that is always ready, unless the drain is slower than the array. The initiation
+    interval of windows is `max(steps, outputs / lanes)` cycles.
 
     Cycles:
 
     - A step is issued in the first cycle after the step before in which its chunk is offered and,
-      for the first step of a group, a bank is free. A chunk is taken with its last step.
-    - With dense connections, let the first step of a group's last chunk be issued in cycle `t`.
-      The group's first beat is read from the accumulators in cycle
-      `t + latency + columns - columns / lanes + 1`, or in the cycle after the last beat of the
-      group before, whichever is later. `latency` is that of weights and array together.
-    - A beat is offered in the cycle after it was read. The next beat can be read in the cycle in
-      which that one is taken.
-    - A group occupies its bank from its first step to the cycle in which its last beat is read.
+      for the first step of a group's last chunk, a bank is free. A chunk is taken with its last
+      step.
+    - Let the first step of a group's last chunk be issued in cycle `t`. The group's first beat is
+      read from the accumulators in cycle `t + latency + cycles_to_finished + 1`, or in the cycle
+      after the last beat of the group before, whichever is later. `latency` is that of weights and
+      array together.
+    - A beat is offered `drain_latency` cycles after it was read. That number of beats is on its way
+      at most: the next one can be read in the cycle in which the first of them is taken.
+    - A group occupies its bank from the first step of its last chunk to the cycle in which its last
+      beat is read.
 
     Parameters
     ----------
@@ -117,9 +122,7 @@ class SystolicCore(Component):
         self.schedule = schedule
         self.lanes = lanes
         self.operation = layer.layer.entry(_OPERATIONS, "operation on an array")
-        self.latency = read_latency(schedule.step_count) + array_latency(
-            schedule.rows, self.operation
-        )
+        self.latency = READ_LATENCY + array_latency(schedule.rows, self.operation)
         self.banks = banks_needed(schedule, lanes, self.latency)
         self.windows = layer.output_shape.height * layer.output_shape.width
         self.multipliers = schedule.rows * schedule.columns
@@ -146,20 +149,14 @@ class SystolicCore(Component):
         """The cycle model (`streams.cycles`)."""
         i_available, i_taken, o_taken = i.available, i.taken, o.taken
         to_finished = self.latency + cycles_to_finished(self.schedule, self.lanes)
-        # For each group, when it was finished, and the number of its last beat.
-        finished: list[int] = []
-        last_beats: list[int] = []
-        step = last_beat = -1
+        on_the_way = drain_latency(self.schedule)
+        # For each group, when it was finished, its beats, and the number of its last beat.
+        finished: list[tuple[int, int, int]] = []
+        step = last_beat = last_read = -1
         # `freed` is the group whose bank the next one takes; below 0, a bank not used before.
         for freed, (folds, ends, beats) in zip(
             count(-self.banks), cycle(self._groups()), strict=False
         ):
-            if freed >= 0:
-                # Its last beat was read when the beat before that was taken.
-                before = last_beats[freed]
-                while len(o_taken) < before:
-                    yield o.sink
-                step = max(step, finished[freed] + 1, o_taken[before - 1] if before else 0)
             while len(i_available) == len(i_taken):
                 yield i.source
             start = i_available[len(i_taken)]
@@ -168,25 +165,40 @@ class SystolicCore(Component):
             last_chunk = len(i_taken) + len(folds) - 1
             if last_chunk < len(i_available) and i_available[last_chunk] <= start:
                 # All chunks have arrived: no step waits for one.
-                i_taken.extend([start + end for end in ends])
+                i_taken.extend([start + end for end in ends[:-1]])
+                step = start + ends[-1] - folds[-1]
             else:
-                for steps in folds:
+                for steps in folds[:-1]:
                     while len(i_available) == len(i_taken):
                         yield i.source
                     start = max(step + 1, i_available[len(i_taken)])
                     step = start + steps - 1
                     i_taken.append(step)
-            step = i_taken[-1]
+                while len(i_available) == len(i_taken):
+                    yield i.source
+                step = max(step, i_available[len(i_taken)] - 1)
+            if freed >= 0:
+                # Its last beat was read when the first of the beats on their way was taken.
+                end, its_beats, before = finished[freed]
+                before -= on_the_way
+                while len(o_taken) <= before:
+                    yield o.sink
+                last_read = max(end, last_read) + its_beats
+                if before >= 0:
+                    last_read = max(last_read, o_taken[before])
+                step = max(step, last_read)
+            step += folds[-1]
+            i_taken.append(step)
             last_beat += beats
-            last_beats.append(last_beat)
-            finished.append(step - folds[-1] + 1 + to_finished)
-            o.available.extend([finished[-1] + 2] * beats)
+            end = step - folds[-1] + 1 + to_finished
+            finished.append((end, beats, last_beat))
+            o.available.extend([end + 1 + on_the_way] * beats)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         memory, array, accumulators = self._add_parts(m)
         issue = self._issue_steps(m, memory.step, accumulators.released)
-        self._delay_inputs(m, issue, memory.latency, array, accumulators)
+        self._delay_inputs(m, issue, array, accumulators)
         return m
 
     def _add_parts(
@@ -219,27 +231,37 @@ class SystolicCore(Component):
         return memory, array, accumulators
 
     def _issue_steps(self, m: Module, memory_step: Value, released: Value) -> Signal:
-        """Count steps and free banks, and take chunks; whether a step is issued in this cycle."""
+        """Count steps and free banks, and take chunks; whether a step is issued in this cycle.
+
+        What the next cycle needs to know of its step is in registers, a bit each.
+        """
         schedule = self.schedule
         step = Signal(range(schedule.step_count))
         group_step = step
         if len(schedule.groups) > 1:
             group_step = Signal(range(schedule.group_steps))
-        begins_group = group_step == 0
+        claims, claims_next = self._marked(
+            group_step, schedule.group_steps, [schedule.group_steps - schedule.folds[-1]]
+        )
         free = Signal(range(self.banks + 1), init=self.banks)
-        may_issue = Signal()
+        free_next = Signal.like(free)
+        blocked = Signal()
         issue = Signal()
         m.d.comb += [
-            may_issue.eq(~begins_group | (free != 0)),
-            issue.eq(self.i.valid & may_issue),
-            self.i.ready.eq(may_issue & self._last_fold(m, step, issue)),
+            issue.eq(self.i.valid & ~blocked),
+            self.i.ready.eq(~blocked & self._last_fold(m, step, issue)),
+            free_next.eq(free - (issue & claims) + released),
             memory_step.eq(step),
         ]
         with m.If(issue):
             counting.count(m, step, schedule.step_count)
             if group_step is not step:
                 counting.count(m, group_step, schedule.group_steps)
-        m.d.sync += free.eq(free - (issue & begins_group) + released)
+            m.d.sync += claims.eq(claims_next)
+        m.d.sync += [
+            free.eq(free_next),
+            blocked.eq(Mux(issue, claims_next, claims) & (free_next == 0)),
+        ]
         return issue
 
     def _last_fold(self, m: Module, step: Signal, issue: Signal) -> Value:
@@ -249,27 +271,36 @@ class SystolicCore(Component):
             fold = Signal(range(folds[0]))
             with m.If(issue):
                 counting.count(m, fold, folds[0])
-            return fold == folds[0] - 1
-        ends, end = 0, 0
-        for steps in folds:
-            end += steps
-            ends |= 1 << (end - 1)
-        return Const(ends, end).bit_select(step, 1)
+            ends, ends_next = self._marked(fold, folds[0], [folds[0] - 1])
+        else:
+            lasts = [end - 1 for end in accumulate(folds)]
+            ends, ends_next = self._marked(step, len(self.schedule.steps), lasts)
+        with m.If(issue):
+            m.d.sync += ends.eq(ends_next)
+        return ends
+
+    @staticmethod
+    def _marked(counter: Signal, length: int, marked: Collection[int]) -> tuple[Signal, Value]:
+        """A register for whether a counter has one of some values, and its value after a step."""
+        now = Signal(init=0 in marked)
+        ahead = {(value - 1) % length for value in marked}
+        if len(ahead) == 1:
+            return now, counter == ahead.pop()
+        return now, Const(sum(1 << value for value in ahead), length).bit_select(counter, 1)
 
     def _delay_inputs(
         self,
         m: Module,
         issue: Value,
-        weight_latency: int,
         array: SystolicArray,
         accumulators: ColumnAccumulators | RoutedAccumulators,
     ) -> None:
         """Delay inputs until their weights are read, and `issue` until their sum is in column 0."""
         inputs: Value = self.i.payload
-        for stage in range(weight_latency):
+        for stage in range(READ_LATENCY):
             waiting = Signal(len(inputs), name=f"x_after_{stage + 1}", reset_less=True)
             m.d.sync += waiting.eq(inputs)
             inputs = waiting
-        wavefront = Signal(self.latency)
+        wavefront = Signal(self.latency - control_lead(self.schedule))
         m.d.sync += wavefront.eq(Cat(issue, wavefront))
         m.d.comb += [array.x.eq(inputs), accumulators.valid.eq(wavefront[-1])]

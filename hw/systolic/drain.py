@@ -11,6 +11,7 @@ from amaranth.utils import ceil_log2
 
 from systolith.hw.streams.beats import beat_stream
 from systolith.hw.streams.counting import count
+from systolith.hw.streams.formats import select_word
 
 
 class Drain(wiring.Component):
@@ -21,7 +22,8 @@ class Drain(wiring.Component):
     by slot.
 
     Cycles: the first beat of a group is read in the cycle after `finished`, or after the last beat
-    of the group before; then a beat a cycle. A beat is offered in the cycle after it was read.
+    of the group before; then a beat a cycle, of which `latency` are on their way. A beat is offered
+    `latency` cycles after it was read, or in the cycle after the beat before was taken.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ class Drain(wiring.Component):
         Beats of a frame's final group.
     groups
         Groups a frame, the last of which ends with `last`.
+    latency
+        2 if the memories have a register behind them, otherwise 1.
 
     Members
     -------
@@ -44,8 +48,10 @@ class Drain(wiring.Component):
         One more group can be read from the next cycle on.
     slot, bank
         The address that is read in all memories.
+    read
+        The registers behind the memories take the sums in this cycle.
     value_0, value_1, ...
-        The sums at that address, in the same cycle.
+        The sums: at that address, or in those registers.
     released
         The oldest group's last beat is read: its bank is free from the next cycle on.
     o
@@ -63,6 +69,7 @@ class Drain(wiring.Component):
         beats: int,
         final_beats: int,
         groups: int,
+        latency: int,
     ) -> None:
         self.places = sources // lanes
         self.banks = banks
@@ -70,11 +77,13 @@ class Drain(wiring.Component):
         self.beats = beats
         self.final_beats = final_beats
         self.groups = groups
+        self.latency = latency
         super().__init__(
             {
                 "finished": In(1),
                 "slot": Out(ceil_log2(slots)),
                 "bank": Out(range(banks)),
+                "read": Out(1),
                 **{f"value_{source}": In(sum_shape) for source in range(sources)},
                 "released": Out(1),
                 "o": Out(beat_stream(sum_shape, lanes)),
@@ -84,6 +93,7 @@ class Drain(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         waiting = Signal(range(self.banks + 1))
+        any_waiting = Signal()
         place = Signal(range(self.places))
         group = Signal(range(self.groups))
         final = group == self.groups - 1
@@ -96,32 +106,43 @@ class Drain(wiring.Component):
         if self.final_beats != self.beats:
             at_end = Mux(final, at(self.final_beats - 1), at_end)
 
-        read = Signal()
         m.d.comb += [
-            read.eq((waiting != 0) & (~self.o.valid | self.o.ready)),
-            self.released.eq(read & at_end),
+            any_waiting.eq(waiting != 0),
+            self.released.eq(any_waiting & self.read & at_end),
         ]
         m.d.sync += waiting.eq(waiting + self.finished - self.released)
         with m.If(self.released):
             m.d.sync += [place.eq(0), self.slot.eq(0)]
             count(m, self.bank, self.banks)
             count(m, group, self.groups)
-        with m.Elif(read):
+        with m.Elif(any_waiting & self.read):
             count(m, place, self.places)
             with m.If(place == self.places - 1):
                 m.d.sync += self.slot.eq(self.slot + 1)
 
-        with m.If(read):
-            with m.Switch(place):
-                for number in range(self.places):
-                    channels = range(number * self.lanes, (number + 1) * self.lanes)
-                    with m.Case(number):
-                        sums = Cat(getattr(self, f"value_{channel}") for channel in channels)
-                        m.d.sync += self.o.payload.data.eq(sums)
+        send = Signal()
+        m.d.comb += send.eq(~self.o.valid | self.o.ready)
+        valid: Value = any_waiting
+        last: Value = self.released & final
+        if self.latency == 1:
+            m.d.comb += self.read.eq(send)
+        else:
+            fetched = Signal()
+            fetched_last = Signal()
+            fetched_place = Signal.like(place)
+            m.d.comb += self.read.eq(~fetched | send)
+            with m.If(self.read):
+                m.d.sync += [
+                    fetched.eq(valid),
+                    fetched_last.eq(last),
+                    fetched_place.eq(place),
+                ]
+            valid, last, place = fetched, fetched_last, fetched_place
+        sums = Cat(getattr(self, f"value_{source}") for source in range(self.places * self.lanes))
+        with m.If(send):
             m.d.sync += [
-                self.o.valid.eq(1),
-                self.o.payload.last.eq(self.released & final),
+                self.o.valid.eq(valid),
+                self.o.payload.last.eq(last),
+                self.o.payload.data.eq(select_word(sums, place, len(self.o.payload.data))),
             ]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
         return m

@@ -240,6 +240,19 @@ def reduction_weights(layer: FixedLayer) -> Integers:
     return layer.layer.entry(_BY_ELEMENT, "order of weights")(layer.weights)
 
 
+def constant_multipliers(layer: FixedLayer, folding: Folding) -> int:
+    """The number of multipliers of a layer's array whose weight is 0 in every step.
+
+    Their product is always 0, so that synthesis builds none of them. In a layer with a single step,
+    every weight that is 0 is such a one.
+    """
+    dense = as_dense(layer) or layer
+    if not isinstance(dense.layer, graph.Convolution | graph.Dense):
+        return 0
+    weights = layer_schedule(dense, folding).weights(reduction_weights(dense))
+    return int((weights == 0).all(axis=0).sum())
+
+
 def _by_map(weights: Integers) -> Integers:
     return weights.transpose(2, 0, 1, 3).reshape(-1, weights.shape[-1])
 

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Signal, Value, unsigned
+from amaranth.hdl import Module, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from systolith.golden.fixed.integers import Integers
-from systolith.hw.streams.formats import pack, select_word
+from systolith.hw.streams.formats import pack
 from systolith.hw.systolic.array import diagonal
 
-FEW_STEPS = 64
-"""Up to this number of steps, each diagonal has a small memory of its own."""
+READ_LATENCY = 2
+"""Cycles from `step` to the weights of its first diagonal: the memory's register, and one behind
+it, which a multiplier can hold."""
 
-SHARING_DIAGONALS = 16
+FEW_STEPS = 16
+"""Up to this number of steps, a bit of the weights is one lookup table, and each diagonal has a
+memory of its own."""
+
+WIDE_STEPS = 1024
+"""Up to this number of steps, a block memory has words that are wider than most weights."""
+
+SHARING_WIDE = 4
+"""The number of diagonals that share a memory then: they fill a word, at the cost of registers."""
+
+SHARING_NARROW = 16
 """The number of diagonals that share a memory if there are more steps: few deep memories."""
 
-MAX_WORDS = 1024
-"""The most words of a memory; with more steps, a word holds the weights of several steps."""
-
-
-def read_latency(steps: int) -> int:
-    """Cycles from `step` to the weights of its first diagonal."""
-    return 1 if steps <= FEW_STEPS else 2
+MANY_WEIGHTS = 1024
+"""From this number of weights on, memories of more than `FEW_STEPS` steps are block memory."""
 
 
 class WeightMemory(wiring.Component):
     """Reads the weights of each step for a `SystolicArray`, diagonal by diagonal.
 
     A `SystolicCore` drives `step` as it issues steps. The weights of diagonal `d` follow
-    `latency + d` cycles later, when the wavefront reaches that diagonal. The step travels from
-    memory to memory through registers. A single step needs no memory: its weights are constants.
+    `READ_LATENCY + d` cycles later, when the wavefront reaches that diagonal. The step travels from
+    memory to memory through registers. A single step needs no memory: each bit of its weights is 0,
+    or a register that is 1 from the second cycle on. Synthesis would replace multipliers by
+    constants, and a chain of multipliers would break there.
 
     Parameters
     ----------
@@ -54,11 +61,9 @@ class WeightMemory(wiring.Component):
     def __init__(self, weights: Integers, width: int) -> None:
         self.steps, self.rows, self.columns = weights.shape
         self.width = width
-        self.shared = 1 if self.steps <= FEW_STEPS else SHARING_DIAGONALS
-        self.latency = read_latency(self.steps)
-        self.packed = 1
-        while self.packed * MAX_WORDS < self.steps:
-            self.packed *= 2
+        self.shared = 1
+        if self.steps > FEW_STEPS:
+            self.shared = SHARING_WIDE if self.steps <= WIDE_STEPS else SHARING_NARROW
         self.positions = [
             diagonal(number, self.rows, self.columns)
             for number in range(self.rows + self.columns - 1)
@@ -72,6 +77,12 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         outputs = [getattr(self, f"diagonal_{number}") for number in range(len(self.positions))]
+        if self.steps == 1:
+            one = Signal(reset_less=True)
+            m.d.sync += one.eq(1)
+            for output, positions in zip(outputs, self.positions, strict=True):
+                m.d.comb += output.eq(one.replicate(len(output)) & self._words(positions)[0])
+            return m
         step: Value = self.step
         for start in range(0, len(outputs), self.shared):
             group = range(start, min(start + self.shared, len(outputs)))
@@ -85,7 +96,7 @@ class WeightMemory(wiring.Component):
                     m.d.sync += later.eq(weights[width:])
                     weights = later
             # From group to group, registers delay the step.
-            if group.stop < len(outputs) and self.steps > 1:
+            if group.stop < len(outputs):
                 for number in group:
                     passed = Signal.like(self.step, name=f"step_{number + 1}", reset_less=True)
                     m.d.sync += passed.eq(step)
@@ -93,32 +104,25 @@ class WeightMemory(wiring.Component):
         return m
 
     def _read(self, m: Module, step: Value, group: range) -> Value:
-        """The weights of a group of diagonals, `latency` cycles after their step."""
+        """The weights of a group of diagonals, `READ_LATENCY` cycles after their step."""
         positions = [position for number in group for position in self.positions[number]]
         bits = len(positions) * self.width
-        words = self._words(positions)
-        if self.steps == 1:
-            return Const(words[0], bits)
-        memory = Memory(shape=unsigned(self.packed * bits), depth=len(words), init=words)
-        m.submodules[f"weights_{group.start}"] = memory
+        is_block = self.steps > FEW_STEPS and self._raw.size >= MANY_WEIGHTS
+        m.submodules[f"weights_{group.start}"] = memory = Memory(
+            shape=unsigned(bits),
+            depth=self.steps,
+            init=self._words(positions),
+            attrs={"rom_style": "block"} if is_block else {},
+        )
         port = memory.read_port()
-        place_bits = exact_log2(self.packed)
-        m.d.comb += port.addr.eq(step[place_bits:])
-        if self.latency == 1:
-            return port.data
-        place = Signal(place_bits, name=f"place_{group.start}", reset_less=True)
+        m.d.comb += port.addr.eq(step)
         fetched = Signal(bits, name=f"fetched_{group.start}", reset_less=True)
-        m.d.sync += [
-            place.eq(step[:place_bits]),
-            fetched.eq(select_word(port.data, place, bits)),
-        ]
+        m.d.sync += fetched.eq(port.data)
         return fetched
 
     def _words(self, positions: list[tuple[int, int]]) -> list[int]:
-        """The weights of some processing elements, `packed` steps a word."""
+        """The weights of some processing elements, a word a step."""
         rows, columns = zip(*positions, strict=True)
-        weights = self._raw[:, rows, columns]
         return [
-            pack(map(int, weights[first : first + self.packed].flat), unsigned(self.width))
-            for first in range(0, self.steps, self.packed)
+            pack(map(int, weights), unsigned(self.width)) for weights in self._raw[:, rows, columns]
         ]

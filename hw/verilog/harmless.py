@@ -18,7 +18,7 @@ _PARTS = re.compile(
     | (?P<code>
         \\[\w.:\[\]]+(?=\s)                       # an escaped name
         | \$(?:un)?signed\b
-        | \(\*\s*(?:parallel_case|keep)\s*(?:=\s*(?:[\w']+|"\w*")\s*)?\*\)
+        | \(\*\s*(?:parallel_case|keep|rom_style)\s*(?:=\s*(?:[\w']+|"\w*")\s*)?\*\)
         | \((?!\*(?!\s*\)))                       # also in @(*)
         | /
         | [^"/\\$`(]+
@@ -49,7 +49,7 @@ def require_harmless(verilog: str) -> None:
 
     Refused are system tasks and functions other than `$signed` and `$unsigned`, compiler directives
     and macros, imports and exports (DPI), comments that instruct a tool other than to print no
-    warning, and attributes other than `keep` and `parallel_case`.
+    warning, and attributes other than `keep`, `parallel_case` and `rom_style`.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _reason(found: str) -> str:
     if found == "\\":
         return "an escaped name with other signs than letters, digits and _ . : [ ]"
     if found == "(*":
-        return "an attribute other than keep and parallel_case"
+        return "an attribute other than keep, parallel_case and rom_style"
     kind = "compiler directive" if found.startswith("`") else "system task"
     return f"the {kind} {found}"
 

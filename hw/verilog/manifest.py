@@ -19,6 +19,7 @@ from systolith.golden.reports.format_entry import FormatEntry, layer_formats
 from systolith.hw.accelerator import Accelerator, Port, axis_ports, part_module, unit_part
 from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
 from systolith.hw.streams.result_layout import ResultField, ResultLayout
+from systolith.hw.systolic.schedule import constant_multipliers
 from systolith.hw.verilog.writer import Memory, memories
 from systolith.hw.verilog.yosys import yosys_version
 
@@ -68,11 +69,16 @@ class MemoryEntry(msgspec.Struct, frozen=True):
 
 
 class LayerEntry(PlannedLayer, frozen=True):
-    """A layer's unit (`PlannedLayer`), with its memories, formats and output stream."""
+    """A layer's unit (`PlannedLayer`), with its memories, formats and output stream.
+
+    `constant_multipliers` are those of its multipliers that multiply by 0 in every step: synthesis
+    removes them.
+    """
 
     memories: tuple[MemoryEntry, ...]
     formats: dict[str, FormatEntry]
     stream: StreamEntry
+    constant_multipliers: Count = 0
 
 
 class ToolsEntry(msgspec.Struct, frozen=True):
@@ -212,4 +218,5 @@ def _layer(layer: FixedLayer, planned: PlannedLayer, found: Iterable[Memory]) ->
         memories=tuple(MemoryEntry(*memory) for memory in found),
         formats=layer_formats(layer),
         stream=StreamEntry(planned.folding.lanes, fmt.bits, fmt.signed),
+        constant_multipliers=constant_multipliers(layer, planned.folding),
     )

@@ -157,13 +157,17 @@ class _Module:
                 self._widths[found[2]] = int(found[1] or 0) + 1
                 starts = lines[at : at + 1] == ["  initial begin"]
                 end = lines.index("  end", at) + 1 if starts else at
-                yield "memory", lines[at - 1 : end]
+                yield (
+                    "memory",
+                    [attribute, *lines[at - 1 : end]] if attribute else lines[at - 1 : end],
+                )
+                attribute = ""
                 at = end
             elif found := _DECLARATION.fullmatch(line):
                 self._declare(found, attribute)
                 attribute = ""
-            elif line.startswith("  (* keep"):
-                attribute = line.strip()
+            elif line.startswith(("  (* keep", "  (* rom_style")):
+                attribute = line
             elif found := _FUNCTION.fullmatch(line):
                 end = lines.index("  endfunction", at) + 1
                 self._declare_function(found[2], int(found[1]) + 1, lines[at:end])
@@ -499,7 +503,7 @@ class _Module:
     def _declaration(self, name: str) -> Iterator[str]:
         net = self._nets[name]
         if net.attribute:
-            yield f"  {net.attribute}"
+            yield net.attribute
         yield f"  {'reg' if net.register else 'wire'} {_range(net.width)}{name};"
 
     def write(self) -> Iterator[str]:

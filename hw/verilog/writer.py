@@ -65,8 +65,11 @@ processors, so that the bytes do not either."""
 _PROCESSES = 2
 """Yosys processes at a time."""
 
-_OTHER_ATTRIBUTE = re.compile(r"(?:^ +)?\(\* (?!keep |parallel_case ).*?\*\)\s", re.MULTILINE)
-"""Attributes for Yosys alone. `keep` is that of `systolic.processing_element`."""
+_OTHER_ATTRIBUTE = re.compile(
+    r"(?:^ +)?\(\* (?!keep |parallel_case |rom_style ).*?\*\)\s", re.MULTILINE
+)
+"""Attributes for Yosys alone. `keep` is that of `systolic.processing_element`, `rom_style` that of
+`systolic.weight_memory`."""
 
 _RTLIL_MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 _MODULE = re.compile(r"^module \\?(\S+?) ?\(.*?^endmodule\n", re.MULTILINE | re.DOTALL)

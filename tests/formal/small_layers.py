@@ -37,7 +37,7 @@ class Instance:
     input_lanes: int
     depth: int
     frames: int = 3
-    most_waits: int = 14
+    most_waits: int = 15
 
 
 def fixed(layer: Layer, source: Shape, **parts: Any) -> FixedLayer:
@@ -83,7 +83,7 @@ STALLED = {
         ),
         Folding(columns=2, depth=1),
         2,
-        depth=24,
+        depth=25,
         frames=2,
         most_waits=16,
     ),
@@ -124,7 +124,7 @@ STALLED = {
         ),
         Folding(rows=2, depth=1),
         1,
-        depth=20,
+        depth=21,
     ),
     "dense-outputs": Instance(
         fixed(
@@ -137,6 +137,19 @@ STALLED = {
         1,
         depth=28,
     ),
+    "dense-many": Instance(
+        fixed(
+            Dense(name="F", inputs=INPUT, units=4),
+            Shape(1, 1, 2),
+            weights=ROW_BY_UNIT.T,
+            bias=np.array([1, -2, 0, 3]),
+        ),
+        Folding(depth=1),
+        1,
+        depth=32,
+        frames=2,
+        most_waits=18,
+    ),
     "radial-basis": Instance(
         fixed(
             RadialBasis(name="R", inputs=INPUT, units=2),
@@ -148,7 +161,8 @@ STALLED = {
         depth=24,
     ),
 }
-"""For the stream rules: three frames pass in few cycles. Every type of unit, both orders."""
+"""For the stream rules: three frames pass in few cycles. Every type of unit, both orders, and
+accumulators in a memory (`dense-many`)."""
 
 ANY_DATA = {
     "convolution": Instance(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from systolith.hw.silicon import multiplier_registers
+from systolith.hw.silicon.multiplier_registers import BEFORE, with_multiplier_registers
 from systolith.hw.verilog.netlist import cell_models, synthesis_script
 from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.builds import Design
@@ -13,6 +17,7 @@ from tests.gates.multipliers import multiplier_models
 from tests.yowasp import full_yosys_version, run_full_yosys
 
 _SOURCE, _NETLIST = "design.v", "netlist.v"
+_BEFORE, _AFTER = "before.json", "after.json"
 
 
 def netlist(design: Design, target: str, show: Iterable[str] = ()) -> str:
@@ -44,6 +49,36 @@ def netlist(design: Design, target: str, show: Iterable[str] = ()) -> str:
 
     key = content_key("netlist", full_yosys_version(), script, design.verilog)
     return cached(key, _NETLIST, build).read_text("utf-8")
+
+
+def netlist_with_registers(design: Design) -> str:
+    """The netlist of a design for ECP5 with registers in its multipliers, made once each.
+
+    Raises
+    ------
+    MissingToolError, SimulationError
+        As `netlist`.
+    """
+    read = f"read_verilog {_SOURCE}\n"
+    first = f"{read}hierarchy -top {design.top}\n{BEFORE}write_json {_BEFORE}\n"
+    second = synthesis_script(_SOURCE, _NETLIST, design.top, "ecp5")
+    second = second.replace(read, f"read_json {_AFTER}\n")
+
+    def build(folder: Path) -> None:
+        (folder / _SOURCE).write_text(design.verilog, "utf-8")
+        run_full_yosys(first, folder)
+        cells = json.loads((folder / _BEFORE).read_text("utf-8"))
+        assert with_multiplier_registers(cells)
+        (folder / _AFTER).write_text(json.dumps(cells), "utf-8")
+        run_full_yosys(second, folder)
+
+    key = content_key("netlist", full_yosys_version(), first, second, _source(), design.verilog)
+    return cached(key, _NETLIST, build).read_text("utf-8")
+
+
+def _source() -> str:
+    """The text of the pass, so that a cached netlist is not that of an older one."""
+    return inspect.getsource(multiplier_registers)
 
 
 def with_models(design: Design, text: str, target: str) -> Design:

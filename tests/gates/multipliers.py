@@ -1,7 +1,8 @@
-"""Simulation models of the multipliers that Yosys has none for, as its `dsp_map` uses them.
+"""Simulation models of the multipliers that Yosys has none for.
 
-They multiply, and have none of the registers and chains of these cells: a netlist that sets a
-parameter, to use one, does not compile with them.
+They multiply. That of `ecp5` has the registers that `hw.silicon.multiplier_registers` uses; they
+have no other registers and no chains of these cells: a netlist that sets another parameter, to use
+one, does not compile with them.
 """
 
 from __future__ import annotations
@@ -17,18 +18,35 @@ def multiplier_models(target: str) -> str:
 
 
 def _ecp5() -> str:
-    """`MULT18X18D`, with a port for each bit."""
+    """`MULT18X18D`, with a port for each bit.
+
+    Lattice FPGA-TN-02205, "ECP5 and ECP5-5G sysDSP Usage Guide": registers at both operands and at
+    the product, each used if its clock is not "NONE", with the clock enable `CE0` and the
+    synchronous reset `RST0`. They start at 0.
+    """
     widths = {"A": 18, "B": 18, "C": 18, "P": 36}
     bits = {port: [f"{port}{n}" for n in range(width)] for port, width in widths.items()}
     inputs = [*bits["A"], *bits["B"], *bits["C"], "SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB"]
+    inputs += ["CLK0", "CE0", "RST0"]
     a, b, p = (", ".join(reversed(bits[port])) for port in "ABP")
-    return (
-        f"module MULT18X18D(input {', '.join(inputs)}, output {', '.join(bits['P'])});\n"
-        f"  wire signed [18:0] a = {{SIGNEDA & A17, {a}}};\n"
-        f"  wire signed [18:0] b = {{SIGNEDB & B17, {b}}};\n"
-        f"  assign {{{p}}} = a * b;\n"
-        "endmodule\n"
-    )
+    return f"""\
+module MULT18X18D #(
+  parameter REG_INPUTA_CLK = "NONE", parameter REG_INPUTB_CLK = "NONE",
+  parameter REG_OUTPUT_CLK = "NONE"
+) (input {", ".join(inputs)}, output {", ".join(bits["P"])});
+  wire [17:0] a_in = {{{a}}}, b_in = {{{b}}};
+  reg [17:0] a_register = 0, b_register = 0;
+  reg [35:0] p_register = 0;
+  wire [17:0] a = REG_INPUTA_CLK == "NONE" ? a_in : a_register;
+  wire [17:0] b = REG_INPUTB_CLK == "NONE" ? b_in : b_register;
+  wire signed [18:0] signed_a = {{SIGNEDA & a[17], a}}, signed_b = {{SIGNEDB & b[17], b}};
+  wire [35:0] product = signed_a * signed_b;
+  always @(posedge CLK0)
+    if (RST0) {{a_register, b_register, p_register}} <= 0;
+    else if (CE0) {{a_register, b_register, p_register}} <= {{a_in, b_in, product}};
+  assign {{{p}}} = REG_OUTPUT_CLK == "NONE" ? product : p_register;
+endmodule
+"""
 
 
 def _gowin(width: int) -> str:

@@ -31,7 +31,7 @@ from systolith.sim.errors import SimulationError
 from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import TappedNetwork, tapped_network
 from systolith.sim.simulators.builds import Design
-from tests.gates.gate_level import netlist, with_models
+from tests.gates.gate_level import netlist, netlist_with_registers, with_models
 from tests.hw.several_accelerators import TOGETHER, several_accelerators
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 from tests.yowasp import run_full_yosys
@@ -101,6 +101,17 @@ def test_a_unit(built: Artifacts, name: str) -> None:
 @pytest.mark.parametrize("target", ["ice40", "ecp5", "gowin"])
 def test_squares_on_other_targets(built: Artifacts, target: str) -> None:
     assert failures("output", unit_netlist(built, "output", target), target) == ()
+
+
+@pytest.mark.gates
+@pytest.mark.parametrize("name", ["C1", "output"])
+def test_registers_in_multipliers(built: Artifacts, name: str) -> None:
+    module = part_module(built.manifest.top, unit_part(name))
+    text = netlist_with_registers(Design(module, built.verilog, ()))
+    multipliers = next(each for each in built.manifest.layers if each.name == name).multipliers
+    assert text.count('.REG_OUTPUT_CLK("CLK0")') == multipliers
+    assert not [cell for cell in count_cells(text) if not re.fullmatch(CELLS["ecp5"], cell)]
+    assert failures(name, text, "ecp5") == ()
 
 
 @pytest.mark.gates

@@ -154,8 +154,7 @@ def test_long_memories(
     monkeypatch: pytest.MonkeyPatch, rows: int, columns: int, shared: int
 ) -> None:
     monkeypatch.setattr(weight_memory, "FEW_STEPS", 2)
-    monkeypatch.setattr(weight_memory, "SHARING_DIAGONALS", shared)
-    monkeypatch.setattr(weight_memory, "MAX_WORDS", 2)
+    monkeypatch.setattr(weight_memory, "SHARING_WIDE", shared)
     check(dense(9, 8), rows, columns, frames=2)
 
 
@@ -339,11 +338,11 @@ def test_groups_follow_each_other_without_a_gap(
 
 
 def test_groups_leave_when_they_are_finished() -> None:
-    # Weights read, 3 rows, product and sum, accumulator, drain.
+    # Weights read and registered, 3 rows, product and sum, accumulator, drain.
     layer = dense(12, 8)
     schedule = layer_schedule(layer, Folding(3, 3, order="outputs"))
     result = simulate(layer, schedule, random_windows(layer, 12, 1, False), 1)
-    first_beats = [result.taken[last_chunk] + 1 + 2 + 2 + 2 for last_chunk in (3, 7, 11)]
+    first_beats = [result.taken[last_chunk] + 2 + 2 + 2 + 2 for last_chunk in (3, 7, 11)]
     assert result.produced[0::3] == first_beats
     assert result.produced[1::3] == [first + 1 for first in first_beats]
     assert result.produced[2::3] == [first + 2 for first in first_beats[:2]]
@@ -351,7 +350,7 @@ def test_groups_leave_when_they_are_finished() -> None:
     schedule = layer_schedule(layer, Folding(3, 3, order="outputs"))
     result = simulate(layer, schedule, random_windows(layer, 12, 1, False), 3)
     # A beat of 3 columns waits for the third.
-    assert result.produced == [result.taken[last] + 1 + 2 + 2 + 2 + 2 for last in (3, 7, 11)]
+    assert result.produced == [result.taken[last] + 2 + 2 + 2 + 2 + 2 for last in (3, 7, 11)]
 
 
 def test_frames_overlap() -> None:
@@ -363,14 +362,14 @@ def test_frames_overlap() -> None:
 
 
 def test_latency() -> None:
-    # Weights read, 4 rows, product and sum, accumulator, drain.
+    # Weights read and registered, 4 rows, product and sum, accumulator, drain.
     layer = dense(4, 3)
     schedule = layer_schedule(layer, Folding(4, 3))
     windows = random_windows(layer, 4, 1, False)
     result = simulate(layer, schedule, windows, 1)
-    assert result.produced == [result.taken[0] + 1 + 3 + 2 + 2 + beat for beat in range(3)]
+    assert result.produced == [result.taken[0] + 2 + 3 + 2 + 2 + beat for beat in range(3)]
     result = simulate(layer, schedule, windows, 3)
-    assert result.produced == [result.taken[0] + 1 + 3 + 2 + 2 + 2]
+    assert result.produced == [result.taken[0] + 2 + 3 + 2 + 2 + 2]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from systolith.golden.network.windows import Padding
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding, Order
 from systolith.hw.systolic.array_work import ArrayWork
-from systolith.hw.systolic.schedule import Schedule, as_dense, layer_schedule, reduction_weights
+from systolith.hw.systolic.schedule import (
+    Schedule,
+    as_dense,
+    constant_multipliers,
+    layer_schedule,
+    reduction_weights,
+)
 
 C3_TABLE = tuple(
     tuple(int(m) for m in maps)
@@ -254,3 +260,16 @@ def test_what_is_not_dense() -> None:
     assert as_dense(fixed(full, (2, 2, 2))) is not None
     assert as_dense(fixed(MaxPooling(name="p", inputs=("x",)), (2, 2, 2))) is None
     assert as_dense(fixed(RadialBasis(name="r", inputs=("x",), units=2), (2, 2, 2))) is None
+
+
+def test_constant_multipliers_are_those_whose_weight_is_always_zero() -> None:
+    weights = np.array([[0, 3, 0], [1, 0, 0], [0, 0, 0], [0, 2, 0]])
+    layer = replace(fixed(Dense(name="d", inputs=("x",), units=3), (1, 1, 4)), weights=weights)
+    assert constant_multipliers(layer, Folding(rows=4, columns=3)) == 9
+    # Two steps: elements 0 and 2 are in row 0, elements 1 and 3 in row 1.
+    assert constant_multipliers(layer, Folding(rows=2, columns=3)) == 3
+    squares = replace(layer, layer=RadialBasis(name="r", inputs=("x",), units=3))
+    assert constant_multipliers(squares, Folding(rows=4, columns=3)) == 0
+    assert (
+        constant_multipliers(fixed(MaxPooling(name="p", inputs=("x",)), (2, 2, 2)), Folding()) == 0
+    )

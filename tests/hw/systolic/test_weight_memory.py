@@ -3,10 +3,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 
 from systolith.hw.systolic import weight_memory
 from systolith.hw.systolic.array import diagonal
-from systolith.hw.systolic.weight_memory import WeightMemory
+from systolith.hw.systolic.weight_memory import READ_LATENCY, WeightMemory
 from tests.hw.clocked import run_bench
 
 
@@ -25,7 +26,8 @@ def simulate(memory: WeightMemory, steps: list[int]) -> list[list[int]]:
     return seen
 
 
-@pytest.mark.parametrize(("few", "shared", "words"), [(64, 16, 1024), (1, 3, 1024), (1, 2, 4)])
+@pytest.mark.parametrize(("few", "shared"), [(16, 4), (1, 3), (1, 16)])
+@pytest.mark.parametrize("wide", [4, 1024])
 @pytest.mark.parametrize(
     ("steps", "rows", "columns"), [(1, 2, 3), (2, 1, 1), (7, 3, 2), (10, 2, 5)]
 )
@@ -36,24 +38,33 @@ def test_weights_meet_the_wavefront(
     columns: int,
     few: int,
     shared: int,
-    words: int,
+    wide: int,
 ) -> None:
     monkeypatch.setattr(weight_memory, "FEW_STEPS", few)
-    monkeypatch.setattr(weight_memory, "SHARING_DIAGONALS", shared)
-    monkeypatch.setattr(weight_memory, "MAX_WORDS", words)
+    monkeypatch.setattr(weight_memory, "WIDE_STEPS", wide)
+    monkeypatch.setattr(weight_memory, "SHARING_WIDE", shared)
+    monkeypatch.setattr(weight_memory, "SHARING_NARROW", 2 * shared)
     rng = np.random.default_rng(0)
     weights = rng.integers(-8, 8, (steps, rows, columns))
     memory = WeightMemory(weights, 4)
     order = [int(s) for s in rng.integers(0, steps, 40)]
     seen = simulate(memory, order)
     for number in range(rows + columns - 1):
-        delay = memory.latency + number
+        delay = READ_LATENCY + number
         for cycle, step in enumerate(order[: 40 - delay]):
             raw = [int(weights[step, r, c]) & 15 for r, c in diagonal(number, rows, columns)]
             expected = sum(weight << (4 * place) for place, weight in enumerate(raw))
             assert seen[cycle + delay][number] == expected
 
 
-def test_words_are_few() -> None:
-    for steps, packed in [(64, 1), (1024, 1), (1025, 2), (2048, 2), (2049, 4)]:
-        assert WeightMemory(np.zeros((steps, 1, 1), np.int64), 4).packed == packed
+def test_large_memories_are_block_memories() -> None:
+    """Only those: a small one would waste a block."""
+    for shape, block in [((38, 4, 16), True), ((16, 75, 4), False), ((21, 4, 2), False)]:
+        text = rtlil.convert(WeightMemory(np.ones(shape, np.int64), 8), ports=[])
+        assert ('attribute \\rom_style "block"' in text) == block
+
+
+def test_the_weights_of_a_single_step_are_no_constants_to_synthesis() -> None:
+    """They are 0 in the first cycle, in which no step can have reached them."""
+    memory = WeightMemory(np.array([[[3, -1]]]), 4)
+    assert simulate(memory, [0, 0, 0]) == [[0, 0], [3, 15], [3, 15]]

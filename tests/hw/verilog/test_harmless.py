@@ -47,8 +47,8 @@ def test_hardware_passes(text: str) -> None:
         ("// verilator lint_off", "an instruction to a tool"),
         ("// synopsys translate_off", "an instruction to a tool"),
         ("// Synthesis translate_off", "an instruction to a tool"),
-        ("(* public *) wire x;", "an attribute other than keep and parallel_case"),
-        ("(* keep, public *) wire x;", "an attribute other than keep and parallel_case"),
+        ("(* public *) wire x;", "an attribute other than keep, parallel_case and rom_style"),
+        ("(* keep, public *) wire x;", "an attribute other than keep, parallel_case and rom_style"),
         ("/* a comment", "a comment without an end"),
         ('wire x = "a;', "a string without an end"),
         # A string of three quotes: for some simulators the task is not in a string.

@@ -1,0 +1,1 @@
+"""Silicon: what the generated Verilog becomes on named devices."""
