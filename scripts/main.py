@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from systolith.scripts.commands.board import board
+from systolith.scripts.commands.classify import classify
 from systolith.scripts.commands.compare import compare
 from systolith.scripts.commands.corpus import corpus
 from systolith.scripts.commands.describe import describe
@@ -57,6 +59,8 @@ for _command in (
     generate,
     simulate,
     predict,
+    board,
+    classify,
     sweep,
     export,
     corpus,
