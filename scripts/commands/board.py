@@ -57,20 +57,18 @@ def board(
     from systolith.hw.boards.bitstream import (
         BITSTREAM_NAME,
         FILE_NAME,
-        PACKAGES,
         clocks_per_bit,
         make_bitstream,
     )
     from systolith.hw.boards.board_catalog import BOARDS
+    from systolith.hw.errors import MissingToolError
+    from systolith.hw.installation import install_extra
     from systolith.hw.verilog import artifacts
-    from systolith.sim.errors import MissingToolError
-    from systolith.sim.installation import install_extra
 
     clocks_per_bit(baud)
     built = artifacts.load(folder)
-    for distribution, package in PACKAGES.items():
-        if importlib.util.find_spec(package) is None:
-            raise MissingToolError(distribution, "for --board", install_extra("board"))
+    if importlib.util.find_spec("amaranth_boards") is None:
+        raise MissingToolError("amaranth-boards", "which has the pins", install_extra("board"))
     for file in (BITSTREAM_NAME, FILE_NAME):
         require_file(folder / file)
     with progress("board") as shown, writing(folder):

@@ -143,8 +143,8 @@ def _port(
 
 
 def _require_pyserial() -> None:
-    from systolith.sim.errors import MissingToolError
-    from systolith.sim.installation import install_extra
+    from systolith.hw.errors import MissingToolError
+    from systolith.hw.installation import install_extra
 
     if importlib.util.find_spec("serial") is None:
         raise MissingToolError("pyserial", "which opens serial ports", install_extra("board"))

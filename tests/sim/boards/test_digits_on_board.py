@@ -18,7 +18,9 @@ _LINE_CYCLES = 784 * 10 * 4
 @pytest.mark.parametrize(("multipliers", "line_decides"), [(122, True), (10, False)])
 def test_twenty_digits_are_bit_exact(tmp_path: Path, multipliers: int, line_decides: bool) -> None:
     """With 122 multipliers the line is slower than the accelerator; with 10 it has to wait."""
-    network = golden.quantize(golden.load("lenet5-relu"), golden.validation_digits().images[:1000])
+    network = golden.quantize(
+        golden.load_network("lenet5-relu"), golden.validation_digits().images[:1000]
+    )
     plan = hw.make_plan(network.fixed, hw.Goal(max_multipliers=multipliers))
     manifest = hw.generate(network, tmp_path / "rtl", plan)
     assert (manifest.predicted.interval_cycles < _LINE_CYCLES) == line_decides

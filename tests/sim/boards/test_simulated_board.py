@@ -109,7 +109,7 @@ def test_images_beyond_the_window_are_refused_and_the_others_are_right(
     built: Artifacts, board: SimulatedBoard, even: bool
 ) -> None:
     """With odd pixels the accelerator is slower than the line; with none, answers are slower."""
-    images = np.tile(_IMAGES, (4, 1, 1, 1)) & (0xFE if even else 0xFF)
+    images = np.tile(_IMAGES, (4, 1, 1, 1)) & np.uint8(0xFE if even else 0xFF)
     expected = run_on_board(built, images, board, _SECONDS).expected
     packets = [Packet(Kind.IMAGE, place, image.tobytes()) for place, image in enumerate(images)]
     board.write(b"".join(packet.to_bytes() for packet in packets))
