@@ -176,7 +176,7 @@ class Result:
     score: int
 
     # m_axis_tuser, then m_axis_tdata from its lowest byte.
-    _LAYOUT = struct.Struct("<BB3xi")
+    _LAYOUT = struct.Struct("<BIi")
 
     @classmethod
     def from_body(cls, body: bytes) -> Result | None:

@@ -8,6 +8,9 @@ that was generated, which is what `simulate` compares with the fixed-point model
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from amaranth.back import rtlil
@@ -16,7 +19,6 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from systolith.hw.accelerator import AXIS_PORTS
 from systolith.hw.boards.framing import Deframer, Framer
 from systolith.hw.boards.image_buffer import WINDOW, ImageBuffer
 from systolith.hw.boards.packets import (
@@ -37,6 +39,14 @@ if TYPE_CHECKING:
 
 _ERRORS = 4  # error answers that wait; further ones are dropped
 _RESET_CYCLES = 4
+
+_PIXEL_BITS, _RESULT_BITS = 8, 64
+_INPUTS: Mapping[str, int] = MappingProxyType(
+    {"s_axis_tdata": _PIXEL_BITS, "s_axis_tvalid": 1, "s_axis_tlast": 1, "m_axis_tready": 1}
+)
+_OUTPUTS: Mapping[str, int] = MappingProxyType(
+    {"s_axis_tready": 1, "m_axis_tdata": _RESULT_BITS, "m_axis_tuser": 1, "m_axis_tvalid": 1}
+)
 
 _SCRIPT = """
 read_rtlil <<rtlil
@@ -93,17 +103,15 @@ class SerialAccelerator(wiring.Component):
         m.d.comb += restart.eq(resetting != 0)
         reset = ResetInserter(restart)
 
-        axis = {name: Signal(width, name=name) for name, _, width in AXIS_PORTS[2:]}
+        axis = {name: Signal(bits, name=name) for name, bits in {**_INPUTS, **_OUTPUTS}.items()}
         running = Signal()
         m.d.sync += running.eq(~restart)
         m.submodules.accelerator = Instance(
             self.module,
             i_aclk=ClockSignal(),
             i_aresetn=running,
-            **{
-                f"{'i' if kind == 'input' else 'o'}_{name}": axis[name]
-                for name, kind, _ in AXIS_PORTS[2:]
-            },
+            **{f"i_{name}": axis[name] for name in _INPUTS},
+            **{f"o_{name}": axis[name] for name in _OUTPUTS},
         )
 
         # Receiving.
@@ -112,11 +120,13 @@ class SerialAccelerator(wiring.Component):
         m.submodules.deframer = deframer = Deframer()
         m.submodules.images = images = reset(ImageBuffer(size))
         m.submodules.errors = errors = reset(SyncFIFO(width=16, depth=_ERRORS))
-        kind, number = Signal(8), Signal(8)
+        kind = Signal(8)
+        number = Signal(8)
         image_packet = HEAD_BYTES + size + CHECK_BYTES
         position = Signal(range(image_packet + 2))
         admitted = Signal()
-        greeted, greeting = Signal(), Signal(8)
+        greeted = Signal()
+        greeting = Signal(8)
         m.d.comb += [
             receiver.line.eq(self.rx),
             deframer.valid.eq(receiver.valid),
@@ -220,8 +230,10 @@ def identity_of(built: Artifacts) -> Identity:
     Raises
     ------
     ValueError
-        A side of an image is too long for that answer.
+        A side of an image is too long for that answer, or the accelerator has other ports than
+        boards are made for: a pixel of 8 bits in, a class and its score in 64 bits out.
     """
+    _require_ports(built)
     shape = built.quantized.fixed.network.input.image_shape
     if max(shape) > MOST_SIDE:
         raise ValueError(
@@ -230,6 +242,18 @@ def identity_of(built: Artifacts) -> Identity:
         )
     verilog_hash = bytes.fromhex(built.verilog_sha256)[:HASH_BYTES]
     return Identity(VERSION, WINDOW, *shape, verilog_hash)
+
+
+def _require_ports(built: Artifacts) -> None:
+    """Refuse an accelerator whose Verilog takes or gives words of other widths."""
+    file, top = built.manifest.files.verilog, built.manifest.top
+    header = re.search(rf"^module {re.escape(top)}\b.*?;", built.verilog, re.MULTILINE | re.DOTALL)
+    for port, bits in (("s_axis_tdata", _PIXEL_BITS), ("m_axis_tdata", _RESULT_BITS)):
+        found = re.search(rf"\[(\d+):0\]\s*{port}\b", header[0] if header else "")
+        if found is None or int(found[1]) + 1 != bits:
+            raise ValueError(
+                f"{file}: module {top!r} must have the port {port!r} of {bits} bits for a board"
+            )
 
 
 def board_module(built: Artifacts) -> str:
@@ -252,7 +276,7 @@ def board_verilog(built: Artifacts, clocks_per_bit: int) -> str:
     Raises
     ------
     ValueError
-        A side of an image is too long for the answer to a `HELLO`.
+        As for `identity_of`.
     YosysError
         Yosys failed.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,8 @@ def test_bytes_go_both_ways_and_silence_is_empty(line: tuple[int, str]) -> None:
 def test_what_came_before_is_dropped(line: tuple[int, str]) -> None:
     other, name = line
     os.write(other, b"old")
+    with Path(name).open("rb") as port:
+        select.select([port], [], [])
     with open_port(name, 115_200) as port:
         os.write(other, b"new")
         assert port.read(1.0) == b"new"
