@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from systolith.scripts.commands.board import board
-from systolith.scripts.commands.classify import classify
+from systolith.scripts.commands.boards.board import board
+from systolith.scripts.commands.boards.classify_images import classify
 from systolith.scripts.commands.compare import compare
 from systolith.scripts.commands.corpus import corpus
 from systolith.scripts.commands.describe import describe

@@ -17,7 +17,7 @@ from systolith.hw.boards.bitstream import load_record
 from systolith.hw.boards.board_catalog import BOARDS
 from systolith.hw.silicon.tools import Tool
 from systolith.hw.verilog import artifacts
-from systolith.scripts.commands import board
+from systolith.scripts.commands.boards import board
 from systolith.scripts.main import main
 from tests.leftover_processes import wait_until_gone
 from tests.scripts import tiny
