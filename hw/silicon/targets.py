@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from systolith.golden.choices import choice
+from systolith.hw.silicon.tools import ToolError
 
 Kind = Literal[
     "luts", "carries", "flip_flops", "multipliers", "block_memories", "distributed_memories"
@@ -117,13 +118,13 @@ class Family:
 
         Raises
         ------
-        ValueError
+        ToolError
             The family has no such cell: the netlist has something that was not mapped.
         """
         for pattern, cell in self.cells.items():
             if re.fullmatch(pattern, cell_type):
                 return cell
-        raise ValueError(f"a netlist for {self.name} has the cell {cell_type!r}, which is unknown")
+        raise ToolError(f"a netlist for {self.name} has the cell {cell_type!r}, which is unknown")
 
     def occupied(self, cells: Mapping[str, int]) -> Capacity:
         """What cells, by their types and numbers, occupy of a device."""

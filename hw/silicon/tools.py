@@ -147,8 +147,9 @@ def _native(name: str, program: Program) -> Tool | None:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The first three numbers of a version, by which builds are compared."""
-    return (*map(int, re.findall(r"\d+", version)[:3]), 0, 0)[:3]
+    """The first three numbers of a release; what was built since does not count."""
+    release = re.match(r"[\d.]*", version)
+    return (*map(int, re.findall(r"\d+", release[0] if release else "")[:3]), 0, 0, 0)[:3]
 
 
 def run_tool(

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from systolith.scripts.console import print_error, print_json, print_line, print_table, print_text
-from systolith.scripts.options import JsonOption, file_to_write, one_of, whole_number
+from systolith.scripts.options import TARGETS, JsonOption, file_to_write, one_of, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
     from systolith.hw.silicon.synthesis_report import SynthesisReport
-
-TARGETS = (
-    *("ecp5-25k", "ecp5-45k", "ecp5-85k", "ice40-up5k", "gowin-gw2a18"),
-    *("xc7z020", "xc7a35t", "xc7a100t"),
-)
 
 
 def synth(

@@ -44,6 +44,7 @@ def sweep_page(report: SweepReport, data: Path | None, most_calibration_images: 
         tables={
             "front": report.points_table(report.weight_front),
             "hardware": report.hardware_table(),
+            **({} if report.synthesis is None else {"synthesis": report.synthesis_table()}),
             "points": report.points_table(),
             "plans": report.plans_table(),
         },

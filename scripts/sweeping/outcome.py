@@ -135,6 +135,41 @@ class Design(msgspec.Struct, frozen=True):
         return -self.accuracy, self.multipliers, self.interval_cycles
 
 
+class SynthesizedDesign(msgspec.Struct, frozen=True):
+    """A point under a budget on a device: what it takes there, and whether it fits."""
+
+    rank: int
+    network: str
+    budget: str
+    accuracy: float
+    interval_cycles: int
+    luts: int
+    flip_flops: int
+    multipliers: int
+    block_memories: int
+    distributed_memories: int
+    fits: bool
+
+
+class SweptSynthesis(msgspec.Struct, frozen=True):
+    """The designs of the points of the other two fronts on a device.
+
+    Parameters
+    ----------
+    target, tool
+        The device, and the version of Yosys.
+    designs
+        Every point of a front under every budget.
+    lut_front
+        The places in `designs` of those that no other beats in accuracy and LUTs.
+    """
+
+    target: str
+    tool: str
+    designs: list[SynthesizedDesign]
+    lut_front: list[int]
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a report: headings, rows, and the number of columns of words, which come first."""
@@ -175,6 +210,8 @@ class SweepReport(msgspec.Struct, frozen=True):
         next, likewise.
     version
         Of the program.
+    synthesis
+        The designs on a device; null if none was given.
     """
 
     schema: str
@@ -187,6 +224,7 @@ class SweepReport(msgspec.Struct, frozen=True):
     weight_front: list[int]
     hardware_front: list[Design]
     version: str
+    synthesis: SweptSynthesis | None = None
 
     def designs(self) -> Iterator[Design]:
         """Every point that can be built, under every budget."""
@@ -245,6 +283,7 @@ class SweepReport(msgspec.Struct, frozen=True):
                 "to the next, and better in one of these."
             ),
             self.hardware_table().to_markdown(),
+            *self._synthesis_markdown(),
             "## Points",
             self.points_table().to_markdown(),
             "## Plans",
@@ -290,6 +329,45 @@ class SweepReport(msgspec.Struct, frozen=True):
             for design in self.hardware_front
         ]
         return Table(_HARDWARE_HEADINGS, rows, left=4)
+
+    def synthesis_table(self) -> Table:
+        """The designs on a device, those of the front of accuracy against LUTs first."""
+        assert self.synthesis is not None
+        names = {point.rank: point.name for point in self.points}
+        front = set(self.synthesis.lut_front)
+        every = enumerate(self.synthesis.designs)
+        ordered = sorted(every, key=lambda each: (each[0] not in front, each[1].luts))
+        rows = [
+            (
+                f"{design.rank}",
+                design.network,
+                names[design.rank],
+                design.budget,
+                f"{design.accuracy:.4f}",
+                f"{design.luts:,}",
+                f"{design.flip_flops:,}",
+                f"{design.multipliers:,}",
+                f"{design.block_memories:,}",
+                f"{design.interval_cycles:,}",
+                "yes" if place in front else "",
+                "yes" if design.fits else "no",
+            )
+            for place, design in ordered
+        ]
+        return Table(_SYNTHESIS_HEADINGS, rows, left=4)
+
+    def _synthesis_markdown(self) -> list[str]:
+        if self.synthesis is None:
+            return []
+        return [
+            f"## Accuracy against LUTs on {cell(self.synthesis.target)}",
+            (
+                "The points of both fronts under every budget, synthesized by Yosys "
+                f"{cell(self.synthesis.tool)}. On the front no other is as accurate with as few "
+                "LUTs, and better in one of the two."
+            ),
+            self.synthesis_table().to_markdown(),
+        ]
 
     def plans_table(self) -> Table:
         """The cost of every network under every budget."""
@@ -352,6 +430,10 @@ class SweepReport(msgspec.Struct, frozen=True):
 
 
 _PLAN_HEADINGS = ("network", "budget", "multipliers", "interval", "latency")
+_SYNTHESIS_HEADINGS = (
+    *("rank", "network", "point", "budget", "accuracy", "LUTs", "flip-flops", "multipliers"),
+    *("block memories", "interval", "front", "fits"),
+)
 _HARDWARE_HEADINGS = (
     *("rank", "network", "point", "budget"),
     *("accuracy", "multipliers", "interval", "latency"),

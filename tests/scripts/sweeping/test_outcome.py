@@ -172,6 +172,7 @@ def test_every_key_of_the_json() -> None:
             }
         ],
         "version": "1.2",
+        "synthesis": None,
     }
 
 
