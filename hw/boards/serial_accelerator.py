@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """A generated accelerator behind a serial line: images in, results out, as checked packets.
 
-It is the whole design of a board but for its clock and its pins (`boards.board_design`), and what
+It is the whole design of a board but for its clock and its pins (`boards.board_catalog`), and what
 is simulated at the pins of the line (`sim.boards`). The accelerator is an instance of the Verilog
 that was generated, which is what `simulate` compares with the fixed-point model.
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from systolith.hw.boards.board_client import BoardError
-from systolith.hw.boards.serial_port import open_port
+from systolith.hw.boards.serial_port import SerialPort, open_port
 
 
 @pytest.fixture
@@ -25,6 +25,14 @@ def line() -> Iterator[tuple[int, str]]:
     os.close(port)
 
 
+def received(port: SerialPort, count: int) -> bytes:
+    """At least so many bytes; they may come in pieces."""
+    found = b""
+    while len(found) < count:
+        found += port.read(1.0)
+    return found
+
+
 def test_bytes_go_both_ways_and_silence_is_empty(line: tuple[int, str]) -> None:
     other, name = line
     content = bytes(range(256))
@@ -32,10 +40,7 @@ def test_bytes_go_both_ways_and_silence_is_empty(line: tuple[int, str]) -> None:
         port.write(content)
         assert os.read(other, 1000) == content
         os.write(other, content)
-        found = b""
-        while len(found) < len(content):
-            found += port.read(1.0)
-        assert found == content
+        assert received(port, len(content)) == content
         assert port.read(0.01) == b""
         assert port.name == name
 
@@ -47,7 +52,7 @@ def test_what_came_before_is_dropped(line: tuple[int, str]) -> None:
         select.select([port], [], [])
     with open_port(name, 115_200) as port:
         os.write(other, b"new")
-        assert port.read(1.0) == b"new"
+        assert received(port, 3) == b"new"
 
 
 def test_a_port_is_opened_once(line: tuple[int, str]) -> None:

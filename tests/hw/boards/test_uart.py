@@ -64,9 +64,12 @@ def test_a_short_pulse_is_no_byte_and_one_in_a_bit_is_voted_down() -> None:
     quiet = [1] * 40
     assert received(clocks, [*quiet, *[0] * (clocks // 2 - 2), *quiet * 5]) == []
     line = [level for bit in bits_of(0xA5) for level in [bit] * clocks]
-    for place in range(clocks, 9 * clocks):
-        noisy = [level ^ (cycle == place) for cycle, level in enumerate(line)]
-        assert [each[1:] for each in received(clocks, noisy)] == [(0xA5, 0)]
+    noisy = [
+        [level ^ (cycle == place) for cycle, level in enumerate(line)]
+        for place in range(clocks, 9 * clocks)
+    ]
+    found = received(clocks, [level for each in noisy for level in each])
+    assert [each[1:] for each in found] == [(0xA5, 0)] * len(noisy)
 
 
 def test_a_byte_without_stop_bit_is_broken_and_the_line_recovers() -> None:
