@@ -95,7 +95,7 @@ bench-sensitivity: $(FINISHED)-test ## which layers need their bits, of the netw
 	$(BIN)/python -m systolith.scripts.benchmarks.layer_sensitivity $(ARGS)
 
 bench-silicon: $(FINISHED)-synth ## LUTs and clock of the networks that ship, and how far estimates are off (hours)
-	$(BIN)/python -m systolith.scripts.benchmarks.silicon $(ARGS)
+	$(BIN)/python -m systolith.scripts.benchmarks.silicon_figures $(ARGS)
 
 bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five accelerators, and how fast
 	$(BIN)/python -m systolith.scripts.benchmarks.all_digits $(ARGS)

@@ -3,7 +3,7 @@
 
 The operators, registers and memories of every part come from Amaranth's own elaboration, so that
 the estimate follows the hardware. Memories and multipliers are mapped by rules; LUTs and flip-flops
-are sums with coefficients that `scripts.benchmarks.silicon` fits to real syntheses.
+are sums with coefficients that `scripts.benchmarks.silicon_figures` fits to real syntheses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from systolith.golden.choices import choice
 from systolith.golden.files import json_files
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.accelerator import Accelerator
@@ -60,9 +59,9 @@ _OPERATORS = {
 }
 """The features of Yosys's cells, and the parameters that say how large each is."""
 
-_BLOCK_COST, _DISTRIBUTED_COST, _LOGIC_BITS = 128, 4, 64
-"""The costs by which Yosys chooses between block and distributed memory; a ROM in logic costs one
-for this number of bits (`memory_libmap`, and its libraries for each family)."""
+_BLOCK_COST, _DISTRIBUTED_COST, _ROM_BITS = 128, 4, 16
+"""The costs by which Yosys chooses where a memory is: a block, a distributed memory, one for each
+bit in registers, or one for this number of bits of a ROM in logic (`memory_libmap`)."""
 
 _BLOCK_WIDTHS = (36, 18, 9, 4, 2, 1)
 _BLOCK_WORDS = (512, 1024, 2048, 4096, 8192, 16384)
@@ -156,7 +155,13 @@ def estimate(parts: Mapping[str, Structure], device: Device) -> Estimate:
     ValueError
         There are no coefficients for the device.
     """
-    known = choice(coefficients().families, device.family.name, "an estimate for target family")
+    families = coefficients().families
+    if device.family.name not in families:
+        raise ValueError(
+            f"target {device.name}: there are no estimates for its family, only for "
+            f"{', '.join(families)}"
+        )
+    known = families[device.family.name]
     total: Counter[str] = Counter()
     blocks = distributed = multipliers = 0
     for part in parts.values():
@@ -193,21 +198,28 @@ def features(part: Structure, family: Family) -> Mapped:
     blocks = distributed = 0
     words, bits, sites = _distributed_shape(family)
     for memory in part.memories:
-        shape = _block_count(memory)
-        cells = memory.reads * -(-memory.words // words) * -(-memory.bits // bits)
-        in_logic = not memory.written
-        cost = memory.words * memory.bits / _LOGIC_BITS if in_logic else _DISTRIBUTED_COST * cells
-        if memory.clocked and _BLOCK_COST * shape < cost:
-            blocks += shape
+        whole, depth = memory.words * memory.bits, -(-memory.words // words)
+        cells = memory.reads * depth * -(-memory.bits // bits)
+        costs = {"logic": whole if memory.written else whole / _ROM_BITS}
+        if memory.written:
+            costs["distributed"] = _DISTRIBUTED_COST * cells
+        if memory.clocked:
+            costs["block"] = _BLOCK_COST * _block_count(memory)
+        # Of equal costs the first.
+        chosen = min(costs, key=lambda kind: costs[kind])
+        if chosen == "block":
+            blocks += _block_count(memory)
             continue
         if memory.clocked:
             found["read"] += memory.bits * memory.reads
-        if in_logic:
-            found["rom"] += -(-memory.words // family.lut_bits) * memory.bits * memory.reads
-        else:
+        if chosen == "distributed":
             distributed += cells * sites
             found["distributed"] += cells
-            found["depth"] += (-(-memory.words // words) - 1) * memory.bits * memory.reads
+            found["depth"] += (depth - 1) * memory.bits * memory.reads
+        elif memory.written:
+            found["register"] += whole
+        else:
+            found["rom"] += -(-memory.words // family.lut_bits) * memory.bits * memory.reads
     multipliers = 0
     for wide, narrow in part.multipliers:
         multipliers += -(-wide // _multiplier_bits(family)) * -(-narrow // 18)

@@ -9,7 +9,7 @@ from systolith.hw.accelerator import CLASSIFIER, FRAME_CHECKER, part_module, uni
 from systolith.hw.silicon.placement import place
 from systolith.hw.silicon.synthesis import synthesize
 from systolith.hw.silicon.synthesis_report import SynthesisReport, make_report
-from systolith.hw.silicon.targets import Device, find_device, placer_of
+from systolith.hw.silicon.targets import Device, find_device, placer_of, require_room
 from systolith.hw.silicon.tools import find_tool
 from systolith.hw.verilog import artifacts
 
@@ -44,8 +44,8 @@ def synthesize_folder(
     Raises
     ------
     ValueError
-        No such target or grade, a target that cannot be placed, a damaged folder, or memories that
-        the device cannot have.
+        No such target or grade, a target that cannot be placed, a damaged folder, or weights that
+        the device cannot store.
     MissingToolError
         A tool is not installed.
     ToolError
@@ -63,13 +63,7 @@ def synthesize_folder(
         *(FRAME_CHECKER, CLASSIFIER),
         *(unit_part(layer.name) for layer in built.manifest.layers),
     ]
-    if built.manifest.memory_bits > device.memory_bits:
-        raise ValueError(
-            f"{built.manifest.network} does not fit {device.part}: its memories have "
-            f"{built.manifest.memory_bits:,} bits, the weights alone "
-            f"{built.quantized.weight_bits_total:,}, and the device has "
-            f"{device.memory_bits:,} at most, in block memories and LUTs"
-        )
+    require_room(built.manifest.network, built.quantized.weight_bits_total, device)
     announce("Yosys")
     modules = {part_module(top, part): part for part in parts}
     netlist = synthesize(built.verilog, top, modules, device)

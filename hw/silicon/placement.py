@@ -16,9 +16,9 @@ import msgspec
 from systolith.golden.files import json_files
 from systolith.golden.files.whole_files import read_whole
 from systolith.hw.build_cache import cached, content_key
+from systolith.hw.silicon.slowest_paths import SlowestPath, slowest_paths
 from systolith.hw.silicon.synthesis import HARNESS_INSTANCE, TOP_PART, Netlist
 from systolith.hw.silicon.targets import CONSTRAINTS, Placer, placer_of
-from systolith.hw.silicon.timing import SlowestPath, slowest_paths
 from systolith.hw.silicon.tools import Stopped, Tool, ToolError, find_tool, run_tool
 
 GOAL_MHZ = 150

@@ -20,9 +20,9 @@ from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.reports.html_table import html_table
 from systolith.hw.accelerator import CLASSIFIER, FRAME_CHECKER, unit_part
 from systolith.hw.silicon.placement import Placement
+from systolith.hw.silicon.slowest_paths import SlowestPath
 from systolith.hw.silicon.synthesis import TOP_PART, Netlist
 from systolith.hw.silicon.targets import KINDS, WORDS, Capacity, misfit
-from systolith.hw.silicon.timing import SlowestPath
 from systolith.hw.verilog.artifacts import Artifacts
 
 SCHEMA = "systolith.synthesis/1"

@@ -383,6 +383,23 @@ def misfit(needed: Capacity, available: Capacity) -> tuple[str, ...]:
     )
 
 
+def require_room(network: str, weight_bits: int, device: Device) -> None:
+    """Refuse a network whose weights alone are more than a device can store, whatever the plan.
+
+    Raises
+    ------
+    ValueError
+        They are.
+    """
+    if weight_bits > device.memory_bits:
+        raise ValueError(
+            f"{network} does not fit {device.part} with any plan: its weights have "
+            f"{weight_bits:,} bits, {weight_bits - device.memory_bits:,} more than all block "
+            f"memories and LUTs of the device store ({device.memory_bits:,}); it needs fewer bits "
+            "a weight, or fewer weights"
+        )
+
+
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         "luts": "LUTs",

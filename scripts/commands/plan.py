@@ -111,9 +111,10 @@ def plan(
     device = estimated = None
     goal: Goal | None
     if target is not None:
-        from systolith.hw.silicon.targets import find_device
+        from systolith.hw.silicon.targets import find_device, require_room
 
         device = find_device(target)
+        require_room(network.name, network.weight_bits_total, device)
     with progress("plan") as shown:
         if device is not None and not has_goal:
             from systolith.hw.silicon.fitting import fastest_fitting_plan

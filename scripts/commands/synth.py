@@ -110,7 +110,10 @@ def synth(
     else:
         print_synthesis(report)
     if report.misfit:
-        print_error(f"{report.network} does not fit {report.part}: {'; '.join(report.misfit)}")
+        print_error(
+            f"{report.network} does not fit {report.part}: {'; '.join(report.misfit)}; plan "
+            f"--target {report.target} looks for the fastest plan that does"
+        )
         raise typer.Exit(1)
 
 

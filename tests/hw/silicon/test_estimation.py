@@ -64,6 +64,8 @@ def memory(words: int, bits: int, *, clocked: bool = True, written: bool = True)
         # ROMs: a deep one, and one of 38 words that stays in logic.
         (memory(2048, 9, written=False), 1, 0),
         (memory(38, 512, written=False), 0, 0),
+        # A single word is registers.
+        (memory(1, 16), 0, 0),
     ],
 )
 def test_memories_are_mapped_as_yosys_does(
@@ -88,7 +90,9 @@ def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch)
         "b": Structure({"adder": 5}, (), ()),
     }
     assert estimate(parts, ECP5) == Estimate(15, Capacity(30, 3 + 8, 1, 0, 2))
-    with pytest.raises(ValueError, match="estimate for target family 'xc7': allowed are ecp5"):
+    with pytest.raises(
+        ValueError, match="xc7a35t: there are no estimates for its family, only for ecp5"
+    ):
         estimate(parts, XC7)
 
 

@@ -105,11 +105,11 @@ def test_the_second_time_costs_nothing(
     assert synthesize_folder(folder, "ecp5-85k").luts == report.luts
 
 
-def test_memories_that_no_device_of_the_kind_has_are_refused_at_once(
+def test_weights_that_the_device_cannot_store_are_refused_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(DEVICES["ecp5-25k"]), "memory_bits", 1)
-    with pytest.raises(ValueError, match=r"tiny does not fit LFE5U-25F.*weights alone \d+"):
+    with pytest.raises(ValueError, match=r"tiny does not fit LFE5U-25F.* with any plan"):
         synthesize_folder(folder, "ecp5-25k")
 
 

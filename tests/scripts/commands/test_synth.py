@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from systolith.hw.silicon.targets import Device
 from systolith.hw.silicon.tools import Tool
 from systolith.scripts.main import Status, main
 from tests.hw.silicon.fake_tools import placer
+from tests.leftover_processes import wait_until_gone
 from tests.scripts import tiny
 
 CELLS = {
@@ -125,3 +131,53 @@ def test_refusals(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (folder / "synthesis.json").exists()
+
+
+_FAKE_YOSYS = """#!{python}
+import pathlib, sys
+if "--version" in sys.argv:
+    print("Yosys 99.0")
+else:
+    pathlib.Path("netlist.json").write_text('{{"modules": {{"tiny": {{"cells": {{}}}}}}}}')
+"""
+_FAKE_NEXTPNR = """#!{python}
+import os, pathlib, sys, time
+if "--version" in sys.argv:
+    print("nextpnr-ecp5 99.0")
+else:
+    (pathlib.Path({pids!r}) / str(os.getpid())).touch()
+    time.sleep(60)
+"""
+
+
+def test_an_interrupt_leaves_no_placement(generated: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    for name, text in (("yosys", _FAKE_YOSYS), ("nextpnr-ecp5", _FAKE_NEXTPNR)):
+        program = tmp_path / name
+        program.write_text(text.format(python=sys.executable, pids=str(pids)))
+        program.chmod(0o755)
+    command = [sys.executable, "-m", "systolith.scripts.main", "synth", str(generated)]
+    cache = tmp_path / "cache"
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SYSTOLITH_CACHE": str(cache),
+    }
+    with subprocess.Popen(
+        [*command, "--target", "ecp5-25k", "--place", "--seeds", "8"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        deadline = time.monotonic() + 60
+        while not (started := list(pids.iterdir())) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert started
+        run.send_signal(signal.SIGINT)
+        assert run.wait(30) == Status.INTERRUPTED
+    for each in pids.iterdir():
+        assert wait_until_gone(int(each.name))
+    assert len(list(pids.iterdir())) <= len(os.sched_getaffinity(0))
+    assert not [each for each in cache.iterdir() if each.name.startswith("building-")]
+    assert not (generated / "synthesis.json").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from systolith.hw.silicon.timing import SlowestPath, slowest_paths
+from systolith.hw.silicon.slowest_paths import SlowestPath, slowest_paths
 
 SDF = Path(__file__).with_name("two_parts.sdf").read_text()
 CLOCK_MHZ = 636.5372
