@@ -36,7 +36,7 @@ endif
 need = $(1) >/dev/null 2>&1 || \
 	{ echo "make: $(2) is missing; install it with: $(INSTALL) $(3)" >&2; exit 1; }
 
-.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants mutants-python fuzz gates bench bench-accuracy bench-plans bench-growth bench-sensitivity bench-simulation bench-sweep bench-threads lint format clean machine
+.PHONY: help run test test-long test-interrupts test-readme test-train formal mutants mutants-python fuzz gates silicon bench bench-accuracy bench-plans bench-growth bench-sensitivity bench-silicon bench-simulation bench-sweep bench-threads lint format clean machine
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -76,6 +76,9 @@ fuzz: $(FINISHED)-test ## 2,000 hostile files and options (arguments: make fuzz 
 gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
 	$(BIN)/python -m pytest -n $(JOBS) -m gates
 
+silicon: $(FINISHED)-synth ## a small network placed and routed on every target (installs nextpnr)
+	$(BIN)/python -m pytest -n $(JOBS) -m silicon
+
 bench: $(FINISHED)-test ## the fixed model compared with ONNX Runtime's int8
 	$(BIN)/python -m systolith.scripts.benchmarks.model_speed
 
@@ -90,6 +93,9 @@ bench-growth: $(FINISHED)-test ## how planning and generating grow with multipli
 
 bench-sensitivity: $(FINISHED)-test ## which layers need their bits, of the networks that ship at 4 bits
 	$(BIN)/python -m systolith.scripts.benchmarks.layer_sensitivity $(ARGS)
+
+bench-silicon: $(FINISHED)-synth ## LUTs and clock of the networks that ship, and how far estimates are off (hours)
+	$(BIN)/python -m systolith.scripts.benchmarks.silicon_figures $(ARGS)
 
 bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five accelerators, and how fast
 	$(BIN)/python -m systolith.scripts.benchmarks.all_digits $(ARGS)
@@ -120,9 +126,10 @@ $(FINISHED): EXTRAS := [onnx]
 $(FINISHED)-test: EXTRAS := [test]
 $(FINISHED)-train: EXTRAS := [test,train]
 $(FINISHED)-formal: EXTRAS := [test,formal]
+$(FINISHED)-synth: EXTRAS := [test,synth]
 $(FINISHED)-mutants: EXTRAS := [test,mutants]
 
-$(FINISHED) $(FINISHED)-test $(FINISHED)-train $(FINISHED)-formal $(FINISHED)-mutants: pyproject.toml constraints.txt | machine
+$(FINISHED) $(FINISHED)-test $(FINISHED)-train $(FINISHED)-formal $(FINISHED)-synth $(FINISHED)-mutants: pyproject.toml constraints.txt | machine
 	@echo "setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable ".$(EXTRAS)"

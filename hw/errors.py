@@ -1,4 +1,4 @@
-"""The errors of units and plans that hardware does not support."""
+"""The errors of units and plans that hardware does not support, and of tools that are missing."""
 
 from __future__ import annotations
 
@@ -14,3 +14,14 @@ class UnitError(ValueError):
 
 class PlanError(ValueError):
     """A plan that cannot be made or read; the message has the value and what is allowed."""
+
+
+class MissingToolError(RuntimeError):
+    """A tool is not installed; the message names it and the command that installs it.
+
+    The command line ends with status 3 after it.
+    """
+
+    def __init__(self, tool: str, purpose: str, command: str) -> None:
+        super().__init__(f"{tool}, {purpose}, was not found: install it with `{command}`")
+        self.tool = tool

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from systolith.scripts.commands.boards.board import board
+from systolith.scripts.commands.boards.classify_images import classify
 from systolith.scripts.commands.compare import compare
 from systolith.scripts.commands.corpus import corpus
 from systolith.scripts.commands.describe import describe
@@ -23,6 +25,7 @@ from systolith.scripts.commands.quantize import quantize
 from systolith.scripts.commands.run import run
 from systolith.scripts.commands.simulate import simulate
 from systolith.scripts.commands.sweep import sweep
+from systolith.scripts.commands.synth import synth
 from systolith.scripts.commands.train import train
 from systolith.scripts.console import print_error, print_text
 from systolith.scripts.interrupts import interruptible
@@ -56,7 +59,10 @@ for _command in (
     plan,
     generate,
     simulate,
+    synth,
     predict,
+    board,
+    classify,
     sweep,
     export,
     corpus,
@@ -121,7 +127,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return Status.INTERRUPTED
     except RuntimeError as error:
         # Imported here because a command that needs no simulator should start at once.
-        from systolith.sim.errors import MissingToolError, SimulationError
+        from systolith.hw.errors import MissingToolError
+        from systolith.sim.errors import SimulationError
 
         if isinstance(error, (MissingToolError, SimulationError)):
             return _fail(str(error), Status.MACHINE_LACKS)

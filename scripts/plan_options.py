@@ -136,10 +136,10 @@ def chosen_plan(
         goal = hw.PRESETS[preset or hw.DEFAULT_PRESET]
     if minimize == "latency":
         goal = replace(goal, minimize="latency")
-    return hw.make_plan(quantized.fixed, goal, _given_sizes(fix or ()), result), goal
+    return hw.make_plan(quantized.fixed, goal, given_sizes(fix or ()), result), goal
 
 
-def _given_sizes(fix: Iterable[str]) -> dict[str, GivenSize]:
+def given_sizes(fix: Iterable[str]) -> dict[str, GivenSize]:
     """The sizes that `--fix` gives, by layer."""
     from systolith.hw import GivenSize
 

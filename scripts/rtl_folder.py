@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from systolith.golden.reports.accuracy import HardwareEntry
+from systolith.golden.reports.accuracy import HardwareEntry, SiliconEntry
 from systolith.scripts.console import print_error
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
-    """The multipliers and cycles of the hardware, and whether its simulation was bit-exact.
+    """The multipliers and cycles of the hardware, its simulation and its synthesis.
 
-    The figures are computed from the network and the plan. A simulation of other files than those
-    in the folder does not count; a line on standard error says so.
+    The figures are computed from the network and the plan. A simulation or a synthesis of other
+    files than those in the folder does not count; a line on standard error says so.
 
     Raises
     ------
@@ -56,7 +56,25 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
         interval_cycles=figures.predicted.interval_cycles,
         latency_cycles=figures.predicted.latency_cycles,
         bit_exact=_bit_exact(folder, built),
+        silicon=_silicon(folder, built),
     )
+
+
+def _silicon(folder: Path, built: Artifacts) -> SiliconEntry | None:
+    """The last synthesis in the folder; None without one of this Verilog."""
+    from systolith.hw.silicon.synthesis_report import FILE_NAME, load_report
+
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    report = load_report(folder)
+    if report.verilog_sha256 != built.verilog_sha256:
+        print_error(
+            f"{path}: is of another {built.manifest.files.verilog} than that in the folder: "
+            "reported as not synthesized"
+        )
+        return None
+    return SiliconEntry(report.target, report.occupied.luts, report.clock_mhz, report.grade)
 
 
 def _bit_exact(folder: Path, built: Artifacts) -> bool | None:

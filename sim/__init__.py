@@ -8,7 +8,8 @@ from __future__ import annotations
 if __name__ != "systolith.sim":
     raise ImportError("sim is a part of systolith: import systolith.sim")
 
-from systolith.sim.errors import MissingToolError, SimulationError
+from systolith.hw.errors import MissingToolError
+from systolith.sim.errors import SimulationError
 from systolith.sim.record.scoreboard import LayerResult, Mismatch
 from systolith.sim.report import SimulationReport
 from systolith.sim.simulate import simulate

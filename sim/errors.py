@@ -1,17 +1,9 @@
-"""Errors of a simulation that could not be done; a wrong result is not an error but a report.
+"""The error of a simulation that could not be done; a wrong result is not an error but a report.
 
-The command line ends with status 3 after either of them.
+The command line ends with status 3 after it.
 """
 
 from __future__ import annotations
-
-
-class MissingToolError(RuntimeError):
-    """A tool is not installed; the message names it and the command that installs it."""
-
-    def __init__(self, tool: str, purpose: str, command: str) -> None:
-        super().__init__(f"{tool}, {purpose}, was not found: install it with `{command}`")
-        self.tool = tool
 
 
 class SimulationError(RuntimeError):

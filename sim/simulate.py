@@ -119,7 +119,7 @@ def simulate(
         The simulator could not be built or died, or a file cannot be written.
     """
     built = _load(folder, simulator, layer)
-    dataset, used = _choose_images(built, dataset, images)
+    dataset, used = choose_images(built, dataset, images)
     writable = os.access(folder, os.W_OK)
     if not writable and (inject_fault is None or keep_log):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
@@ -284,7 +284,7 @@ def _load(folder: str | os.PathLike[str], simulator: Simulator, layer: str | Non
     return built
 
 
-def _choose_images(
+def choose_images(
     built: Artifacts, dataset: Dataset | None, images: int | None
 ) -> tuple[Dataset, Dataset]:
     """The data set, by default the shipped digits, and the images of it that go in."""

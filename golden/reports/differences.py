@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from systolith.golden.reports.accuracy import AccuracyReport, HardwareEntry
+from systolith.golden.reports.accuracy import AccuracyReport, HardwareEntry, SiliconEntry
 from systolith.golden.reports.memory_size import smaller_than_float, told_apart
 
 _KEYS = {
@@ -25,11 +25,15 @@ _KEYS = {
 }
 """The settings of a quantization, and their names in tables."""
 
-_COSTS: dict[str, Callable[[HardwareEntry], int]] = {
-    "multipliers": lambda hardware: hardware.multipliers,
-    "cycles an image": lambda hardware: hardware.interval_cycles,
-    "cycles to the class": lambda hardware: hardware.latency_cycles,
+_COSTS: dict[str, Callable[[HardwareEntry], str]] = {
+    "multipliers": lambda hardware: f"{hardware.multipliers:,}",
+    "cycles an image": lambda hardware: f"{hardware.interval_cycles:,}",
+    "cycles to the class": lambda hardware: f"{hardware.latency_cycles:,}",
+    "target": lambda hardware: _target(hardware.silicon),
+    "LUTs": lambda hardware: f"{hardware.silicon.luts:,}" if hardware.silicon else "",
+    "clock": lambda hardware: _clock(hardware.silicon),
 }
+_NOT_IN_LABELS = "weights", "cycles an image", "cycles to the class", "LUTs", "clock"
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,21 @@ def _factors(reports: Sequence[AccuracyReport]) -> Iterator[tuple[str, Sequence[
     for name, cost in _COSTS.items():
         yield (
             name,
-            ["" if each.hardware is None else f"{cost(each.hardware):,}" for each in reports],
+            ["" if each.hardware is None else cost(each.hardware) for each in reports],
         )
     yield "version", [each.version for each in reports]
+
+
+def _target(silicon: SiliconEntry | None) -> str:
+    if silicon is None:
+        return ""
+    return f"{silicon.target}, grade {silicon.grade}" if silicon.grade else silicon.target
+
+
+def _clock(silicon: SiliconEntry | None) -> str:
+    if silicon is None or silicon.clock_mhz is None:
+        return ""
+    return f"{silicon.clock_mhz:.1f} MHz"
 
 
 def _setting(report: AccuracyReport, layer: str | None, key: str) -> str | None:
@@ -179,7 +195,7 @@ def _parts(report: AccuracyReport, different: dict[str, str | None]) -> Iterator
     arithmetic, weights, maps = (
         different.pop(name, None) for name in ("arithmetic", "weight bits", "map bits")
     )
-    for name in ("weights (KiB)", "smaller than float", "cycles an image", "cycles to the class"):
+    for name in _NOT_IN_LABELS:
         different.pop(name, None)
     if report.kind == "float":
         if arithmetic:

@@ -1,1 +1,1 @@
-"""Silicon: what the generated Verilog becomes on named devices."""
+"""What an accelerator takes on a real device, and how fast it is there, by open tools."""

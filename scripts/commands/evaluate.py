@@ -29,6 +29,7 @@ from systolith.scripts.progress import Progress, progress
 if TYPE_CHECKING:
     from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork
     from systolith.golden.quantization.trials import Trials
+    from systolith.golden.reports.accuracy import HardwareEntry
 
 
 def evaluate(
@@ -58,8 +59,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The network's hardware: the report shows its multipliers and cycles, and an "
-            ".html report simulates an image on it.",
+            help="The network's hardware: the report shows its multipliers and cycles, and after "
+            "synth its LUTs and clock; an .html report simulates an image on it.",
             show_default=False,
         ),
     ] = None,
@@ -218,6 +219,7 @@ def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
             ("multipliers", f"{report.hardware.multipliers:,}"),
             ("cycles an image", f"{report.hardware.interval_cycles:,}"),
         ]
+        figures += _silicon(report.hardware)
     text = table((cell(report.network), report.kind), figures, left=2)
     text += _advice(report)
     if report.trials is not None:
@@ -239,6 +241,18 @@ def _scored(report: AccuracyReport) -> list[tuple[str, str]]:
         figures = [("accuracy", f"{report.rate:.4f} ({report.matching:,} right)")]
     if report.dataset.saturated:
         figures.append(("values out of the input's range", f"{report.dataset.saturated:,}"))
+    return figures
+
+
+def _silicon(hardware: HardwareEntry) -> list[tuple[str, str]]:
+    """What is known of the hardware on a device."""
+    silicon = hardware.silicon
+    if silicon is None:
+        return []
+    figures = [("LUTs", f"{silicon.luts:,} on {silicon.target}")]
+    if silicon.clock_mhz is not None:
+        speed = silicon.clock_mhz * 1e6 / hardware.interval_cycles
+        figures.append(("clock", f"{silicon.clock_mhz:.1f} MHz, {speed:,.0f} images/s"))
     return figures
 
 

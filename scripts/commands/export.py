@@ -42,8 +42,8 @@ def export(
     """
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
-    from systolith.sim.errors import MissingToolError
-    from systolith.sim.installation import install_extra
+    from systolith.hw.errors import MissingToolError
+    from systolith.hw.installation import install_extra
 
     network = golden.QuantizedNetwork.load(quantized)
     if importlib.util.find_spec("onnx") is None:

@@ -154,8 +154,8 @@ def require_onnx() -> None:
     MissingToolError
         It is not installed.
     """
-    from systolith.sim.errors import MissingToolError
-    from systolith.sim.installation import install_extra
+    from systolith.hw.errors import MissingToolError
+    from systolith.hw.installation import install_extra
 
     if importlib.util.find_spec("onnx") is None:
         raise MissingToolError("onnx", "which reads ONNX files", install_extra("onnx"))
@@ -164,7 +164,7 @@ def require_onnx() -> None:
 def compared(imported: ImportedNetwork) -> tuple[tuple[LayerDifference, ...], str]:
     """Differences from ONNX Runtime; none, and the reason, if there is no comparison."""
     from systolith.golden.onnx.runtime_comparison import RuntimeRefusedError, compare_with_runtime
-    from systolith.sim.installation import install_package
+    from systolith.hw.installation import install_package
 
     if importlib.util.find_spec("onnxruntime") is None:
         return (), f"not installed, so nothing was compared: {install_package('onnxruntime')}"

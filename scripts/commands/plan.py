@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
+import msgspec
 import typer
 
-from systolith.scripts.console import print_json, print_line, print_table
-from systolith.scripts.options import JsonOption, file_to_write, positive_number
+from systolith.scripts.console import print_json, print_line, print_table, to_json
+from systolith.scripts.options import (
+    TARGETS,
+    JsonOption,
+    file_to_write,
+    one_of,
+    positive_number,
+)
 from systolith.scripts.outputs import writing
 from systolith.scripts.plan_options import (
     FixOption,
@@ -19,11 +26,15 @@ from systolith.scripts.plan_options import (
     ResultOption,
     TargetCyclesOption,
     chosen_plan,
+    given_sizes,
 )
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
-    from systolith.hw import Manifest, PlanReport
+    from systolith.hw import Goal, Manifest, PlanReport
+    from systolith.hw.planning.budget import Aim
+    from systolith.hw.silicon.estimation import Estimate
+    from systolith.hw.silicon.targets import Device
 
 
 def plan(
@@ -38,6 +49,16 @@ def plan(
     fix: FixOption = None,
     plan: PlanOption = None,
     result: ResultOption = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            parser=one_of("--target", *TARGETS),
+            metavar="NAME",
+            help="A device (see synth): estimate what the plan takes of it; without another goal, "
+            "make the fastest plan that fits.",
+            show_default=False,
+        ),
+    ] = None,
     mhz: Annotated[
         float | None,
         typer.Option(
@@ -81,15 +102,43 @@ def plan(
     systolith plan lenet5.npz --target-cycles 2000 --minimize latency
     systolith plan lenet5.npz --max-multipliers 130 --fix C3=15x4
     systolith plan lenet5.npz --plan plan.toml
+    systolith plan lenet5.npz --target xc7a100t --out plan.toml
     """
     from systolith import golden, hw
     from systolith.golden.files.whole_files import write_whole
 
     network = golden.QuantizedNetwork.load(quantized)
-    with progress("plan"):
-        folding, goal = chosen_plan(
-            network, plan, preset, max_multipliers, target_cycles, minimize, fix, result
-        )
+    goals = plan, preset, max_multipliers, target_cycles
+    has_goal = any(each is not None for each in goals)
+    device = estimated = None
+    goal: Goal | None
+    if target is not None:
+        from systolith.hw.silicon.targets import find_device, require_room
+
+        device = find_device(target)
+        require_room(network.name, network.weight_bits_total, device)
+    with progress("plan") as shown:
+        if device is not None and not has_goal:
+            from systolith.hw.silicon.fitting import fastest_fitting_plan
+
+            found = fastest_fitting_plan(
+                network.fixed,
+                device,
+                cast("Aim", minimize or "interval"),
+                given_sizes(fix or ()),
+                shown.announce,
+                result,
+            )
+            folding, goal, estimated = found.plan, found.goal, found.estimate
+        else:
+            folding, goal = chosen_plan(
+                network, plan, preset, max_multipliers, target_cycles, minimize, fix, result
+            )
+            if device is not None:
+                from systolith.hw.silicon.estimation import estimate, structures
+
+                shown.announce("estimating")
+                estimated = estimate(structures(network.fixed, folding, result), device)
         report = hw.report_plan(network, folding, result)
     if out is not None:
         with writing(out):
@@ -100,9 +149,38 @@ def plan(
         with writing(timeline):
             write_whole(timeline, draw_timeline(network, folding, report))
     if json:
-        print_json(report.to_json())
-    else:
-        print_plan(report, mhz)
+        document = msgspec.to_builtins(report)
+        if estimated is not None:
+            document |= {"target": target, "estimate": msgspec.to_builtins(estimated)}
+        print_json(to_json(document))
+        return
+    print_plan(report, mhz)
+    if device is not None and estimated is not None:
+        print_estimate(estimated, device)
+
+
+def print_estimate(estimated: Estimate, device: Device) -> None:
+    """Print what a plan will about take of a device."""
+    from dataclasses import asdict
+
+    from systolith.hw.silicon.targets import WORDS, misfit
+
+    has = asdict(device.capacity)
+    print_table(
+        f"estimate for {device.part}",
+        ("resource", "about", "available", "share"),
+        [
+            (
+                WORDS[name],
+                f"{about:,}",
+                f"{has[name]:,}",
+                f"{about / has[name]:.1%}" if has[name] else "",
+            )
+            for name, about in asdict(estimated.occupied).items()
+        ],
+    )
+    lacks = misfit(estimated.occupied, device.capacity)
+    print_line("fits", f"no: {'; '.join(lacks)}" if lacks else "yes, by the estimate")
 
 
 def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:

@@ -23,6 +23,7 @@ from systolith.scripts.console import (
     print_text,
 )
 from systolith.scripts.options import (
+    TARGETS,
     JsonOption,
     LabelColumnOption,
     folder_to_write,
@@ -127,6 +128,17 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    synth: Annotated[
+        str | None,
+        typer.Option(
+            "--synth",
+            parser=one_of("--synth", *TARGETS),
+            metavar="TARGET",
+            help="Synthesize the points of both fronts for a device, under every budget: a front "
+            "of accuracy against LUTs, for a minute or more a design (see synth).",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -199,6 +211,7 @@ def sweep(
     systolith sweep lenet5 --out sweep --vary bias_correction=true,false
     systolith sweep lenet5 --out sweep --weight-bits 4 --vary layers.C3.weight_bits=3,4,5
     systolith sweep lenet5 --out sweep --max-multipliers 28,60,122 --jobs 4
+    systolith sweep lenet5-relu --out sweep --preset small --synth ecp5-25k
     systolith sweep lenet5 --out sweep --dask tcp://10.0.0.1:8786
     """
     from systolith import golden
@@ -236,7 +249,12 @@ def sweep(
         calibration_name=calibration_data.title,
         validation=others if images is None else others.take(images),
         test=test,
+        target=synth,
     )
+    if synth is not None:
+        from systolith.hw.silicon.tools import find_tool
+
+        find_tool("yosys")
     if not json:
         print_text(counted(variations, len(loaded)))
     folder = SweepFolder(out, FRONT_FOLDER)

@@ -61,8 +61,8 @@ def train(
     systolith quantize lenet5-trained.npz --out lenet5.npz
     """
     from systolith.golden.network import shipped
-    from systolith.sim.errors import MissingToolError
-    from systolith.sim.installation import install_extra
+    from systolith.hw.errors import MissingToolError
+    from systolith.hw.installation import install_extra
 
     shipped.network(network)
     if importlib.util.find_spec("torch") is None:

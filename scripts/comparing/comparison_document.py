@@ -50,6 +50,7 @@ def to_csv(comparison: Comparison) -> str:
 
 def _report(row: Row) -> dict[str, Any]:
     report, found, hardware = row.report, row.difference, row.report.hardware
+    silicon = hardware and hardware.silicon
     return {
         "name": row.name,
         "label": row.label,
@@ -61,6 +62,9 @@ def _report(row: Row) -> dict[str, Any]:
         "multipliers": hardware and hardware.multipliers,
         "interval_cycles": hardware and hardware.interval_cycles,
         "latency_cycles": hardware and hardware.latency_cycles,
+        "target": silicon and silicon.target,
+        "luts": silicon and silicon.luts,
+        "clock_mhz": silicon and silicon.clock_mhz,
         "accuracy": report.accuracy,
         "measure": report.measure,
         "interval": report.interval,

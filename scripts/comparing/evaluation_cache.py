@@ -11,9 +11,9 @@ from pathlib import Path
 from systolith import golden
 from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork, TrainedNetwork
 from systolith.golden.network.dataset_check import check_dataset
+from systolith.hw.build_cache import cached, content_key
 from systolith.scripts.progress import Progress
 from systolith.scripts.sweeping.workers import local_workers, processors
-from systolith.sim.simulators.build_cache import cached, content_key
 
 _REPORT = "report.json"
 """The name of a report in its entry of the cache."""

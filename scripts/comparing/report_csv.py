@@ -19,6 +19,7 @@ def report_csv(report: AccuracyReport) -> str:
     """
     low, high = report.interval
     hardware = report.hardware
+    silicon = hardware and hardware.silicon
     whole = {
         "network": report.network,
         "network_sha256": report.network_sha256,
@@ -37,6 +38,9 @@ def report_csv(report: AccuracyReport) -> str:
         "multipliers": hardware and hardware.multipliers,
         "interval_cycles": hardware and hardware.interval_cycles,
         "latency_cycles": hardware and hardware.latency_cycles,
+        "target": silicon and silicon.target,
+        "luts": silicon and silicon.luts,
+        "clock_mhz": silicon and silicon.clock_mhz,
         **settings_columns(report),
     }
     rows = [

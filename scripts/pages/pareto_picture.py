@@ -44,10 +44,11 @@ _PANELS = {
     "multipliers": _Panel("multipliers", "multipliers", True),
     "cycles": _Panel("interval_cycles", "cycles from one image to the next", True),
 }
+_LUTS = {"luts": _Panel("luts", "LUTs", True)}
 
 
 def draw_pareto(report: SweepReport) -> bytes:
-    """An SVG with every point by its weights, and every design by multipliers and cycles.
+    """An SVG with every point by its weights, and every design by multipliers, cycles and LUTs.
 
     Those of the front of a panel are filled.
     """
@@ -57,7 +58,7 @@ def draw_pareto(report: SweepReport) -> bytes:
 
 
 def panels(report: SweepReport) -> dict[str, Figure]:
-    """The three panels by name, as wide as the page that shows them.
+    """The panels by name, as wide as the page that shows them.
 
     The datum of a mark has the `rank` of its point.
     """
@@ -67,8 +68,12 @@ def panels(report: SweepReport) -> dict[str, Figure]:
             _PAGE_HEIGHT,
             f"{report.data.measure.capitalize()} against {name}",
         )
-        for name, panel in _PANELS.items()
+        for name, panel in _panels(report).items()
     }
+
+
+def _panels(report: SweepReport) -> dict[str, _Panel]:
+    return _PANELS if report.synthesis is None else _PANELS | _LUTS
 
 
 def _printable(value: Any) -> Any:
@@ -86,7 +91,7 @@ def _chart(report: SweepReport) -> alt.HConcatChart:
     data, measure = report.data, report.data.measure
     drawn = [
         _layers(report, panel, labelled=True).properties(width=_WIDTH, height=_HEIGHT)
-        for panel in _PANELS.values()
+        for panel in _panels(report).values()
     ]
     chart: alt.HConcatChart = (
         alt.hconcat(*drawn, spacing=30)
@@ -174,6 +179,22 @@ def _layers(report: SweepReport, panel: _Panel, labelled: bool) -> alt.LayerChar
 def _rows(report: SweepReport, panel: _Panel) -> list[dict[str, Any]]:
     """A row of plotted values for each point, or for each design."""
     points = {point.rank: point for point in report.points}
+    if panel.key == "luts" and report.synthesis is not None:
+        front = set(report.synthesis.lut_front)
+        return [
+            {
+                "rank": design.rank,
+                "point": points[design.rank].name,
+                "network": design.network,
+                "accuracy": design.rate,
+                "errors": _errors(report, design.rate),
+                "widths": points[design.rank].widths,
+                "budget": design.budget,
+                "luts": design.luts,
+                "front": place in front,
+            }
+            for place, design in enumerate(report.synthesis.designs)
+        ]
     on_front = {(design.rank, design.budget) for design in report.hardware_front}
     # A point has the same weights under every budget.
     designs: dict[int | tuple[int, str], Design] = {}

@@ -43,6 +43,7 @@ def sweep_page(report: SweepReport, data: Path | None, label_column: str | None 
             "front": report.points_table(report.weight_front),
             "hardware": report.hardware_table(),
             "best": report.points_table(report.best_at_widths),
+            **({} if report.synthesis is None else {"synthesis": report.synthesis_table()}),
             "points": report.points_table(),
             "plans": report.plans_table(),
         },

@@ -7,7 +7,7 @@ Every job is a function of a subject and of plain data; `run_job` calls it insid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -24,7 +24,10 @@ from systolith.golden.network import float_model
 from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.quantized_network import SCHEMA as QUANTIZED_SCHEMA
 from systolith.hw.accelerator import Accelerator
+from systolith.hw.child_processes import temporary_folder
 from systolith.hw.planning.plan_file import smallest_plan
+from systolith.hw.silicon.flow import synthesize_folder
+from systolith.hw.verilog import artifacts
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -63,6 +66,17 @@ class Cost(msgspec.Struct, frozen=True):
     multipliers: int
     interval_cycles: int
     latency_cycles: int
+
+
+class SiliconCost(msgspec.Struct, frozen=True):
+    """What a design takes on a device (`hw.silicon.targets.Capacity`), and whether it fits."""
+
+    luts: int
+    flip_flops: int
+    multipliers: int
+    block_memories: int
+    distributed_memories: int
+    fits: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +150,17 @@ def plan_cost(subject: Subject, goal: hw.Goal) -> Cost:
     report = hw.report_plan(quantized, hw.make_plan(quantized.fixed, goal))
     predicted = report.predicted
     return Cost(report.multipliers, predicted.interval_cycles, predicted.latency_cycles)
+
+
+def synthesize_point(
+    subject: Subject, settings: Mapping[str, Any], goal: hw.Goal, target: str
+) -> SiliconCost:
+    """Generate the hardware of a point for a goal, and synthesize it for a device."""
+    quantized = subject.quantized(settings)
+    with temporary_folder("systolith-sweep-") as folder:
+        artifacts.generate(quantized, folder / "rtl", hw.make_plan(quantized.fixed, goal))
+        report = synthesize_folder(folder / "rtl", target)
+    return SiliconCost(**asdict(report.occupied), fits=not report.misfit)
 
 
 def run_job(job: Callable[..., Any], version: str, *arguments: Any) -> Any:

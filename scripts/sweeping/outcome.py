@@ -153,6 +153,47 @@ class Design(msgspec.Struct, frozen=True):
         return -self.rate, self.multipliers, self.interval_cycles
 
 
+class SynthesizedDesign(msgspec.Struct, frozen=True):
+    """A point under a budget on a device: what it takes there, and whether it fits."""
+
+    rank: int
+    network: str
+    budget: str
+    accuracy: float | None
+    interval_cycles: int
+    luts: int
+    flip_flops: int
+    multipliers: int
+    block_memories: int
+    distributed_memories: int
+    fits: bool
+    agreement: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """The accuracy or, without labels, the agreement."""
+        return _rate(self.accuracy, self.agreement)
+
+
+class SweptSynthesis(msgspec.Struct, frozen=True):
+    """The designs of the points of the other two fronts on a device.
+
+    Parameters
+    ----------
+    target, tool
+        The device, and the version of Yosys.
+    designs
+        Every point of a front under every budget.
+    lut_front
+        The places in `designs` of those that no other beats in accuracy and LUTs.
+    """
+
+    target: str
+    tool: str
+    designs: list[SynthesizedDesign]
+    lut_front: list[int]
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a report: headings, rows, and the number of columns of words, which come first."""
@@ -193,6 +234,8 @@ class SweepReport(msgspec.Struct, frozen=True):
         next, likewise.
     version
         Of the program.
+    synthesis
+        The designs on a device; null if none was given.
     """
 
     schema: str
@@ -205,6 +248,7 @@ class SweepReport(msgspec.Struct, frozen=True):
     weight_front: list[int]
     hardware_front: list[Design]
     version: str
+    synthesis: SweptSynthesis | None = None
 
     def designs(self) -> Iterator[Design]:
         """Every point that can be built, under every budget."""
@@ -301,6 +345,7 @@ class SweepReport(msgspec.Struct, frozen=True):
             self.hardware_table().to_markdown()
             if self.hardware_front
             else f"None: {self.no_front}",
+            *self._synthesis_markdown(),
             *self._best_to_markdown(),
             "## Points",
             self.points_table().to_markdown(),
@@ -370,6 +415,49 @@ class SweepReport(msgspec.Struct, frozen=True):
             *(self.data.measure, "multipliers", "interval", "latency"),
         )
         return Table(headings, rows, left=4)
+
+    def synthesis_table(self) -> Table:
+        """The designs on a device, those of the front of accuracy against LUTs first."""
+        assert self.synthesis is not None
+        names = {point.rank: point.name for point in self.points}
+        front = set(self.synthesis.lut_front)
+        every = enumerate(self.synthesis.designs)
+        ordered = sorted(every, key=lambda each: (each[0] not in front, each[1].luts))
+        headings = (
+            *("rank", "network", "point", "budget", self.data.measure, "LUTs", "flip-flops"),
+            *("multipliers", "block memories", "interval", "front", "fits"),
+        )
+        rows = [
+            (
+                f"{design.rank}",
+                design.network,
+                names[design.rank],
+                design.budget,
+                f"{design.rate:.4f}",
+                f"{design.luts:,}",
+                f"{design.flip_flops:,}",
+                f"{design.multipliers:,}",
+                f"{design.block_memories:,}",
+                f"{design.interval_cycles:,}",
+                "yes" if place in front else "",
+                "yes" if design.fits else "no",
+            )
+            for place, design in ordered
+        ]
+        return Table(headings, rows, left=4)
+
+    def _synthesis_markdown(self) -> list[str]:
+        if self.synthesis is None:
+            return []
+        return [
+            f"## {self.data.measure.capitalize()} against LUTs on {cell(self.synthesis.target)}",
+            (
+                "The points of both fronts under every budget, synthesized by Yosys "
+                f"{cell(self.synthesis.tool)}. On the front no other is as accurate with as few "
+                "LUTs, and better in one of the two."
+            ),
+            self.synthesis_table().to_markdown(),
+        ]
 
     def plans_table(self) -> Table:
         """The cost of every network under every budget."""

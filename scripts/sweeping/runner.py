@@ -22,16 +22,27 @@ from systolith.golden.files.datasets import UNNAMED, Measure
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.qformat import RawImages
 from systolith.golden.quantization.quantized_network import weight_counts
+from systolith.hw.silicon.tools import find_tool
 from systolith.scripts.sweeping import jobs
-from systolith.scripts.sweeping.jobs import Accuracy, Cost, PointResult, Subject, program_version
+from systolith.scripts.sweeping.jobs import (
+    Accuracy,
+    Cost,
+    PointResult,
+    SiliconCost,
+    Subject,
+    program_version,
+)
 from systolith.scripts.sweeping.outcome import (
     SCHEMA,
+    Design,
     Images,
     Score,
     SweepReport,
     SweptNetwork,
     SweptPlan,
     SweptPoint,
+    SweptSynthesis,
+    SynthesizedDesign,
     designs,
 )
 from systolith.scripts.sweeping.pareto import distinct_front
@@ -69,6 +80,8 @@ class Sweep:
         The images on which nothing is chosen.
     calibration_name
         The name of the calibration images.
+    target
+        The device for which the points of both fronts are synthesized, or None.
 
     Raises
     ------
@@ -83,6 +96,7 @@ class Sweep:
     validation: golden.Dataset
     test: golden.Dataset
     calibration_name: str = UNNAMED
+    target: str | None = None
 
     def __post_init__(self) -> None:
         networks = {name: trained.sha256 for name, trained in self.networks.items()}
@@ -166,6 +180,16 @@ def sweep(
     test_scores = {
         rank: _score(each, request.test.measure) for rank, each in zip(chosen, tests, strict=True)
     }
+    synthesis = None
+    if request.target is not None:
+        synthesized = [design for design in every if design.rank in test_scores]
+        (costs_there,) = run(
+            [
+                tasks.synthesis(design.network, by_rank[design.rank].settings, design.budget)
+                for design in synthesized
+            ]
+        )
+        synthesis = _synthesis(request.target, synthesized, costs_there)
     return SweepReport(
         schema=SCHEMA,
         calibration=tasks.calibration,
@@ -194,7 +218,28 @@ def sweep(
         weight_front=weight_front,
         hardware_front=hardware_front,
         version=program_version(),
+        synthesis=synthesis,
     )
+
+
+def _synthesis(
+    target: str, synthesized: Sequence[Design], costs: Sequence[SiliconCost]
+) -> SweptSynthesis:
+    """Designs with their costs on a device, and the front of accuracy against LUTs."""
+    made = [
+        SynthesizedDesign(
+            rank=design.rank,
+            network=design.network,
+            budget=design.budget,
+            accuracy=design.accuracy,
+            agreement=design.agreement,
+            interval_cycles=design.interval_cycles,
+            **msgspec.structs.asdict(cost),
+        )
+        for design, cost in zip(synthesized, costs, strict=True)
+    ]
+    front = distinct_front([(-each.rate, each.luts) for each in made])
+    return SweptSynthesis(target, find_tool("yosys").version, made, front)
 
 
 def ranked(
@@ -300,6 +345,18 @@ class _Tasks:
         inputs = {"settings": settings, "data": self._sha256[id(data)]}
         job = jobs.measure_accuracy
         return self._task("accuracy", Accuracy, job, network, inputs, settings, data)
+
+    def synthesis(self, network: str, settings: Mapping[str, Any], budget: str) -> Task:
+        """What a point takes under a budget on the device."""
+        goal, target = self._request.budgets[budget], self._request.target
+        inputs = {
+            "settings": settings,
+            "goal": asdict(goal),
+            "target": target,
+            "tool": find_tool("yosys").version,
+        }
+        job = jobs.synthesize_point
+        return self._task("synthesis", SiliconCost, job, network, inputs, settings, goal, target)
 
     def _task(
         self,

@@ -110,8 +110,8 @@ def dask_workers(address: str) -> Iterator[Workers]:
         Workers lack this program or have another version of it, or a job killed them.
     """
     if importlib.util.find_spec("distributed") is None:
-        from systolith.sim.errors import MissingToolError
-        from systolith.sim.installation import install_extra
+        from systolith.hw.errors import MissingToolError
+        from systolith.hw.installation import install_extra
 
         raise MissingToolError("Dask", "for --dask", install_extra("dask"))
     from distributed import Client

@@ -16,13 +16,13 @@ from amaranth.back import rtlil
 from amaranth.lib import data, wiring
 from numpy.typing import NDArray
 
+from systolith.hw.build_cache import cached, content_key
 from systolith.hw.streams.beats import Beat
 from systolith.hw.streams.module_boundary import FlatModule, flat_ports
 from systolith.hw.verilog.readable import readable
 from systolith.hw.verilog.yosys import run_yosys, yosys_version
 from systolith.sim.bench.cocotb_run import running_bench
 from systolith.sim.record.packing import BeatFormat
-from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.builds import Design
 from systolith.sim.simulators.installed import Simulator
 

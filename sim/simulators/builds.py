@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from systolith.hw.build_cache import cached, content_key
 from systolith.sim.simulators import installed
-from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.processes import run_all
 from systolith.sim.simulators.start_values import without_start_values
 

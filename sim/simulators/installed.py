@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from systolith.golden.choices import choice
-from systolith.sim.errors import MissingToolError, SimulationError
-from systolith.sim.installation import install_package
+from systolith.hw.errors import MissingToolError
+from systolith.hw.installation import install_package
+from systolith.sim.errors import SimulationError
 
 Simulator = Literal["verilator", "icarus"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from systolith.hw.build_cache import cached, content_key
 from systolith.hw.silicon import multiplier_registers
 from systolith.hw.silicon.multiplier_registers import BEFORE, with_multiplier_registers
 from systolith.hw.verilog.netlist import cell_models, synthesis_script
-from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.builds import Design
 from tests.gates.multipliers import multiplier_models
 from tests.yowasp import full_yosys_version, run_full_yosys

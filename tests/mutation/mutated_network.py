@@ -30,6 +30,7 @@ from systolith.hw.accelerator import (
     stream_signal,
     unit_part,
 )
+from systolith.hw.build_cache import cached, content_key
 from systolith.hw.folding import Plan
 from systolith.hw.streams.module_boundary import FlatModule, ModuleInstance
 from systolith.hw.units.classify import Classifier
@@ -50,7 +51,6 @@ from systolith.sim.errors import SimulationError
 from systolith.sim.record.checks import Check
 from systolith.sim.record.taps import STREAM_PORTS, TappedNetwork, network_in
 from systolith.sim.simulate import deviations
-from systolith.sim.simulators.build_cache import cached, content_key
 from systolith.sim.simulators.builds import Design
 from systolith.sim.timing import Stopwatch
 from tests.mutation.mutation import (

@@ -16,8 +16,9 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from systolith.sim.errors import MissingToolError, SimulationError
-from systolith.sim.installation import install_extra
+from systolith.hw.errors import MissingToolError
+from systolith.hw.installation import install_extra
+from systolith.sim.errors import SimulationError
 from tests.mutation.invariants import Slice
 from tests.mutation.mutation import SELECT, Netlist
 from tests.yowasp import run_full_yosys

@@ -10,8 +10,9 @@ from importlib import metadata
 import pytest
 
 from systolith import golden
+from systolith.hw.errors import MissingToolError
 from systolith.scripts.main import app, main
-from systolith.sim.errors import MissingToolError, SimulationError
+from systolith.sim.errors import SimulationError
 
 _COMMANDS = [
     command.name or command.callback.__name__

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from systolith.sim.errors import MissingToolError
+from systolith.hw.errors import MissingToolError
 from systolith.sim.simulators.installed import SIMULATORS, Simulator, require
 
 either_simulator = pytest.mark.parametrize("simulator", SIMULATORS)

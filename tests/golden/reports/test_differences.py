@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from systolith.golden.reports.accuracy import AccuracyReport, CalibrationEntry, HardwareEntry
+from systolith.golden.reports.accuracy import (
+    AccuracyReport,
+    CalibrationEntry,
+    HardwareEntry,
+    SiliconEntry,
+)
 from systolith.golden.reports.differences import factors, labels
 from tests.golden.reports.test_comparison import FIRST, SECOND
 
@@ -97,6 +102,22 @@ def test_costs_differ() -> None:
     assert known["multipliers"] == ("", "112")
     sizes = different(fixed(weight_bits_total=1001), fixed())["weights (KiB)"]
     assert sizes == ("0.1222", "0.1221")
+
+
+def test_luts_and_clock_differ() -> None:
+    slow = SiliconEntry("ecp5-85k", 16774, 84.19, "6")
+    fast = SiliconEntry("ecp5-85k", 13897, 132.31, "8")
+    unplaced = SiliconEntry("xc7z020", 6244)
+    reports = [
+        replace(fixed(), hardware=HardwareEntry(112, 3136, 7193, None, each))
+        for each in (slow, fast, unplaced)
+    ]
+    assert different(*reports) == {
+        "target": ("ecp5-85k, grade 6", "ecp5-85k, grade 8", "xc7z020"),
+        "LUTs": ("16,774", "13,897", "6,244"),
+        "clock": ("84.2 MHz", "132.3 MHz", ""),
+    }
+    assert labelled(*reports[:2]) == ("target ecp5-85k, grade 6", "target ecp5-85k, grade 8")
 
 
 def test_labels_are_unique() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from systolith import golden
+from systolith.hw.installation import install_extra
 from systolith.scripts.main import main
-from systolith.sim.installation import install_extra
 from tests.scripts import tiny
 
 _ROOT = Path(__file__).parents[3]

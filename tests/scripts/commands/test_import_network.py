@@ -9,8 +9,8 @@ import pytest
 
 from systolith import golden
 from systolith.golden.onnx import runtime_comparison
+from systolith.hw.installation import install_extra
 from systolith.scripts.main import main
-from systolith.sim.installation import install_extra
 from tests.golden.onnx.small_models import model, node, normal
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,6 +10,8 @@ import pytest
 
 from systolith import hw
 from systolith.golden import QuantizedNetwork
+from systolith.hw.silicon import targets
+from systolith.hw.silicon.targets import DEVICES, Capacity
 from systolith.scripts.main import main
 from tests.scripts import tiny
 
@@ -283,3 +287,48 @@ def test_every_preset_has_a_name_on_the_command_line() -> None:
     from systolith.scripts.plan_options import PRESETS
 
     assert set(PRESETS) == set(hw.PRESETS)
+
+
+def test_the_fastest_plan_that_fits_a_device(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "plan.toml"
+    assert main(["plan", quantized, "--target", "ecp5-25k", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "estimate for LFE5U-25F-CABGA381" in shown
+    assert "yes, by the estimate" in shown
+    assert "max_multipliers = 28" in out.read_text()
+    assert main(["plan", quantized, "--max-multipliers", "28", "--json"]) == 0
+    without = json.loads(capsys.readouterr().out)
+    assert main(["plan", quantized, "--target", "ecp5-25k", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    occupied = document.pop("estimate")["occupied"]
+    assert document.pop("target") == "ecp5-25k"
+    assert document == without
+    assert occupied["multipliers"] == without["multipliers"]
+    # Of this network on this device Yosys makes 1,208 LUTs and 1,032 flip-flops.
+    assert occupied["luts"] > 500 and occupied["flip_flops"] > 500
+
+
+def test_a_plan_with_a_goal_may_not_fit(
+    quantized: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = replace(DEVICES["ecp5-25k"], capacity=replace(DEVICES["ecp5-25k"].capacity, luts=100))
+    monkeypatch.setattr(targets, "DEVICES", {"ecp5-25k": small})
+    command = ["plan", quantized, "--target", "ecp5-25k"]
+    assert main([*command, "--preset", "small"]) == 0
+    assert re.search(r"fits +no: [\d,]+ LUTs of 100 \([\d,]+ too many\)", capsys.readouterr().out)
+    assert main(command) == 2
+    assert "no plan was found that fits LFE5U-25F" in capsys.readouterr().err
+    nothing = replace(small, capacity=Capacity(0, 0, 9, 0, 0))
+    monkeypatch.setattr(targets, "DEVICES", {"ecp5-25k": nothing})
+    assert main(command) == 2
+    assert "tiny does not fit LFE5U-25F-CABGA381 with any plan" in capsys.readouterr().err
+
+
+def test_devices_without_estimates_are_refused(
+    quantized: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", quantized, "--target", "ice40-up5k"]) == 2
+    error = capsys.readouterr().err
+    assert "target ice40-up5k: there are no estimates for its family, only for ecp5" in error

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from systolith import sim
+from systolith.hw.build_cache import cache_folder
 from systolith.scripts.commands.simulate import print_report, simulate
 from systolith.scripts.main import main
 from systolith.sim import SimulationReport
 from systolith.sim.record.scoreboard import LayerResult
 from systolith.sim.simulate import COCOTB_CYCLES, COCOTB_IMAGES
-from systolith.sim.simulators.build_cache import cache_folder
 from systolith.sim.simulators.installed import SIMULATORS
 from tests.scripts import tiny
 

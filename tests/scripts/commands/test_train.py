@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from systolith.hw.installation import install_extra
 from systolith.scripts.main import main
-from systolith.sim.installation import install_extra
 
 
 def test_without_pytorch_it_says_how_to_get_it(

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from systolith.scripts.pages.pareto_picture import draw_pareto
+from systolith.scripts.pages.pareto_picture import panels as page_panels
 from systolith.scripts.sweeping.outcome import (
     Images,
     Score,
@@ -15,6 +16,8 @@ from systolith.scripts.sweeping.outcome import (
     SweptNetwork,
     SweptPlan,
     SweptPoint,
+    SweptSynthesis,
+    SynthesizedDesign,
 )
 from systolith.scripts.sweeping.outcome import designs as all_designs
 from tests.scripts.pages.chart_data import Layer, panels, saved
@@ -142,3 +145,24 @@ def test_control_characters_of_a_name_are_shown_as_escapes(
 def test_no_errors_and_no_designs_can_be_drawn() -> None:
     assert "8/1" in texts(draw_pareto(report(("one",), (1000, 0))))
     assert "weights (KiB)" in texts(draw_pareto(report(("one",), ())))
+
+
+def test_luts_are_a_panel_of_their_own_where_they_are_known() -> None:
+    given = report(("one",), (990, 985))
+    synthesized = [
+        SynthesizedDesign(1, "one", "3", 0.99, 3000, 4321, 5, 3, 1, 2, fits=True),
+        SynthesizedDesign(2, "one", "3", 0.985, 3000, 1234, 5, 3, 1, 2, fits=False),
+    ]
+    synthesis = SweptSynthesis("ecp5-25k", "0.70", synthesized, [0, 1])
+    with_luts = msgspec.structs.replace(given, synthesis=synthesis)
+    assert "luts" not in page_panels(given)
+    drawn = page_panels(with_luts)["luts"].to_json(validate=False)
+    assert '"luts": 4321' in drawn and '"luts": 1234' in drawn
+    assert "LUTs" in texts(draw_pareto(with_luts))
+    table = with_luts.synthesis_table()
+    assert [(row[0], row[5], row[-1]) for row in table.rows] == [
+        ("2", "1,234", "no"),
+        ("1", "4,321", "yes"),
+    ]
+    assert "## Accuracy against LUTs on ecp5-25k" in with_luts.to_markdown()
+    assert "Accuracy against LUTs" not in given.to_markdown()

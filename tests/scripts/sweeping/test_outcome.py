@@ -185,6 +185,7 @@ def test_every_key_of_the_json() -> None:
             }
         ],
         "version": "1.2",
+        "synthesis": None,
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 from systolith import golden, hw
 from systolith.golden.network import float_model
 from systolith.scripts.sweeping import jobs, runner
-from systolith.scripts.sweeping.jobs import PointResult
+from systolith.scripts.sweeping.jobs import PointResult, SiliconCost
 from systolith.scripts.sweeping.outcome import Score, SweepReport
 from systolith.scripts.sweeping.pareto import distinct_front
 from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
@@ -379,3 +379,35 @@ def test_what_cannot_be_swept(tmp_path: Path) -> None:
     few = replace(request, budgets={"one": hw.Goal(max_multipliers=1)})
     with pytest.raises(ValueError, match="max_multipliers must be at least 2"):
         run(tmp_path, few)
+
+
+def test_points_of_the_fronts_are_synthesized_under_every_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def synthesize_point(
+        subject: jobs.Subject, settings: dict[str, Any], goal: hw.Goal, target: str
+    ) -> SiliconCost:
+        assert target == "ecp5-25k" and goal.max_multipliers is not None
+        luts = 100 * settings["weight_bits"] + goal.max_multipliers
+        return SiliconCost(luts, 7, 6, 5, 4, fits=luts < 800)
+
+    monkeypatch.setattr(jobs, "synthesize_point", synthesize_point)
+    request = replace(small_sweep(), target="ecp5-25k")
+    report, calls = run(tmp_path, request)
+    found = report.synthesis
+    assert found is not None and found.target == "ecp5-25k"
+    points = {point.rank: point for point in report.points}
+    expected = [
+        (rank, budget) for rank in points if points[rank].on_front for budget in ("few", "more")
+    ]
+    assert [(each.rank, each.budget) for each in found.designs] == expected
+    assert calls.count("synthesize_point") == len(expected)
+    for each in found.designs:
+        luts = 100 * points[each.rank].settings["weight_bits"] + (2 if each.budget == "few" else 6)
+        assert (each.luts, each.fits) == (luts, luts < 800)
+    choices = [((-each.rate, each.luts), place) for place, each in enumerate(found.designs)]
+    assert sorted(found.lut_front) == sorted(first_unbeaten(choices))
+    again, calls = run(tmp_path, request)
+    assert again == report and calls == []
+    _, calls = run(tmp_path, replace(request, target=None))
+    assert calls == []

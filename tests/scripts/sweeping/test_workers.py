@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from systolith.hw.errors import MissingToolError
 from systolith.scripts.sweeping import workers
 from systolith.scripts.sweeping.workers import dask_workers, local_workers, processors
-from systolith.sim.errors import MissingToolError
 from tests.scripts.dask_cluster import dask_cluster
 
 

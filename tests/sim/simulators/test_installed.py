@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from systolith.sim.errors import MissingToolError
+from systolith.hw.errors import MissingToolError
 from systolith.sim.simulators import installed
 from tests.sim.required import need
 

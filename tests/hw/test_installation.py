@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from systolith.sim.installation import install_extra, install_package
+from systolith.hw.installation import install_extra, install_package
 
 
 class Installed:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from systolith.sim.simulators.build_cache import cache_folder, cached, content_key
+from systolith.hw.build_cache import cache_folder, cached, content_key
 
 _ROOT = Path(__file__).parents[3]
 
@@ -144,7 +144,7 @@ def test_the_build_of_a_faster_process_stays(cache: Path) -> None:
 
 MANY = """
 import sys
-from systolith.sim.simulators.build_cache import cached
+from systolith.hw.build_cache import cached
 for number in range(300):
     def build(folder):
         (folder / "artifact").write_text(str(number))

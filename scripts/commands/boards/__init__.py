@@ -1,0 +1,1 @@
+"""The commands for FPGA boards: the bitstream, and images through it."""

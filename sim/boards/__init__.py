@@ -1,0 +1,1 @@
+"""A board in simulation: the whole design, driven at the pins of its serial line."""

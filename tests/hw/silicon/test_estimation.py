@@ -1,0 +1,135 @@
+# amaranth: UnusedElaboratable=no
+from __future__ import annotations
+
+import pytest
+
+from systolith.hw.errors import PlanError
+from systolith.hw.folding import Plan
+from systolith.hw.planning.budget import PRESETS, Goal, make_plan
+from systolith.hw.silicon import estimation, fitting
+from systolith.hw.silicon.estimation import (
+    FEATURES,
+    SCHEMA,
+    Coefficients,
+    Estimate,
+    FamilyCoefficients,
+    MemoryShape,
+    Structure,
+    coefficients,
+    estimate,
+    features,
+    structures,
+)
+from systolith.hw.silicon.fitting import fastest_fitting_plan
+from systolith.hw.silicon.targets import DEVICES, Capacity
+from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
+from tests.scripts import tiny
+
+ECP5, XC7 = DEVICES["ecp5-25k"], DEVICES["xc7a35t"]
+
+
+@pytest.fixture(scope="module")
+def parts() -> dict[str, Structure]:
+    return structures(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)
+
+
+def test_every_part_has_a_structure(parts: dict[str, Structure]) -> None:
+    top = "every_kind" if "every_kind" in parts else next(iter(parts))
+    inside = [part for name, part in parts.items() if name != top]
+    assert len(inside) == len(EVERY_KIND_PLAN) + 2
+    assert all(part.bits["register"] for part in inside)
+    assert {name for part in parts.values() for name in part.bits} <= set(FEATURES)
+    assert parts[top].memories == () and parts[top].multipliers == ()
+
+
+def test_every_multiplier_of_the_plan_is_found() -> None:
+    network = tiny.quantized().fixed
+    plan = make_plan(network, PRESETS["medium"])
+    found = structures(network, plan)
+    planned = sum(folding.rows * folding.columns for folding in plan.values())
+    assert sum(len(part.multipliers) for part in found.values()) == planned
+
+
+def memory(words: int, bits: int, *, clocked: bool = True, written: bool = True) -> Structure:
+    return Structure({}, (MemoryShape(words, bits, 1, clocked, written),), ())
+
+
+@pytest.mark.parametrize(
+    ("structure", "blocks", "distributed"),
+    [
+        # As Yosys maps them: the choice is that of its costs.
+        (memory(512, 36), 1, 0),
+        (memory(16, 8), 0, 2),
+        (memory(512, 36, clocked=False), 0, 32 * 9),
+        # ROMs: a deep one, and one of 38 words that stays in logic.
+        (memory(2048, 9, written=False), 1, 0),
+        (memory(38, 512, written=False), 0, 0),
+        # A single word is registers.
+        (memory(1, 16), 0, 0),
+    ],
+)
+def test_memories_are_mapped_as_yosys_does(
+    structure: Structure, blocks: int, distributed: int
+) -> None:
+    mapped = features(structure, ECP5.family)
+    assert (mapped.blocks, mapped.distributed) == (blocks, distributed)
+
+
+def test_wide_multiplications_take_several_multipliers() -> None:
+    wide = Structure({}, (), ((8, 8), (24, 17), (24, 24)))
+    assert features(wide, ECP5.family).multipliers == 1 + 2 + 4
+    assert features(wide, XC7.family).multipliers == 1 + 1 + 2
+
+
+def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = FamilyCoefficients({"adder": 1.0}, {"adder": 2.0}, {"register": 1.0, "read": 1.0})
+    known = Coefficients(SCHEMA, {"ecp5": weights})
+    monkeypatch.setattr(estimation, "coefficients", lambda: known)
+    parts = {
+        "a": Structure({"adder": 10, "register": 3}, memory(16, 8).memories, ((8, 8),)),
+        "b": Structure({"adder": 5}, (), ()),
+    }
+    assert estimate(parts, ECP5) == Estimate(15, Capacity(30, 3 + 8, 1, 0, 2))
+    with pytest.raises(
+        ValueError, match="xc7a35t: there are no estimates for its family, only for ecp5"
+    ):
+        estimate(parts, XC7)
+
+
+def test_the_coefficients_that_ship_are_of_known_features() -> None:
+    for family in coefficients().families.values():
+        for weights in (family.logic_luts, family.luts, family.flip_flops):
+            assert set(weights) == set(FEATURES)
+
+
+def fake_estimates(monkeypatch: pytest.MonkeyPatch, luts_of_a_multiplier: int) -> None:
+    def no_structures(fixed: object, plan: Plan) -> Plan:
+        return plan
+
+    def by_multipliers(plan: Plan, device: object) -> Estimate:
+        multipliers = sum(folding.rows * folding.columns for folding in plan.values())
+        return Estimate(0, Capacity(luts_of_a_multiplier * multipliers, 0, multipliers, 0, 0))
+
+    monkeypatch.setattr(fitting, "structures", no_structures)
+    monkeypatch.setattr(fitting, "estimate", by_multipliers)
+
+
+def test_all_multipliers_of_the_device_are_used_where_they_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_estimates(monkeypatch, 1)
+    network = tiny.quantized().fixed
+    found = fastest_fitting_plan(network, ECP5)
+    assert found.goal == Goal(max_multipliers=28)
+    assert found.plan == make_plan(network, found.goal)
+
+
+def test_fewer_are_used_where_their_logic_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_estimates(monkeypatch, 24_288 // 10)
+    network = tiny.quantized().fixed
+    found = fastest_fitting_plan(network, ECP5)
+    best = make_plan(network, Goal(max_multipliers=10))
+    assert found.plan == best
+    fake_estimates(monkeypatch, 24_289)
+    with pytest.raises(PlanError, match=r"no plan was found that fits LFE5U-25F.*LUTs of 24,288"):
+        fastest_fitting_plan(network, ECP5)

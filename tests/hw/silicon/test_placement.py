@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from systolith.hw.accelerator import axis_ports
+from systolith.hw.silicon import placement
+from systolith.hw.silicon.placement import part_of, place
+from systolith.hw.silicon.synthesis import TOP_PART, Netlist, synthesize
+from systolith.hw.silicon.targets import DEVICES
+from systolith.hw.silicon.tools import Tool, ToolError, find_tool
+from tests.hw.silicon.fake_tools import placer
+from tests.scripts import tiny
+
+PORTS = axis_ports(8, 64)
+
+PARTS = ["unit_a", "unit_b"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cache"))
+
+
+def netlist(content: bytes = b"{}") -> Netlist:
+    tool = Tool("yosys", (), "1.0")
+    return Netlist(DEVICES["ecp5-25k"], tool, "top", content, {TOP_PART: Counter()})
+
+
+def use(monkeypatch: pytest.MonkeyPatch, tool: Tool) -> None:
+    monkeypatch.setattr(placement, "find_tool", lambda _: tool)
+
+
+def test_each_seed_is_placed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, counts = tmp_path / "log", []
+    use(monkeypatch, placer({1: 90.123456, 2: 95.0, 3: 80.0}, log))
+    found = place(netlist(), "6", [2, 1], PARTS, progress=lambda *each: counts.append(each))
+    assert [(each.seed, each.clock_mhz) for each in found] == [(2, 95.0), (1, 90.12)]
+    assert found[0].paths["unit_b"].picoseconds == 1571
+    assert counts == [(1, 2), (2, 2)]
+    assert place(netlist(), "6", [1, 2, 3], PARTS)[:2] == found[::-1]
+    assert sorted(log.read_text().split()) == ["1", "2", "3"]
+    place(netlist(b"{ }"), "6", [1], PARTS)
+    place(netlist(), "8", [1], PARTS)
+    assert len(log.read_text().split()) == 5
+
+
+def test_a_placement_that_fails_names_the_device_and_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, placer({1: 90.0}, tmp_path / "log"))
+    message = "LFE5U-25F-CABGA381, seed 2: nextpnr-ecp5 1.0 ended with status 1: ERROR: no BELs"
+    with pytest.raises(ToolError, match=message):
+        place(netlist(), "6", [1, 2], PARTS)
+
+
+def test_one_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = placer({}, tmp_path / "log")
+    waits = "import sys, time\nif sys.argv[sys.argv.index('--seed') + 1] == '1': time.sleep(60)\n"
+    python, option, script = tool.command
+    use(monkeypatch, Tool(tool.name, (python, option, waits + script), tool.version))
+    start = time.monotonic()
+    with pytest.raises(ToolError, match="seed 2"):
+        place(netlist(), "6", [1, 2, 3, 4], PARTS, jobs=2)
+    assert time.monotonic() - start < 30
+
+
+def test_the_part_of_a_cell() -> None:
+    assert part_of("unit_a.q_TRELLIS_FF_Q", PARTS) == "unit_a"
+    assert part_of("accelerator.unit_b.psum.1.2", PARTS) == "unit_b"
+    assert part_of("given_SB_DFF_Q", PARTS) == TOP_PART
+
+
+@pytest.mark.silicon
+@pytest.mark.parametrize("target", ["ecp5-25k", "ice40-up5k", "gowin-gw2a18"])
+def test_the_slowest_of_all_paths_is_the_clock(target: str, tmp_path: Path) -> None:
+    from systolith.hw.silicon.flow import synthesize_folder
+
+    tiny.generate(tmp_path / "rtl")
+    report = synthesize_folder(tmp_path / "rtl", target, seeds=[1])
+    assert report.clock_mhz is not None
+    slowest = report.placed_parts[0][1].picoseconds
+    assert slowest == pytest.approx(1e6 / report.clock_mhz, rel=1e-3)
+    assert {each.name for each, _ in report.placed_parts} >= {"conv", "dense"}
+
+
+@pytest.mark.silicon
+def test_a_design_that_does_not_fit_is_refused_by_nextpnr_as_well(tmp_path: Path) -> None:
+    multipliers = "\n".join(
+        f"  always @(posedge clk) p[{n}] <= a[{n}] * b[{n}] + p[{(n + 1) % 30}];" for n in range(30)
+    )
+    verilog = (
+        "module top(input clk, input [7:0] d, output [35:0] q);\n"
+        "  reg [17:0] a [0:29], b [0:29]; reg [35:0] p [0:29]; integer i;\n"
+        "  always @(posedge clk) begin a[0] <= d; b[0] <= ~d;\n"
+        "    for (i = 1; i < 30; i = i + 1) begin a[i] <= a[i-1]; b[i] <= b[i-1] + 1; end end\n"
+        f"{multipliers}\n  assign q = p[0];\nendmodule\n"
+    )
+    made = synthesize(verilog, "top", PORTS, {}, DEVICES["ecp5-25k"])
+    assert made.cells[TOP_PART]["MULT18X18D"] == 30
+    with pytest.raises(ToolError, match=f"nextpnr-ecp5 {find_tool('nextpnr-ecp5').version}"):
+        place(made, "6", [1], [])

@@ -1,0 +1,201 @@
+"""Yosys synthesizes a tiny accelerator once, for all tests of this module."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from systolith.golden.errors import FileFormatError
+from systolith.hw.accelerator import axis_ports
+from systolith.hw.silicon import synthesis
+from systolith.hw.silicon.flow import synthesize_folder
+from systolith.hw.silicon.synthesis import TOP_PART, synthesize
+from systolith.hw.silicon.synthesis_report import (
+    COUNT_HEADINGS,
+    FILE_NAME,
+    SynthesisReport,
+    counts,
+    load_report,
+    signal_name,
+)
+from systolith.hw.silicon.targets import DEVICES, KINDS
+from systolith.hw.silicon.tools import Tool, ToolError
+from systolith.hw.verilog import artifacts
+from tests.hw.silicon.fake_tools import netlist_json
+from tests.scripts import tiny
+
+PORTS = axis_ports(8, 64)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYSTOLITH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hardware") / "rtl"
+    tiny.generate(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(cache: Path, folder: Path) -> SynthesisReport:
+    return synthesize_folder(folder, "ecp5-25k")
+
+
+def test_the_cells_of_the_parts_are_all_cells(report: SynthesisReport) -> None:
+    assert [each.name for each in report.layers] == ["conv", "dense"]
+    assert [each.name for each in report.parts] == ["frame checker", "classifier", "top"]
+    total = [sum(column) for column in zip(*map(counts, report.all_parts), strict=True)]
+    assert total == [
+        *(report.luts, report.carries, report.flip_flops, report.multipliers),
+        *(report.memories.block, report.memories.distributed),
+    ]
+    assert report.luts == report.cells["LUT4"]
+    assert report.flip_flops == report.cells["TRELLIS_FF"] == report.occupied.flip_flops
+    assert report.occupied.luts == (
+        report.cells["LUT4"] + 2 * report.cells["CCU2C"] + 4 * report.cells["TRELLIS_DPR16X4"]
+    )
+    assert len(COUNT_HEADINGS) == len(KINDS)
+
+
+def test_every_planned_multiplier_is_one(report: SynthesisReport, folder: Path) -> None:
+    planned = artifacts.load(folder).manifest
+    assert report.multipliers == report.planned_multipliers == planned.multipliers
+    for layer, entry in zip(planned.layers, report.layers, strict=True):
+        assert entry.multipliers == entry.planned_multipliers == layer.multipliers
+
+
+def test_it_is_bound_to_the_verilog(report: SynthesisReport, folder: Path, tmp_path: Path) -> None:
+    built = artifacts.load(folder)
+    assert report.verilog_sha256 == built.verilog_sha256
+    assert report.as_generated and report.grade is None and report.misfit == ()
+    assert (report.clock_mhz, report.seeds, report.placed_parts) == (None, (), [])
+    (tmp_path / FILE_NAME).write_bytes(report.to_json())
+    assert load_report(tmp_path) == report
+    content = json.loads(report.to_json())
+    assert content["schema"] == "systolith.synthesis/1"
+    assert content["occupied"]["luts"] == report.occupied.luts
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("luts", -1), ("layers", [{}]), ("schema", "systolith.synthesis/9")]
+)
+def test_damaged_reports_are_refused(
+    key: str, value: object, report: SynthesisReport, tmp_path: Path
+) -> None:
+    content = json.loads(report.to_json()) | {key: value}
+    (tmp_path / FILE_NAME).write_text(json.dumps(content))
+    with pytest.raises(FileFormatError, match=key):
+        load_report(tmp_path)
+
+
+def test_the_second_time_costs_nothing(
+    report: SynthesisReport, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthesis, "run_tool", None)
+    assert synthesize_folder(folder, "ecp5-25k") == report
+    # The same Verilog on another device of the family is the same netlist.
+    assert synthesize_folder(folder, "ecp5-85k").luts == report.luts
+
+
+def test_weights_that_the_device_cannot_store_are_refused_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(DEVICES["ecp5-25k"]), "memory_bits", 1)
+    with pytest.raises(ValueError, match=r"tiny does not fit LFE5U-25F.* with any plan"):
+        synthesize_folder(folder, "ecp5-25k")
+
+
+def test_grades_are_those_of_the_device(folder: Path) -> None:
+    with pytest.raises(ValueError, match="ecp5-25k: must be one of 6, 7, 8, not '9'"):
+        synthesize_folder(folder, "ecp5-25k", "9")
+    with pytest.raises(ValueError, match="xc7z020: has no speed grades here, not '6'"):
+        synthesize_folder(folder, "xc7z020", "6")
+
+
+MODULES = {
+    "top": {"unit": "top_a", "other": "helper", "gate": "LUT4"},
+    "top_a": {"x": "TRELLIS_FF", "inner": "helper"},
+    "helper": {"y": "LUT4", "z": "LUT4"},
+}
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
+    """Let a Yosys without time write a netlist."""
+    source = tmp_path / "recorded.json"
+    source.write_bytes(content)
+    copy = f"cp {source} netlist.json; echo '{len(content)}'"
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        synthesis, "find_tool", lambda _: Tool("yosys", ("sh", "-c", copy), f"{hash(content)}")
+    )
+
+
+def test_modules_inside_a_part_belong_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(monkeypatch, tmp_path, netlist_json(MODULES))
+    made = synthesize("", "top", PORTS, {"top_a": "a"}, DEVICES["ecp5-25k"])
+    assert made.cells["a"] == Counter({"TRELLIS_FF": 1, "LUT4": 2})
+    assert made.cells[TOP_PART] == Counter({"LUT4": 3})
+
+
+def test_passes_rewrite_the_netlist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_gate(netlist: dict[str, dict[str, dict[str, dict[str, str]]]]) -> object:
+        del netlist["modules"]["top"]["cells"]["gate"]
+        return netlist
+
+    recorded(monkeypatch, tmp_path, netlist_json(MODULES))
+    monkeypatch.setattr(synthesis, "NETLIST_PASSES", {"ecp5": (without_gate,)})
+    made = synthesize("", "top", PORTS, {"top_a": "a"}, DEVICES["ecp5-25k"])
+    assert made.cells[TOP_PART] == Counter({"LUT4": 2})
+    assert b"gate" not in made.content
+
+
+def test_a_netlist_without_the_top_module_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(monkeypatch, tmp_path, netlist_json(MODULES))
+    with pytest.raises(ToolError, match="no module 'other'"):
+        synthesize("", "other", PORTS, {}, DEVICES["ecp5-25k"])
+
+
+def test_the_harness_has_four_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = []
+
+    def run(tool: Tool, arguments: list[str], folder: Path) -> None:
+        scripts.append((folder / "pins.il").read_text())
+        (folder / "netlist.json").write_bytes(netlist_json({"top_pins": {}, "top": {}}))
+
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(synthesis, "run_tool", run)
+    for target in ("ice40-up5k", "gowin-gw2a18"):
+        assert synthesize("", "top", PORTS, {}, DEVICES[target]).top == "top_pins"
+        assert len(re.findall(r"^ *wire width 1 (input|output)", scripts[-1], re.MULTILINE)) == 4
+        assert "connect \\m_axis_tdata" in scripts[-1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("unit_C3.core_step_TRELLIS_FF_Q_3", "unit_C3.core_step"),
+        ("unit_F6.core_sums.1.22$RAMW_SLICE", "unit_F6.core_sums"),
+        ("unit_C5.core_weights_0.0.21", "unit_C5.core_weights_0"),
+        ("unit_C1.psum_TRELLIS_FF_Q_13_DI_CCU2C_S1$CCU2_COMB1", "unit_C1.psum"),
+        ("unit_conv.window_SB_DFFE_Q", "unit_conv.window"),
+        ("frame_checker.position_DFFRE_Q", "frame_checker.position"),
+        ("taken_TRELLIS_FF_Q", "taken"),
+    ],
+)
+def test_cells_have_the_names_of_their_signals(cell: str, name: str) -> None:
+    assert signal_name(cell) == name
