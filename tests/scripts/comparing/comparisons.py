@@ -9,6 +9,7 @@ from systolith.golden.reports.accuracy import (
     DatasetEntry,
     HardwareEntry,
     LayerEntry,
+    SiliconEntry,
 )
 from systolith.golden.reports.comparison import Comparison, LayerRow, Row
 from systolith.golden.reports.differences import Factor
@@ -43,7 +44,7 @@ SECOND = replace(
     agreement_with_float=0.7,
     confusion=((3, 2), (0, 5)),
     quantization={"weight_bits_total": 4321},
-    hardware=HardwareEntry(112, 3136, 7193, True),
+    hardware=HardwareEntry(112, 3136, 7193, True, SiliconEntry("ecp5-85k", 16774, 84.19, "6")),
     layers=(C1, F6),
 )
 # The rest of a comparison says what these reports could not: the verdicts are made up.
