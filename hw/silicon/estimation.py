@@ -60,9 +60,9 @@ _OPERATORS = {
 }
 """The features of Yosys's cells, and the parameters that say how large each is."""
 
-_BLOCK_COST, _DISTRIBUTED_COST, _ROM_BITS = 128, 4, 16
-"""The costs by which Yosys chooses where a memory is: a block, a distributed memory, one for each
-bit in registers, or one for this number of bits of a ROM in logic (`memory_libmap`)."""
+_BLOCK_COST, _DISTRIBUTED_COST = 128, 4
+"""The costs by which Yosys chooses where a memory is (`memory_libmap`): a block, a distributed
+memory; a bit in a register costs 1, and as many bits of a ROM in logic as a LUT has."""
 
 _BLOCK_WIDTHS = (36, 18, 9, 4, 2, 1)
 _BLOCK_WORDS = (512, 1024, 2048, 4096, 8192, 16384)
@@ -203,7 +203,7 @@ def features(part: Structure, family: Family) -> Mapped:
     for memory in part.memories:
         whole, depth = memory.words * memory.bits, -(-memory.words // words)
         cells = memory.reads * depth * -(-memory.bits // bits)
-        costs = {"logic": whole if memory.written else whole / _ROM_BITS}
+        costs = {"logic": whole if memory.written else whole / family.lut_bits}
         if memory.written:
             costs["distributed"] = _DISTRIBUTED_COST * cells
         if memory.clocked:

@@ -230,10 +230,7 @@ class _PinHarness(wiring.Component):
         m.d.comb += domain.clk.eq(self.aclk)
         ports = {"aclk": self.aclk, "aresetn": self.aresetn}
         ports |= {name: Signal(width) for name, _, width in self._ports if name not in ports}
-        connected = {
-            f"{'i' if kind == 'input' else 'o'}_{name}": ports[name]
-            for name, kind, _ in self._ports
-        }
+        connected = {f"{kind[0]}_{name}": ports[name] for name, kind, _ in self._ports}
         m.submodules[HARNESS_INSTANCE] = Instance(self._top, **connected)
         inputs = Cat(
             ports[name] for name, kind, _ in self._ports if kind == "input" and name[0] != "a"

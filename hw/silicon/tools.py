@@ -135,15 +135,11 @@ def _native(name: str, program: Program) -> Tool | None:
     path = shutil.which(program.native)
     if path is None:
         return None
-    done = subprocess.run(
-        [path, "--version"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    found = re.search(r"\d+(\.\d+)+\S*", done.stdout.decode("utf-8", "replace"))
-    return Tool(name, (path,), found[0].rstrip(")")) if found and not done.returncode else None
+    options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+    with started([path, "--version"], stdout=subprocess.PIPE, **options) as process:
+        output, _ = process.communicate()
+    found = re.search(r"\d+(\.\d+)+\S*", output.decode("utf-8", "replace"))
+    return Tool(name, (path,), found[0].rstrip(")")) if found and not process.returncode else None
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -63,8 +63,8 @@ SEEDS = range(1, 6)
 MOST_ERROR = 0.2
 """The largest relative error of an estimate of LUTs, flip-flops or memories."""
 
-FEW = 200
-"""Differences below this number, such as a few flip-flops of many, are no errors."""
+_SMALL = 200
+"""The fit counts the errors of parts with fewer cells than this as if they had as many."""
 
 _COEFFICIENTS = Path(__file__).parents[2] / "hw" / "silicon" / "coefficients.json"
 
@@ -206,7 +206,7 @@ def fit(rows: Sequence[tuple[Sequence[int], int]]) -> dict[str, float]:
     """
     inputs = np.array([each for each, _ in rows], dtype=float)
     counts = np.array([count for _, count in rows], dtype=float)
-    weights = 1 / (counts + FEW)
+    weights = 1 / (counts + _SMALL)
     # A multiplier takes registers into it; everything else adds.
     low = np.where(np.array(FEATURES) == "multiplier", -np.inf, 0.0)
     found = lsq_linear(inputs * weights[:, None], counts * weights, bounds=(low, np.inf)).x
@@ -251,8 +251,8 @@ def validated(targets: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def error(about: int, real: int) -> float:
-    """The relative error of an estimate; 0 if the difference is small."""
-    return 0.0 if abs(about - real) < FEW * 0.1 else (about - real) / max(real, 1)
+    """The relative error of an estimate."""
+    return (about - real) / max(real, 1)
 
 
 def placed() -> list[dict[str, Any]]:

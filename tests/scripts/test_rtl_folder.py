@@ -7,11 +7,10 @@ import pytest
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.reports.accuracy import SiliconEntry
-from systolith.hw.silicon.synthesis_report import MemoriesEntry, SynthesisReport
-from systolith.hw.silicon.targets import Capacity
 from systolith.hw.verilog import artifacts
 from systolith.scripts.rtl_folder import hardware_entry
 from systolith.sim.report import SCHEMA
+from tests.hw.silicon.synthesized import write_synthesis
 from tests.scripts import tiny
 
 
@@ -47,52 +46,15 @@ def test_a_simulation_of_these_files_counts(
     assert capsys.readouterr().err == ""
 
 
-def synthesis(folder: Path, **changes: object) -> None:
-    """A synthesis of the hardware in the folder."""
-    built = artifacts.load(folder)
-    capacity = Capacity(20, 10, 9, 0, 3)
-    report = SynthesisReport(
-        schema="systolith.synthesis/1",
-        network="tiny",
-        quantized_sha256=built.quantized.sha256,
-        verilog_sha256=built.verilog_sha256,
-        as_generated=True,
-        target="ecp5-25k",
-        part="LFE5U-25F",
-        grade="6",
-        tools={},
-        cells={},
-        luts=12,
-        carries=0,
-        flip_flops=10,
-        multipliers=9,
-        planned_multipliers=9,
-        memories=MemoriesEntry(0, 3),
-        occupied=capacity,
-        available=capacity,
-        seeds=(),
-        clock_mhz=91.5,
-        best_clock_mhz=93.0,
-        interval_cycles=20,
-        latency_cycles=30,
-        images_per_second=1.0,
-        latency_us=1.0,
-        layers=(),
-        parts=(),
-    )
-    content = json.loads(report.to_json()) | changes
-    (folder / "synthesis.json").write_text(json.dumps(content))
-
-
 def test_a_synthesis_of_this_verilog_counts(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hardware_entry(folder, tiny.quantized()).silicon is None
-    synthesis(folder)
+    write_synthesis(folder)
     expected = SiliconEntry("ecp5-25k", 20, 91.5, "6")
     assert hardware_entry(folder, tiny.quantized()).silicon == expected
     assert capsys.readouterr().err == ""
-    synthesis(folder, verilog_sha256="0" * 64)
+    write_synthesis(folder, verilog_sha256="0" * 64)
     assert hardware_entry(folder, tiny.quantized()).silicon is None
     assert capsys.readouterr().err == (
         f"systolith: {folder}/synthesis.json: is of another tiny.v than that in the folder: "

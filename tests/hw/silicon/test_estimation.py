@@ -66,6 +66,8 @@ def memory(words: int, bits: int, *, clocked: bool = True, written: bool = True)
         (memory(38, 512, written=False), 0, 0),
         # A single word is registers.
         (memory(1, 16), 0, 0),
+        # 3,200 bits of a ROM are a block where a LUT has 16 bits.
+        (memory(400, 8, written=False), 1, 0),
     ],
 )
 def test_memories_are_mapped_as_yosys_does(
@@ -73,6 +75,11 @@ def test_memories_are_mapped_as_yosys_does(
 ) -> None:
     mapped = features(structure, ECP5.family)
     assert (mapped.blocks, mapped.distributed) == (blocks, distributed)
+
+
+def test_a_rom_in_logic_is_cheaper_where_luts_are_larger() -> None:
+    assert features(memory(400, 8, written=False), XC7.family).blocks == 0
+    assert features(memory(2048, 9, written=False), XC7.family).blocks == 1
 
 
 def test_wide_multiplications_take_several_multipliers() -> None:

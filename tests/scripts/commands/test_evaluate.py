@@ -19,6 +19,7 @@ from systolith.golden.reports.statistics import wilson_interval
 from systolith.scripts.calibration_split import how_to_repeat
 from systolith.scripts.commands.evaluate import to_markdown
 from systolith.scripts.main import main
+from tests.hw.silicon.synthesized import write_synthesis
 from tests.scripts import tiny
 
 
@@ -201,10 +202,20 @@ def test_hardware_of_the_network(
         "multipliers": manifest["multipliers"],
         **manifest["predicted"],
         "bit_exact": None,
+        "silicon": None,
     }
     assert main(["simulate", "rtl", "--data", "images.npz", "--images", "12"]) == 0
     assert main([*arguments, "--out", "report.html"]) == 0
     assert "RTL simulated, bit-exact" in Path("report.html").read_text()
+    assert "MHz" not in Path("report.html").read_text()
+
+    write_synthesis(Path("rtl"))
+    capsys.readouterr()
+    assert main([*arguments, "--out", "report.html"]) == 0
+    shown, page = capsys.readouterr().out, Path("report.html").read_text()
+    speed = f"{91.5e6 / manifest['predicted']['interval_cycles']:,.0f}"
+    assert "20 on ecp5-25k" in shown and f"91.5 MHz, {speed} images/s" in shown
+    assert f"{speed} images a second" in page and "ecp5-25k" in page
 
     other = golden.quantize(
         tiny.quantized().parent,

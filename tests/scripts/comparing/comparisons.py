@@ -10,6 +10,7 @@ from systolith.golden.reports.accuracy import (
     DatasetEntry,
     HardwareEntry,
     LayerEntry,
+    SiliconEntry,
 )
 from systolith.golden.reports.comparison import Comparison, LayerRow, Row
 from systolith.golden.reports.differences import Factor
@@ -50,7 +51,7 @@ SECOND = replace(
     },
     calibrated_on=CalibrationEntry("some", "", 77, False),
     weights=567,
-    hardware=HardwareEntry(112, 3136, 7193, True),
+    hardware=HardwareEntry(112, 3136, 7193, True, SiliconEntry("ecp5-85k", 16774, 84.19, "6")),
     layers=(C1, F6),
 )
 # The rest of a comparison says what these reports could not: the verdicts are made up.

@@ -14,8 +14,13 @@ from playwright.sync_api import Browser, Page
 
 from systolith import golden
 from systolith.scripts.main import main
-from systolith.scripts.pages.sweep_page import command, settings_file
-from systolith.scripts.sweeping.outcome import SweptPoint
+from systolith.scripts.pages.sweep_page import command, settings_file, sweep_page
+from systolith.scripts.sweeping.outcome import (
+    SweepReport,
+    SweptPoint,
+    SweptSynthesis,
+    SynthesizedDesign,
+)
 from tests.scripts import tiny
 from tests.scripts.browser import chromium, look_at
 
@@ -97,3 +102,13 @@ def test_the_command_makes_the_point(swept: Path) -> None:
         assert program == "systolith" and main(words) == 0
         made = golden.QuantizedNetwork.load(f"{point['name']}.npz")
         assert made.sha256 == point["quantized_sha256"]
+
+
+def test_luts_have_a_section_where_they_are_known(swept: Path) -> None:
+    report = msgspec.json.decode((swept / "out" / "sweep.json").read_bytes(), type=SweepReport)
+    assert 'id="luts"' not in sweep_page(report, None, 1000)
+    design = SynthesizedDesign(1, "my net.npz", "2", 0.9, 54, 4321, 5, 3, 1, 2, fits=True)
+    synthesis = SweptSynthesis("ecp5-25k", "0.70", [design], [0])
+    page = sweep_page(msgspec.structs.replace(report, synthesis=synthesis), None, 1000)
+    assert 'id="luts"' in page and "<td>4,321</td>" in page
+    assert "Accuracy against LUTs on ecp5-25k" in page
