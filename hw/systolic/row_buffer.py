@@ -91,24 +91,15 @@ class RowBuffer(Component):
         value_shape: Shape,
         buffer_rows: int | None = None,
     ) -> None:
-        channels = geometry.source.channels
-        kernel_rows = geometry.kernel[0]
-        if input_lanes < 1 or channels % input_lanes:
-            raise ValueError(
-                f"row buffer: input lanes must divide the {channels} channels, not {input_lanes}"
-            )
         self.buffer_rows = geometry.rows_to_overlap if buffer_rows is None else buffer_rows
-        if self.buffer_rows < kernel_rows:
-            raise ValueError(
-                f"row buffer: needs at least the kernel's {kernel_rows} rows, not {buffer_rows}"
-            )
+        geometry.require_rows(self.buffer_rows)
         self.geometry = geometry
-        self.beats_per_pixel = channels // input_lanes
-        self.pixel_bits = channels * value_shape.width
+        self.beats_per_pixel = geometry.beats_per_pixel(input_lanes)
+        self.pixel_bits = geometry.source.channels * value_shape.width
         super().__init__(
             {
                 "i": In(beat_stream(value_shape, input_lanes)),
-                "o": Out(stream.Signature(unsigned(kernel_rows * self.pixel_bits))),
+                "o": Out(stream.Signature(unsigned(geometry.kernel[0] * self.pixel_bits))),
             }
         )
 

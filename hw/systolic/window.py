@@ -100,17 +100,7 @@ class WindowFeeder(Component):
         padding_value: int = 0,
         buffer_rows: int | None = None,
     ) -> None:
-        lengths = {len(chunk) for chunk in chunks}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(
-                f"window feeder: needs chunks of one length, at least 1, not {sorted(lengths)}"
-            )
-        elements = geometry.kernel[0] * geometry.kernel[1] * geometry.source.channels
-        for element in (e for chunk in chunks for e in chunk if e is not None):
-            if not 0 <= element < elements:
-                raise ValueError(
-                    f"window feeder: elements are from 0 to {elements - 1}, not {element}"
-                )
+        rows = geometry.chunk_length(chunks)
         self.geometry = geometry
         self.chunks = tuple(chunks)
         self.value_shape = value_shape
@@ -124,16 +114,25 @@ class WindowFeeder(Component):
         super().__init__(
             {
                 "i": In(beat_stream(value_shape, input_lanes)),
-                "o": Out(stream.Signature(unsigned(lengths.pop() * value_shape.width))),
+                "o": Out(stream.Signature(unsigned(rows * value_shape.width))),
             }
         )
 
-    def cycles(self, i: StreamCycles, o: StreamCycles) -> StreamCycles:
-        """Start the cycle model (`streams.cycles`); returns the row buffer's stream of columns."""
+    @property
+    def buffer_rows(self) -> int:
+        """Rows of the map that are stored."""
+        return self.row_buffer.buffer_rows
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """Start the cycle model (`streams.cycles`); returns the stream of the row buffer."""
         columns = StreamCycles()
         self.row_buffer.cycles(i, columns)
         self._shift_cycles(columns, o)
-        return columns
+        return [columns]
+
+    def rows_needed(self, i: StreamCycles, columns: StreamCycles) -> int:
+        """The smallest `buffer_rows` with which these transfers would not have stalled."""
+        return self.row_buffer.rows_needed(i, columns)
 
     @recurrence
     def _shift_cycles(self, columns: StreamCycles, o: StreamCycles) -> Process:
