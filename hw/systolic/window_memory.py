@@ -22,6 +22,7 @@ from systolith.hw.streams.formats import select_word
 from systolith.hw.streams.lookup import look_up
 from systolith.hw.streams.output_buffer import OutputBuffer
 from systolith.hw.systolic.schedule import Chunk
+from systolith.hw.systolic.window import outside_map
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
 MANY_CHUNKS = 16
@@ -482,11 +483,6 @@ def _outside(
         return Const(0, 0)
     outside = Signal(kernel, name=f"{name}_outside", reset_less=True)
     with m.If(begin):
-        for offset in range(kernel):
-            # Rows or columns that are always inside, as most are, need no comparison.
-            before = position < padding - offset if offset < padding else Const(0)
-            after = Const(0)
-            if kernel - offset <= padding:
-                after = position >= size + padding - offset
-            m.d.sync += outside[offset].eq(before | after)
+        conditions = outside_map(position, kernel, padding, size)
+        m.d.sync += outside.eq(Cat(Cat(each).any() for each in conditions))
     return outside

@@ -17,7 +17,7 @@ from tests.hw.adapters import ChunksAsBeats
 
 pytestmark = pytest.mark.formal
 
-DEPTH = 20
+DEPTH = 24
 MAPS = np.array([[1, 2], [3, 1], [0, 3]]).reshape(3, 2, 1, 1)
 """One window of two rows, a row a chunk: a chunk is a value of the map."""
 

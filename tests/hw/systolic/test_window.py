@@ -249,7 +249,7 @@ def test_same_padding_takes_a_cycle_a_pixel() -> None:
     assert frame_intervals(result, 784) == [784]
     assert np.diff(result.produced).max() == 1
     # The first window has its last pixel in row 2, column 2.
-    assert result.produced[0] - result.taken[2 * 28 + 2] == 5
+    assert result.produced[0] - result.taken[2 * 28 + 2] == 7
 
 
 @pytest.mark.parametrize(
