@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from amaranth.hdl import Array, Shape, Value, signed, unsigned
+from amaranth.hdl import Array, Mux, Shape, Value, signed, unsigned
 
 from systolith.golden.fixed.arithmetic import QFormat
 
@@ -38,6 +38,19 @@ def element(word: Value, index: int, shape: Shape) -> Value:
     """Value `index` of those packed in `word`, signed if `shape` is."""
     value = word[index * shape.width : (index + 1) * shape.width]
     return value.as_signed() if shape.signed else value.as_unsigned()
+
+
+def select(values: Sequence[Value], index: Value) -> Value:
+    """One of some values of the same shape, by a tree of multiplexers, a level a bit of `index`.
+
+    For many wide values it is smaller than a switch, of which Yosys makes a decoder and its gates.
+    An index beyond the last value selects any of them.
+    """
+    for bit in index:
+        pairs = zip(values[::2], values[1::2], strict=False)
+        odd = values[-1:] if len(values) % 2 else []
+        values = [*(Mux(bit, second, first) for first, second in pairs), *odd]
+    return values[0]
 
 
 def select_word(word: Value, index: Value, width: int) -> Value:

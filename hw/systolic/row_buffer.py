@@ -14,6 +14,7 @@ from systolith.hw.streams import counting
 from systolith.hw.streams.beats import beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
+from systolith.hw.streams.formats import select
 from systolith.hw.streams.lookup import look_up
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
@@ -201,13 +202,9 @@ class RowBuffer(Component):
 
         rows = self._add_memories(m, at, taken, read)
         column = [
-            Cat(bit).bit_select(column_top, 1)
+            # The row of the ring for each row that may be the top one.
+            select([rows[(top + row) % len(rows)] for top in range(len(rows))], column_top)
             for row in range(geometry.kernel[0])
-            # The row of the ring for each row that may be the top one, bit by bit.
-            for bit in zip(
-                *(rows[(top + row) % self.buffer_rows] for top in range(self.buffer_rows)),
-                strict=True,
-            )
         ]
         m.d.comb += self.o.payload.eq(Cat(column))
         return m

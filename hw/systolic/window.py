@@ -15,6 +15,7 @@ from systolith.hw.streams.beats import beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.counting import count
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
+from systolith.hw.streams.formats import select
 from systolith.hw.systolic.row_buffer import RowBuffer
 from systolith.hw.systolic.schedule import Chunk
 from systolith.hw.systolic.window_geometry import WindowGeometry
@@ -219,10 +220,7 @@ class WindowFeeder(Component):
             Cat(Const(0, bits) if e is None else window[e] for e in elements)
             for elements in self.chunks
         ]
-        # Bit by bit: a tree of multiplexers is smaller than a decoder and its gates.
-        m.d.comb += payload.eq(
-            Cat(Cat(bit).bit_select(chunk, 1) for bit in zip(*chunks, strict=True))
-        )
+        m.d.comb += payload.eq(select(chunks, chunk))
         if self._fifo_depth:
             m.submodules.chunks = fifo = SyncFIFO(width=len(payload), depth=self._fifo_depth)
             m.d.comb += [fifo.w_data.eq(payload), fifo.w_en.eq(valid), ready.eq(fifo.w_rdy)]

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from systolith.hw.streams import counting
 from systolith.hw.streams.beats import beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
-from systolith.hw.streams.formats import select_word
+from systolith.hw.streams.formats import pack, select, select_word
 from systolith.hw.streams.lookup import look_up
 from systolith.hw.streams.output_buffer import OutputBuffer
 from systolith.hw.systolic.schedule import Chunk
@@ -271,10 +270,8 @@ class WindowMemory(Component):
         window = self._follow_windows(m, copies, begin, complete, read & last_chunk)
         valid = Signal(READ_LATENCY)
         m.d.sync += valid.eq(Cat(read, valid))
-        values = [
-            self._read(m, copy, [chunk[row] for chunk in self.chunks], row, chunk, window)
-            for row, copy in enumerate(copies)
-        ]
+        places = self._find(m, chunk)
+        values = [self._read(m, copy, row, places[row], window) for row, copy in enumerate(copies)]
         m.d.comb += [buffer.write_valid.eq(valid[-1]), buffer.write.eq(Cat(values))]
         return m
 
@@ -408,14 +405,51 @@ class WindowMemory(Component):
             ]
         return row_written
 
+    def _find(self, m: Module, chunk: Signal) -> list[list[Value]]:
+        """The places of a chunk's elements, one cycle later, from a memory of constants.
+
+        For each row of the array: the kernel row, the word relative to the window's left one, the
+        lane in that word, and the kernel column.
+        """
+        rows, columns = self.geometry.kernel
+        places = []
+        for elements in self.chunks:
+            # Any place does for None.
+            numbers = [each or 0 for each in elements]
+            places += [
+                (
+                    number % (rows * columns) // columns,
+                    number % columns * self.beats_per_pixel
+                    + number // (rows * columns) // self.input_lanes,
+                    number // (rows * columns) % self.input_lanes,
+                    number % columns,
+                )
+                for number in numbers
+            ]
+        widths = [int(largest).bit_length() for largest in np.max(places, axis=0)]
+        packed = [
+            sum(value << sum(widths[:at]) for at, value in enumerate(place)) for place in places
+        ]
+        lanes, bits = len(self.chunks[0]), sum(widths)
+        words = [
+            pack(packed[start : start + lanes], unsigned(bits))
+            for start in range(0, len(packed), lanes)
+        ]
+        m.submodules.places = rom = memory.Memory(
+            shape=unsigned(lanes * bits), depth=len(words), init=words
+        )
+        port = rom.read_port()
+        m.d.comb += port.addr.eq(chunk)
+        found = []
+        for lane in range(lanes):
+            place = port.data[lane * bits : (lane + 1) * bits]
+            found.append(
+                [place[sum(widths[:at]) : sum(widths[: at + 1])] for at in range(len(widths))]
+            )
+        return found
+
     def _read(
-        self,
-        m: Module,
-        copy: memory.Memory,
-        elements: list[int | None],
-        row: int,
-        chunk: Signal,
-        window: _Window,
+        self, m: Module, copy: memory.Memory, row: int, place: list[Value], window: _Window
     ) -> Value:
         """The value in a row of the array, `READ_LATENCY` cycles after its chunk is to be read."""
 
@@ -424,22 +458,7 @@ class WindowMemory(Component):
             m.d.sync += register.eq(value)
             return register
 
-        def found(name: str, function: Callable[[int], int]) -> Signal:
-            """What a function of the chunk's element is, one cycle later."""
-            known = [function(each) for each in elements if each is not None] or [0]
-            usual = Counter(known).most_common(1)[0][0]
-            values = [usual if each is None else function(each) for each in elements]
-            return registered(look_up(m, values, chunk, f"next_{name}_{row}"), name)
-
-        rows, columns = self.geometry.kernel
-        beats, lanes, bits = self.beats_per_pixel, self.input_lanes, self.value_shape.width
-        channel_size = rows * columns
-        kernel_row = found("kernel_row", lambda each: each % channel_size // columns)
-        offset = found(
-            "offset", lambda each: each % columns * beats + each // channel_size // lanes
-        )
-        lane: Value = found("lane", lambda each: each // channel_size % lanes)
-
+        kernel_row, offset, lane, kernel_column = place
         word_address = Signal(self._word_bits, name=f"word_address_{row}", reset_less=True)
         bank = Signal(range(self.buffer_rows), name=f"bank_{row}", reset_less=True)
         read_port = copy.read_port()
@@ -452,13 +471,12 @@ class WindowMemory(Component):
         word = registered(read_port.data, "word")
         for stage in range(3):
             lane = registered(lane, f"lane_{stage}")
-        value = select_word(word, lane, bits)
+        value = select_word(word, lane, self.value_shape.width)
         outside: list[Value] = []
         if len(window.row_outside):
-            outside.append(window.row_outside.bit_select(kernel_row, 1))
+            outside.append(select(list(window.row_outside), kernel_row))
         if len(window.column_outside):
-            kernel_column = found("kernel_column", lambda each: each % columns)
-            outside.append(window.column_outside.bit_select(kernel_column, 1))
+            outside.append(select(list(window.column_outside), kernel_column))
         if outside:
             border: Value = Cat(outside).any()
             for stage in range(3):
