@@ -90,7 +90,7 @@ class _Buffers:
         for name, unit in self._units.items():
             if isinstance(unit, Convolution):
                 fewest, _ = unit.feeder.geometry.kernel
-                lines = unit.feeder.row_buffer.buffer_rows
+                lines = unit.feeder.buffer_rows
                 if lines > fewest:
                     yield _Buffer(name, "lines", range(fewest, lines + 1))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
 
 from amaranth.hdl import Mux, Shape, Value, signed, unsigned
 
@@ -41,14 +40,22 @@ def element(word: Value, index: int, shape: Shape) -> Value:
     return value.as_signed() if shape.signed else value.as_unsigned()
 
 
-def select_word(word: Value, index: Value, width: int) -> Value:
-    """Part `index` of `word` in parts of `width` bits, by a tree of multiplexers.
+def select(values: Sequence[Value], index: Value) -> Value:
+    """One of some values of the same shape, by a tree of multiplexers, a level a bit of `index`.
 
-    A switch would become a sum of all parts, each with a gate. `Value.word_select` would multiply
-    the index by the width.
+    For many wide values it is smaller than a switch, of which Yosys makes a decoder and its gates.
+    An index beyond the last value selects any of them.
     """
-    parts: list[Value] = [word[start : start + width] for start in range(0, len(word), width)]
     for bit in index:
-        pairs = zip_longest(parts[::2], parts[1::2])
-        parts = [low if high is None else Mux(bit, high, low) for low, high in pairs]
-    return parts[0]
+        pairs = zip(values[::2], values[1::2], strict=False)
+        odd = values[-1:] if len(values) % 2 else []
+        values = [*(Mux(bit, second, first) for first, second in pairs), *odd]
+    return values[0]
+
+
+def select_word(word: Value, index: Value, width: int) -> Value:
+    """Part `index` of `word` in parts of `width` bits, by `select`.
+
+    `Value.word_select` would multiply the index by the width.
+    """
+    return select([word[start : start + width] for start in range(0, len(word), width)], index)

@@ -14,6 +14,7 @@ from systolith.hw.streams import counting
 from systolith.hw.streams.beats import beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
+from systolith.hw.streams.formats import select
 from systolith.hw.streams.lookup import look_up
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
@@ -29,8 +30,10 @@ class _Pointers(NamedTuple):
         The band and the column that are read next.
     top_bank
         The row of the ring with the topmost row of that band, which may lie above the map.
-    rows_stored
-        The number of complete rows stored, from the oldest one that the band needs.
+    rows_taken
+        The number of complete rows taken, from the oldest one that the band needs.
+    rows_stored, column_stored
+        The same of the rows written to the memories, and `write_column`: those of a cycle before.
     """
 
     write_bank: Signal
@@ -39,7 +42,9 @@ class _Pointers(NamedTuple):
     read_band: Signal
     read_column: Signal
     top_bank: Signal
+    rows_taken: Signal
     rows_stored: Signal
+    column_stored: Signal
 
 
 class RowBuffer(Component):
@@ -56,7 +61,7 @@ class RowBuffer(Component):
     The first column of a band is offered only when the columns that the band before takes in place
     of its right padding (`WindowGeometry.overlap_columns`) are stored as well.
 
-    Latency: a column is offered 2 cycles after its last beat was taken, at the earliest. It takes a
+    Latency: a column is offered 3 cycles after its last beat was taken, at the earliest. It takes a
     beat and offers a column every cycle, as long as the ring has room.
 
     Parameters
@@ -91,24 +96,15 @@ class RowBuffer(Component):
         value_shape: Shape,
         buffer_rows: int | None = None,
     ) -> None:
-        channels = geometry.source.channels
-        kernel_rows = geometry.kernel[0]
-        if input_lanes < 1 or channels % input_lanes:
-            raise ValueError(
-                f"row buffer: input lanes must divide the {channels} channels, not {input_lanes}"
-            )
         self.buffer_rows = geometry.rows_to_overlap if buffer_rows is None else buffer_rows
-        if self.buffer_rows < kernel_rows:
-            raise ValueError(
-                f"row buffer: needs at least the kernel's {kernel_rows} rows, not {buffer_rows}"
-            )
+        geometry.require_rows(self.buffer_rows)
         self.geometry = geometry
-        self.beats_per_pixel = channels // input_lanes
-        self.pixel_bits = channels * value_shape.width
+        self.beats_per_pixel = geometry.beats_per_pixel(input_lanes)
+        self.pixel_bits = geometry.source.channels * value_shape.width
         super().__init__(
             {
                 "i": In(beat_stream(value_shape, input_lanes)),
-                "o": Out(stream.Signature(unsigned(kernel_rows * self.pixel_bits))),
+                "o": Out(stream.Signature(unsigned(geometry.kernel[0] * self.pixel_bits))),
             }
         )
 
@@ -152,7 +148,7 @@ class RowBuffer(Component):
                         if write_column == width:
                             write_column = 0
                             write_row += 1
-                    o_available.append(written[row % rows][needed] + 2)
+                    o_available.append(written[row % rows][needed] + 3)
                 for number in range(first, first + geometry.rows_released(band)):
                     freeing[number % rows] = band_start
 
@@ -193,18 +189,24 @@ class RowBuffer(Component):
             at.read_band,
             "rows_released",
         )
-        write, row_written = self._take_beats(m, at, released)
+        taken, row_taken = self._take_beats(m, at, released)
+        row_written = Signal()
         read, band_read, column_top = self._read_columns(m, at, needed)
-        m.d.sync += at.rows_stored.eq(at.rows_stored + row_written - Mux(band_read, released, 0))
+        freed = Mux(band_read, released, 0)
+        m.d.sync += [
+            row_written.eq(row_taken),
+            at.column_stored.eq(at.write_column),
+            at.rows_taken.eq(at.rows_taken + row_taken - freed),
+            at.rows_stored.eq(at.rows_stored + row_written - freed),
+        ]
 
-        rows = self._add_memories(m, at, write, read)
-        with m.Switch(column_top):
-            for top in range(self.buffer_rows):
-                with m.Case(top):
-                    column = [
-                        rows[(top + row) % self.buffer_rows] for row in range(geometry.kernel[0])
-                    ]
-                    m.d.comb += self.o.payload.eq(Cat(column))
+        rows = self._add_memories(m, at, taken, read)
+        column = [
+            # The row of the ring for each row that may be the top one.
+            select([rows[(top + row) % len(rows)] for top in range(len(rows))], column_top)
+            for row in range(geometry.kernel[0])
+        ]
+        m.d.comb += self.o.payload.eq(Cat(column))
         return m
 
     def _pointers(self) -> _Pointers:
@@ -215,29 +217,36 @@ class RowBuffer(Component):
         read_band = Signal(range(geometry.bands))
         read_column = Signal(range(geometry.source.width))
         top_bank = Signal(range(self.buffer_rows), init=-geometry.padding[0] % self.buffer_rows)
-        rows_stored = Signal(range(self.buffer_rows + 1))
         return _Pointers(
-            write_bank, write_column, write_beat, read_band, read_column, top_bank, rows_stored
+            write_bank,
+            write_column,
+            write_beat,
+            read_band,
+            read_column,
+            top_bank,
+            rows_taken=Signal(range(self.buffer_rows + 1)),
+            rows_stored=Signal(range(self.buffer_rows + 1)),
+            column_stored=Signal.like(write_column),
         )
 
     def _take_beats(self, m: Module, at: _Pointers, released: Value) -> tuple[Value, Signal]:
-        """Take beats while there is room; whether one is written, and whether it ends a row."""
+        """Take beats while there is room; whether one is taken, and whether it ends a row."""
         last_column = self.geometry.source.width - 1
         # After the reader, a row may be overwritten if no later band needs it.
         after_reader = (released != 0) & (at.write_column < at.read_column)
-        m.d.comb += self.i.ready.eq((at.rows_stored != self.buffer_rows) | after_reader)
-        write = self.i.valid & self.i.ready
-        row_written = Signal()
-        m.d.comb += row_written.eq(
-            write & (at.write_beat == self.beats_per_pixel - 1) & (at.write_column == last_column)
+        m.d.comb += self.i.ready.eq((at.rows_taken != self.buffer_rows) | after_reader)
+        taken = self.i.valid & self.i.ready
+        row_taken = Signal()
+        m.d.comb += row_taken.eq(
+            taken & (at.write_beat == self.beats_per_pixel - 1) & (at.write_column == last_column)
         )
-        with m.If(write):
+        with m.If(taken):
             counting.count(m, at.write_beat, self.beats_per_pixel)
             with m.If(at.write_beat == self.beats_per_pixel - 1):
                 counting.count(m, at.write_column, last_column + 1)
-            with m.If(row_written):
+            with m.If(row_taken):
                 counting.count(m, at.write_bank, self.buffer_rows)
-        return write, row_written
+        return taken, row_taken
 
     def _read_columns(
         self, m: Module, at: _Pointers, needed: Value
@@ -249,8 +258,8 @@ class RowBuffer(Component):
         """
         geometry = self.geometry
         last_column = geometry.source.width - 1
-        overlap_stored = at.write_column >= geometry.overlap_columns
-        ahead_of_reader = (at.write_column > at.read_column) & overlap_stored
+        overlap_stored = at.column_stored >= geometry.overlap_columns
+        ahead_of_reader = (at.column_stored > at.read_column) & overlap_stored
         stored = (at.rows_stored >= needed) | ((at.rows_stored + 1 == needed) & ahead_of_reader)
         read = Signal()
         m.d.comb += read.eq(stored & (~self.o.valid | self.o.ready))
@@ -270,8 +279,14 @@ class RowBuffer(Component):
             m.d.sync += at.top_bank.eq(self._wrapped(at.top_bank + step))
         return read, band_read, column_top
 
-    def _add_memories(self, m: Module, at: _Pointers, write: Value, read: Value) -> list[Value]:
-        """Add a memory for each row of the ring; returns the data of their read ports."""
+    def _add_memories(self, m: Module, at: _Pointers, taken: Value, read: Value) -> list[Value]:
+        """Add a memory for each row of the ring; returns the data of their read ports.
+
+        A beat is written in the cycle after it was taken.
+        """
+        column = Signal.like(at.write_column, reset_less=True)
+        data = Signal.like(self.i.payload.data, name="write_data", reset_less=True)
+        m.d.sync += [column.eq(at.write_column), data.eq(self.i.payload.data)]
         rows = []
         for bank in range(self.buffer_rows):
             # At least two words: a memory needs an address.
@@ -280,10 +295,12 @@ class RowBuffer(Component):
             m.submodules[f"row{bank}"] = row
             write_port = row.write_port(granularity=self.pixel_bits // self.beats_per_pixel)
             read_port = row.read_port()
+            enable = Signal(self.beats_per_pixel, name=f"write_enable{bank}")
+            m.d.sync += enable.eq(Mux(taken & (at.write_bank == bank), 1 << at.write_beat, 0))
             m.d.comb += [
-                write_port.addr.eq(at.write_column),
-                write_port.data.eq(self.i.payload.data.replicate(self.beats_per_pixel)),
-                write_port.en.eq(Mux(write & (at.write_bank == bank), 1 << at.write_beat, 0)),
+                write_port.addr.eq(column),
+                write_port.data.eq(data.replicate(self.beats_per_pixel)),
+                write_port.en.eq(enable),
                 read_port.addr.eq(at.read_column),
                 read_port.en.eq(read),
             ]

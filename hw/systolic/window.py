@@ -8,15 +8,20 @@ from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import stream
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith.hw.streams.beats import beat_stream
 from systolith.hw.streams.component import Component
 from systolith.hw.streams.counting import count
 from systolith.hw.streams.cycles import Process, StreamCycles, recurrence
+from systolith.hw.streams.formats import select
 from systolith.hw.systolic.row_buffer import RowBuffer
 from systolith.hw.systolic.schedule import Chunk
 from systolith.hw.systolic.window_geometry import WindowGeometry
+
+CHUNK_FIFO_DEPTH = 2
+"""The depth of the FIFO of chunks: a chunk can pass every cycle."""
 
 
 class _Shifts(NamedTuple):
@@ -100,17 +105,7 @@ class WindowFeeder(Component):
         padding_value: int = 0,
         buffer_rows: int | None = None,
     ) -> None:
-        lengths = {len(chunk) for chunk in chunks}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(
-                f"window feeder: needs chunks of one length, at least 1, not {sorted(lengths)}"
-            )
-        elements = geometry.kernel[0] * geometry.kernel[1] * geometry.source.channels
-        for element in (e for chunk in chunks for e in chunk if e is not None):
-            if not 0 <= element < elements:
-                raise ValueError(
-                    f"window feeder: elements are from 0 to {elements - 1}, not {element}"
-                )
+        rows = geometry.chunk_length(chunks)
         self.geometry = geometry
         self.chunks = tuple(chunks)
         self.value_shape = value_shape
@@ -124,21 +119,40 @@ class WindowFeeder(Component):
         super().__init__(
             {
                 "i": In(beat_stream(value_shape, input_lanes)),
-                "o": Out(stream.Signature(unsigned(lengths.pop() * value_shape.width))),
+                "o": Out(stream.Signature(unsigned(rows * value_shape.width))),
             }
         )
 
-    def cycles(self, i: StreamCycles, o: StreamCycles) -> StreamCycles:
-        """Start the cycle model (`streams.cycles`); returns the row buffer's stream of columns."""
+    @property
+    def _fifo_depth(self) -> int:
+        """The depth of the FIFO of chunks; 0 if there is none.
+
+        It keeps the array's `ready` from the enables of the many registers. Where windows have
+        fewer chunks than a row change takes cycles, it would let them run ahead of the array, and
+        fill some of these cycles: a frame's cycles would have no simple formula.
+        """
+        return CHUNK_FIFO_DEPTH if len(self.chunks) >= self.geometry.row_change else 0
+
+    @property
+    def buffer_rows(self) -> int:
+        """Rows of the map that are stored."""
+        return self.row_buffer.buffer_rows
+
+    def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
+        """Start the cycle model (`streams.cycles`); returns the stream of the row buffer."""
         columns = StreamCycles()
         self.row_buffer.cycles(i, columns)
         self._shift_cycles(columns, o)
-        return columns
+        return [columns]
+
+    def rows_needed(self, i: StreamCycles, columns: StreamCycles) -> int:
+        """The smallest `buffer_rows` with which these transfers would not have stalled."""
+        return self.row_buffer.rows_needed(i, columns)
 
     @recurrence
     def _shift_cycles(self, columns: StreamCycles, o: StreamCycles) -> Process:
         width, pad = self.geometry.source.width, self.geometry.padding[1]
-        chunks = len(self.chunks)
+        chunks, depth = len(self.chunks), self._fifo_depth
         # Shifts before a band's first window is complete; each other window takes one more.
         first = self.geometry.kernel[1] - pad
         o_available, o_taken = o.available, o.taken
@@ -169,12 +183,15 @@ class WindowFeeder(Component):
                     if number >= width + self.geometry.dummy_shifts:
                         slots.append(shift)
                 if number >= first - 1:
-                    transfer = shift + 1
-                    if window:
-                        while len(o_taken) < window * chunks:
+                    transfer = max(shift + 1, transfer + chunks if window else 0)
+                    # The window before is done when its last chunk is taken, or enters the FIFO.
+                    freeing = window * chunks - 1 - depth
+                    if freeing >= 0:
+                        while len(o_taken) <= freeing:
                             yield o.sink
-                        transfer = max(transfer, o_taken[window * chunks - 1])
-                    o_available.extend([transfer + 1] * chunks)
+                        transfer = max(transfer, o_taken[freeing] + (depth > 0))
+                    # The FIFO is never slower than its sink: chunk after chunk is there in time.
+                    o_available.extend([transfer + 1 + (depth > 0)] * chunks)
                     earliest.append(transfer)
                     window += 1
 
@@ -184,26 +201,37 @@ class WindowFeeder(Component):
         connect(m, flipped(self.i), self.row_buffer.i)
 
         chunk = Signal(range(len(self.chunks)))
+        payload = Signal(len(self.o.payload), name="chunk_values")
+        valid = Signal(name="chunk_valid")
+        ready = Signal(name="chunk_ready")
         window_done = Signal()
-        m.d.comb += window_done.eq(self.o.ready & (chunk == len(self.chunks) - 1))
-        shifts = self._control_shifts(m, window_done)
-        with m.If(self.o.valid & self.o.ready):
+        m.d.comb += window_done.eq(ready & (chunk == len(self.chunks) - 1))
+        shifts = self._control_shifts(m, ~valid | window_done)
+        with m.If(valid & ready):
             count(m, chunk, len(self.chunks))
         with m.If(shifts.transfer):
-            m.d.sync += self.o.valid.eq(1)
+            m.d.sync += valid.eq(1)
         with m.Elif(window_done):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += valid.eq(0)
 
         window = self._add_registers(m, shifts)
         bits = self.value_shape.width
-        with m.Switch(chunk):
-            for number, elements in enumerate(self.chunks):
-                with m.Case(number):
-                    values = [Const(0, bits) if e is None else window[e] for e in elements]
-                    m.d.comb += self.o.payload.eq(Cat(values))
+        chunks = [
+            Cat(Const(0, bits) if e is None else window[e] for e in elements)
+            for elements in self.chunks
+        ]
+        m.d.comb += payload.eq(select(chunks, chunk))
+        if self._fifo_depth:
+            m.submodules.chunks = fifo = SyncFIFO(width=len(payload), depth=self._fifo_depth)
+            m.d.comb += [fifo.w_data.eq(payload), fifo.w_en.eq(valid), ready.eq(fifo.w_rdy)]
+            payload, valid = fifo.r_data, fifo.r_rdy
+            m.d.comb += fifo.r_en.eq(self.o.ready)
+        else:
+            m.d.comb += ready.eq(self.o.ready)
+        m.d.comb += [self.o.payload.eq(payload), self.o.valid.eq(valid)]
         return m
 
-    def _control_shifts(self, m: Module, window_done: Value) -> _Shifts:
+    def _control_shifts(self, m: Module, may_transfer: Value) -> _Shifts:
         """Count shifts, windows and bands, and take columns from the row buffer."""
         geometry = self.geometry
         kernel_columns = geometry.kernel[1]
@@ -220,7 +248,7 @@ class WindowFeeder(Component):
         borrowed = Signal(range(geometry.overlap_columns + 1))
 
         transfer = Signal()
-        m.d.comb += transfer.eq((missing == 0) & (~self.o.valid | window_done))
+        m.d.comb += transfer.eq((missing == 0) & may_transfer)
         band_done = Signal()
         m.d.comb += band_done.eq(transfer & (column == geometry.columns - 1))
 
@@ -257,7 +285,13 @@ class WindowFeeder(Component):
         bits = self.value_shape.width
         pixel = self.row_buffer.pixel_bits
         padding = Cat(Const(self.padding_value, self.value_shape)[:] for _ in range(channels))
-        row_inside, column_inside = self._mask(m, shifts)
+        geometry = self.geometry
+        rows_outside = outside_map(
+            shifts.band, kernel_rows, geometry.padding[0], geometry.source.height
+        )
+        columns_outside = outside_map(
+            shifts.column, kernel_columns, geometry.padding[1], geometry.source.width
+        )
 
         rows = []
         for i in range(kernel_rows):
@@ -269,10 +303,10 @@ class WindowFeeder(Component):
                 m.d.sync += shadow.eq(Cat(shadow[pixel:], new))
             with m.If(shifts.transfer):
                 for j in range(kernel_columns):
-                    inside = row_inside[i] & column_inside[j]
-                    m.d.sync += window.word_select(j, pixel).eq(
-                        Mux(inside, shadow.word_select(j, pixel), padding)
-                    )
+                    value: Value = shadow.word_select(j, pixel)
+                    if outside := rows_outside[i] + columns_outside[j]:
+                        value = Mux(Cat(outside).any(), padding, value)
+                    m.d.sync += window.word_select(j, pixel).eq(value)
             rows.append(window)
         return [
             rows[i].word_select(j * channels + channel, bits)
@@ -281,23 +315,23 @@ class WindowFeeder(Component):
             for j in range(kernel_columns)
         ]
 
-    def _mask(self, m: Module, shifts: _Shifts) -> tuple[list[Signal], list[Signal]]:
-        """Which rows and which columns of the window that is shifted in lie inside the map."""
-        height, width, _ = self.geometry.source
-        kernel_rows, kernel_columns = self.geometry.kernel
-        above, left = self.geometry.padding
-        rows = [
-            _inside(m, shifts.band, i - above, height, f"row{i}_inside") for i in range(kernel_rows)
-        ]
-        columns = [
-            _inside(m, shifts.column, j - left, width, f"column{j}_inside")
-            for j in range(kernel_columns)
-        ]
-        return rows, columns
 
+def outside_map(position: Value, kernel: int, padding: int, size: int) -> list[list[Value]]:
+    """For each row or column of a kernel, the conditions under which it is outside the map.
 
-def _inside(m: Module, position: Value, offset: int, size: int, name: str) -> Signal:
-    """A signal that is 1 where `position + offset` is from 0 to `size - 1`."""
-    inside = Signal(name=name)
-    m.d.comb += inside.eq((position >= -offset) & (position < size - offset))
-    return inside
+    Those that are inside in all windows, as most are, have none.
+
+    Parameters
+    ----------
+    position
+        The place of the window: its row of windows, or its number in the row.
+    kernel, padding, size
+        Rows, or columns, of the kernel, of the padding on each side, and of the map.
+    """
+    outside: list[list[Value]] = [[] for _ in range(kernel)]
+    for offset, conditions in enumerate(outside):
+        if offset < padding:
+            conditions.append(position < padding - offset)
+        if kernel - 1 - offset < padding:
+            conditions.append(position >= size + padding - offset)
+    return outside

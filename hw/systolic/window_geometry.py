@@ -6,9 +6,11 @@ input rows that the windows of one output row cover; bands are numbered as outpu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from systolith.golden.network.graph import Shape
+from systolith.hw.systolic.schedule import Chunk
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,53 @@ class WindowGeometry:
         """The number of rows of the map that no later band covers."""
         following = self.source.height if band == self.bands - 1 else self.first_row(band + 1)
         return following - self.first_row(band)
+
+    def beats_per_pixel(self, input_lanes: int) -> int:
+        """The beats of a pixel, with `input_lanes` values in a beat.
+
+        Raises
+        ------
+        ValueError
+            The lanes do not divide the channels.
+        """
+        channels = self.source.channels
+        if input_lanes < 1 or channels % input_lanes:
+            raise ValueError(
+                f"row buffer: input lanes must divide the {channels} channels, not {input_lanes}"
+            )
+        return channels // input_lanes
+
+    def require_rows(self, rows: int) -> None:
+        """Check the number of rows in a line buffer.
+
+        Raises
+        ------
+        ValueError
+            Fewer than the kernel's.
+        """
+        if rows < self.kernel[0]:
+            raise ValueError(
+                f"row buffer: needs at least the kernel's {self.kernel[0]} rows, not {rows}"
+            )
+
+    def chunk_length(self, chunks: Sequence[Chunk]) -> int:
+        """The length of the chunks of a window.
+
+        Raises
+        ------
+        ValueError
+            No chunks, chunks of different lengths, or an element that is not in the window.
+        """
+        lengths = {len(chunk) for chunk in chunks}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(
+                f"windows: needs chunks of one length, at least 1, not {sorted(lengths)}"
+            )
+        elements = self.kernel[0] * self.kernel[1] * self.source.channels
+        for element in (e for chunk in chunks for e in chunk if e is not None):
+            if not 0 <= element < elements:
+                raise ValueError(f"windows: elements are from 0 to {elements - 1}, not {element}")
+        return lengths.pop()
 
     @property
     def rows_to_overlap(self) -> int:

@@ -20,8 +20,8 @@ MAX_WORDS = 1024
 class ActivationTable(wiring.Component):
     """Looks up the entries of `lanes` indices a cycle, in one memory with a read port a lane.
 
-    `RequantizePipeline` has it for activations that a table computes (tanh, sigmoid). Latency: 1
-    cycle.
+    `RequantizePipeline` has it for activations that a table computes (tanh, sigmoid). Latency: 2
+    cycles.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class ActivationTable(wiring.Component):
     index
         The indices, lane 0 in the lowest bits.
     data
-        The entries of the indices of the cycle before.
+        The entries of the indices of two cycles before.
     """
 
     def __init__(self, entries: Sequence[int], shape: Shape, lanes: int) -> None:
@@ -63,9 +63,16 @@ class ActivationTable(wiring.Component):
         low_bits = (self.packed - 1).bit_length()
         for lane in range(self.lanes):
             index = self.index.word_select(lane, self.index_bits)
+            read_place = Signal(low_bits, name=f"read_place{lane}", reset_less=True)
             place = Signal(low_bits, name=f"place{lane}", reset_less=True)
             port = table.read_port()
+            # A register directly behind the memory, which may be slow.
+            word = Signal.like(port.data, name=f"word{lane}", reset_less=True)
             m.d.comb += port.addr.eq(index[low_bits:])
-            m.d.sync += place.eq(index[:low_bits])
-            m.d.comb += self.data.word_select(lane, width).eq(select_word(port.data, place, width))
+            m.d.sync += [
+                read_place.eq(index[:low_bits]),
+                place.eq(read_place),
+                word.eq(port.data),
+            ]
+            m.d.comb += self.data.word_select(lane, width).eq(select_word(word, place, width))
         return m

@@ -20,8 +20,7 @@ class ChannelConstants(wiring.Component):
     Requantizing and sub-sampling use it for biases, shifts and coefficients. The constants come
     from a memory, unless they are the same for all beats.
 
-    Latency: the constants of a beat are in `data` from the cycle after its `taken` to the next
-    `taken`.
+    Latency: the constants of a beat are in `data` 2 cycles after its `taken`.
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ class ChannelConstants(wiring.Component):
     taken
         A beat passes in this cycle. The first one after reset has the first `lanes` channels.
     data
-        The constants of the last beat that passed, its first channel in the lowest bits.
+        The constants of the beat that passed 2 cycles before, its first channel in the lowest bits.
     """
 
     def __init__(self, values: Sequence[int], shape: Shape, lanes: int) -> None:
@@ -58,5 +57,9 @@ class ChannelConstants(wiring.Component):
             count(m, position, len(self.rows))
         m.submodules.rom = rom = Memory(shape=len(self.data), depth=len(self.rows), init=self.rows)
         port = rom.read_port()
-        m.d.comb += [port.addr.eq(position), port.en.eq(self.taken), self.data.eq(port.data)]
+        m.d.comb += [port.addr.eq(position), port.en.eq(self.taken)]
+        # A register directly behind the memory, which may be slow.
+        constants = Signal.like(self.data, name="constants", reset_less=True)
+        m.d.sync += constants.eq(port.data)
+        m.d.comb += self.data.eq(constants)
         return m

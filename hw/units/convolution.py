@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
@@ -21,10 +22,22 @@ from systolith.hw.streams.cycles import Busy, StreamCycles, chain
 from systolith.hw.streams.formats import value_shape
 from systolith.hw.systolic.array_work import ArraySize, array_work
 from systolith.hw.systolic.core import SystolicCore
-from systolith.hw.systolic.schedule import layer_schedule
+from systolith.hw.systolic.schedule import Chunk, layer_schedule
 from systolith.hw.systolic.window import WindowFeeder
 from systolith.hw.systolic.window_geometry import WindowGeometry
+from systolith.hw.systolic.window_memory import MANY_CHUNKS, WindowMemory
 from systolith.hw.units.requantize import Requantizer
+
+
+def feeder_type(
+    chunks: Sequence[Chunk], kernel: tuple[int, int]
+) -> type[WindowFeeder] | type[WindowMemory]:
+    """What cuts windows into chunks: memories if there are many chunks, otherwise registers.
+
+    Registers need no cycle of their own from row to row of windows that have a chunk for each of
+    the kernel's columns, nor do memories ever: both take the same cycles a frame.
+    """
+    return WindowMemory if len(chunks) >= max(MANY_CHUNKS, kernel[1]) else WindowFeeder
 
 
 class Convolution(Component):
@@ -50,7 +63,7 @@ class Convolution(Component):
         self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
         self.multipliers = self.core.multipliers
         try:
-            self.feeder = WindowFeeder(
+            self.feeder = feeder_type(schedule.chunks, conv.kernel)(
                 WindowGeometry(layer.input_shape, conv.kernel, layer.padding[:2]),
                 schedule.chunks,
                 input_lanes=input_lanes,
@@ -96,8 +109,8 @@ class Convolution(Component):
     def cycles(self, i: StreamCycles, o: StreamCycles) -> list[StreamCycles]:
         """Start the cycle model (`streams.cycles`); the last two streams are the core's."""
         windows = StreamCycles()
-        columns = self.feeder.cycles(i, windows)
-        return [columns, windows, *chain(windows, o, self.core, self.requantizer)]
+        inner = self.feeder.cycles(i, windows)
+        return [*inner, windows, *chain(windows, o, self.core, self.requantizer)]
 
     def busy(self, i: StreamCycles, inner: list[StreamCycles]) -> Busy:
         """The spans of cycles in which the steps of each chunk are issued (`registry.Unit`)."""
@@ -111,7 +124,7 @@ class Convolution(Component):
 
     def lines_needed(self, i: StreamCycles, inner: list[StreamCycles]) -> int:
         """The smallest `folding.lines` with which these transfers would not have stalled."""
-        return self.feeder.row_buffer.rows_needed(i, inner[0])
+        return self.feeder.rows_needed(i, inner[0])
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

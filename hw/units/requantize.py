@@ -72,7 +72,7 @@ class RequantizePipeline(Component):
         self._rectifies = layer.layer.activation.entry(_RECTIFIES, "hardware")
         self.layer = layer
         self.lanes = lanes
-        self.latency = 4 if how is not None and how.table is not None else 3
+        self.latency = 6 if how is not None and how.table is not None else 4
         self.input_shape = signed(layer.accumulator_bits)
         self.input_beat = Beat(self.input_shape, lanes)
         self.output_beat = Beat(value_shape(layer.output_format), lanes)
@@ -92,14 +92,15 @@ class RequantizePipeline(Component):
         shifts = sorted({int(shift) for shift in how.shifts}) if how is not None else [0]
         relu = self._rectifies
 
-        # Cycle 1: the constants of the accumulators' channels are fetched.
-        accumulators = Signal.like(self.i.data, reset_less=True)
+        # Cycles 1 and 2: the constants of the accumulators' channels are fetched.
+        waiting = Signal.like(self.i.data, name="waiting", reset_less=True)
+        accumulators = Signal.like(self.i.data, name="accumulators", reset_less=True)
         addends = ChannelConstants(_addends(layer), self.input_shape, lanes)
         m.submodules.addends = addends
-        m.d.sync += accumulators.eq(self.i.data)
+        m.d.sync += [waiting.eq(self.i.data), accumulators.eq(waiting)]
         m.d.comb += addends.taken.eq(self.i_valid)
 
-        # Cycle 2: bias and rounding constant, in one addition.
+        # Cycle 3: bias and rounding constant, in one addition.
         sums = []
         for lane in range(lanes):
             total = Signal(self.input_shape, name=f"sum{lane}", reset_less=True)
@@ -109,7 +110,7 @@ class RequantizePipeline(Component):
             )
             sums.append(total)
 
-        # Cycle 3: shift, ReLU and saturation. Cycle 4, if there is a table: the value is an index.
+        # Cycle 4: shift, ReLU and saturation. Cycles 5 and 6, with a table: the entry is read.
         self._add_output(m, self._limit(m, self._shift(m, sums, shifts), relu))
 
         valid = Signal(self.latency)

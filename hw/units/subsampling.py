@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Shape, Signal, signed
+from amaranth.hdl import Cat, Module, Shape, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,7 @@ class ChannelScale(Component):
     """Multiplies every value by the coefficient of its channel, with one multiplier a lane.
 
     It is a pipeline between the `WindowReducer` of a `Subsampling` unit and its requantizing.
-    Latency: 2 cycles.
+    Latency: 3 cycles. Registers before and behind each multiplier can become a part of it.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ChannelScale(Component):
     o_valid, o : products, `signed(layer.accumulator_bits)`
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, layer: FixedLayer, sum_shape: Shape, lanes: int) -> None:
         assert layer.weights is not None
@@ -73,16 +73,20 @@ class ChannelScale(Component):
         m.submodules.coefficients = coefficients = ChannelConstants(
             self.coefficients, shape, self.lanes
         )
-        sums = Signal.like(self.i.data, reset_less=True)
-        valid = Signal()
-        last = Signal(reset_less=True)
-        m.d.comb += coefficients.taken.eq(self.i_valid)
+        waiting = Signal.like(self.i.data, name="waiting", reset_less=True)
+        sums = Signal.like(self.i.data, name="sums", reset_less=True)
+        valid = Signal(self.latency)
+        last = Signal(self.latency, reset_less=True)
+        m.d.comb += [
+            coefficients.taken.eq(self.i_valid),
+            self.o.last.eq(last[-1]),
+            self.o_valid.eq(valid[-1]),
+        ]
         m.d.sync += [
-            sums.eq(self.i.data),
-            last.eq(self.i.last),
-            valid.eq(self.i_valid),
-            self.o.last.eq(last),
-            self.o_valid.eq(valid),
+            waiting.eq(self.i.data),
+            sums.eq(waiting),
+            last.eq(Cat(self.i.last, last)),
+            valid.eq(Cat(self.i_valid, valid)),
         ]
         for lane in range(self.lanes):
             product = element(sums, lane, self.sum_shape) * element(coefficients.data, lane, shape)

@@ -15,6 +15,8 @@ import pytest
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network import graph
 from systolith.hw.folding import Folding
+from systolith.hw.systolic.window_memory import WindowMemory
+from systolith.hw.units import convolution
 from systolith.hw.units.registry import UNITS, build_unit
 from systolith.sim.bench.paces import modelled, random_paces
 from systolith.sim.bench.unit_bench import measure_unit
@@ -43,6 +45,18 @@ def test_rows_of_a_single_pixel_are_overwritten_after_their_last_read(seed: int)
         if layer.input_shape.width == 1 and layer.input_shape.height > kernel[0]:
             break
     compare_with_model(layer, replace(folding, lines=kernel[0]), lanes, seed)
+
+
+def test_memories_of_windows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random convolutions have too few chunks a window for them."""
+    monkeypatch.setattr(convolution, "MANY_CHUNKS", 2)
+    seeds = np.random.default_rng(seed)
+    while True:
+        layer, folding, lanes = random_unit(graph.Convolution, int(seeds.integers(1 << 30)))
+        unit = build_unit(layer, folding, lanes)
+        if isinstance(unit, convolution.Convolution) and isinstance(unit.feeder, WindowMemory):
+            break
+    compare_with_model(layer, folding, lanes, seed)
 
 
 def compare_with_model(layer: FixedLayer, folding: Folding, lanes: int, seed: int) -> None:

@@ -43,10 +43,10 @@ def test_columns(backpressure: Pauses) -> None:
 
 
 def test_latency() -> None:
-    """A column is offered 2 cycles after its last beat was taken."""
+    """A column is offered 3 cycles after its last beat was taken."""
     result = buffer(COLUMNS, frames=1)
     # Band 0 needs row 1; its column 1 (10 values a row, 2 a pixel) is complete with value 13.
-    assert result.produced[1] == result.taken[13] + 2
+    assert result.produced[1] == result.taken[13] + 3
 
 
 def test_a_full_ring_takes_nothing_more() -> None:

@@ -19,6 +19,7 @@ from systolith.hw.streams.beats import beat_stream
 from systolith.hw.systolic.schedule import Chunk
 from systolith.hw.systolic.window import WindowFeeder
 from systolith.hw.systolic.window_geometry import WindowGeometry
+from systolith.hw.systolic.window_memory import WindowMemory
 from tests.hw.stream_driver import Run, beats, cyclic, randomly, run, unpack
 
 VALUE = signed(5)
@@ -28,7 +29,7 @@ Frames = NDArray[np.int64]
 class HeldChunks(wiring.Component):
     """A feeder whose chunks are taken after `hold` cycles, as beats, so that `run` can drive it."""
 
-    def __init__(self, feeder: WindowFeeder, hold: int) -> None:
+    def __init__(self, feeder: WindowFeeder | WindowMemory, hold: int) -> None:
         self.feeder = feeder
         self.hold = hold
         lanes = len(feeder.chunks[0])
@@ -248,7 +249,7 @@ def test_same_padding_takes_a_cycle_a_pixel() -> None:
     assert frame_intervals(result, 784) == [784]
     assert np.diff(result.produced).max() == 1
     # The first window has its last pixel in row 2, column 2.
-    assert result.produced[0] - result.taken[2 * 28 + 2] == 5
+    assert result.produced[0] - result.taken[2 * 28 + 2] == 7
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_every_entry_is_found(bits: int, shape: Shape, lanes: int) -> None:
         for start in range(0, len(indices), lanes):
             part = indices[start : start + lanes]
             ctx.set(unit.index, pack(part, unsigned(bits)))
-            await ctx.tick()
+            await ctx.tick().repeat(2)
             assert unpack(ctx.get(unit.data), shape, lanes) == [entries[i] for i in part]
 
     simulator = Simulator(unit)

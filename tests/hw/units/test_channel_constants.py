@@ -17,17 +17,18 @@ def test_constants_go_with_the_beats(values: list[int], lanes: int) -> None:
     unit = ChannelConstants(values, signed(4), lanes)
 
     async def bench(ctx: Any) -> None:
-        expected = None
+        # Of the beats in the two cycles before.
+        expected: list[list[int] | None] = [None, None]
         beat = 0
         for cycle in range(60):
-            if expected is not None:
-                assert unpack(ctx.get(unit.data), signed(4), lanes) == expected
+            due = expected.pop(0)
+            if due is not None:
+                assert unpack(ctx.get(unit.data), signed(4), lanes) == due
             taken = cycle % 3 != 1
             ctx.set(unit.taken, taken)
-            if taken:
-                start = beat * lanes % len(values)
-                expected = values[start : start + lanes]
-                beat += 1
+            start = beat * lanes % len(values)
+            expected.append(values[start : start + lanes] if taken else None)
+            beat += taken
             await ctx.tick()
 
     top = Module()

@@ -157,8 +157,8 @@ def test_cycles_of_a_frame(layer: FixedLayer, folding: Folding, lanes: int, cycl
 def test_groups_leave_when_they_are_finished() -> None:
     result = check(fixed((1, 1, 12), 8), Folding(4, 2, 2, order="outputs"), 4, frames=1)
     # Chunker 3, store 2, weights 2, 4 rows, product and sum, 2 columns, accumulator, drain,
-    # requantizer 3 and its buffer; a group has 3 steps.
-    first = result.taken[2] + 3 + 2 + 2 + 3 + 2 + 1 + 2 + 3 + 1
+    # requantizer 4 and its buffer; a group has 3 steps.
+    first = result.taken[2] + 3 + 2 + 2 + 3 + 2 + 1 + 2 + 4 + 1
     assert result.produced == [first, first + 3, first + 6, first + 9]
 
 

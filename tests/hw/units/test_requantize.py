@@ -179,7 +179,7 @@ def test_a_beat_a_cycle(depth: int, table: Integers | None) -> None:
     inputs = beats(sums, signed(layer.accumulator_bits), 1)
     result = run(unit, inputs, len(inputs))
     assert result.taken == list(range(len(inputs)))
-    latency = (3 if table is None else 4) + 1
+    latency = (4 if table is None else 6) + 1
     assert result.produced == [cycle + latency for cycle in range(len(inputs))]
 
 

@@ -106,9 +106,9 @@ def test_the_command_makes_the_point(swept: Path) -> None:
 
 def test_luts_have_a_section_where_they_are_known(swept: Path) -> None:
     report = msgspec.json.decode((swept / "out" / "sweep.json").read_bytes(), type=SweepReport)
-    assert 'id="luts"' not in sweep_page(report, None, 1000)
+    assert 'id="luts"' not in sweep_page(report, None)
     design = SynthesizedDesign(1, "my net.npz", "2", 0.9, 54, 4321, 5, 3, 1, 2, fits=True)
     synthesis = SweptSynthesis("ecp5-25k", "0.70", [design], [0])
-    page = sweep_page(msgspec.structs.replace(report, synthesis=synthesis), None, 1000)
+    page = sweep_page(msgspec.structs.replace(report, synthesis=synthesis), None)
     assert 'id="luts"' in page and "<td>4,321</td>" in page
     assert "Accuracy against LUTs on ecp5-25k" in page
