@@ -37,7 +37,7 @@ class Instance:
     input_lanes: int
     depth: int
     frames: int = 3
-    most_waits: int = 14
+    most_waits: int = 16
 
 
 def fixed(layer: Layer, source: Shape, **parts: Any) -> FixedLayer:
@@ -66,7 +66,7 @@ STALLED = {
         ),
         Folding(rows=2, depth=1),
         1,
-        depth=28,
+        depth=31,
     ),
     "convolution-connections": Instance(
         fixed(
@@ -83,9 +83,9 @@ STALLED = {
         ),
         Folding(columns=2, depth=1),
         2,
-        depth=24,
+        depth=27,
         frames=2,
-        most_waits=16,
+        most_waits=18,
     ),
     "subsampling": Instance(
         fixed(
@@ -124,7 +124,7 @@ STALLED = {
         ),
         Folding(rows=2, depth=1),
         1,
-        depth=20,
+        depth=21,
     ),
     "dense-outputs": Instance(
         fixed(
