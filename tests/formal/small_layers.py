@@ -85,7 +85,7 @@ STALLED = {
         2,
         depth=27,
         frames=2,
-        most_waits=18,
+        most_waits=20,
     ),
     "subsampling": Instance(
         fixed(
