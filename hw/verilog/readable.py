@@ -39,6 +39,8 @@ UNUSED = "UNUSED"
 """The warning of Verilator about bits that nobody reads, by the name that all its versions know."""
 
 _DECLARATION = re.compile(r"  (input|output|wire|reg) (?:\[(\d+):0\] )?(\w+)(?: = (.*))?;")
+_NAME = re.compile(r"\w+")
+_WORD = re.compile(r"    (\w+)\[\d+\] = (.*);")
 _MEMORY = re.compile(r"  reg (?:\[(\d+):0\] )?(\w+) \[\d+:0\];")
 _FUNCTION = re.compile(r"  function \[(\d+):0\] (\w+);")
 _CLOCKED = re.compile(r"  always @\(posedge (\w+)\)")
@@ -53,6 +55,9 @@ _NUMBERS = re.compile(r"(\d+)")
 
 _PORT_GROUPS = ("aclk", "aresetn", "clk", "rst", "s_axis_", "i_", "m_axis_", "o_", "")
 _PORT_SIGNALS = ("data", "index", "score", "payload", "user", "valid", "ready", "last")
+
+_FEW_WORDS = 8
+"""Fewer words of a memory that start alike are written one a line."""
 
 
 @dataclass(slots=True)
@@ -129,6 +134,7 @@ class _Module:
         self._function_of: dict[str, str] = {}
         self._items: list[_Item] = []
         self._unread = _unread(module)
+        self._names = set(_NAME.findall(module))
         self._clock = ""
         blocks = list(self._blocks(module.splitlines()[1:-1]))
         for kind, lines in blocks:
@@ -206,9 +212,32 @@ class _Module:
         self._function_of[name] = shared
         self._widths[name] = width
 
+    def _shorter(self, memory: list[str]) -> list[str]:
+        """A memory's lines, with a loop for its words if all start with the same value."""
+        starts = [found for line in memory if (found := _WORD.fullmatch(line))]
+        if len(starts) < _FEW_WORDS or len({found[2] for found in starts}) > 1:
+            return memory
+        name, value = starts[0].groups()
+        declared = memory[: memory.index("  initial begin")]
+        block, word = self._free_name(f"{name}_words"), self._free_name("word")
+        return [
+            *declared,
+            f"  initial begin : {block}",
+            f"    integer {word};",
+            f"    for ({word} = 0; {word} < {len(starts)}; {word} = {word} + 1)",
+            f"      {name}[{word}] = {value};",
+            "  end",
+        ]
+
+    def _free_name(self, wanted: str) -> str:
+        """A name that nothing in the module has."""
+        while wanted in self._names:
+            wanted += "_"
+        return wanted
+
     def _read(self, kind: str, lines: list[str]) -> None:
         if kind == "memory":
-            self._items.append(_Item(kind, [_Line(line) for line in lines]))
+            self._items.append(_Item(kind, [_Line(line) for line in self._shorter(lines)]))
         elif kind == "instance":
             self._items.append(_Item(kind, list(map(self._connection, lines)), lines[0].split()[1]))
         elif kind == "assign":

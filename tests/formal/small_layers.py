@@ -20,6 +20,7 @@ from systolith.golden.network.graph import (
     Shape,
     Subsampling,
 )
+from systolith.golden.network.windows import Padding
 from systolith.hw.folding import Folding
 
 S2, S3 = QFormat(2, 0), QFormat(3, 0)
@@ -37,7 +38,7 @@ class Instance:
     input_lanes: int
     depth: int
     frames: int = 3
-    most_waits: int = 15
+    most_waits: int = 17
 
 
 def fixed(layer: Layer, source: Shape, **parts: Any) -> FixedLayer:
@@ -66,7 +67,7 @@ STALLED = {
         ),
         Folding(rows=2, depth=1),
         1,
-        depth=28,
+        depth=31,
     ),
     "convolution-connections": Instance(
         fixed(
@@ -83,9 +84,9 @@ STALLED = {
         ),
         Folding(columns=2, depth=1),
         2,
-        depth=25,
+        depth=28,
         frames=2,
-        most_waits=16,
+        most_waits=20,
     ),
     "subsampling": Instance(
         fixed(
@@ -171,7 +172,7 @@ ANY_DATA = {
             Shape(2, 3, 1),
             weights=KERNEL,
             bias=np.array([1, -2]),
-            padding=(1, 1),
+            padding=Padding(1, 1, 1, 1),
             padding_value=1,
         ),
         Folding(rows=2),
