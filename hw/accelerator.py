@@ -118,8 +118,9 @@ class Accelerator(wiring.Component):
         Raw values in the lowest bits of whole bytes, 8 bits for pixels: row by row, channels
         ascending, `tlast` with an image's final one.
     m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
-        The result of each image, by `layout`; `tlast` with its final beat. In all of its beats,
-        `tuser` is 1 if the image had a wrong length (`hw.units.frame.FrameChecker`).
+        The result of each image, by `layout`; `tlast` with its final beat, in which `tuser` is 1 if
+        the image had a wrong length (`hw.units.frame.FrameChecker`): the first scores of a network
+        that has no layer to wait for the whole image leave before its end.
 
     Attributes
     ----------
@@ -263,8 +264,8 @@ class Accelerator(wiring.Component):
                 self.m_axis_tdata[field.low : field.high + 1].eq(values[field.name])
                 for field in self.layout.fields
             ),
-            self.m_axis_tuser.eq(flag.payload),
-            self.m_axis_tvalid.eq(result.valid & flag.valid & self.aresetn),
+            self.m_axis_tuser.eq(flag.payload & at_end),
+            self.m_axis_tvalid.eq(result.valid & (flag.valid | ~at_end) & self.aresetn),
             self.m_axis_tlast.eq(at_end),
         ]
         return m

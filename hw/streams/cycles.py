@@ -97,7 +97,7 @@ def chain(i: StreamCycles, o: StreamCycles, *components: Timed) -> list[StreamCy
 
 
 def join(beats: StreamCycles, flags: StreamCycles, frame_beats: int, o: StreamCycles) -> None:
-    """Start a process that joins each beat to the flag of its frame, taken with the last of them.
+    """Start a process that joins the last beat of each frame to the frame's flag.
 
     Parameters
     ----------
@@ -113,12 +113,15 @@ def join(beats: StreamCycles, flags: StreamCycles, frame_beats: int, o: StreamCy
         while True:
             flags.taken += o.taken[frame_beats - 1 :: frame_beats][len(flags.taken) :]
             beat = len(o.available)
-            frame = beat // frame_beats
+            frame, place = divmod(beat, frame_beats)
             while len(beats.available) == beat:
                 yield beats.source
-            while len(flags.available) == frame:
-                yield flags.source
-            o.available.append(max(beats.available[beat], flags.available[frame]))
+            available = beats.available[beat]
+            if place == frame_beats - 1:
+                while len(flags.available) == frame:
+                    yield flags.source
+                available = max(available, flags.available[frame])
+            o.available.append(available)
             yield o.sink
 
     o.source = flags.sink = process()

@@ -28,7 +28,7 @@ from systolith.hw.systolic.accumulator import (
 from systolith.hw.systolic.array import ArrayShapes, SystolicArray, array_latency
 from systolith.hw.systolic.processing_element import Operation
 from systolith.hw.systolic.schedule import Schedule, reduction_weights
-from systolith.hw.systolic.weight_memory import READ_LATENCY, WeightMemory
+from systolith.hw.systolic.weight_memory import WeightMemory, read_latency
 
 _OPERATIONS: dict[type[graph.Layer], Operation] = {
     graph.Convolution: "multiply",
@@ -122,10 +122,12 @@ class SystolicCore(Component):
         self.schedule = schedule
         self.lanes = lanes
         self.operation = layer.layer.entry(_OPERATIONS, "operation on an array")
-        self.latency = READ_LATENCY + array_latency(schedule.rows, self.operation)
+        self.multipliers = schedule.rows * schedule.columns
+        steps = schedule.step_count
+        self._weight_latency = read_latency(steps, steps * self.multipliers)
+        self.latency = self._weight_latency + array_latency(schedule.rows, self.operation)
         self.banks = banks_needed(schedule, lanes, self.latency)
         self.windows = layer.output_shape.height * layer.output_shape.width
-        self.multipliers = schedule.rows * schedule.columns
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(schedule.rows * layer.input_format.bits))),
@@ -297,7 +299,7 @@ class SystolicCore(Component):
     ) -> None:
         """Delay inputs until their weights are read, and `issue` until their sum is in column 0."""
         inputs: Value = self.i.payload
-        for stage in range(READ_LATENCY):
+        for stage in range(self._weight_latency):
             waiting = Signal(len(inputs), name=f"x_after_{stage + 1}", reset_less=True)
             m.d.sync += waiting.eq(inputs)
             inputs = waiting

@@ -13,10 +13,6 @@ from systolith.golden.fixed.integers import Integers
 from systolith.hw.streams.formats import pack
 from systolith.hw.systolic.array import diagonal
 
-READ_LATENCY = 2
-"""Cycles from `step` to the weights of its first diagonal: the memory's register, and one behind
-it, which a multiplier can hold."""
-
 FEW_STEPS = 16
 """Up to this number of steps, a bit of the weights is one lookup table, and each diagonal has a
 memory of its own."""
@@ -34,11 +30,25 @@ MANY_WEIGHTS = 1024
 """From this number of weights on, memories of more than `FEW_STEPS` steps are block memory."""
 
 
+def read_latency(steps: int, weights: int) -> int:
+    """Cycles from `step` to the weights of its first diagonal, for a number of weights in all.
+
+    The last register is one that a multiplier can hold. Behind a block memory, which is slow and
+    may be far from the multipliers, there is one more.
+    """
+    return 3 if _is_block(steps, weights) else 2
+
+
+def _is_block(steps: int, weights: int) -> bool:
+    """Whether memories of these weights are block memory."""
+    return steps > FEW_STEPS and weights >= MANY_WEIGHTS
+
+
 class WeightMemory(wiring.Component):
     """Reads the weights of each step for a `SystolicArray`, diagonal by diagonal.
 
     A `SystolicCore` drives `step` as it issues steps. The weights of diagonal `d` follow
-    `READ_LATENCY + d` cycles later, when the wavefront reaches that diagonal. The step travels from
+    `latency + d` cycles later, when the wavefront reaches that diagonal. The step travels from
     memory to memory through registers. A single step needs no memory: each bit of its weights is 0,
     or a register that is 1 from the second cycle on. Synthesis would replace multipliers by
     constants, and a chain of multipliers would break there.
@@ -69,6 +79,7 @@ class WeightMemory(wiring.Component):
             for number in range(self.rows + self.columns - 1)
         ]
         self._raw = weights & ((1 << width) - 1)
+        self.latency = read_latency(self.steps, weights.size)
         members = {"step": In(range(self.steps))}
         for number, positions in enumerate(self.positions):
             members[f"diagonal_{number}"] = Out(len(positions) * width)
@@ -104,10 +115,10 @@ class WeightMemory(wiring.Component):
         return m
 
     def _read(self, m: Module, step: Value, group: range) -> Value:
-        """The weights of a group of diagonals, `READ_LATENCY` cycles after their step."""
+        """The weights of a group of diagonals, `latency` cycles after their step."""
         positions = [position for number in group for position in self.positions[number]]
         bits = len(positions) * self.width
-        is_block = self.steps > FEW_STEPS and self._raw.size >= MANY_WEIGHTS
+        is_block = _is_block(self.steps, self._raw.size)
         m.submodules[f"weights_{group.start}"] = memory = Memory(
             shape=unsigned(bits),
             depth=self.steps,
@@ -116,9 +127,12 @@ class WeightMemory(wiring.Component):
         )
         port = memory.read_port()
         m.d.comb += port.addr.eq(step)
-        fetched = Signal(bits, name=f"fetched_{group.start}", reset_less=True)
-        m.d.sync += fetched.eq(port.data)
-        return fetched
+        weights: Value = port.data
+        for number in range(1, self.latency):
+            fetched = Signal(bits, name=f"fetched_{number}_{group.start}", reset_less=True)
+            m.d.sync += fetched.eq(weights)
+            weights = fetched
+        return weights
 
     def _words(self, positions: list[tuple[int, int]]) -> list[int]:
         """The weights of some processing elements, a word a step."""

@@ -202,7 +202,7 @@ def with_comments(
         "//",
         f"// s_axis_tdata: {values}, row by row, channels ascending; tlast with the last beat.",
         f"// m_axis_tdata: {_result(layout)};",
-        "//               tuser: the image had a wrong length.",
+        "//               tuser, with tlast: the image had a wrong length.",
         "// aresetn: synchronous, active low.",
         "",
         "// One file has all modules.",

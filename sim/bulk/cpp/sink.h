@@ -16,7 +16,7 @@ namespace {
 // The sink of m_axis.
 class Sink {
 public:
-    // The beats of a result as a record has them, and whether tuser was set in all of them.
+    // The beats of a result as a record has them, and tuser of the last of them.
     struct Result {
         std::vector<uint8_t> beats;
         bool user;
@@ -45,7 +45,7 @@ public:
             append(m_beats, payload[byte / 4] >> 8 * (byte % 4), 1);
         append(m_beats, top.m_axis_tuser, 1);
         append(m_beats, top.m_axis_tlast, 1);
-        m_user &= top.m_axis_tuser != 0;
+        m_user = top.m_axis_tuser != 0;
         if (m_monitor.complete()) {
             m_results.push_back({std::move(m_beats), m_user, m_monitor.cycles()});
             begin();

@@ -7,7 +7,7 @@ from amaranth.back import rtlil
 
 from systolith.hw.systolic import weight_memory
 from systolith.hw.systolic.array import diagonal
-from systolith.hw.systolic.weight_memory import READ_LATENCY, WeightMemory
+from systolith.hw.systolic.weight_memory import WeightMemory
 from tests.hw.clocked import run_bench
 
 
@@ -27,6 +27,7 @@ def simulate(memory: WeightMemory, steps: list[int]) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(("few", "shared"), [(16, 4), (1, 3), (1, 16)])
+@pytest.mark.parametrize("many", [20, 1024])
 @pytest.mark.parametrize("wide", [4, 1024])
 @pytest.mark.parametrize(
     ("steps", "rows", "columns"), [(1, 2, 3), (2, 1, 1), (7, 3, 2), (10, 2, 5)]
@@ -39,9 +40,11 @@ def test_weights_meet_the_wavefront(
     few: int,
     shared: int,
     wide: int,
+    many: int,
 ) -> None:
     monkeypatch.setattr(weight_memory, "FEW_STEPS", few)
     monkeypatch.setattr(weight_memory, "WIDE_STEPS", wide)
+    monkeypatch.setattr(weight_memory, "MANY_WEIGHTS", many)
     monkeypatch.setattr(weight_memory, "SHARING_WIDE", shared)
     monkeypatch.setattr(weight_memory, "SHARING_NARROW", 2 * shared)
     rng = np.random.default_rng(0)
@@ -50,7 +53,7 @@ def test_weights_meet_the_wavefront(
     order = [int(s) for s in rng.integers(0, steps, 40)]
     seen = simulate(memory, order)
     for number in range(rows + columns - 1):
-        delay = READ_LATENCY + number
+        delay = memory.latency + number
         for cycle, step in enumerate(order[: 40 - delay]):
             raw = [int(weights[step, r, c]) & 15 for r, c in diagonal(number, rows, columns)]
             expected = sum(weight << (4 * place) for place, weight in enumerate(raw))
