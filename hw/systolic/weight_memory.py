@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value, unsigned
+from amaranth.hdl import Const, Module, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from systolith.golden.fixed.integers import Integers
-from systolith.hw.streams.formats import pack
+from systolith.hw.streams.formats import pack, select
 from systolith.hw.systolic.array import diagonal
 
 FEW_STEPS = 16
@@ -25,6 +26,9 @@ SHARING_WIDE = 4
 
 SHARING_NARROW = 16
 """The number of diagonals that share a memory if there are more steps: few deep memories."""
+
+BANK_WORDS = 2048
+"""The most words of a block memory; with more, it would have words of less than a weight."""
 
 MANY_WEIGHTS = 1024
 """From this number of weights on, memories of more than `FEW_STEPS` steps are block memory."""
@@ -118,21 +122,39 @@ class WeightMemory(wiring.Component):
         """The weights of a group of diagonals, `latency` cycles after their step."""
         positions = [position for number in group for position in self.positions[number]]
         bits = len(positions) * self.width
-        is_block = _is_block(self.steps, self._raw.size)
-        m.submodules[f"weights_{group.start}"] = memory = Memory(
+        words = self._words(positions)
+        # A bank is as deep as a block memory may be: the choice between banks follows a register.
+        starts = range(0, self.steps, BANK_WORDS if self.latency > 2 else self.steps)
+        banks = []
+        for place, start in enumerate(starts):
+            name = f"{group.start}_bank{place}" if len(starts) > 1 else f"{group.start}"
+            bank = self._read_bank(m, name, step, words[start : start + starts.step], bits)
+            for number in range(1, self.latency - 1):
+                bank = self._register(m, f"fetched_{number}_{name}", bank)
+            banks.append(bank)
+        index = step[ceil_log2(starts.step) :] if len(starts) > 1 else Const(0)
+        for number in range(1, self.latency if len(starts) > 1 else 1):
+            index = self._register(m, f"bank_{number}_{group.start}", index)
+        return self._register(m, f"fetched_{group.start}", select(banks, index))
+
+    def _read_bank(self, m: Module, name: str, step: Value, words: list[int], bits: int) -> Value:
+        """The weights of some steps, a cycle after their step; any at other steps."""
+        m.submodules[f"weights_{name}"] = memory = Memory(
             shape=unsigned(bits),
-            depth=self.steps,
-            init=self._words(positions),
-            attrs={"rom_style": "block"} if is_block else {},
+            depth=len(words),
+            init=words,
+            attrs={"rom_style": "block"} if self.latency > 2 else {},
         )
         port = memory.read_port()
         m.d.comb += port.addr.eq(step)
         weights: Value = port.data
-        for number in range(1, self.latency):
-            fetched = Signal(bits, name=f"fetched_{number}_{group.start}", reset_less=True)
-            m.d.sync += fetched.eq(weights)
-            weights = fetched
         return weights
+
+    @staticmethod
+    def _register(m: Module, name: str, value: Value) -> Value:
+        register = Signal.like(value, name=name, reset_less=True)
+        m.d.sync += register.eq(value)
+        return register
 
     def _words(self, positions: list[tuple[int, int]]) -> list[int]:
         """The weights of some processing elements, a word a step."""

@@ -45,6 +45,7 @@ def test_weights_meet_the_wavefront(
     monkeypatch.setattr(weight_memory, "FEW_STEPS", few)
     monkeypatch.setattr(weight_memory, "WIDE_STEPS", wide)
     monkeypatch.setattr(weight_memory, "MANY_WEIGHTS", many)
+    monkeypatch.setattr(weight_memory, "BANK_WORDS", 4)
     monkeypatch.setattr(weight_memory, "SHARING_WIDE", shared)
     monkeypatch.setattr(weight_memory, "SHARING_NARROW", 2 * shared)
     rng = np.random.default_rng(0)
