@@ -79,7 +79,7 @@ def test_every_memory_is_read_in_a_known_way(folder: Path) -> None:
     assert kinds == {("ROM", "synchronous")}
     kinds = {(group.kind, group.read) for group in groups if "fifo" in group.name}
     assert kinds == {("RAM", "asynchronous")}
-    kinds = {(group.kind, group.read) for group in groups if "_sums" in group.name}
+    kinds = {(group.kind, group.read) for group in groups if "_finished" in group.name}
     assert kinds == {("RAM", "asynchronous")}
 
 

@@ -110,7 +110,7 @@ def test_the_coefficients_that_ship_are_of_known_features() -> None:
 
 
 def fake_estimates(monkeypatch: pytest.MonkeyPatch, luts_of_a_multiplier: int) -> None:
-    def no_structures(fixed: object, plan: Plan) -> Plan:
+    def no_structures(fixed: object, plan: Plan, result: object) -> Plan:
         return plan
 
     def by_multipliers(plan: Plan, device: object) -> Estimate:

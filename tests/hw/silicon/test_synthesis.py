@@ -12,7 +12,7 @@ import pytest
 
 from systolith.golden.errors import FileFormatError
 from systolith.hw.accelerator import axis_ports
-from systolith.hw.silicon import synthesis
+from systolith.hw.silicon import multiplier_registers, synthesis
 from systolith.hw.silicon.flow import synthesize_folder
 from systolith.hw.silicon.synthesis import TOP_PART, synthesize
 from systolith.hw.silicon.synthesis_report import (
@@ -134,8 +134,14 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) ->
     """Let a Yosys without time write a netlist."""
     source = tmp_path / "recorded.json"
     source.write_bytes(content)
-    copy = f"cp {source} netlist.json; echo '{len(content)}'"
+    # The netlist that was prepared, for families that have one, becomes the result.
+    copy = (
+        f"cp {source} netlist.json; "
+        f"if [ -e prepared.json ]; then cp prepared.json netlist.json; "
+        f"else cp {source} prepared.json; fi; echo '{len(content)}'"
+    )
     monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(multiplier_registers, "with_multiplier_registers", lambda netlist: 0)
     monkeypatch.setattr(
         synthesis, "find_tool", lambda _: Tool("yosys", ("sh", "-c", copy), f"{hash(content)}")
     )
@@ -150,13 +156,15 @@ def test_modules_inside_a_part_belong_to_it(
     assert made.cells[TOP_PART] == Counter({"LUT4": 3})
 
 
-def test_passes_rewrite_the_netlist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_gate(netlist: dict[str, dict[str, dict[str, dict[str, str]]]]) -> object:
+def test_multipliers_get_their_registers_before_synthesis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_gate(netlist: dict[str, dict[str, dict[str, dict[str, str]]]]) -> int:
         del netlist["modules"]["top"]["cells"]["gate"]
-        return netlist
+        return 1
 
     recorded(monkeypatch, tmp_path, netlist_json(MODULES))
-    monkeypatch.setattr(synthesis, "NETLIST_PASSES", {"ecp5": (without_gate,)})
+    monkeypatch.setattr(multiplier_registers, "with_multiplier_registers", without_gate)
     made = synthesize("", "top", PORTS, {"top_a": "a"}, DEVICES["ecp5-25k"])
     assert made.cells[TOP_PART] == Counter({"LUT4": 2})
     assert b"gate" not in made.content

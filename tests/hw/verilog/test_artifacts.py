@@ -87,6 +87,7 @@ def test_the_manifest_describes_the_hardware(folder: Path, network: QuantizedNet
         "unit": "dense",
         "folding": folding,
         "multipliers": 4,
+        "constant_multipliers": 0,
         # 6 inputs, one a beat, and 4 outputs.
         "cycles": 6,
         "latency_cycles": 0,

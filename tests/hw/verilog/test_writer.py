@@ -131,8 +131,8 @@ def test_comments_say_what_the_file_and_each_unit_are(modules: dict[str, str]) -
         "// C1: convolution 3 x 2, 2 to 4 channels, 9 x 8 to 9 x 9; 4 x 2 processing elements",
         "// S2: max pooling 1 x 2 / 1 x 2, 4 channels, 9 x 9 to 9 x 4; no processing elements",
         f"// C3: convolution 2 x 2, by table, 4 to 6 channels, 9 x 4 to 8 x 3; {two_by_three}",
-        "// S4: subsampling 2 x 2, 6 channels, 8 x 3 to 4 x 1; no processing elements",
-        "// S5: average pooling 2 x 1, 6 channels, 4 x 1 to 2 x 1; no processing elements",
+        "// S4: subsampling 2 x 2 / 2, 6 channels, 8 x 3 to 4 x 1; no processing elements",
+        "// S5: average pooling 2 x 1 / 2 x 1, 6 channels, 4 x 1 to 2 x 1; no processing elements",
         "// F6: dense, 12 to 5 values; 3 x 5 processing elements",
         f"// output: radial basis, 5 to 3 values; {one_by_two}",
     ]

@@ -140,7 +140,8 @@ import pathlib, sys
 if "--version" in sys.argv:
     print("Yosys 99.0")
 else:
-    pathlib.Path("netlist.json").write_text('{{"modules": {{"tiny": {{"cells": {{}}}}}}}}')
+    for name in ("prepared.json", "netlist.json"):
+        pathlib.Path(name).write_text('{{"modules": {{"tiny": {{"cells": {{}}}}}}}}')
 """
 _FAKE_NEXTPNR = """#!{python}
 import os, pathlib, sys, time
