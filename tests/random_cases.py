@@ -43,6 +43,9 @@ _ACTIVATIONS = (
     Activation("tanh"),
     Activation("tanh", 1.7159, 2 / 3),
     Activation("sigmoid", 0.7, 1.3),
+    Activation("clip", parameters=(0.0, 1.0)),
+    Activation("clip", parameters=(-0.5, 1.5)),
+    Activation("gelu"),
 )
 _HALVINGS: tuple[tuple[int, int], ...] = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (1, 4), (2, 4))
 

@@ -81,14 +81,18 @@ def is_value(total: Value, value: Value, layer: FixedLayer, channel: int) -> Val
 def _is_nearest(total: Value, value: Value, how: Requantization, shift: int) -> Value:
     """Whether `value` is the whole number nearest to `total / 2**shift`, ties upward, saturated.
 
-    Nearest: `-1/2 <= total / 2**shift - value < 1/2`. At an end of the target's range, what lies
-    beyond it is as good.
+    Nearest: `-1/2 <= total / 2**shift - value < 1/2`. At an end of the target's range, or at a
+    limit, what lies beyond it is as good.
     """
+    low, high = how.target.min_raw, how.target.max_raw
+    least, most = (
+        end if limit is None else limit for limit, end in zip(how.limits, (low, high), strict=True)
+    )
     step = 1 << max(shift, 0)
     twice_error = 2 * ((total << max(-shift, 0)) - value * step)
-    above = (twice_error >= -step) | (value == how.target.min_raw)
-    below = (twice_error < step) | (value == how.target.max_raw)
-    return above & below
+    above = (twice_error >= -step) | (value == least)
+    below = (twice_error < step) | (value == most)
+    return above & below & (value >= least) & (value <= most)
 
 
 def _index(entry: Value, how: Requantization) -> Value:

@@ -32,13 +32,15 @@ def make_layer(
     *,
     table: bool = False,
     output_format: QFormat | None = None,
+    limits: tuple[int | None, int | None] = (None, None),
 ) -> FixedLayer:
     """A layer with accumulators of `bits` bits and a channel for each shift."""
     channels = len(shifts or bias or [0])
     entries = np.random.default_rng(bits).permutation(1 << target.bits) + S8.min_raw
     how = None
     if shifts is not None:
-        how = Requantization(np.array(shifts), target, table=entries if table else None)
+        entries_or_none = entries if table else None
+        how = Requantization(np.array(shifts), target, table=entries_or_none, limits=limits)
     shape = Shape(1, 1, channels)
     return FixedLayer(
         layer=Convolution(
@@ -46,7 +48,9 @@ def make_layer(
             inputs=("input",),
             kernel=(1, 1),
             out_channels=channels,
-            activation=Activation(activation),
+            activation=Activation("clip", parameters=(-1.0, 1.0))
+            if any(limit is not None for limit in limits)
+            else Activation(activation),
         ),
         input_shape=shape,
         output_shape=shape,
@@ -63,6 +67,8 @@ ONE_CHANNEL = {
     "24-to-u8-relu": make_layer(24, [11], U8, "relu", [777]),
     "24-to-8-relu": make_layer(24, [11], S8, "relu", [777]),
     "24-to-u8": make_layer(24, [13], U8, bias=[-99]),
+    "two-limits": make_layer(24, [11], S8, bias=[777], limits=(-20, 96)),
+    "upper-limit": make_layer(20, [9], U8, bias=[5], limits=(0, 200)),
     "20-to-4": make_layer(20, [8], QFormat(4, 0)),
     "16-to-12-half": make_layer(16, [1], QFormat(12, 0), bias=[3]),
     "32-to-16": make_layer(32, [7], QFormat(16, 0), bias=[123_456]),
@@ -130,6 +136,8 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     "largest value one too large": ("_clamp", clamp_with(0, 1), "24-to-8"),
     "smallest value one too large": ("_clamp", clamp_with(1, 0), "24-to-8"),
     "negative values past the ReLU": ("_clamp", clamp_with(-1, 0), "24-to-8-relu"),
+    "limit one too large": ("_clamp", clamp_with(0, 1), "two-limits"),
+    "lower limit one too small": ("_clamp", clamp_with(-1, 0), "two-limits"),
     "left shift rounded": ("_addends", addends_with(1), "left"),
     "table not turned round": (
         "ActivationTable",

@@ -120,6 +120,15 @@ def test_values(shifts: list[int], target: QFormat, activation: str) -> None:
     check(layer, 2)
 
 
+@pytest.mark.parametrize("limits", [(0, 17), (-9, None), (None, 0), (-32, 31), (-1, 1)])
+def test_limits(limits: tuple[int | None, int | None]) -> None:
+    layer = make_layer(6, shifts=[4, 5, 3])
+    assert layer.requantization is not None
+    clip = Activation("clip", parameters=(-1.0, 1.0))
+    how = replace(layer.requantization, limits=limits)
+    check(replace(layer, layer=replace(layer.layer, activation=clip), requantization=how), 2)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 3, 6])
 @pytest.mark.parametrize("two_sided", [False, True])
 def test_table(bits: int, two_sided: bool) -> None:
