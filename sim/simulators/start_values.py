@@ -10,8 +10,9 @@ import re
 _MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
 _REGISTERS = re.compile(r"^ *initial begin\n(?: *\w+ = [\s\w'{},]+;\n)+ *end\n", re.MULTILINE)
 _MEMORY = re.compile(
-    r"^(\s*reg (?:\[\d+:\d+\] )?(\S+) {1,2}\[\d+:\d+\];\n)\s*initial begin\n"
-    r"(?: *\w+ ?\[\d+\] = [\s\w'{},]+;\n)*\s*end\n",
+    r"^(\s*reg (?:\[\d+:\d+\] )?(\S+) {1,2}\[\d+:\d+\];\n)\s*initial begin(?: : \w+)?\n"
+    r"(?: *integer \w+;\n *for \(.*\)\n)?"
+    r"(?: *\w+ ?\[\w+\] = [\s\w'{},]+;\n)*\s*end\n",
     re.MULTILINE,
 )
 
