@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from systolith.golden.reports.accuracy import HardwareEntry, SiliconEntry
 from systolith.scripts.console import print_error
 
@@ -27,9 +25,8 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
         The folder has no hardware, damaged files, or the hardware of another network; or its files
         do not belong together.
     """
-    from systolith.hw.planning.estimate import report_plan
     from systolith.hw.verilog import artifacts
-    from systolith.hw.verilog.manifest import FILE_NAME
+    from systolith.hw.verilog.figures import figures
 
     built = artifacts.load(folder)
     manifest = built.manifest
@@ -38,23 +35,11 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
             f"{folder}: is hardware of {manifest.network} {manifest.quantized_sha256[:8]}, "
             f"not of {network.name} {network.sha256[:8]}"
         )
-    if not built.as_generated:
-        raise ValueError(
-            f"{folder / manifest.files.verilog}: is not the Verilog of {FILE_NAME}, whose "
-            "multipliers and cycles are not known"
-        )
-    figures = report_plan(built.quantized, built.plan, manifest.result.kind)
-    for name in ("network", "multipliers", "macs", "mac_efficiency", "predicted"):
-        found, expected = (msgspec.to_builtins(getattr(each, name)) for each in (manifest, figures))
-        if found != expected:
-            raise ValueError(
-                f"{folder / FILE_NAME}: {name} is {found}, "
-                f"from the network and the plan follows {expected}"
-            )
+    planned = figures(folder, built)
     return HardwareEntry(
-        multipliers=figures.multipliers,
-        interval_cycles=figures.predicted.interval_cycles,
-        latency_cycles=figures.predicted.latency_cycles,
+        multipliers=planned.multipliers,
+        interval_cycles=planned.predicted.interval_cycles,
+        latency_cycles=planned.predicted.latency_cycles,
         bit_exact=_bit_exact(folder, built),
         silicon=_silicon(folder, built),
     )

@@ -29,6 +29,7 @@ from systolith.golden.onnx.translation.drafting import draft_layers
 from systolith.golden.onnx.translation.graph_walk import Walk, walk
 from systolith.golden.onnx.translation.layer_drafts import Draft, DraftError, InputDraft
 from systolith.golden.onnx.translation.layer_names import LayerNames, network_name
+from systolith.golden.onnx.translation.layouts import unusual_axes
 from systolith.golden.onnx.translation.steps import Step
 from systolith.golden.qformat import QFormat
 
@@ -137,7 +138,8 @@ def import_onnx(
         raise RefusedError(graph.source, [error.refusal], len(walked.nodes)) from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return ImportedNetwork(trained, origins, walked.notes, preprocessing, graph, walked)
+    notes = (*walked.notes, *unusual_axes(walked.last))
+    return ImportedNetwork(trained, origins, notes, preprocessing, graph, walked)
 
 
 def _network(

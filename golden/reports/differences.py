@@ -33,7 +33,10 @@ _COSTS: dict[str, Callable[[HardwareEntry], str]] = {
     "LUTs": lambda hardware: f"{hardware.silicon.luts:,}" if hardware.silicon else "",
     "clock": lambda hardware: _clock(hardware.silicon),
 }
-_NOT_IN_LABELS = "weights", "cycles an image", "cycles to the class", "LUTs", "clock"
+_NOT_IN_LABELS = (
+    *("weights (KiB)", "smaller than float", "cycles an image", "cycles to the class"),
+    *("LUTs", "clock"),
+)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from systolith.hw.silicon.synthesis_report import SynthesisReport, make_report
 from systolith.hw.silicon.targets import Device, find_device, placer_of, require_room
 from systolith.hw.silicon.tools import find_tool
 from systolith.hw.verilog import artifacts
+from systolith.hw.verilog.figures import figures
 
 
 def synthesize_folder(
@@ -44,8 +45,8 @@ def synthesize_folder(
     Raises
     ------
     ValueError
-        No such target or grade, a target that cannot be placed, a damaged folder, or weights that
-        the device cannot store.
+        No such target or grade, a target that cannot be placed, a damaged folder, one
+        whose manifest is not that of its network and plan, or weights that the device cannot store.
     MissingToolError
         A tool is not installed.
     ToolError
@@ -58,6 +59,8 @@ def synthesize_folder(
         needed.append(placer_of(device).tool)
     versions = {name: find_tool(name).version for name in needed}
     built = artifacts.load(folder)
+    if built.as_generated:
+        figures(folder, built)
     top = built.manifest.top
     parts = [
         *(FRAME_CHECKER, CLASSIFIER if built.manifest.result.kind == "class" else SCORE_STREAM),

@@ -72,8 +72,7 @@ class ChangedImages:
     Parameters
     ----------
     shown
-        By report, and then by image; of each report those that are gained or lost come first if
-        there are too many.
+        By report, and then by image; if there are too many, of each report and each kind in turn.
     totals
         The number of all changes, `images`, by the label of the `report` and by `kind`.
     """
@@ -159,10 +158,14 @@ def _known(report: AccuracyReport) -> Dataset | None:
 
 
 def _changes(report: AccuracyReport, first: AccuracyReport) -> list[int]:
-    """The images that change, gained and lost ones before those that stay wrong."""
+    """The images that change, of each kind in turn, so that a few of them show the rare kinds."""
     pairs = enumerate(zip(report.predictions, first.predictions, strict=True))
-    images = [image for image, (after, before) in pairs if after != before]
-    return sorted(images, key=lambda image: _kind(report, first, image) == "still wrong")
+    by_kind: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
+    for image, (after, before) in pairs:
+        if after != before:
+            by_kind[_kind(report, first, image)].append(image)
+    in_turns = chain.from_iterable(zip_longest(*by_kind.values()))
+    return [image for image in in_turns if image is not None]
 
 
 def _kind(report: AccuracyReport, first: AccuracyReport, image: int) -> Kind:

@@ -280,9 +280,9 @@ class SweepReport(msgspec.Struct, frozen=True):
     def about_best(self) -> str:
         """How the best settings are chosen, in a sentence."""
         return (
-            "For each network, weights and maps the settings with the highest accuracy on the "
-            f"{self.data.images:,} images of {self.data.name} ({self.data.split}), whether the "
-            "point is on a front or not."
+            "For each network, weights and maps the settings with the highest "
+            f"{self.data.measure} on the {self.data.images:,} images of {self.data.name} "
+            f"({self.data.split}), whether the point is on a front or not."
         )
 
     @property
@@ -331,16 +331,16 @@ class SweepReport(msgspec.Struct, frozen=True):
             ),
             f"## {data.measure.capitalize()} against weight bits",
             (
-                "No other point is as accurate with as few bits of weights, and better in one of "
-                "the two; of equal points the first is shown."
+                f"No other point has as high an {data.measure} with as few bits of weights, and is "
+                "better in one of the two; of equal points the first is shown."
             ),
             self.points_table(self.weight_front).to_markdown()
             if self.weight_front
             else f"None: {self.no_front}",
             f"## {data.measure.capitalize()} against multipliers and cycles",
             (
-                "No other design is as accurate with as few multipliers and cycles from one image "
-                "to the next, and better in one of these."
+                f"No other design has as high an {data.measure} with as few multipliers and cycles "
+                "from one image to the next, and is better in one of these."
             ),
             self.hardware_table().to_markdown()
             if self.hardware_front
@@ -453,7 +453,8 @@ class SweepReport(msgspec.Struct, frozen=True):
             f"## {self.data.measure.capitalize()} against LUTs on {cell(self.synthesis.target)}",
             (
                 "The points of both fronts under every budget, synthesized by Yosys "
-                f"{cell(self.synthesis.tool)}. On the front no other is as accurate with as few "
+                f"{cell(self.synthesis.tool)}. On the front no other has as high an "
+                f"{self.data.measure} with as few "
                 "LUTs, and better in one of the two."
             ),
             self.synthesis_table().to_markdown(),

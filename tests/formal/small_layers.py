@@ -125,7 +125,7 @@ STALLED = {
         ),
         Folding(rows=2, depth=1),
         1,
-        depth=21,
+        depth=24,
     ),
     "dense-outputs": Instance(
         fixed(
@@ -147,9 +147,9 @@ STALLED = {
         ),
         Folding(depth=1),
         1,
-        depth=32,
+        depth=36,
         frames=2,
-        most_waits=18,
+        most_waits=20,
     ),
     "radial-basis": Instance(
         fixed(

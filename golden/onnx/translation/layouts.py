@@ -140,6 +140,25 @@ def in_image(step: Step, layout: Layout) -> Step:
     return moved
 
 
+def unusual_axes(last: Step) -> list[str]:
+    """A note if the rows of the image are not an earlier axis of the input than its columns.
+
+    Nodes decide what axes mean. A square image with its rows in the columns' place would pass
+    unnoticed.
+    """
+    layout = next((each for each in last.chain() if isinstance(each, Layout)), None)
+    if layout is None or min(layout.shape[:2]) < 2:
+        return []
+    places = layout.places
+    if places[1, 0, 0] - places[0, 0, 0] > places[0, 1, 0] - places[0, 0, 0]:
+        return []
+    note = (
+        f"{layout.tensor}: its rows are read from a later axis than its columns: an image is given "
+        f"as {layout.shape}, transposed against the model's input"
+    )
+    return [note]
+
+
 def _layout(step: Step, places: Order) -> Layout:
     return Layout(
         source=step,

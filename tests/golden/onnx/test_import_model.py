@@ -215,6 +215,14 @@ def test_strides_of_a_single_place_do_not_matter(tmp_path: Path) -> None:
     assert isinstance(layer, WindowedLayer) and layer.windows.stride == (4, 1)
 
 
+@pytest.mark.parametrize("perm", [(0, 1, 2, 3), (0, 1, 3, 2)])
+def test_a_transposed_image_is_said_so(perm: tuple[int, ...], tmp_path: Path) -> None:
+    nodes = [node("Transpose", "x", "a", perm=perm), node("Conv", "a w", "y")]
+    imported = taken(tmp_path, model(nodes, W, (1, 1, 5, 5)))
+    found = [each for each in imported.notes if "transposed" in each]
+    assert len(found) == (perm != (0, 1, 2, 3))
+
+
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
 def test_zeros_around_a_max_pooling_must_not_win(before: str, tmp_path: Path) -> None:
     pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}

@@ -9,7 +9,7 @@ from systolith import golden
 from systolith.golden.fixed import execution
 from systolith.golden.reports.comparison import Comparison
 from systolith.scripts.pages import changed_images as module
-from systolith.scripts.pages.changed_images import changed_images
+from systolith.scripts.pages.changed_images import KINDS, changed_images
 from systolith.scripts.pages.map_pictures import grey
 from tests.scripts import tiny
 
@@ -73,7 +73,7 @@ def test_without_networks_and_images_there_are_the_classes(comparison: Compariso
     assert {each.picture for each in found.shown} == {""}
 
 
-def test_of_too_many_each_report_has_as_many_and_wrong_ones_come_last(
+def test_of_too_many_each_report_and_each_kind_is_shown_in_turn(
     comparison: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = changed_images(comparison, NETWORKS, DATA)
@@ -82,8 +82,8 @@ def test_of_too_many_each_report_has_as_many_and_wrong_ones_come_last(
     assert few.total == whole.total
     for label in ("two", "three"):
         own = [each for each in whole.shown if each.after.by == label]
-        first = [each.image for each in own if each.kind != "still wrong"][:3]
-        assert [each.image for each in few.shown if each.after.by == label] == first
+        first = [next(each.image for each in own if each.kind == kind) for kind in KINDS]
+        assert [each.image for each in few.shown if each.after.by == label] == sorted(first)
     monkeypatch.setattr(module, "_MOST_SCORES", 9)
     assert len(changed_images(comparison, NETWORKS, DATA).shown) == 3
 
