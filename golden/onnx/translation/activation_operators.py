@@ -64,6 +64,22 @@ def clip(call: Call) -> Signal:
     return _squashed(call, "clip", low, high)
 
 
+def gated(call: Call) -> Signal | None:
+    """`x * sigmoid(x)`, as exporters write Swish; None for any other product."""
+    signals = [each for each in call.inputs if isinstance(each, Signal)]
+    for x, gate in (signals, signals[::-1]) if len(signals) == 2 else ():
+        step = gate.step
+        if (
+            isinstance(step, Squashing)
+            and step.activation == Activation("sigmoid")
+            and step.source is x.step
+            and np.array_equal(gate.order, x.order)
+        ):
+            call.inputs = [x]
+            return _squashed(call, "swish", 1.0)
+    return None
+
+
 def maximum(call: Call) -> Signal:
     """`Max` of a map and 0, which is a ReLU."""
     limits = [each for each in call.inputs if not isinstance(each, Signal)]

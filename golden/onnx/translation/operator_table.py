@@ -31,6 +31,11 @@ _LEGACY = ("axis", "broadcast", "consumed_inputs")
 _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 _REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
 
+
+def _multiply(call: Call) -> Signal:
+    return activation.gated(call) or elementwise.multiply(call)
+
+
 OPERATORS: Mapping[str, Operator] = MappingProxyType(
     {
         "Add": Operator(elementwise.add, _LEGACY),
@@ -84,7 +89,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "MatMul": Operator(weighted.matmul),
         "Max": Operator(activation.maximum, ("consumed_inputs",)),
         "MaxPool": Operator(pooling.max_pool, _POOL),
-        "Mul": Operator(elementwise.multiply, _LEGACY),
+        "Mul": Operator(_multiply, _LEGACY),
         "Neg": Operator(elementwise.negate),
         "Pad": Operator(pad, ("mode", "pads", "value", "paddings")),
         "ReduceMax": Operator(pooling.reduce_max, _REDUCE),

@@ -223,6 +223,15 @@ def test_a_transposed_image_is_said_so(perm: tuple[int, ...], tmp_path: Path) ->
     assert len(found) == (perm != (0, 1, 2, 3))
 
 
+@pytest.mark.parametrize("factors", ["a s", "s a"])
+def test_a_product_with_its_own_sigmoid_is_swish(factors: str, tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "a"), node("Sigmoid", "a", "s"), node("Mul", factors, "y")]
+    first = taken(tmp_path, model(nodes, W, (1, 1, 5, 5))).trained.network.layers[1]
+    assert first.activation.kind == "swish"
+    other = [*nodes[:2], node("Relu", "s", "t"), node("Mul", "a t", "y")]
+    assert "joins two feature maps" in refusals(tmp_path, model(other, W, (1, 1, 5, 5)))[0]
+
+
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
 def test_zeros_around_a_max_pooling_must_not_win(before: str, tmp_path: Path) -> None:
     pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
