@@ -221,9 +221,7 @@ def _heat_map(
     columns = list(dict.fromkeys(row[across] for row in rows))
     most = max((row[title] for row in rows), default=0)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X(
-            f"{across}:N", sort=columns, title=None, axis=alt.Axis(labelAngle=-30, orient="top")
-        ),
+        x=alt.X(f"{across}:N", sort=columns, title=None, axis=alt.Axis(labelAngle=0, orient="top")),
         y=_reports(comparison),
         tooltip=["report:N", f"{across}:N", f"{title}:Q"],
     )
