@@ -72,7 +72,7 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     UnitError
         A type of layer, or a border around its input, that hardware does not support.
     """
-    if isinstance(layer.layer, graph.WindowedLayer):
+    if isinstance(layer.layer, graph.Pooling):
         _check_windows(layer, layer.layer)
     kind = UNITS.get(type(layer.layer))
     if kind is None:
@@ -83,29 +83,23 @@ def unit_type(layer: FixedLayer) -> type[Any]:
         return kind
     if as_dense(layer) is not None:
         return Dense
-    for pad, size in zip(layer.padding[:2], conv.kernel, strict=True):
+    for pad, size in zip(layer.padding, 2 * conv.windows.reach, strict=True):
         if pad >= size:
             raise UnitError(
                 layer,
                 f"the border and the padding around its input, {pad}, must be smaller than its "
-                f"kernel, {size}: make the border part of the images (docs/limits.md)",
+                f"window, {size}: make the border part of the images (docs/limits.md)",
             )
     return kind
 
 
-def _check_windows(layer: FixedLayer, of: graph.WindowedLayer) -> None:
+def _check_windows(layer: FixedLayer, of: graph.Pooling) -> None:
     """Refuse windows that no unit cuts out of a stream yet."""
-    windows, pads = of.windows, layer.padding
-    plain = (1, 1) if isinstance(of, graph.Convolution) else windows.kernel
-    if windows.stride != plain:
+    windows = of.windows
+    if windows.stride != windows.kernel:
         raise UnitError(
-            layer, f"hardware has the stride {plain} here, not {windows.stride} (docs/limits.md)"
-        )
-    if windows.dilation != (1, 1):
-        raise UnitError(layer, f"hardware has no dilation of {windows.dilation} (docs/limits.md)")
-    if pads[:2] != pads[2:]:
-        raise UnitError(
-            layer, f"hardware pads opposite sides alike, not with {pads} (docs/limits.md)"
+            layer,
+            f"hardware has the stride {windows.kernel} here, not {windows.stride} (docs/limits.md)",
         )
 
 

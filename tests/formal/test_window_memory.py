@@ -8,6 +8,7 @@ import pytest
 from amaranth.hdl import unsigned
 
 from systolith.golden.network.graph import Shape
+from systolith.golden.network.windows import Windows
 from systolith.hw.systolic.window_geometry import WindowGeometry
 from systolith.hw.systolic.window_memory import WindowMemory
 from tests.formal.faulty import FAULTS, Faulty
@@ -25,7 +26,7 @@ MAPS = np.array([[1, 2], [3, 1], [0, 3]]).reshape(3, 2, 1, 1)
 def claims(fault: str | None = None) -> StallClaims:
     memory = ChunksAsBeats(
         WindowMemory(
-            WindowGeometry(Shape(2, 1, 1), (2, 1)),
+            WindowGeometry(Shape(2, 1, 1), Windows((2, 1))),
             [(0,), (1,)],
             input_lanes=1,
             value_shape=unsigned(2),
