@@ -172,11 +172,13 @@ class WindowGeometry:
 
         While a band is read, the rows that the next one needs fit in, be it a band of the next
         frame. Bands that are mostly padding follow each other faster than the rows arrive: the
-        rows that arrive while these are read fit in as well.
+        rows that arrive while these are read fit in as well. Rows of one pixel pass faster than
+        they are read and freed.
         """
         most_steps = max(self.band_step, 2 * self.band_step - 1 - self.frame_step)
         both_ends = self.rows_released(self.bands - 1) + self.rows_needed(0)
-        return max(self.windows.reach[0] + most_steps, both_ends - 1)
+        passing = 2 if self.source.width == 1 else 0
+        return max(self.windows.reach[0] + most_steps, both_ends - 1) + passing
 
     def columns_to(self, column: int) -> int:
         """The number of columns of the map, and of padding to its right, up to a window's last."""

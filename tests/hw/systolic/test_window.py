@@ -13,7 +13,7 @@ import pytest
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from systolith.golden.network.graph import Shape
 from systolith.golden.network.windows import Padding, Windows
 from systolith.hw.streams.beats import beat_stream
-from systolith.hw.streams.cycles import Process, StreamCycles, run_until_taken
+from systolith.hw.streams.cycles import Process, StreamCycles, offering, run_until_taken
 from systolith.hw.systolic.schedule import Chunk
 from systolith.hw.systolic.window import WindowFeeder
 from systolith.hw.systolic.window_geometry import WindowGeometry
@@ -315,6 +315,53 @@ def test_any_windows_at_any_pace_agree_with_the_model(
         idle=randomly(seed, data.draw(st.sampled_from([0, 0.3, 0.8]), "idle")),
         backpressure=randomly(seed + 1, data.draw(st.sampled_from([0, 0.3, 0.8]), "backpressure")),
     )
+
+
+@settings(max_examples=60)
+@given(
+    geometry=any_geometry(),
+    chunks=st.integers(1, 20),
+    hold=st.integers(1, 4),
+    lanes=st.sampled_from([1, 2]),
+)
+@example(
+    # As many bands of padding alone as fit: they follow each other faster than the rows arrive.
+    geometry=strided((15, 13, 3), (4, 1), (1, 1), (2, 2), padding=(6, 0, 6, 0)),
+    chunks=2,
+    hold=1,
+    lanes=1,
+)
+@example(geometry=plain((9, 1, 1), (2, 1)), chunks=1, hold=1, lanes=1)
+def test_windows_follow_each_other_as_fast_as_the_formula_says(
+    geometry: WindowGeometry, chunks: int, hold: int, lanes: int
+) -> None:
+    """With the rows by default, in registers and in memories; an array holds each chunk."""
+    lanes = math.gcd(lanes, geometry.source.channels)
+    inputs = geometry.source.size // lanes
+    frame = geometry.bands * geometry.columns * chunks
+    steps = chunks * hold
+    band = (geometry.columns - 1) * max(steps, geometry.windows.stride[1])
+    cycles = geometry.bands * (band + max(steps, geometry.row_change))
+    kinds = [WindowMemory] if chunks >= max(2, geometry.most_shifts) else []
+    for kind in (WindowFeeder, *kinds):
+        unit = kind(geometry, [(0,)] * chunks, input_lanes=lanes, value_shape=VALUE)
+        i, o = StreamCycles(), StreamCycles()
+        unit.cycles(i, o)
+        offering(i, [0] * inputs, 0)
+        o.sink = holding(o, hold)
+        run_until_taken(o, 12 * frame)
+        intervals = np.diff(o.taken[frame - 1 :: frame])[6:]
+        assert set(intervals.tolist()) == {max(inputs, cycles)}
+
+
+def holding(stream: StreamCycles, hold: int) -> Process:
+    """A sink of the cycle model that takes a beat `hold` cycles after it could."""
+    last = -1
+    while True:
+        while len(stream.available) == len(stream.taken):
+            yield stream.source
+        last = max(last + 1, stream.available[len(stream.taken)]) + hold - 1
+        stream.taken.append(last)
 
 
 @pytest.mark.parametrize("source_period", [1, 3])
