@@ -94,7 +94,7 @@ def test_refusals() -> None:
     for layer in (weighted(graph.Dense(name="F6", inputs=("x",), units=3)), conv(4)):
         with pytest.raises(UnitError, match=r"lines must be left out, as it stores no rows .* 5$"):
             registry.build_unit(layer, Folding(lines=5), 1)
-    with pytest.raises(UnitError, match=r"'C1': .* at least the kernel's 3 rows, not 2"):
+    with pytest.raises(UnitError, match=r"'C1': .* at least the 3 rows of a window, not 2"):
         registry.build_unit(conv(3), Folding(lines=2), 1)
 
 
