@@ -88,6 +88,23 @@ STALLED = {
         frames=2,
         most_waits=20,
     ),
+    "convolution-strided": Instance(
+        fixed(
+            Convolution(
+                name="C",
+                inputs=INPUT,
+                kernel=(1, 1),
+                out_channels=1,
+                stride=(2, 2),
+            ),
+            Shape(2, 2, 1),
+            weights=np.array([-2]).reshape(1, 1, 1, 1),
+            bias=np.array([1]),
+        ),
+        Folding(depth=1),
+        1,
+        depth=30,
+    ),
     "subsampling": Instance(
         fixed(
             Subsampling(name="S", inputs=INPUT, window=(2, 1)),
@@ -195,6 +212,28 @@ ANY_DATA = {
         Folding(columns=2),
         2,
         depth=80,
+    ),
+    "convolution-strided": Instance(
+        fixed(
+            Convolution(
+                name="C",
+                inputs=INPUT,
+                kernel=(2, 2),
+                out_channels=2,
+                padding=(1, 1),
+                padding_end=(1, 0),
+                stride=(2, 2),
+                dilation=(1, 2),
+            ),
+            Shape(2, 5, 1),
+            weights=KERNEL,
+            bias=np.array([1, -2]),
+            padding=Padding(1, 1, 1, 0),
+            padding_value=1,
+        ),
+        Folding(rows=2),
+        1,
+        depth=85,
     ),
     "subsampling": Instance(
         fixed(
