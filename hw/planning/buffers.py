@@ -79,8 +79,8 @@ class _Buffers:
         beats = result_layout(fixed.layers[-1], result).beats
         self._interval = min_interval(fixed, plan, beats)
         self._units: dict[str, Unit] = {}
-        for layer in fixed.layers:
-            self._resize(layer.name, depth=layer.output_shape.size, lines=None)
+        for layer, image in zip(fixed.layers, self._beats()[1:], strict=True):
+            self._resize(layer.name, depth=image, lines=None)
         # The transfers with the present buffers: those of the pixels, and after each unit.
         pixels = fixed.network.input.image_shape.size
         self._transfers = [_Transfers(array("q", range(pixels)), array("q"))]

@@ -42,7 +42,9 @@ class Timeline:
     def run(self, images: int) -> None:
         """Run until `images` images have passed."""
         self.images = max(self.images, images)
-        run_until_taken(self._streams[self._end], self.images * self.beats[self._end])
+        # From sink to source: what a stream still lacks then are beats that no result needs.
+        for name, stream in reversed(self._streams.items()):
+            run_until_taken(stream, self.images * self.beats[name])
 
     def lag(self, interval: int) -> int:
         """Run images until it is known whether they keep an initiation interval.
