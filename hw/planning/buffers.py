@@ -139,14 +139,16 @@ class _Buffers:
     def _reduce_depth(self, buffer: _Buffer) -> None:
         """Reduce a FIFO to the smallest depth that suffices; for most, that is the first tried.
 
-        Otherwise the next trial is half way, then where the line through the last two lags is 0.
+        Otherwise trials are half way or, after one that lags, where the line through the last two
+        lags is 0.
         """
         name, _, sizes = buffer
         low, high = sizes[0], self.plan[name].depth
         lags: list[tuple[int, int]] = []
+        lag = 0
         while low < high:
             trial = (low + high) // 2 if lags else low
-            if len(lags) > 1:
+            if lag and len(lags) > 1:
                 (before, earlier_lag), (last, lag) = lags[-2:]
                 if earlier_lag > lag:
                     trial = min(last + -(-lag * (last - before) // (earlier_lag - lag)), high - 1)

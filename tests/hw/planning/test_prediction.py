@@ -31,7 +31,7 @@ from systolith.hw.units.registry import UNITS, build_unit, unit_type
 from systolith.hw.verilog.artifacts import load
 from systolith.sim.record.taps import tapped_network
 from systolith.sim.timing import MEASURED_IMAGES, measure_network
-from tests.hw.small_networks import EVERY_KIND, ONE_LAYER, quantized
+from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, ONE_LAYER, quantized
 from tests.hw.units.test_unit_benches import random_unit
 from tests.random_cases import random_case
 from tests.sim.required import need
@@ -106,6 +106,15 @@ def test_a_source_that_is_always_ready_reaches_the_interval(modelled_seed: int) 
     assert intervals[MEASURED_IMAGES - 2] == interval
     if _becomes_steady(prediction):
         assert set(intervals[MEASURED_IMAGES:].tolist()) == {interval}
+
+
+def test_no_image_is_modelled_that_no_result_needs() -> None:
+    """Units once ran ahead by as many images as their buffers hold, each further than the next."""
+    accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN)
+    streams = accelerator.cycles().streams
+    run_until_taken(streams[RESULT], 2)
+    pixels = EVERY_KIND.input.image_shape.size
+    assert len(streams[SOURCE].taken) < 5 * pixels
 
 
 def test_names_change_no_prediction() -> None:
