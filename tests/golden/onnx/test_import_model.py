@@ -232,6 +232,40 @@ def test_a_product_with_its_own_sigmoid_is_swish(factors: str, tmp_path: Path) -
     assert "joins two feature maps" in refusals(tmp_path, model(other, W, (1, 1, 5, 5)))[0]
 
 
+_GATES = {
+    "gelu of PyTorch": ("gelu", "Div a r2 e; Erf e g; Add g one h; Mul a h m; Mul m half y"),
+    "gelu of transformers": ("gelu", "Mul a half m; Div a r2 e; Erf e g; Add one g h; Mul h m y"),
+    "hard swish of Keras": (
+        "hard_swish",
+        "Add a three e; Clip e zero six g; Div g six h; Mul a h y",
+    ),
+    "hard swish of PyTorch": ("hard_swish", "HardSigmoid a g alpha; Mul a g y"),
+    "mish": ("mish", "Softplus a e; Tanh e g; Mul a g y"),
+    "swish with a slope": ("swish", "Mul a three e; Sigmoid e g; Mul g a y"),
+}
+_NUMBERS = {"r2": 2**0.5, "one": 1, "half": 0.5, "three": 3, "zero": 0, "six": 6}
+
+
+@pytest.mark.parametrize("spelling", _GATES)
+def test_activations_that_exporters_write_as_products(spelling: str, tmp_path: Path) -> None:
+    kind, lines = _GATES[spelling]
+    nodes = [node("Conv", "x w", "a")]
+    for operator, *names in (line.split() for line in lines.split("; ")):
+        attributes = {"alpha": 1 / 6} if names[-1] == "alpha" else {}
+        *inputs, output = names[: len(names) - len(attributes)]
+        nodes.append(node(operator, " ".join(inputs), output, **attributes))
+    constants = {name: constant(value, np.float32) for name, value in _NUMBERS.items()}
+    imported = taken(tmp_path, model(nodes, {**W, **constants}, (1, 1, 5, 5)))
+    (layer,) = imported.trained.network.layers[1:]
+    assert layer.activation.kind == kind
+    assert layer.activation.amplitude == pytest.approx(1)
+    # Another constant makes another function.
+    wrong = constants | {"r2": constants["one"], "one": constants["half"], "six": constants["r2"]}
+    if set(_NUMBERS) & set(lines.split()) - {"three"}:
+        found = refusals(tmp_path, model(nodes, {**W, **wrong}, (1, 1, 5, 5)))
+        assert any("joins two feature maps" in each for each in found)
+
+
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
 def test_zeros_around_a_max_pooling_must_not_win(before: str, tmp_path: Path) -> None:
     pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
