@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.network import float_model
 from systolith.golden.onnx.import_model import ImportedNetwork, Origin
+from systolith.golden.onnx.model.plain_text import shown
 from systolith.golden.onnx.translation.steps import Layout
 from systolith.golden.qformat import RawImages
 
@@ -167,7 +168,11 @@ def _differences(
         # The first images of a batch are those that were followed.
         expected = theirs.ravel()[: order.size].reshape(order.shape)[known].astype(np.float64)
         if not (np.isfinite(expected).all() and np.isfinite(ours).all()):
-            raise ValueError(f"layer {name!r}: its values are not finite")
+            operators = " ".join(operator for _, operator in origin.nodes)
+            raise ValueError(
+                f"{imported.graph.source}: layer {name!r} ({shown(operators)}): its values are not "
+                "finite"
+            )
         difference = np.abs(ours[order[known]] - expected)
         result.append((name, (float(np.abs(expected).max()), float(difference.max()))))
     return result

@@ -31,7 +31,8 @@ def test_values_that_are_not_finite_are_no_agreement(tmp_path: Path) -> None:
         model([CONV], {"w": constant(np.full((3, 1, 3, 3), 3e38))})
     )
     imported = golden.import_onnx(tmp_path / "large.onnx", RAW)
-    with pytest.raises(ValueError, match="its values are not finite"):
+    message = r"large.onnx: layer 'y' \(Conv\): its values are not finite"
+    with pytest.raises(ValueError, match=message):
         golden.compare_with_runtime(imported)
 
 
@@ -221,6 +222,33 @@ def test_a_transposed_image_is_said_so(perm: tuple[int, ...], tmp_path: Path) ->
     imported = taken(tmp_path, model(nodes, W, (1, 1, 5, 5)))
     found = [each for each in imported.notes if "transposed" in each]
     assert len(found) == (perm != (0, 1, 2, 3))
+
+
+def test_an_input_that_no_node_reads_is_noted(tmp_path: Path) -> None:
+    read = onnx.load_from_string(model([CONV], W))
+    read.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 9]))
+    imported = taken(tmp_path, read.SerializeToString())
+    assert imported.notes == ("input 'mask': is read by none of the nodes, and left out",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            model([CONV], {"w": np.zeros((0, 1, 3, 3), np.float32)}),
+            r"y \(Conv, input 2\): must have at least one weight, and its sizes are 0 x 1 x 3 x 3",
+        ),
+        (model([CONV], W, (1, 0, 5, 5)), "input 'x': sizes must be at least 1, not 1 x 0 x 5 x 5"),
+        (
+            model([node("Gemm", "x w", "y")], {"w": np.zeros((1, 70_000), np.float32)}, (1, 1)),
+            "dense 'y': units is 70,000, at most 65,536 is supported",
+        ),
+    ],
+)
+def test_sizes_that_cannot_be_are_named(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "sizes.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        golden.import_onnx(tmp_path / "sizes.onnx", RAW)
 
 
 @pytest.mark.parametrize("factors", ["a s", "s a"])
