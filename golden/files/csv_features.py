@@ -190,7 +190,11 @@ class _Reader:
             place = int(np.argmax(wrong))
             place += self._label is not None and place >= self._label
             value = values.flat[int(np.argmax(wrong))]
-            raise self._refused(line, place, f"{value:g}", "must be a whole number from 0 to 255")
+            allowed = (
+                "must be a whole number from 0 to 255, as the network was imported for pixels and "
+                "not with an --input-format"
+            )
+            raise self._refused(line, place, f"{value:g}", allowed)
         return values.astype(np.uint8), np.zeros(1, np.int64)
 
     def _label_of(self, line: int, cell: str, value: float) -> int:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from systolith.golden.reports.accuracy import HardwareEntry
 
 
+_MOST_CLASSES = 20
+"""Of more classes than this, a table has as many of the most frequent errors, not all pairs."""
+
+
 def evaluate(
     network: Annotated[
         str,
@@ -330,9 +334,22 @@ def _bits_table(report: AccuracyReport) -> str:
 
 
 def _confusion_table(report: AccuracyReport) -> str:
-    """A row for each label, a column for each class."""
+    """A row for each label, a column for each class; of many classes the most frequent errors."""
     from systolith.golden.reports.markdown import table
 
-    rows = [(f"{label}", *map(str, counts)) for label, counts in enumerate(report.confusion)]
     what = "label" if report.labels is not None else "float class"
+    if len(report.confusion) > _MOST_CLASSES:
+        wrong = [
+            (count, label, given)
+            for label, counts in enumerate(report.confusion)
+            for given, count in enumerate(counts)
+            if count and given != label
+        ]
+        wrong.sort(key=lambda each: (-each[0], *each[1:]))
+        shown = [(f"{label}", f"{given}", f"{n:,}") for n, label, given in wrong[:_MOST_CLASSES]]
+        about = f"{len(report.confusion):,} classes; {len(wrong):,} pairs of {what} and other class"
+        if len(wrong) > len(shown):
+            about += ", the most frequent"
+        return f"{about}\n\n" + table((what, "class", "images"), shown, left=0)
+    rows = [(f"{label}", *map(str, counts)) for label, counts in enumerate(report.confusion)]
     return table((what, *map(str, range(len(rows)))), rows, left=0)
