@@ -178,7 +178,6 @@ def test_a_single_score_is_not_plural(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["generate", str(tmp_path / "q.npz"), "--out", str(tmp_path / "rtl")]) == 0
     assert "1 score, " in capsys.readouterr().out
     assert "m_axis_tdata: 1 score an image" in (tmp_path / "rtl" / "ends.v").read_text("utf-8")
-    assert "1 beat an image" in (tmp_path / "rtl" / "datasheet.md").read_text("utf-8")
 
 
 def test_an_interval_is_no_shorter_than_its_scores() -> None:
