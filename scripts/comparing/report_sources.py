@@ -112,9 +112,9 @@ def load_reports(
         for each in sources
         if each.network is not None
     ]
-    if not networks and (data is not None or images is not None):
-        option = "--images" if data is None else "--data"
-        raise ValueError(f"{option}: is for networks; reports have images of their own")
+    for option, given in (("--data", data), ("--images", images), ("--result", by_class)):
+        if given is not None and not networks:
+            raise ValueError(f"{option}: is for networks; reports have images of their own")
     evaluated: Iterator[AccuracyReport] = iter(())
     dataset = None
     if networks:
