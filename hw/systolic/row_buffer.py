@@ -151,6 +151,7 @@ class RowBuffer(Component):
                             write_column = 0
                             write_row += 1
                     o_available.append(written[row % rows][needed] + 3)
+                    yield o.sink
                 freeing += [band_start] * geometry.rows_released(band)
 
     def rows_needed(self, i: StreamCycles, o: StreamCycles) -> int:

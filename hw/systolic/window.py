@@ -196,6 +196,7 @@ class WindowFeeder(Component):
                     o_available.extend([transfer + 1 + (depth > 0)] * chunks)
                     earliest += [transfer] * stride
                     window += 1
+                    yield o.sink
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -206,6 +206,7 @@ class WindowMemory(Component):
                     complete.append(begin)
                     # Reading is never slower than the sink: chunk after chunk is there in time.
                     o.available.extend([begin + READ_LATENCY + 1] * chunks)
+                    yield o.sink
                 freeing += [len(complete) - columns] * geometry.rows_released(band)
 
     def rows_needed(self, i: StreamCycles, o: StreamCycles) -> int:
