@@ -116,8 +116,8 @@ def one_less(fixed: FixedNetwork, plan: Plan) -> Iterator[tuple[tuple[str, str],
         if folding.depth > 1:
             less = Folding(rows, columns, lanes, folding.depth - 1, order, folding.lines)
             yield (layer.name, "depth"), {**plan, layer.name: less}
-        kernel = layer.layer.kernel if isinstance(layer.layer, Convolution) else (0, 0)
-        if folding.lines is not None and folding.lines > kernel[0]:
+        reach = layer.layer.windows.reach if isinstance(layer.layer, Convolution) else (0, 0)
+        if folding.lines is not None and folding.lines > reach[0]:
             less = Folding(rows, columns, lanes, folding.depth, order, folding.lines - 1)
             yield (layer.name, "lines"), {**plan, layer.name: less}
 
