@@ -158,13 +158,7 @@ def estimate(parts: Mapping[str, Structure], device: Device) -> Estimate:
     ValueError
         There are no coefficients for the device.
     """
-    families = coefficients().families
-    if device.family.name not in families:
-        raise ValueError(
-            f"target {device.name}: there are no estimates for its family, only for "
-            f"{', '.join(families)}"
-        )
-    known = families[device.family.name]
+    known = require_estimates(device)
     total: Counter[str] = Counter()
     blocks = distributed = multipliers = 0
     for part in parts.values():
@@ -183,6 +177,23 @@ def estimate(parts: Mapping[str, Structure], device: Device) -> Estimate:
             distributed_memories=distributed,
         ),
     )
+
+
+def require_estimates(device: Device) -> FamilyCoefficients:
+    """The coefficients of a device's family.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    families = coefficients().families
+    if device.family.name not in families:
+        raise ValueError(
+            f"target {device.name}: there are no estimates for its family, only for "
+            f"{', '.join(families)}"
+        )
+    return families[device.family.name]
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ from systolith.hw.silicon.flow import synthesize_folder
 from systolith.hw.silicon.synthesis_report import PartEntry, SynthesisReport
 from systolith.hw.silicon.targets import DEVICES, WORDS
 from systolith.hw.verilog import artifacts
+from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.console import to_json
 
 TARGETS = ("ecp5-85k", "gowin-gw2a18", "xc7a100t")
@@ -167,7 +168,7 @@ def made_network(made: Made) -> QuantizedNetwork:
 
 def shipped() -> Iterator[tuple[str, QuantizedNetwork, Plan]]:
     """The networks that ship at every preset that fits a device here: name, network and plan."""
-    images = golden.load_dataset("validation").images[:1000]
+    images = calibration_images()
     for name in ("lenet5", "lenet5-relu"):
         quantized = quantize(golden.load_network(name), images)
         for preset in ("small", "medium"):

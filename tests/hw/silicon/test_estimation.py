@@ -1,11 +1,14 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from systolith.hw.errors import PlanError
+from systolith.hw.errors import MisfitError, PlanError
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
+from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.silicon import estimation, fitting
 from systolith.hw.silicon.estimation import (
     FEATURES,
@@ -20,7 +23,7 @@ from systolith.hw.silicon.estimation import (
     features,
     structures,
 )
-from systolith.hw.silicon.fitting import fastest_fitting_plan
+from systolith.hw.silicon.fitting import fastest_fitting_plan, fitting_budget
 from systolith.hw.silicon.targets import DEVICES, Capacity
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 from tests.scripts import tiny
@@ -138,5 +141,27 @@ def test_fewer_are_used_where_their_logic_does_not_fit(monkeypatch: pytest.Monke
     best = make_plan(network, Goal(max_multipliers=10))
     assert found.plan == best
     fake_estimates(monkeypatch, 24_289)
-    with pytest.raises(PlanError, match=r"no plan was found that fits LFE5U-25F.*LUTs of 24,288"):
+    with pytest.raises(MisfitError, match=r"tiny does not fit LFE5U-25F.*with 2 .*LUTs of 24,288"):
         fastest_fitting_plan(network, ECP5)
+
+
+def test_the_budget_that_fits_is_smaller_than_that_of_a_plan_that_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = tiny.quantized().fixed
+    fake_estimates(monkeypatch, 24_288 // 5)
+    assert fitting_budget(network, ECP5, 28) == "--max-multipliers 5 fits, by the estimate"
+    # A synthesis can be larger than its estimate.
+    assert fitting_budget(network, ECP5, 4) == "--max-multipliers 3 fits, by the estimate"
+    assert fitting_budget(network, ECP5, 1).startswith("no smaller --max-multipliers fits")
+    unknown = fitting_budget(network, DEVICES["ice40-up5k"], 28)
+    assert unknown.startswith("which --max-multipliers fits is not known: target ice40-up5k: there")
+
+
+def test_a_device_with_too_few_multipliers_for_any_plan() -> None:
+    network = tiny.quantized().fixed
+    small = replace(ECP5, capacity=replace(ECP5.capacity, multipliers=1))
+    with pytest.raises(MisfitError, match=r"does not fit LFE5U-25F.*must be at least 2"):
+        fastest_fitting_plan(network, small)
+    with pytest.raises(PlanError, match="no layer 'C9'"):
+        fastest_fitting_plan(network, small, given={"C9": GivenSize(1, 1)})
