@@ -21,6 +21,7 @@ from systolith.golden.files import json_files
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Plan
+from systolith.hw.silicon.memory_mapping import MemoryShape, map_memory
 from systolith.hw.silicon.targets import Capacity, Device, Family
 from systolith.hw.streams.result_layout import ResultKind
 from systolith.hw.verilog.writer import part_rtlil
@@ -59,24 +60,6 @@ _OPERATORS = {
     "mux": ("mux", "WIDTH"),
 }
 """The features of Yosys's cells, and the parameters that say how large each is."""
-
-_BLOCK_COST, _DISTRIBUTED_COST = 128, 4
-"""The costs by which Yosys chooses where a memory is (`memory_libmap`): a block, a distributed
-memory; a bit in a register costs 1, and as many bits of a ROM in logic as a LUT has."""
-
-_BLOCK_WIDTHS = (36, 18, 9, 4, 2, 1)
-_BLOCK_WORDS = (512, 1024, 2048, 4096, 8192, 16384)
-
-
-@dataclass(frozen=True)
-class MemoryShape:
-    """A memory: its words, their bits, and its ports."""
-
-    words: int
-    bits: int
-    reads: int
-    clocked: bool
-    written: bool
 
 
 @dataclass(frozen=True)
@@ -210,30 +193,22 @@ def features(part: Structure, family: Family) -> Mapped:
     """Map a part to a family: what its LUTs are a sum of, and its memories and multipliers."""
     found = Counter(part.bits)
     blocks = distributed = 0
-    words, bits, sites = _distributed_shape(family)
     for memory in part.memories:
-        whole, depth = memory.words * memory.bits, -(-memory.words // words)
-        cells = memory.reads * depth * -(-memory.bits // bits)
-        costs = {"logic": whole if memory.written else whole / family.lut_bits}
-        if memory.written:
-            costs["distributed"] = _DISTRIBUTED_COST * cells
-        if memory.clocked:
-            costs["block"] = _BLOCK_COST * _block_count(memory)
-        # Of equal costs the first.
-        chosen = min(costs, key=lambda kind: costs[kind])
-        if chosen == "block":
-            blocks += _block_count(memory)
+        mapped = map_memory(memory, family)
+        bits = memory.bits * memory.reads
+        if mapped.place == "block":
+            blocks += mapped.sites
             continue
         if memory.clocked:
-            found["read"] += memory.bits * memory.reads
-        if chosen == "distributed":
-            distributed += cells * sites
-            found["distributed"] += cells
-            found["depth"] += (depth - 1) * memory.bits * memory.reads
+            found["read"] += bits
+        if mapped.place == "distributed":
+            distributed += mapped.sites
+            found["distributed"] += mapped.cells
+            found["depth"] += (mapped.depth - 1) * bits
         elif memory.written:
-            found["register"] += whole
+            found["register"] += memory.words * memory.bits
         else:
-            found["rom"] += -(-memory.words // family.lut_bits) * memory.bits * memory.reads
+            found["rom"] += -(-memory.words // family.lut_bits) * bits
     multipliers = 0
     for wide, narrow in part.multipliers:
         multipliers += -(-wide // _multiplier_bits(family)) * -(-narrow // 18)
@@ -241,21 +216,8 @@ def features(part: Structure, family: Family) -> Mapped:
     return Mapped(found, blocks, distributed, multipliers)
 
 
-def _distributed_shape(family: Family) -> tuple[int, int, int]:
-    """The words and bits of a distributed memory, and the sites that it takes (`targets`)."""
-    return (32, 6, 4) if family.lut_bits == 64 else (16, 4, 1)
-
-
 def _multiplier_bits(family: Family) -> int:
     return 25 if family.name == "xc7" else 18
-
-
-def _block_count(memory: MemoryShape) -> int:
-    """The fewest block memories of 18 Kbit."""
-    return min(
-        -(-memory.bits // width) * -(-memory.words // words)
-        for width, words in zip(_BLOCK_WIDTHS, _BLOCK_WORDS, strict=True)
-    )
 
 
 def _weighted(total: Mapping[str, int], weights: Mapping[str, float]) -> int:
@@ -288,8 +250,16 @@ def _structure(module: Any) -> Structure:
         ports = reads.get(f"\\{name}", reads.get(name, []))
         is_written = bool({name, f"\\{name}"} & written)
         if ports:
+            attributes = memory.get("attributes", {})
             memories.append(
-                MemoryShape(memory["size"], memory["width"], len(ports), all(ports), is_written)
+                MemoryShape(
+                    memory["size"],
+                    memory["width"],
+                    len(ports),
+                    clocked=all(ports),
+                    written=is_written,
+                    block="block" in (attributes.get("rom_style"), attributes.get("ram_style")),
+                )
             )
     return Structure(bits, tuple(memories), tuple(multipliers))
 
