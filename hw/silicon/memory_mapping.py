@@ -6,8 +6,9 @@ cells that could hold a memory, it takes those of the lowest cost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from types import MappingProxyType
 from typing import Literal
@@ -125,39 +126,32 @@ _NARROW = 1, 2, 4, 9, 18
 _WIDE = *_NARROW, 36
 
 
-def _block(
-    cost: float, address_bits: int = 14, widths: Sequence[int] = _WIDE, **more: int
-) -> MemoryCell:
-    return MemoryCell("block", address_bits, tuple(widths), cost, **more)
-
-
-def _distributed(address_bits: int, width: int, cost: float, scaling: float, **more: int):
-    return MemoryCell("distributed", address_bits, (width,), cost, scaling, **more)
-
+_block = partial(MemoryCell, "block")
+_distributed = partial(MemoryCell, "distributed")
 
 CELLS: Mapping[str, tuple[MemoryCell, ...]] = MappingProxyType(
     {
         "ecp5": (
-            _distributed(4, 4, 4, 0),
-            _block(128, widths=_NARROW, ports=2),
-            _block(128, writes_wide=True),
+            _distributed(4, (4,), 4),
+            _block(14, _NARROW, 128, ports=2),
+            _block(14, _WIDE, 128, writes_wide=True),
         ),
         "gowin": (
-            _distributed(4, 4, 4, 4),
-            _block(128, ports=1),
-            _block(128, widths=_NARROW, ports=2),
-            _block(128),
+            _distributed(4, (4,), 4, scaling=4),
+            _block(14, _WIDE, 128, ports=1),
+            _block(14, _NARROW, 128, ports=2),
+            _block(14, _WIDE, 128),
         ),
         "xc7": (
             # RAM32X1D and RAM64X1D, of two LUTs for each bit; RAM32M and RAM64M, of four LUTs, with
             # three read ports or a word that is three times as wide.
-            *(_distributed(5 + n, 4 >> n, 8, 8, sites=8) for n in range(3)),
-            *(_distributed(5 + n, 2 >> n, 7, 7, sites=4, reads=3) for n in range(2)),
-            *(_distributed(5 + n, 6 >> n, 8, 7, sites=4) for n in range(2)),
-            _block(129, widths=_NARROW, ports=2, reads_first=True),
-            _block(257, 15, _WIDE, sites=2, ports=2, reads_first=True),
-            _block(129, reads_first=True),
-            _block(257, 15, (*_WIDE, 72), sites=2, reads_first=True),
+            *(_distributed(5 + n, (4 >> n,), 8, scaling=8, sites=8) for n in range(3)),
+            *(_distributed(5 + n, (2 >> n,), 7, scaling=7, sites=4, reads=3) for n in range(2)),
+            *(_distributed(5 + n, (6 >> n,), 8, scaling=7, sites=4) for n in range(2)),
+            _block(14, _NARROW, 129, ports=2, reads_first=True),
+            _block(15, _WIDE, 257, sites=2, ports=2, reads_first=True),
+            _block(14, _WIDE, 129, reads_first=True),
+            _block(15, (*_WIDE, 72), 257, sites=2, reads_first=True),
         ),
     }
 )

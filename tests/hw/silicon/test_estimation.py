@@ -16,7 +16,7 @@ from systolith.hw.silicon.estimation import (
     Coefficients,
     Estimate,
     FamilyCoefficients,
-    MemoryShape,
+    InMultipliers,
     Structure,
     coefficients,
     estimate,
@@ -24,6 +24,7 @@ from systolith.hw.silicon.estimation import (
     structures,
 )
 from systolith.hw.silicon.fitting import fastest_fitting_plan, fitting_budget
+from systolith.hw.silicon.memory_mapping import MappedMemory, MemoryShape, map_memory
 from systolith.hw.silicon.targets import DEVICES, Capacity
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 from tests.scripts import tiny
@@ -80,6 +81,22 @@ def test_memories_are_mapped_as_yosys_does(
     assert (mapped.blocks, mapped.distributed) == (blocks, distributed)
 
 
+def test_each_read_port_needs_a_block_and_demanded_blocks_are_made() -> None:
+    # As Yosys 0.70 maps them for both families, in the networks that ship.
+    three = MemoryShape(256, 32, 3, clocked=True, written=False)
+    forced = MemoryShape(150, 56, 1, clocked=True, written=False, block=True)
+    buffer = MemoryShape(240, 8, 1, clocked=True, written=True)
+    for shape, blocks in ((three, 3), (forced, 2), (buffer, 1)):
+        assert map_memory(shape, ECP5.family) == MappedMemory("block", blocks, blocks)
+    assert map_memory(three, XC7.family).place == "logic"
+    # One of 36 Kbit, which counts as two.
+    assert map_memory(forced, XC7.family) == MappedMemory("block", 1, 2)
+    deep = MemoryShape(4096, 36, 1, clocked=True, written=False)
+    assert map_memory(deep, XC7.family).sites == 8
+    with pytest.raises(ValueError, match="family ice40: its memories are not known"):
+        map_memory(three, DEVICES["ice40-up5k"].family)
+
+
 def test_a_rom_in_logic_is_cheaper_where_luts_are_larger() -> None:
     assert features(memory(400, 8, written=False), XC7.family).blocks == 0
     assert features(memory(2048, 9, written=False), XC7.family).blocks == 1
@@ -89,17 +106,44 @@ def test_wide_multiplications_take_several_multipliers() -> None:
     wide = Structure({}, (), ((8, 8), (24, 17), (24, 24)))
     assert features(wide, ECP5.family).multipliers == 1 + 2 + 4
     assert features(wide, XC7.family).multipliers == 1 + 1 + 2
+    narrow = Structure({}, (), ((9, 8), (5, 4)))
+    # Two share a multiplier of Gowin, and the smaller one is logic in 7-series.
+    assert features(narrow, DEVICES["gowin-gw2a18"].family).multipliers == 1
+    assert features(narrow, XC7.family).multipliers == 1
+
+
+def test_registers_in_multipliers_and_shift_registers_are_no_flip_flops() -> None:
+    part = Structure(
+        {"register": 100, "adder": 40}, (), ((8, 8),), InMultipliers(16, 16, 20), {3: 5, 6: 2}
+    )
+    gowin, ecp5, xc7 = (
+        features(part, DEVICES[target].family) for target in ("gowin-gw2a18", "ecp5-25k", "xc7a35t")
+    )
+    assert (gowin.features["register"], ecp5.features["register"]) == (100, 68)
+    assert (xc7.features["register"], xc7.features["adder"]) == (100 - 52 - 10, 20)
+    assert (ecp5.distributed, xc7.distributed) == (0, 2)
+
+
+def test_what_is_beside_the_multipliers_of_a_network() -> None:
+    network = tiny.quantized().fixed
+    found = structures(network, make_plan(network, PRESETS["medium"]))
+    unit = next(part for name, part in found.items() if name.endswith("unit_conv"))
+    multipliers, inside = len(unit.multipliers), unit.in_multipliers
+    # One operand or both have a register of their own, and every product has one.
+    assert inside.products >= 8 * multipliers
+    assert 0 < inside.operands <= 20 * multipliers
+    assert sum(length * chains for length, chains in unit.delays.items()) <= unit.bits["register"]
 
 
 def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = FamilyCoefficients({"adder": 1.0}, {"adder": 2.0}, {"register": 1.0, "read": 1.0})
+    weights = FamilyCoefficients({"adder": 1.0}, {"adder": 0.4}, {"register": 1.0, "read": 1.0})
     known = Coefficients(SCHEMA, {"ecp5": weights})
     monkeypatch.setattr(estimation, "coefficients", lambda: known)
     parts = {
         "a": Structure({"adder": 10, "register": 3}, memory(16, 8).memories, ((8, 8),)),
         "b": Structure({"adder": 5}, (), ()),
     }
-    assert estimate(parts, ECP5) == Estimate(15, Capacity(30, 3 + 8, 1, 0, 2))
+    assert estimate(parts, ECP5) == Estimate(15, Capacity(15 + 6 + 4 * 2, 3 + 8, 1, 0, 2))
     with pytest.raises(
         ValueError, match="xc7a35t: there are no estimates for its family, only for ecp5"
     ):
@@ -108,8 +152,8 @@ def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_coefficients_that_ship_are_of_known_features() -> None:
     for family in coefficients().families.values():
-        for weights in (family.logic_luts, family.luts, family.flip_flops):
-            assert set(weights) == set(FEATURES)
+        for weights in (family.logic_luts, family.carry_luts, family.flip_flops):
+            assert set(weights) == set(FEATURES) and min(weights.values()) >= 0
 
 
 def fake_estimates(monkeypatch: pytest.MonkeyPatch, luts_of_a_multiplier: int) -> None:
