@@ -164,7 +164,8 @@ def plan(
             if mhz is None:
                 interval = report.predicted.interval_cycles
                 print_line("speed", f"{1e6 / interval:,.1f} images/s for each MHz of the clock")
-                print_line("clock", "not estimated: synth --place measures it, --mhz F assumes it")
+                measured = "synth --place measures it, " if device.placer else ""
+                print_line("clock", f"not estimated: {measured}--mhz F assumes it")
     if device is not None and estimated is not None:
         _require_fit(network, report, estimated, device, result)
 
