@@ -71,7 +71,7 @@ def fastest_fitting_plan(
         plan = make_plan(fixed, goal, given, result)
         return FittingPlan(plan, goal, estimate(structures(fixed, plan, result), device))
 
-    high = device.capacity.multipliers if most is None else most
+    high = device.most_multipliers if most is None else most
     try:
         tried = fitting(high)
     except PlanError as error:
@@ -122,7 +122,7 @@ def fitting_budget(
         As for `fastest_fitting_plan`.
     """
     try:
-        most = min(multipliers - 1, device.capacity.multipliers)
+        most = min(multipliers - 1, device.most_multipliers)
         found = fastest_fitting_plan(
             fixed, device, announce=announce, result=result, most=max(most, 1)
         )

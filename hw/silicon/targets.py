@@ -291,6 +291,13 @@ class Device:
         family, has = self.family, self.capacity
         return has.block_memories * family.block_bits + has.luts * family.lut_bits
 
+    @property
+    def most_multipliers(self) -> int:
+        """The most multiplications that its multipliers can do, if all are of the smallest size."""
+        cells = self.family.cells.values()
+        smallest = min(cell.sites for cell in cells if cell.kind == "multipliers")
+        return int(self.capacity.multipliers / smallest)
+
 
 def _ecp5(size: str, pins: int, capacity: Capacity) -> Device:
     arguments = (

@@ -147,7 +147,8 @@ def print_synthesis(report: SynthesisReport) -> None:
         ],
     )
     if report.multiplier_sizes:
-        print_line("multipliers", f"of the device, for a cell: {report.multiplier_sizes}")
+        occupied = f"{report.occupied.multipliers:,} of the device"
+        print_line("multipliers", f"{occupied}, by {report.multiplier_sizes}")
     if report.multipliers != report.planned_multipliers:
         print_line(
             "multipliers",
