@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.network import float_model
 from systolith.golden.onnx.import_model import ImportedNetwork, Origin
+from systolith.golden.onnx.model.plain_text import shown
 from systolith.golden.onnx.translation.steps import Layout
 from systolith.golden.qformat import RawImages
 
@@ -21,6 +22,7 @@ TOLERANCE = 1e-4
 """The largest allowed difference relative to a layer's largest value: float32 rounding."""
 
 _IMAGES = 2
+_GIVEN_IMAGES = 8
 _SEED = 0
 
 _MOST_VALUES = 2**28
@@ -60,8 +62,17 @@ class RuntimeRefusedError(RuntimeError):
     """ONNX Runtime does not execute the model."""
 
 
-def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
-    """The differences of all layers that equal a tensor, on random images.
+def compare_with_runtime(
+    imported: ImportedNetwork, images: RawImages | None = None
+) -> tuple[LayerDifference, ...]:
+    """The differences of all layers that equal a tensor.
+
+    Parameters
+    ----------
+    imported
+        The network and its model.
+    images
+        Images as the network takes them, the first of which are compared; by default random ones.
 
     Raises
     ------
@@ -75,7 +86,7 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     try:
-        return _compared(imported)
+        return _compared(imported, images)
     except (
         state.Fail,
         state.InvalidArgument,
@@ -87,7 +98,7 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
         raise RuntimeRefusedError(" ".join(str(error).split())[:200]) from None
 
 
-def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
+def _compared(imported: ImportedNetwork, images: RawImages | None) -> tuple[LayerDifference, ...]:
     import onnxruntime
 
     compared = [origin for origin in imported.origins if origin.equals is not None]
@@ -107,17 +118,20 @@ def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
     values_an_image = sum(each.shape.size for each in imported.walk.last.chain())
     if batch * values_an_image > _MOST_VALUES:
         raise RuntimeRefusedError(f"a batch of {batch:,} images takes too much memory")
-    rng = np.random.default_rng(_SEED)
-    largest: dict[str, tuple[float, float]] = {}
-    for _ in range(-(-_IMAGES // followed)):
-        shape = (followed, *imported.trained.network.input.image_shape)
+    if images is None:
+        shape = (-(-_IMAGES // followed) * followed, *imported.trained.network.input.image_shape)
         fmt = imported.preprocessing.format
+        rng = np.random.default_rng(_SEED)
         images = rng.integers(fmt.min_raw, fmt.max_raw, shape, fmt.raw_type, endpoint=True)
-        values = _fed(imported, images)
+    largest: dict[str, tuple[float, float]] = {}
+    for start in range(0, min(len(images), max(_GIVEN_IMAGES, followed)), followed):
+        part = images[start : start + followed]
+        part = np.resize(part, (followed, *part.shape[1:]))
+        values = _fed(imported, part)
         values = np.resize(values, (batch, *values.shape[1:]))
         feed = {imported.walk.input_name: values}
         found = {**feed, **dict(zip(names, session.run(names, feed), strict=True))}
-        for name, pair in _differences(imported, compared, images, found):
+        for name, pair in _differences(imported, compared, part, found):
             before = largest.get(name, (0.0, 0.0))
             largest[name] = max(before[0], pair[0]), max(before[1], pair[1])
     return tuple(LayerDifference(name, *pair) for name, pair in largest.items())
@@ -154,7 +168,11 @@ def _differences(
         # The first images of a batch are those that were followed.
         expected = theirs.ravel()[: order.size].reshape(order.shape)[known].astype(np.float64)
         if not (np.isfinite(expected).all() and np.isfinite(ours).all()):
-            raise ValueError(f"layer {name!r}: its values are not finite")
+            operators = " ".join(operator for _, operator in origin.nodes)
+            raise ValueError(
+                f"{imported.graph.source}: layer {name!r} ({shown(operators)}): its values are not "
+                "finite"
+            )
         difference = np.abs(ours[order[known]] - expected)
         result.append((name, (float(np.abs(expected).max()), float(difference.max()))))
     return result

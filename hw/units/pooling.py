@@ -189,20 +189,20 @@ class WindowReducer(Component):
         # Counts up to the last part of the first result that has to wait for room in the FIFO.
         reserved = -self.depth * parts - 1
         last = -1
-        while True:
+        for completes in completing:
             while len(i_available) == len(i_taken):
                 yield i.source
-            for first, completes in zip(i_available[len(i_taken) :], completing, strict=False):
-                last = first if first > last else last + 1
-                if completes:
-                    reserved += parts
-                    if reserved >= 0:
-                        while len(o_taken) <= reserved:
-                            yield o.sink
-                        if o_taken[reserved] >= last:
-                            last = o_taken[reserved] + 1
-                    o_available.extend([last + 2] * parts)
-                i_taken.append(last)
+            first = i_available[len(i_taken)]
+            last = first if first > last else last + 1
+            if completes:
+                reserved += parts
+                if reserved >= 0:
+                    while len(o_taken) <= reserved:
+                        yield o.sink
+                    if o_taken[reserved] >= last:
+                        last = o_taken[reserved] + 1
+                o_available.extend([last + 2] * parts)
+            i_taken.append(last)
 
     def depth_needed(self, o: StreamCycles) -> int:
         """The smallest `depth` with which these transfers would not have stalled."""
