@@ -336,4 +336,4 @@ def test_devices_without_estimates_are_refused(
 ) -> None:
     assert main(["plan", quantized, "--target", "ice40-up5k"]) == 2
     error = capsys.readouterr().err
-    assert "target ice40-up5k: there are no estimates for its family, only for ecp5, xc7" in error
+    assert "target ice40-up5k: there are no estimates for its family, only for ecp5, gowin" in error
