@@ -18,6 +18,7 @@ from systolith.golden.network import float_model
 from systolith.golden.network.graph import Convolution, Input, Shape, WindowedLayer
 from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
+from systolith.golden.onnx.runtime_comparison import TOLERANCE
 from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
@@ -556,6 +557,19 @@ def test_an_altered_weight_is_seen_by_the_comparison(tmp_path: Path) -> None:
     imported.graph.constants["w"] = values  # type: ignore[index]
     (difference,) = golden.compare_with_runtime(imported)
     assert not difference.is_rounding
+
+
+def test_small_values_of_a_squashing_function_are_compared_as_rounded(tmp_path: Path) -> None:
+    """ONNX Runtime computes them with the absolute error of those near 1."""
+    path = tmp_path / "small.onnx"
+    dense = [node("Gemm", "x w b", "s"), node("Sigmoid", "s", "y")]
+    weights = {"w": normal(64, 1), "b": normal(1) - 20}
+    path.write_bytes(model(dense, weights, ("N", 64)))
+    imported = golden.import_onnx(path, golden.Preprocessing((1 / 255 / 99,)))
+    (difference,) = golden.compare_with_runtime(imported)
+    assert difference.largest_value < 1e-3
+    assert difference.is_rounding
+    assert difference.difference > TOLERANCE * difference.largest_value
 
 
 def test_the_input_is_read_as_images_are(tmp_path: Path) -> None:

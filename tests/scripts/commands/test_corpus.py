@@ -77,7 +77,7 @@ def test_a_difference_is_a_failed_check(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def differ(imported: golden.ImportedNetwork, images: object) -> tuple[Any, ...]:
-        return (runtime_comparison.LayerDifference("y", 1.0, 0.1),)
+        return (runtime_comparison.LayerDifference("y", 1.0, 0.1, False),)
 
     monkeypatch.setattr(runtime_comparison, "compare_with_runtime", differ)
     assert main("corpus models --raw --json".split()) == 1
