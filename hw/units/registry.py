@@ -72,34 +72,34 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     UnitError
         A type of layer, or a border around its input, that hardware does not support.
     """
-    if isinstance(layer.layer, graph.WindowedLayer):
+    if isinstance(layer.layer, graph.Convolution):
         _check_windows(layer, layer.layer)
     kind = UNITS.get(type(layer.layer))
     if kind is None:
         built = ", ".join(each.type_name for each in UNITS)
         raise UnitError(layer, f"hardware is built for {built} only (docs/limits.md)")
     conv = layer.layer
-    if not isinstance(conv, graph.Convolution):
+    if not isinstance(conv, graph.WindowedLayer):
         return kind
     if as_dense(layer) is not None:
         return Dense
-    for pad, size in zip(layer.padding[:2], conv.kernel, strict=True):
+    above, left, below, right = layer.padding
+    for pad, size in zip((max(above, below), max(left, right)), conv.windows.reach, strict=True):
         if pad >= size:
             raise UnitError(
                 layer,
                 f"the border and the padding around its input, {pad}, must be smaller than its "
-                f"kernel, {size}: make the border part of the images (docs/limits.md)",
+                f"window, {size}: make the border part of the images (docs/limits.md)",
             )
     return kind
 
 
-def _check_windows(layer: FixedLayer, of: graph.WindowedLayer) -> None:
+def _check_windows(layer: FixedLayer, of: graph.Convolution) -> None:
     """Refuse windows that no unit cuts out of a stream yet."""
     windows, pads = of.windows, layer.padding
-    plain = (1, 1) if isinstance(of, graph.Convolution) else windows.kernel
-    if windows.stride != plain:
+    if windows.stride != (1, 1):
         raise UnitError(
-            layer, f"hardware has the stride {plain} here, not {windows.stride} (docs/limits.md)"
+            layer, f"hardware has the stride (1, 1) here, not {windows.stride} (docs/limits.md)"
         )
     if windows.dilation != (1, 1):
         raise UnitError(layer, f"hardware has no dilation of {windows.dilation} (docs/limits.md)")
@@ -138,11 +138,12 @@ def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
         raise UnitError(
             layer, f"lines must be left out, as it stores no rows of its input, not {folding.lines}"
         )
-    if kind is not Convolution and any(layer.padding):
+    if any(layer.padding) and not isinstance(layer.layer, graph.WindowedLayer):
         raise UnitError(
             layer,
-            f"hardware makes borders for convolutions only, not {layer.padding[:2]} here: let a "
-            "convolution follow the input, or make the border part of the images (docs/limits.md)",
+            f"hardware makes borders for convolutions and poolings only, not {layer.padding[:2]} "
+            "here: let one of them follow the input, or make the border part of the images "
+            "(docs/limits.md)",
         )
     unit: Unit = kind(layer, folding, input_lanes)
     return unit
