@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from math import ceil
 from typing import Any, Literal, NamedTuple
@@ -138,10 +138,10 @@ class Reducer(Component):
         )
 
     @abstractmethod
-    def completions(self) -> list[list[bool]]:
-        """For each beat of a frame, whether it completes a window.
+    def positions(self) -> list[tuple[bool, bool]]:
+        """For each position of a frame, whether it has a beat, and whether it completes a window.
 
-        The same follows for each position without a beat that the reducer passes after it.
+        The reducer passes a position a cycle, at most.
         """
 
     @recurrence
@@ -151,27 +151,31 @@ class Reducer(Component):
         o_available, o_taken = o.available, o.taken
         parts = self.input_lanes // self.output_lanes
         latency = self.latency + 1
-        completions = cycle(self.completions())
         # Counts up to the last part of the first result that has to wait for room in the FIFO.
         reserved = -self.depth * parts - 1
         last = -1
-        while True:
-            while len(i_available) == len(i_taken):
-                yield i.source
-            for first, beat in zip(i_available[len(i_taken) :], completions, strict=False):
-                last = first - 1 if first > last else last
-                for position, completes in enumerate(beat):
-                    last += 1
-                    if completes:
-                        reserved += parts
-                        if reserved >= 0:
-                            while len(o_taken) <= reserved:
-                                yield o.sink
-                            if o_taken[reserved] >= last:
-                                last = o_taken[reserved] + 1
-                        o_available.extend([last + latency] * parts)
-                    if position == 0:
-                        i_taken.append(last)
+        offered: Iterator[int] = iter(())
+        for has_beat, completes in cycle(self.positions()):
+            if has_beat:
+                first = next(offered, -1)
+                if first < 0:
+                    while len(i_available) == len(i_taken):
+                        yield i.source
+                    offered = iter(i_available[len(i_taken) :])
+                    first = next(offered)
+                last = first if first > last else last + 1
+            else:
+                last += 1
+            if completes:
+                reserved += parts
+                if reserved >= 0:
+                    while len(o_taken) <= reserved:
+                        yield o.sink
+                    if o_taken[reserved] >= last:
+                        last = o_taken[reserved] + 1
+                o_available.extend([last + latency] * parts)
+            if has_beat:
+                i_taken.append(last)
 
     def depth_needed(self, o: StreamCycles) -> int:
         """The smallest `depth` with which these transfers would not have stalled."""
@@ -232,12 +236,12 @@ class WindowReducer(Reducer):
 
     latency = 1
 
-    def completions(self) -> list[list[bool]]:
-        """For each beat of a frame, whether it completes its window; all positions have a beat."""
+    def positions(self) -> list[tuple[bool, bool]]:
+        """For each position of a frame, that it has a beat, and whether it completes a window."""
         height, width, _ = self.layer.input_shape
         rows, columns = self.window
         return [
-            [row % rows == rows - 1 and column % columns == columns - 1]
+            (True, row % rows == rows - 1 and column % columns == columns - 1)
             for row in range(height)
             for column in range(width)
             for _ in range(self.groups)

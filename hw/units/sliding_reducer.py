@@ -251,15 +251,13 @@ class SlidingReducer(Reducer):
             self._repeated(border, width),
         )
 
-    def completions(self) -> list[list[bool]]:
-        """For each beat of a frame and the positions after it, whether they complete a window."""
-        beats: list[list[bool]] = []
-        for row, column in product(self.rows.steps, self.columns.steps):
-            for _ in range(self.groups):
-                if row.inside and column.inside:
-                    beats.append([])
-                beats[-1].append(row.completes and column.completes)
-        return beats
+    def positions(self) -> list[tuple[bool, bool]]:
+        """For each position of a frame, whether it has a beat and completes a window."""
+        return [
+            (row.inside and column.inside, row.completes and column.completes)
+            for row, column in product(self.rows.steps, self.columns.steps)
+            for _ in range(self.groups)
+        ]
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -21,6 +21,7 @@ from tests.formal.units import StallClaims, ValueClaims, payloads
 pytestmark = pytest.mark.formal
 
 FRAMES = (0, 1, 2)
+POOLINGS = [name for name in ANY_DATA if "pool" in name or name == "subsampling"]
 
 
 def build(instance: Instance) -> Any:
@@ -80,7 +81,7 @@ def test_a_broken_rule_is_refuted(name: str, fault: str) -> None:
     assert not outcome.holds and outcome.claim == FAULTS[fault]
 
 
-@pytest.mark.parametrize("name", ["subsampling", "average-pooling", "max-pooling"])
+@pytest.mark.parametrize("name", POOLINGS)
 def test_a_buffer_that_promises_too_much_is_refuted(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +130,7 @@ def test_a_wrong_constant_is_refuted(name: str, array: str) -> None:
     assert not outcome.holds and outcome.claim == "value"
 
 
-@pytest.mark.parametrize("name", ["subsampling", "average-pooling", "max-pooling"])
+@pytest.mark.parametrize("name", POOLINGS)
 def test_a_window_that_forgets_is_refuted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for operation, reduction in reducer.REDUCTIONS.items():
         forgetful = reduction._replace(join=lambda known, value: value)
