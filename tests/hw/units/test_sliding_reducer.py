@@ -23,6 +23,7 @@ from systolith.hw.folding import Folding
 from systolith.hw.planning.sizes import unit_options
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering, run_until_taken
 from systolith.hw.streams.formats import value_shape
+from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.registry import build_unit, unit_type
 from systolith.hw.units.sliding_reducer import DelayLine, axes
 from systolith.sim.bench.unit_reference import layer_values, random_frames
@@ -109,6 +110,11 @@ def check(
 ) -> list[int]:
     """Compare every value, and every cycle unless there are stalls; returns those of the input."""
     unit = build_unit(layer, Folding(lanes=lanes, depth=depth), input_lanes)
+    how = layer.requantization
+    scaled = layer.factors is not None or (how is not None and how.multiplier != 1)
+    multipliers = lanes if scaled or isinstance(layer.layer, Subsampling) else 0
+    counted = unit_type(layer).count_multipliers(layer, ArraySize(1, 1, lanes))
+    assert unit.multipliers == counted == multipliers
     frames = random_frames(layer, 1)[:3]
     inputs = beats(frames.reshape(3, -1), value_shape(layer.input_format), input_lanes)
     outputs = 3 * layer.output_shape.size // lanes
