@@ -125,7 +125,7 @@ STALLED = {
         ),
         Folding(depth=1),
         1,
-        depth=17,
+        depth=18,
         frames=2,
     ),
     "average-pooling-factors": Instance(
