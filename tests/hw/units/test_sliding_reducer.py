@@ -152,6 +152,17 @@ def test_any_windows(case: tuple[FixedLayer, int, int], depth: int, stalls: int 
         (AveragePooling, Shape(3, 5, 10), {"window": (2, 2), "stride": (1, 1)}),
         (AveragePooling, Shape(7, 5, 2), {"window": (7, 5)}),
         (Subsampling, Shape(5, 6, 4), {"window": (1, 2), "stride": (2, 3)}),
+        (
+            AveragePooling,
+            Shape(4, 5, 2),
+            {
+                "window": (3, 3),
+                "stride": (1, 1),
+                "padding": (1, 1),
+                "count_padding": True,
+                "padding_value": 5,
+            },
+        ),
     ],
 )
 def test_usual_windows(kind: type[Pooling], source: Shape, windows: dict[str, Any]) -> None:
