@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -160,6 +161,8 @@ JsonOption = Annotated[
 def load_data(path: Path, network: Network, label_column: str | None = None) -> Dataset:
     """The images of a file as a network takes them; how many values saturated is printed.
 
+    A network without classes gets no labels; that they are not used is printed, too.
+
     Raises
     ------
     FileFormatError
@@ -175,7 +178,13 @@ def load_data(path: Path, network: Network, label_column: str | None = None) -> 
             f"are out of the range of {fmt}, {fmt.min_raw * fmt.step:g} to "
             f"{fmt.max_raw * fmt.step:g}, and saturate"
         )
-    return dataset
+    if dataset.labels is None or network.has_classes:
+        return dataset
+    print_error(
+        f"warning: the labels of {dataset.name} are not used: network {network.name!r} is no "
+        "classifier, its outputs have no classes"
+    )
+    return replace(dataset, labels=None)
 
 
 def folder_to_write(given: str | Path) -> Path:

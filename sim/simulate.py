@@ -292,7 +292,8 @@ def choose_images(
         check_origin(built.quantized.parent, "--data FILE")
         dataset = test_digits()
     used = dataset if images is None else dataset.take(images)
-    check_dataset(built.quantized.fixed.network, used)
+    by_class = built.manifest.result.kind == "class"
+    check_dataset(built.quantized.fixed.network, used, by_class)
     return dataset, used
 
 

@@ -27,7 +27,7 @@ from tests.golden.onnx.small_models import model, node, normal
 _PAGE = (Path(__file__).parents[1] / "docs" / "own-network.md").read_text("utf-8")
 _TRAINS, _BUILDS = re.findall(r"^```python\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)
 _PYTORCH = {"weights": "weight", "bias": "bias"}
-_COMMANDS, _FEATURES = re.findall(r"^```sh\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)
+_COMMANDS, _FEATURES, _OUTPUTS = re.findall(r"^```sh\n(.*?)^```", _PAGE, re.MULTILINE | re.DOTALL)
 
 
 def run_python(code: str, names: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -109,6 +109,21 @@ def test_features_go_from_a_csv_file_to_rtl(
     assert found["correct"] == right.sum()
     warning = f"warning: {outside} of 192 values of test.csv are out of the range of s8.5, -4 to"
     assert capsys.readouterr().err.count(warning) == 4
+
+
+def test_widths_of_a_regression_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    layers = (
+        golden.Input(name="input", height=1, width=4, format=golden.QFormat(8, 5)),
+        golden.Dense(name="prices", inputs=("input",), units=2),
+    )
+    arrays = {"prices": {"weights": normal(4, 2), "bias": normal(2)}}
+    golden.TrainedNetwork(golden.Network("prices", layers), arrays).save("prices.npz")
+    np.savetxt("prices.csv", np.random.default_rng(1).normal(size=(20, 4)), delimiter=",")
+    run_commands(_OUTPUTS)
+    assert "errors are those of the outputs" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_network_that_is_built_is_that_of_the_model(

@@ -173,6 +173,13 @@ def test_a_folder_with_the_layout_of_another_network_is_refused(
         artifacts.load(folder)
 
 
+def test_a_single_score_is_not_plural(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quantized(1, 8).save(tmp_path / "q.npz")
+    assert main(["generate", str(tmp_path / "q.npz"), "--out", str(tmp_path / "rtl")]) == 0
+    assert "1 score, " in capsys.readouterr().out
+    assert "m_axis_tdata: 1 score an image" in (tmp_path / "rtl" / "ends.v").read_text("utf-8")
+
+
 def test_an_interval_is_no_shorter_than_its_scores() -> None:
     fixed = quantized(100, 8).fixed
     assert hw.make_plan(fixed, hw.Goal(target_cycles=50))

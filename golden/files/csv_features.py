@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -74,7 +75,9 @@ class _Reader:
         self._columns = 0
 
     def read(self) -> Features:
-        rows = self._rows(read_whole(self._path, MAX_BYTES).decode("utf-8-sig"))
+        text = read_whole(self._path, MAX_BYTES).decode("utf-8-sig")
+        self._check_width(text[: text.find("\n")])
+        rows = self._rows(text)
         line, first = next(rows, (1, []))
         if not first:
             raise FileFormatError(f"{self._path}: has no lines")
@@ -95,8 +98,16 @@ class _Reader:
         known = None if self._label is None else np.array(labels, np.int64)
         return stacked, known, np.concatenate(saturated)
 
+    def _check_width(self, first: str) -> None:
+        """Refuse far too many columns before millions of cells are made of them."""
+        columns, size = first.count(",") + 1, math.prod(self._shape)
+        if columns > size + 1 and '"' not in first:
+            raise FileFormatError(
+                f"{self._path}: has {columns:,} columns, and the network takes {size:,} values"
+            )
+
     def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
-        """The lines with their numbers; only at the end may there be empty ones."""
+        """The lines with their numbers; those that are empty at the end hold nothing."""
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         empty = None
         for row in reader:
@@ -111,7 +122,7 @@ class _Reader:
         """Find out from the first line whether it is a header, and which column has the labels."""
         self._columns = len(first)
         numeric = [cell.strip() for cell in first if _numbers([cell]) is not None]
-        size = self._shape[0] * self._shape[1] * self._shape[2]
+        size = math.prod(self._shape)
         counted = any(
             numeric == [str(start + place) for place in range(len(numeric))] for start in (0, 1)
         )
@@ -162,7 +173,8 @@ class _Reader:
         """The numbers of a line, those of the label too."""
         if len(row) != self._columns:
             raise FileFormatError(
-                f"{self._path}: line {line} has {len(row)} columns, not {self._columns}"
+                f"{self._path}: line {line} has {len(row)} column{'s' if len(row) > 1 else ''}, "
+                f"not {self._columns}"
             )
         values = _numbers(row)
         if values is None:
@@ -178,13 +190,18 @@ class _Reader:
             place = int(np.argmax(wrong))
             place += self._label is not None and place >= self._label
             value = values.flat[int(np.argmax(wrong))]
-            raise self._refused(line, place, f"{value:g}", "must be a whole number from 0 to 255")
+            allowed = (
+                "must be a whole number from 0 to 255, as the network was imported for pixels and "
+                "not with an --input-format"
+            )
+            raise self._refused(line, place, f"{value:g}", allowed)
         return values.astype(np.uint8), np.zeros(1, np.int64)
 
     def _label_of(self, line: int, cell: str, value: float) -> int:
         if not 0 <= value <= _MOST_LABEL or value != int(value):
             assert self._label is not None
-            raise self._refused(line, self._label, cell, "must be a class, a whole number from 0")
+            allowed = "must be a class, a whole number from 0 (leave out a column of other targets)"
+            raise self._refused(line, self._label, cell, allowed)
         return int(value)
 
     def _refused(self, line: int, place: int, cell: str, allowed: str) -> FileFormatError:

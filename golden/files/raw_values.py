@@ -57,6 +57,11 @@ def raw_images(values: NDArray[Any], taker: Taker) -> tuple[RawImages, Counts]:
         values = values.reshape(-1, *shape)
     elif values.ndim == 3:
         values = values[..., np.newaxis]
+    if values.ndim == 4 and values.shape[1:] != shape:
+        given = " x ".join(map(str, values.shape[1:]))
+        raise FileFormatError(
+            f"images are {given}, the network takes {' x '.join(map(str, shape))}"
+        )
     if values.dtype.kind == "f":
         return _quantized(values, fmt)
     found = first_outside(values, fmt)

@@ -8,8 +8,16 @@ from systolith.golden.network.raw_images import check_raw_images
 from systolith.golden.network.trained_network import TrainedNetwork
 
 
-def check_dataset(network: Network, dataset: Dataset) -> None:
+def check_dataset(network: Network, dataset: Dataset, by_class: bool | None = None) -> None:
     """Refuse images that a network does not take, and labels that are none of its classes.
+
+    Parameters
+    ----------
+    network, dataset
+        The two.
+    by_class
+        Whether labels mean classes; by default what the network's form says
+        (`Network.has_classes`). Otherwise they are not used, and not checked.
 
     Raises
     ------
@@ -22,7 +30,7 @@ def check_dataset(network: Network, dataset: Dataset) -> None:
         given = " x ".join(map(str, dataset.images.shape[1:]))
         raise ValueError(f"{what} has images of {given}, {whose} takes {shape}")
     check_raw_images(network, dataset.images)
-    if dataset.labels is None:
+    if dataset.labels is None or not (network.has_classes if by_class is None else by_class):
         return
     classes = network.shapes()[network.output.name].size
     largest = int(dataset.labels.max())

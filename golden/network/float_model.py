@@ -130,6 +130,18 @@ def classes_of(trained: TrainedNetwork, values: Array) -> NDArray[np.int64]:
     Raises
     ------
     ValueError
+        As `check_scores`.
+    """
+    check_scores(trained, values)
+    return winners(trained.network, values)
+
+
+def check_scores(trained: TrainedNetwork, values: Array) -> None:
+    """Refuse scores that are not finite, before anything is computed from them.
+
+    Raises
+    ------
+    ValueError
         A score is not finite: weights or input scale are so large that sums overflow.
     """
     if not np.isfinite(values).all():
@@ -137,7 +149,6 @@ def classes_of(trained: TrainedNetwork, values: Array) -> NDArray[np.int64]:
             f"network {trained.name!r}: its float scores are not finite, its weights or the scale "
             "of its input are too large"
         )
-    return winners(trained.network, values)
 
 
 def winners(network: Network, values: NDArray[Any]) -> NDArray[np.int64]:

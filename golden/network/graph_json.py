@@ -38,7 +38,24 @@ _NOTATION = 16  # characters of a format, at most
 
 
 def to_json(network: Network) -> dict[str, Any]:
-    """The graph as objects that JSON can hold."""
+    """The graph as objects that JSON can hold.
+
+    Raises
+    ------
+    GraphError
+        It has more layers or larger sizes than are read again.
+    """
+    if len(network.layers) > MAX_LAYERS:
+        raise GraphError(
+            f"network {network.name!r}: has {len(network.layers):,} layers with its input, at most "
+            f"{MAX_LAYERS:,} are supported"
+        )
+    for layer in network.layers:
+        for field in fields(layer):
+            value = getattr(layer, field.name)
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, int) and abs(each) > MAX_SIZE:
+                    layer.fail(f"{field.name} is {each:,}, at most {MAX_SIZE:,} is supported")
     layers = [{"type": layer.type_name, **_value_to_json(layer)} for layer in network.layers]
     return {"name": network.name, "layers": layers}
 

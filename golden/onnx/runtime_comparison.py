@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.network import float_model
+from systolith.golden.network.graph import Activation
 from systolith.golden.onnx.import_model import ImportedNetwork, Origin
+from systolith.golden.onnx.model.plain_text import shown
 from systolith.golden.onnx.translation.steps import Layout
 from systolith.golden.qformat import RawImages
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     import onnx
 
 TOLERANCE = 1e-4
-"""The largest allowed difference relative to a layer's largest value: float32 rounding."""
+"""The largest allowed difference relative to a layer's largest value, before its activation and
+after it: float32 rounding."""
 
 _IMAGES = 2
+_GIVEN_IMAGES = 8
 _SEED = 0
 
 _MOST_VALUES = 2**28
@@ -39,29 +43,37 @@ class LayerDifference:
         The largest magnitude in the tensor.
     difference
         The largest difference from it.
+    is_rounding
+        Whether rounding explains every difference: that of the values, and that of the sums, as
+        the activation passes it on.
     """
 
     layer: str
     largest_value: float
     difference: float
+    is_rounding: bool
 
     @property
     def relative(self) -> float:
         """The difference as a part of the largest value."""
         return self.difference / self.largest_value if self.largest_value else self.difference
 
-    @property
-    def is_rounding(self) -> bool:
-        """Whether rounding explains it."""
-        return bool(self.relative <= TOLERANCE)
-
 
 class RuntimeRefusedError(RuntimeError):
     """ONNX Runtime does not execute the model."""
 
 
-def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
-    """The differences of all layers that equal a tensor, on random images.
+def compare_with_runtime(
+    imported: ImportedNetwork, images: RawImages | None = None
+) -> tuple[LayerDifference, ...]:
+    """The differences of all layers that equal a tensor.
+
+    Parameters
+    ----------
+    imported
+        The network and its model.
+    images
+        Images as the network takes them, the first of which are compared; by default random ones.
 
     Raises
     ------
@@ -75,7 +87,7 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     try:
-        return _compared(imported)
+        return _compared(imported, images)
     except (
         state.Fail,
         state.InvalidArgument,
@@ -87,7 +99,7 @@ def compare_with_runtime(imported: ImportedNetwork) -> tuple[LayerDifference, ..
         raise RuntimeRefusedError(" ".join(str(error).split())[:200]) from None
 
 
-def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
+def _compared(imported: ImportedNetwork, images: RawImages | None) -> tuple[LayerDifference, ...]:
     import onnxruntime
 
     compared = [origin for origin in imported.origins if origin.equals is not None]
@@ -107,20 +119,32 @@ def _compared(imported: ImportedNetwork) -> tuple[LayerDifference, ...]:
     values_an_image = sum(each.shape.size for each in imported.walk.last.chain())
     if batch * values_an_image > _MOST_VALUES:
         raise RuntimeRefusedError(f"a batch of {batch:,} images takes too much memory")
-    rng = np.random.default_rng(_SEED)
-    largest: dict[str, tuple[float, float]] = {}
-    for _ in range(-(-_IMAGES // followed)):
-        shape = (followed, *imported.trained.network.input.image_shape)
+    if images is None:
+        shape = (-(-_IMAGES // followed) * followed, *imported.trained.network.input.image_shape)
         fmt = imported.preprocessing.format
+        rng = np.random.default_rng(_SEED)
         images = rng.integers(fmt.min_raw, fmt.max_raw, shape, fmt.raw_type, endpoint=True)
-        values = _fed(imported, images)
+    largest: dict[str, LayerDifference] = {}
+    for start in range(0, min(len(images), max(_GIVEN_IMAGES, followed)), followed):
+        part = images[start : start + followed]
+        part = np.resize(part, (followed, *part.shape[1:]))
+        values = _fed(imported, part)
         values = np.resize(values, (batch, *values.shape[1:]))
         feed = {imported.walk.input_name: values}
         found = {**feed, **dict(zip(names, session.run(names, feed), strict=True))}
-        for name, pair in _differences(imported, compared, images, found):
-            before = largest.get(name, (0.0, 0.0))
-            largest[name] = max(before[0], pair[0]), max(before[1], pair[1])
-    return tuple(LayerDifference(name, *pair) for name, pair in largest.items())
+        for each in _differences(imported, compared, part, found):
+            largest[each.layer] = _joined(largest.get(each.layer, each), each)
+    return tuple(largest.values())
+
+
+def _joined(one: LayerDifference, other: LayerDifference) -> LayerDifference:
+    """The difference of a layer over the images of two."""
+    return LayerDifference(
+        one.layer,
+        max(one.largest_value, other.largest_value),
+        max(one.difference, other.difference),
+        one.is_rounding and other.is_rounding,
+    )
 
 
 def _fed(imported: ImportedNetwork, images: RawImages) -> NDArray[Any]:
@@ -139,8 +163,8 @@ def _differences(
     compared: list[Origin],
     images: RawImages,
     found: Mapping[str, NDArray[Any]],
-) -> list[tuple[str, tuple[float, float]]]:
-    """The largest magnitude and the largest difference of each layer."""
+) -> list[LayerDifference]:
+    """The difference of each layer on some images."""
     by_name = {origin.layer: origin for origin in compared}
     result = []
     for name, before, after in float_model.intermediates(imported.trained, images):
@@ -154,10 +178,37 @@ def _differences(
         # The first images of a batch are those that were followed.
         expected = theirs.ravel()[: order.size].reshape(order.shape)[known].astype(np.float64)
         if not (np.isfinite(expected).all() and np.isfinite(ours).all()):
-            raise ValueError(f"layer {name!r}: its values are not finite")
+            operators = " ".join(operator for _, operator in origin.nodes)
+            raise ValueError(
+                f"{imported.graph.source}: layer {name!r} ({shown(operators)}): its values are not "
+                "finite"
+            )
         difference = np.abs(ours[order[known]] - expected)
-        result.append((name, (float(np.abs(expected).max()), float(difference.max()))))
+        largest = float(np.abs(expected).max())
+        explained = np.full(difference.shape, TOLERANCE * largest)
+        if not origin.before_activation:
+            layer = imported.trained.network[name]
+            explained += _passed_on(layer.activation, before).ravel()[order[known]]
+        result.append(
+            LayerDifference(
+                name, largest, float(difference.max()), bool((difference <= explained).all())
+            )
+        )
     return result
+
+
+def _passed_on(activation: Activation, sums: NDArray[Any]) -> NDArray[np.float64]:
+    """What rounding may change in each value after an activation.
+
+    It is that of the sums and, where a function is no clamp, that of the function itself, whose
+    small values ONNX Runtime computes no better than those near its amplitude.
+    """
+    sums = sums.astype(np.float64)
+    rounding = TOLERANCE * np.abs(sums).max()
+    with np.errstate(over="ignore"):
+        change: NDArray[np.float64] = activation(sums + rounding) - activation(sums - rounding)
+    own = np.finfo(np.float32).eps * activation.amplitude if activation.is_table else 0.0
+    return np.abs(change) + own
 
 
 def _model(imported: ImportedNetwork, outputs: list[str]) -> bytes:

@@ -1,5 +1,7 @@
 """Accuracy reports: the classes that a float or fixed network gives to images, as data.
 
+Of a network that is no classifier a report has the errors of its outputs instead.
+
 `evaluation.evaluate` makes one, and `comparison.compare` puts several side by side.
 """
 
@@ -24,8 +26,12 @@ from systolith.golden.reports.coherence import require_consistent
 from systolith.golden.reports.format_entry import FormatEntry
 from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.memory_size import FLOAT_BITS, in_kibibytes, smaller_than_float
+from systolith.golden.reports.output_errors import OutputEntry, whole, with_share
 from systolith.golden.reports.sensitivity import with_effects
 from systolith.golden.reports.statistics import wilson_interval
+
+ReportMeasure = Measure | Literal["error"]
+"""What a report judges a network by: `error` is that of outputs, against the float network."""
 
 SCHEMA = "systolith.accuracy/1"
 """The schema of a report."""
@@ -170,7 +176,8 @@ class AccuracyReport:
     """The classes that a network gives to images, and how exact its layers are.
 
     Where labels are not known, classes are compared with those of the float network instead: that
-    is agreement, never accuracy.
+    is agreement, never accuracy. Where there are no classes, the report has `outputs`, and neither
+    labels nor predictions.
 
     Parameters
     ----------
@@ -185,7 +192,8 @@ class AccuracyReport:
     correct
         The number of images whose class is their label; None without labels.
     agreement_with_float
-        Fraction of images with the same class from the float network (1 for the float network).
+        Fraction of images with the same class from the float network (1 for the float network);
+        None without classes.
     labels, predictions, float_predictions
         One for each image: the label, the class, and the class from the float network. `labels` is
         None if they are not known.
@@ -206,6 +214,8 @@ class AccuracyReport:
         The accelerator; None if it is not known.
     weights
         The number of weights; None in reports of versions that did not count them.
+    outputs
+        The errors of each output channel of a network that is no classifier; None for classifiers.
     """
 
     network: str
@@ -214,7 +224,7 @@ class AccuracyReport:
     dataset: DatasetEntry
     images: PositiveCount
     correct: Count | None
-    agreement_with_float: float
+    agreement_with_float: float | None
     labels: tuple[Count, ...] | None
     predictions: tuple[Count, ...]
     float_predictions: tuple[Count, ...]
@@ -226,6 +236,7 @@ class AccuracyReport:
     trials: Trials | None = None
     hardware: HardwareEntry | None = None
     weights: Count | None = None
+    outputs: tuple[OutputEntry, ...] | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -233,8 +244,13 @@ class AccuracyReport:
         return None if self.correct is None else self.correct / self.images
 
     @property
-    def measure(self) -> Measure:
-        """What `rate` is: the accuracy, or without labels the agreement with the float network."""
+    def measure(self) -> ReportMeasure:
+        """What a network is judged by: accuracy, without labels agreement, without classes error.
+
+        The first two are `rate`; errors are those of `outputs` and have no `rate`.
+        """
+        if self.outputs is not None:
+            return "error"
         return "agreement" if self.labels is None else "accuracy"
 
     @property
@@ -256,6 +272,26 @@ class AccuracyReport:
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of `rate`."""
         return wilson_interval(self.matching, self.images)
+
+    @property
+    def errors(self) -> tuple[tuple[str, str], ...]:
+        """Names and values of the figures of all `outputs` together, as tables show them."""
+        assert self.outputs is not None
+        found = whole(self.outputs)
+        figures = [("outputs in float", f"{found.lowest:.4g} to {found.highest:.4g}")]
+        if self.kind == "fixed":
+            figures += [
+                ("RMS error", with_share(found.rms_error, found)),
+                ("largest error", with_share(found.largest_error, found)),
+            ]
+        if self.output_sqnr_db is not None:
+            figures.append(("SQNR of the outputs", f"{self.output_sqnr_db:.1f} dB"))
+        return tuple(figures)
+
+    @property
+    def output_sqnr_db(self) -> float | None:
+        """SQNR of the last layer, as in its entry; None for a float network."""
+        return self.layers[-1].sqnr_db if self.layers else None
 
     @property
     def weight_bits_total(self) -> int | None:
@@ -293,7 +329,7 @@ class AccuracyReport:
             "correct": self.correct,
             "accuracy": self.accuracy,
             "measure": self.measure,
-            "interval": self.interval,
+            "interval": self.interval if self.outputs is None else None,
             "agreement_with_float": self.agreement_with_float,
             "weights": self.weights,
             "quantization": self.quantization,
@@ -301,6 +337,7 @@ class AccuracyReport:
             "hardware": to_builtins(self.hardware),
             "trials": self.trials and with_effects(self.trials),
             "layers": to_builtins(self.layers),
+            "outputs": to_builtins(self.outputs),
             "confusion": self.confusion,
             "labels": self.labels,
             "predictions": self.predictions,
@@ -314,13 +351,19 @@ class AccuracyReport:
         # Imports this module itself.
         from systolith.golden.reports.comparison import LAYER_HEADINGS, layer_cells
 
-        low, high = self.interval
+        if self.outputs is None:
+            low, high = self.interval
+            scored = {
+                self.measure: f"{self.rate:.4f}",
+                "95 % interval": f"{low:.4f} to {high:.4f}",
+                "agreement with float": f"{self.agreement_with_float:.4f}",
+            }
+        else:
+            scored = dict(self.errors)
         figures = {
             "network": f"{self.network}, {self.kind}",
             "images": f"{self.images:,} of {self.dataset.name} ({self.dataset.split})",
-            self.measure: f"{self.rate:.4f}",
-            "95 % interval": f"{low:.4f} to {high:.4f}",
-            "agreement with float": f"{self.agreement_with_float:.4f}",
+            **scored,
             "weights": ", ".join(filter(None, self.size)),
         }
         shown = html_table(tuple(figures), [tuple(figures.values())], 2)

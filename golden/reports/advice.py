@@ -161,15 +161,17 @@ def _size(saved: int, of_what: str) -> str:
 
 def _observations(report: AccuracyReport) -> Iterator[str]:
     trials, known = report.trials, report.calibrated_on
-    if report.images < _FEW_IMAGES:
+    if report.images < _FEW_IMAGES and report.outputs is None:
         low, high = report.interval
         yield (
             f"{_count(report.images, 'image')} cannot say much: the {report.measure} may be "
             f"anything from {low:.2f} to {high:.2f}."
         )
     if known is not None and known.in_dataset:
+        plural = report.outputs is not None
+        what = "These errors are not those" if plural else f"This {report.measure} is not that"
         yield (
-            f"This {report.measure} is not that of a test: formats were chosen on the first "
+            f"{what} of a test: formats were chosen on the first "
             f"{_count(known.images, 'image')} of the same data."
         )
     if trials is not None:

@@ -23,6 +23,46 @@ def require_consistent(report: AccuracyReport, accuracy: float | None) -> None:
     FileFormatError
         Names the key and what contradicts it.
     """
+    if report.outputs is not None:
+        _check_outputs(report)
+    else:
+        _check_classes(report, accuracy)
+    if (report.kind == "fixed") != (report.quantization is not None):
+        raise FileFormatError(
+            "$.quantization: must be an object for a fixed network, and null for a float one"
+        )
+    if report.quantization is not None:
+        total = report.quantization.get("weight_bits_total")
+        if type(total) is not int or not 0 <= total <= MAX_COUNT:
+            raise FileFormatError(
+                f"$.quantization.weight_bits_total: must be a whole number from 0 to {MAX_COUNT}, "
+                f"not {total!r}"
+            )
+    if report.trials is not None:
+        _check_trials(report.trials)
+
+
+def _check_outputs(report: AccuracyReport) -> None:
+    """Refuse classes beside the errors of outputs, and errors that cannot be."""
+    for key in ("correct", "agreement_with_float", "labels", "trials"):
+        if getattr(report, key) is not None:
+            raise FileFormatError(f"$.{key}: must be null where there are outputs and no classes")
+    for key in ("predictions", "float_predictions", "confusion"):
+        if getattr(report, key):
+            raise FileFormatError(f"$.{key}: must be empty where there are outputs and no classes")
+    if not report.outputs:
+        raise FileFormatError("$.outputs: must have an entry for each channel")
+    for place, each in enumerate(report.outputs):
+        if each.lowest > each.highest or not (
+            0 <= each.rms_error <= each.largest_error * (1 + _ROUNDING)
+        ):
+            raise FileFormatError(
+                f"$.outputs[{place}]: lowest must not be above highest, nor rms_error negative or "
+                "above largest_error"
+            )
+
+
+def _check_classes(report: AccuracyReport, accuracy: float | None) -> None:
     if (report.labels is None) != (report.correct is None):
         raise FileFormatError("$.correct: must be a number if there are labels, else null")
     for key in ("labels", "predictions", "float_predictions"):
@@ -41,25 +81,13 @@ def require_consistent(report: AccuracyReport, accuracy: float | None) -> None:
     if accuracy != report.accuracy:
         raise FileFormatError(f"$.accuracy: {accuracy} is not {report.correct} of {report.images}")
     agreement = 1 - len(report.disagreements) / report.images
-    if abs(report.agreement_with_float - agreement) > _ROUNDING:
+    given = report.agreement_with_float
+    if given is None or abs(given - agreement) > _ROUNDING:
         raise FileFormatError(
             f"$.agreement_with_float: must be {agreement} by the predictions, "
             f"not {report.agreement_with_float}"
         )
     _check_confusion(report.confusion, pairs)
-    if (report.kind == "fixed") != (report.quantization is not None):
-        raise FileFormatError(
-            "$.quantization: must be an object for a fixed network, and null for a float one"
-        )
-    if report.quantization is not None:
-        total = report.quantization.get("weight_bits_total")
-        if type(total) is not int or not 0 <= total <= MAX_COUNT:
-            raise FileFormatError(
-                f"$.quantization.weight_bits_total: must be a whole number from 0 to {MAX_COUNT}, "
-                f"not {total!r}"
-            )
-    if report.trials is not None:
-        _check_trials(report.trials)
 
 
 def _check_confusion(

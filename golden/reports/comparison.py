@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from systolith.golden.files.datasets import Measure
-from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
+from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry, ReportMeasure
 from systolith.golden.reports.differences import Factor, factors, labels
 from systolith.golden.reports.html_table import html_table
 from systolith.golden.reports.markdown import cell, table
 from systolith.golden.reports.memory_size import told_apart
+from systolith.golden.reports.output_errors import whole, with_share
 from systolith.golden.reports.paired_difference import (
     LEVEL,
     Difference,
@@ -85,11 +85,16 @@ class Comparison:
                 " The images have no labels: agreement is the fraction that get the class of each "
                 "report's own float network, and gains and losses are of it."
             )
+        if self.measure == "error":
+            about += (
+                " The networks are no classifiers: errors are those of the outputs, each report's "
+                "against its own float network."
+            )
         return about
 
     @property
-    def measure(self) -> Measure:
-        """By what the reports are compared: accuracy, or without labels agreement."""
+    def measure(self) -> ReportMeasure:
+        """By what the reports are compared: accuracy, without labels agreement, or errors."""
         return self.rows[0].report.measure
 
     @property
@@ -100,7 +105,9 @@ class Comparison:
 
     @property
     def rule(self) -> str:
-        """When a report is better or worse, in a sentence."""
+        """When a report is better or worse, in a sentence; empty for errors of outputs."""
+        if self.measure == "error":
+            return ""
         tests = len(self.rows) - 1
         correction = f", with Holm's correction for {tests} comparisons" if tests > 1 else ""
         return (
@@ -109,7 +116,7 @@ class Comparison:
         )
 
     def to_markdown(self) -> str:
-        """Tables of what differs, of accuracy, and of layers."""
+        """Tables of what differs, of accuracy or errors, and of layers."""
         text = f"{cell(self.about)}\n\n"
         if self.different:
             headings = ("report", *(cell(each.name) for each in self.different), "file")
@@ -118,10 +125,9 @@ class Comparison:
             text += "Nothing that the reports record differs.\n"
         if self.same:
             text += f"\n{cell(self.same)}\n"
-        text += "\n" + table(
-            _headings(self.measure), [_accuracy_cells(row) for row in self.rows], left=1
-        )
-        text += f"\n{self.rule}\n"
+        rows = [[cell(row.label), *score_cells(row)] for row in self.rows]
+        text += "\n" + table(("report", *score_headings(self.measure)), rows, left=1)
+        text += f"\n{self.rule}\n" if self.rule else ""
         if self.layers:
             headings = ("layer", "report", *LAYER_HEADINGS)
             text += "\n" + table(headings, self._layer_cells(), left=2)
@@ -129,12 +135,17 @@ class Comparison:
 
     def to_summary(self) -> str:
         """The accuracy of each report and its verdict, for many reports on a terminal."""
-        found = Counter(row.difference.verdict for row in self.rows if row.difference)
-        counts = ", ".join(f"{found[each]:,} {each}" for each in get_args(Verdict))
         text = f"{cell(self.about)}\n\n"
         if self.different:
             text += f"They differ in {cell(', '.join(each.name for each in self.different))}.\n\n"
         sizes = told_apart([row.report.weight_bits_total for row in self.rows])
+        if self.measure == "error":
+            rows = [
+                [cell(row.label), size, *score_cells(row)]
+                for row, size in zip(self.rows, sizes, strict=True)
+            ]
+            headings = ("report", "weights (KiB)", *score_headings(self.measure))
+            return text + table(headings, rows, 1)
         rows = [
             [
                 cell(row.label),
@@ -147,6 +158,8 @@ class Comparison:
         ]
         headings = ("report", "weights (KiB)", self.measure, "difference", "verdict")
         text += table(headings, rows, 1)
+        found = Counter(row.difference.verdict for row in self.rows if row.difference)
+        counts = ", ".join(f"{found[each]:,} {each}" for each in get_args(Verdict))
         return f"{text}\n{counts}. {self.rule}\n"
 
     def _repr_html_(self) -> str:
@@ -155,11 +168,11 @@ class Comparison:
             [
                 row.label,
                 *(each.values[place] or "" for each in self.different),
-                *_accuracy_cells(row)[1:],
+                *score_cells(row),
             ]
             for place, row in enumerate(self.rows)
         ]
-        headings = ("report", *different, *_headings(self.measure)[1:])
+        headings = ("report", *different, *score_headings(self.measure))
         return html_table(headings, rows, 1, self.about)
 
     def dropped(self, most: float) -> tuple[Row, ...]:
@@ -168,8 +181,13 @@ class Comparison:
         Raises
         ------
         ComparisonError
-            The images have no labels, so that no accuracy is known.
+            The images have no labels, or the networks no classes, so that no accuracy is known.
         """
+        if self.measure == "error":
+            raise ComparisonError(
+                "--fail-on-drop: these networks are no classifiers, so that there is no accuracy "
+                "that could drop"
+            )
         if self.measure != "accuracy":
             raise ComparisonError(
                 f"--fail-on-drop: {self.rows[0].report.dataset.name} has no labels, so that there "
@@ -217,7 +235,8 @@ def compare(
     Raises
     ------
     ComparisonError
-        There are fewer than two, they are of different images, or labels are not one for each.
+        There are fewer than two, they are of different images, some have classes and others none,
+        or labels are not one for each.
     """
     names = [report.network for report in reports] if names is None else list(names)
     if len(reports) < 2:
@@ -229,6 +248,12 @@ def compare(
         raise ComparisonError("labels must differ, and none may be empty")
     first = reports[0]
     for name, report in zip(names, reports, strict=True):
+        if (report.outputs is None) != (first.outputs is None):
+            which = (name, names[0]) if first.outputs is None else (names[0], name)
+            raise ComparisonError(
+                "{}: reports errors of outputs, and {} classes: evaluate both with the same "
+                "--result".format(*which)
+            )
         if _images(report) != _images(first) or report.labels != first.labels:
             raise ComparisonError(
                 f"{name}: is about other images ({_described(report)}) "
@@ -238,7 +263,9 @@ def compare(
     by_name = [{layer.name: layer for layer in report.layers} for report in reports]
     chosen = labels(reports, names) if given_labels is None else given_labels
     changes = [_changes(report, first) for report in reports[1:]]
-    differences = (None, *paired_differences(changes, first.images))
+    differences: tuple[Difference | None, ...] = (None,) * len(reports)
+    if first.outputs is None:
+        differences = (None, *paired_differences(changes, first.images))
     return Comparison(
         tuple(Row(*each) for each in zip(chosen, names, reports, differences, strict=True)),
         factors(reports),
@@ -246,10 +273,12 @@ def compare(
     )
 
 
-def _headings(measure: Measure) -> tuple[str, ...]:
-    """The headings of the cells that `_accuracy_cells` returns."""
+def score_headings(measure: ReportMeasure) -> tuple[str, ...]:
+    """The headings of the cells that `score_cells` returns."""
+    if measure == "error":
+        return ("SQNR of the outputs (dB)", "RMS error", "largest error")
     return (
-        *("report", measure, "95 % interval", "agreement with float", "difference"),
+        *(measure, "95 % interval", "agreement with float", "difference"),
         *("95 % interval", "gains", "losses", "chance", "verdict"),
     )
 
@@ -277,7 +306,7 @@ def layer_cells(entry: LayerEntry) -> list[str]:
 
 
 def _changes(report: AccuracyReport, first: AccuracyReport) -> tuple[int, int]:
-    """Gains and losses of a report against the first."""
+    """Gains and losses of a report against the first; none without classes."""
     right, right_first = (
         [given == wanted for given, wanted in zip(each.predictions, each.reference, strict=True)]
         for each in (report, first)
@@ -299,10 +328,17 @@ def _described(report: AccuracyReport) -> str:
     )
 
 
-def _accuracy_cells(row: Row) -> list[str]:
+def score_cells(row: Row) -> list[str]:
+    """How good a report is, and its difference from the first, under `score_headings`."""
     report, found = row.report, row.difference
+    if report.outputs is not None:
+        all_outputs, sqnr = whole(report.outputs), report.output_sqnr_db
+        errors = (all_outputs.rms_error, all_outputs.largest_error)
+        return [
+            "" if sqnr is None else f"{sqnr:.1f}",
+            *(with_share(error, all_outputs) for error in errors),
+        ]
     cells = [
-        cell(row.label),
         f"{report.rate:.4f}",
         "{:.4f} to {:.4f}".format(*report.interval),
         f"{report.agreement_with_float:.4f}",

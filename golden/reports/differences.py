@@ -92,7 +92,7 @@ def labels(reports: Sequence[AccuracyReport], names: Sequence[str]) -> tuple[str
 
 
 def _factors(reports: Sequence[AccuracyReport]) -> Iterator[tuple[str, Sequence[str | None]]]:
-    parents = [(each.network, each.float_predictions) for each in reports]
+    parents = [(each.network, _real_values(each)) for each in reports]
     yield "network", _told_apart([each.network for each in reports], parents)
     yield "arithmetic", [each.kind for each in reports]
     for key, name in _KEYS.items():
@@ -115,6 +115,13 @@ def _factors(reports: Sequence[AccuracyReport]) -> Iterator[tuple[str, Sequence[
             ["" if each.hardware is None else cost(each.hardware) for each in reports],
         )
     yield "version", [each.version for each in reports]
+
+
+def _real_values(report: AccuracyReport) -> Hashable:
+    """What a float parent made of the images: by it parents of the same name are told apart."""
+    if report.outputs is None:
+        return report.float_predictions
+    return tuple((each.lowest, each.highest) for each in report.outputs)
 
 
 def _target(silicon: SiliconEntry | None) -> str:

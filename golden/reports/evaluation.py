@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import Dataset, images_sha256
-from systolith.golden.fixed.execution import FixedModel, winners
+from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network import float_model
 from systolith.golden.network.affine import affines
@@ -27,6 +29,7 @@ from systolith.golden.reports.accuracy import (
     LayerEntry,
 )
 from systolith.golden.reports.format_entry import layer_formats
+from systolith.golden.reports.output_errors import OutputEntry
 
 Progress = Callable[[int, int], None]
 """Called with the number of images that are done and the number of all images."""
@@ -39,11 +42,13 @@ def evaluate(
     dataset: Dataset,
     images: int | None = None,
     progress: Progress | None = None,
+    by_class: bool | None = None,
 ) -> AccuracyReport:
     """Compare a network's classes with labels, and each layer of a fixed one with its float parent.
 
-    Without labels, its classes are compared with those of the float network alone.
-    Memory does not grow with the number of images.
+    Without labels, its classes are compared with those of the float network alone. Of a network
+    without classes the outputs are compared with those of the float network, and labels are not
+    used. Memory does not grow with the number of images.
 
     Parameters
     ----------
@@ -55,6 +60,8 @@ def evaluate(
         The number of images to use, from the first on; None for all.
     progress
         Called after each batch.
+    by_class
+        Whether the network is a classifier; by default what its form says (`Network.has_classes`).
 
     Raises
     ------
@@ -65,24 +72,35 @@ def evaluate(
     used = dataset if images is None else dataset.take(images)
     quantized = network if isinstance(network, QuantizedNetwork) else None
     parent = network if isinstance(network, TrainedNetwork) else network.parent
-    check_dataset(parent.network, used)
-    classes = parent.network.shapes()[parent.network.output.name].size
+    if by_class is None:
+        by_class = parent.network.has_classes
+    if not by_class:
+        used = replace(used, labels=None)
+    check_dataset(parent.network, used, by_class)
+    outputs = None if by_class else _OutputCounter(parent)
     counter = None if quantized is None else _LayerCounter(quantized)
     real = np.empty(len(used), np.int64)
     fixed = np.empty(len(used), np.int64)
     for start in range(0, len(used), _BATCH):
         part = slice(start, start + _BATCH)
+        scores: NDArray[Any]
+        raw: Integers | None = None
         if counter is None:
-            real[part] = float_model.classes(parent, used.images[part])
+            scores = float_model.scores(parent, used.images[part])
         else:
-            real[part], fixed[part] = counter.add(used.images[part])
+            scores, raw = counter.add(used.images[part])
+        if outputs is not None:
+            outputs.add(scores, scores if counter is None or raw is None else counter.held(raw))
+        else:
+            real[part] = float_model.classes_of(parent, scores)
+            fixed[part] = real[part] if raw is None else float_model.winners(parent.network, raw)
         if progress is not None:
             progress(min(part.stop, len(used)), len(used))
-    predictions = real if counter is None else fixed
+    classes = parent.network.shapes()[parent.network.output.name].size if by_class else 0
     confusion = np.zeros((classes, classes), np.int64)
-    reference = real if used.labels is None else used.labels
-    np.add.at(confusion, (reference, predictions), 1)
-    correct = None if used.labels is None else int(np.count_nonzero(predictions == used.labels))
+    if by_class:
+        np.add.at(confusion, (real if used.labels is None else used.labels, fixed), 1)
+    correct = None if used.labels is None else int(np.count_nonzero(fixed == used.labels))
     return AccuracyReport(
         network=parent.name,
         network_sha256=network.sha256,
@@ -92,10 +110,10 @@ def evaluate(
         ),
         images=len(used),
         correct=correct,
-        agreement_with_float=float(np.mean(predictions == real)),
+        agreement_with_float=float(np.mean(fixed == real)) if by_class else None,
         labels=None if used.labels is None else tuple(used.labels.tolist()),
-        predictions=tuple(predictions.tolist()),
-        float_predictions=tuple(real.tolist()),
+        predictions=tuple(fixed.tolist()) if by_class else (),
+        float_predictions=tuple(real.tolist()) if by_class else (),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         quantization=None
         if quantized is None
@@ -107,6 +125,7 @@ def evaluate(
         version=_version(),
         calibrated_on=None if quantized is None else _calibration(quantized, dataset),
         weights=sum(weight_counts(parent.network).values()),
+        outputs=None if outputs is None else outputs.entries(),
     )
 
 
@@ -117,6 +136,37 @@ def _calibration(quantized: QuantizedNetwork, dataset: Dataset) -> CalibrationEn
         return None
     found = images_sha256(dataset.images[: known.images])
     return CalibrationEntry(known.name, known.sha256, known.images, found == known.sha256)
+
+
+class _OutputCounter:
+    """Range and errors of every output channel, over batches of images."""
+
+    def __init__(self, trained: TrainedNetwork) -> None:
+        self._trained = trained
+        self._shape = trained.network.shapes()[trained.network.output.name]
+        channels = self._shape.channels
+        self._lowest = np.full(channels, np.inf)
+        self._highest = np.full(channels, -np.inf)
+        self._largest = np.zeros(channels)
+        self._squares = np.zeros(channels)
+        self._images = 0
+
+    def add(self, real: NDArray[Any], held: NDArray[Any]) -> None:
+        """Add the outputs of a batch, `(images, outputs)`, of the float and of this network."""
+        float_model.check_scores(self._trained, real)
+        by_channel = real.astype(np.float64).reshape(-1, self._shape.channels)
+        errors = np.abs(held.reshape(by_channel.shape) - by_channel)
+        self._lowest = np.minimum(self._lowest, by_channel.min(axis=0))
+        self._highest = np.maximum(self._highest, by_channel.max(axis=0))
+        self._largest = np.maximum(self._largest, errors.max(axis=0))
+        self._squares += np.square(errors).sum(axis=0)
+        self._images += len(real)
+
+    def entries(self) -> tuple[OutputEntry, ...]:
+        """The channels' entries in a report."""
+        values = self._images * self._shape.height * self._shape.width
+        columns = (self._lowest, self._highest, np.sqrt(self._squares / values), self._largest)
+        return tuple(OutputEntry(*each) for each in np.stack(columns, axis=1).tolist())
 
 
 class _LayerCounter:
@@ -137,8 +187,11 @@ class _LayerCounter:
         self._highest: dict[str, Integers] = {}
         self._values = dict.fromkeys(names, 0)
 
-    def add(self, images: RawImages) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Add a batch to the sums; returns the classes by the float and by the fixed network."""
+    def add(self, images: RawImages) -> tuple[NDArray[Any], Integers]:
+        """Add a batch to the sums; returns the scores of the float and the fixed network.
+
+        Both are `(images, outputs)`, those of the fixed network raw integers.
+        """
         fixed = self._quantized.fixed
         run = self._model.run(images)
         for name, values in run.outputs.items():
@@ -164,9 +217,13 @@ class _LayerCounter:
                     "too large"
                 )
             self._values[name] += real.size
-        scores = real.reshape(len(images), -1)
-        fixed_scores = run.outputs[name].reshape(len(images), -1)
-        return float_model.classes_of(self._quantized.parent, scores), winners(fixed, fixed_scores)
+        return real.reshape(len(images), -1), run.outputs[name].reshape(len(images), -1)
+
+    def held(self, scores: Integers) -> NDArray[np.float64]:
+        """The real numbers that raw scores stand for."""
+        last = self._quantized.fixed.layers[-1]
+        standing = self._standing[last.name]
+        return np.asarray(scores * (standing.gain * last.output_format.step) + standing.offset)
 
     def entries(self) -> tuple[LayerEntry, ...]:
         """The layers' entries in a report."""

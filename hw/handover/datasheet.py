@@ -124,7 +124,7 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         "winner": last.layer.winner,
         "score": last.output_format,
         "measure": "accuracy" if report is None else report.measure,
-        "accuracy": None if report is None else _accuracy(report),
+        "accuracy": None if report is None else _judged(report),
         "images_per_second": mhz * 1e6 / manifest.predicted.interval_cycles,
         "latency_us": manifest.predicted.latency_cycles / mhz,
         "multipliers": manifest.multipliers,
@@ -142,9 +142,16 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
     }
 
 
-def _accuracy(report: AccuracyReport) -> str:
-    low, high = report.interval
+def _judged(report: AccuracyReport) -> str:
+    """What the report says of the network, in a cell."""
     images = report.dataset
+    if report.outputs is not None:
+        errors = ", ".join(f"{name} {value}" for name, value in report.errors)
+        return (
+            f"{errors}; against the float network, {report.images:,} images: {images.name}, "
+            f"{images.split}, sha256 {images.sha256[:16]}"
+        )
+    low, high = report.interval
     what = "right" if report.labels is not None else "with the class of the float network"
     return (
         f"{report.matching:,} of {report.images:,} images {what} ({report.rate:.2%}, "

@@ -74,7 +74,7 @@ def make_vectors(
         )
         source = f"{_images(count)} of random {'pixels' if fmt == PIXELS else 'values'}"
     else:
-        check_dataset(fixed.network, dataset)
+        check_dataset(fixed.network, dataset, by_class=False)
         images = dataset.images[:count]
         source = f"the first {len(images)} of {_images(len(dataset))} of {dataset.name!a}"
         if dataset.split != "custom":

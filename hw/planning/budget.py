@@ -113,15 +113,26 @@ def make_plan(
     UnitError
         A layer or a given size that hardware does not support.
     """
-    given = given or {}
-    _check_given(fixed, given)
     kind = result or default_result(fixed.network)
-    search = Search(fixed, given, result_layout(fixed.layers[-1], kind).beats)
+    search = _search(fixed, given or {}, kind)
     limits = _limits(search, goal)
     if goal.minimize == "latency":
         budget = goal.max_multipliers or int(_multipliers(search, limits))
         limits = _limits_for_latency(search, limits, budget)
     return with_smallest_buffers(fixed, _fastest(search, limits).plan, kind)
+
+
+def check_goal(fixed: FixedNetwork, goal: Goal) -> None:
+    """Refuse a goal that cannot be reached, before time is spent on a plan for it.
+
+    Errors are those of `make_plan`.
+    """
+    _limits(_search(fixed, {}, default_result(fixed.network)), goal)
+
+
+def _search(fixed: FixedNetwork, given: Mapping[str, GivenSize], kind: ResultKind) -> Search:
+    _check_given(fixed, given)
+    return Search(fixed, given, result_layout(fixed.layers[-1], kind).beats)
 
 
 def _check_given(fixed: FixedNetwork, given: Mapping[str, GivenSize]) -> None:
@@ -158,12 +169,19 @@ def _limits(search: Search, goal: Goal) -> Limits:
         return _multipliers(search, [cycles] * layers)
 
     name = f"network {search.fixed.name!r}"
+    preset = _preset(goal)
     within = f" with the sizes given for {', '.join(search.given)}" if search.given else ""
     if needed(search.cycles[-1]) == inf:
         raise PlanError(f"{name}: no plan exists{within}: their lanes do not fit each other")
     if goal.target_cycles is not None:
         if needed(goal.target_cycles) == inf or goal.target_cycles < search.cycles[0]:
             shortest = next(cycles for cycles in search.cycles if needed(cycles) < inf)
+            if preset is not None:
+                raise PlanError(
+                    f"{name}: preset {preset!r}, an image every {goal.target_cycles} cycles, "
+                    f"cannot be reached: the shortest possible{within} is {shortest}; give "
+                    f"--target-cycles {shortest}, or another preset"
+                )
             raise PlanError(
                 f"{name}: target_cycles must be at least {shortest}, the shortest possible"
                 f"{within}, not {goal.target_cycles}"
@@ -173,11 +191,26 @@ def _limits(search: Search, goal: Goal) -> Limits:
     assert budget is not None
     fits = bisect_left(search.cycles, True, key=lambda cycles: needed(cycles) <= budget)
     if fits == len(search.cycles):
+        fewest = f"{needed(search.cycles[-1]):.0f}"
+        if preset is not None:
+            raise PlanError(
+                f"{name}: preset {preset!r}, at most {budget} multipliers, is not enough: the "
+                f"fewest for its units{within} are {fewest}; give --max-multipliers {fewest} to "
+                "plan or generate"
+            )
         raise PlanError(
-            f"{name}: max_multipliers must be at least {needed(search.cycles[-1]):.0f}, "
+            f"{name}: max_multipliers must be at least {fewest}, "
             f"the fewest for its units{within}, not {budget}"
         )
     return [search.cycles[fits]] * layers
+
+
+def _preset(goal: Goal) -> str | None:
+    """The name of the preset that a goal is, whatever it minimizes; None for a goal of its own."""
+    for name, each in PRESETS.items():
+        if replace(goal, minimize=each.minimize) == each:
+            return name
+    return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,8 +79,8 @@ class _Buffers:
         beats = result_layout(fixed.layers[-1], result).beats
         self._interval = min_interval(fixed, plan, beats)
         self._units: dict[str, Unit] = {}
-        for layer in fixed.layers:
-            self._resize(layer.name, depth=layer.output_shape.size, lines=None)
+        for layer, image in zip(fixed.layers, self._beats()[1:], strict=True):
+            self._resize(layer.name, depth=image, lines=None)
         # The transfers with the present buffers: those of the pixels, and after each unit.
         pixels = fixed.network.input.image_shape.size
         self._transfers = [_Transfers(array("q", range(pixels)), array("q"))]
@@ -139,14 +139,16 @@ class _Buffers:
     def _reduce_depth(self, buffer: _Buffer) -> None:
         """Reduce a FIFO to the smallest depth that suffices; for most, that is the first tried.
 
-        Otherwise the next trial is half way, then where the line through the last two lags is 0.
+        Otherwise trials are half way or, after one that lags, where the line through the last two
+        lags is 0.
         """
         name, _, sizes = buffer
         low, high = sizes[0], self.plan[name].depth
         lags: list[tuple[int, int]] = []
+        lag = 0
         while low < high:
             trial = (low + high) // 2 if lags else low
-            if len(lags) > 1:
+            if lag and len(lags) > 1:
                 (before, earlier_lag), (last, lag) = lags[-2:]
                 if earlier_lag > lag:
                     trial = min(last + -(-lag * (last - before) // (earlier_lag - lag)), high - 1)

@@ -12,6 +12,9 @@ from systolith.hw.streams.cycles import StreamCycles, run_until_taken
 
 _MOST_IMAGES = 64
 
+_FREEING = 16
+"""More cycles than any part needs after its last beat until it is ready for any other image."""
+
 
 class Timeline:
     """Runs a cycle model image by image, and finds whether images keep an initiation interval.
@@ -42,14 +45,16 @@ class Timeline:
     def run(self, images: int) -> None:
         """Run until `images` images have passed."""
         self.images = max(self.images, images)
-        run_until_taken(self._streams[self._end], self.images * self.beats[self._end])
+        # From sink to source: what a stream still lacks then are beats that no result needs.
+        for name, stream in reversed(self._streams.items()):
+            run_until_taken(stream, self.images * self.beats[name])
 
     def lag(self, interval: int) -> int:
         """Run images until it is known whether they keep an initiation interval.
 
         The source must send them at that interval. They keep it if each image passes every stream
-        exactly `interval` cycles after the image before, for as many images in a row as are in
-        flight at a time: each image then meets the same state as the one before. They do not keep
+        exactly `interval` cycles after the image before, for as many images in a row as an image
+        can meet in flight: each image then meets the same state as the one before. They do not keep
         it once two images in a row leave a stream later than that, the second by no less than the
         first.
 
@@ -67,8 +72,8 @@ class Timeline:
             in_step = in_step + 1 if images > 1 and self._in_step(interval) else 0
             start = self._streams[self._start].taken[(images - 1) * self.beats[self._start]]
             end = self._streams[self._end].taken[images * self.beats[self._end] - 1]
-            in_flight = -(-(end - start) // interval)
-            if in_step and in_step >= in_flight:
+            met = (end + _FREEING - start) // interval
+            if in_step and in_step >= met:
                 return 0
         return 1
 

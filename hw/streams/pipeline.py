@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import repeat
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,25 +72,20 @@ class BufferedPipeline(Component):
         latency, depth = self.latency + 1, self.fifo_depth
         last = -1
         while True:
-            beat = len(i_taken)
-            while len(i_available) == beat:
+            while len(i_available) == len(i_taken):
                 yield i.source
-            # A beat needs the entry of the FIFO that an earlier one leaves.
-            freed: Iterable[int] = repeat(-1)
-            end = depth
-            if beat >= depth:
-                while len(o_taken) <= beat - depth:
-                    yield o.sink
-                freed = o_taken[beat - depth : len(i_available) - depth]
-                end = beat + len(freed)
-            taken = []
-            for cycle, free in zip(i_available[beat:end], freed, strict=False):
+            for beat in range(len(i_taken), len(i_available)):
+                cycle = i_available[beat]
                 last = cycle if cycle > last else last + 1
-                if free >= last:
-                    last = free + 1
-                taken.append(last)
-            i_taken.extend(taken)
-            o_available.extend([cycle + latency for cycle in taken])
+                # A beat needs the entry of the FIFO that an earlier one leaves.
+                if beat >= depth:
+                    while len(o_taken) <= beat - depth:
+                        yield o.sink
+                    if o_taken[beat - depth] >= last:
+                        last = o_taken[beat - depth] + 1
+                i_taken.append(last)
+                o_available.append(last + latency)
+            yield o.sink
 
     def depth_needed(self, o: StreamCycles) -> int:
         """The smallest `depth` with which these transfers would not have stalled."""

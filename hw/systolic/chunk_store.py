@@ -84,7 +84,9 @@ class ChunkStore(Component):
                     cycle = max(cycle, o.taken[read - 1] + 1)
                 i.taken.append(cycle)
                 o.available.append(cycle + 2)
+                yield o.sink
             o.available.extend(o.available[first:] * (self.passes - 1))
+            yield o.sink
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -117,6 +117,7 @@ class Chunker(Component):
                 earlier, collected = collected, max(last + 1, collected + 1, offer)
             offer = max(collected, offer) + 1
             o_available.append(offer + 1)
+            yield o.sink
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -195,6 +195,7 @@ class SystolicCore(Component):
             end = step - folds[-1] + 1 + to_finished
             finished.append((end, beats, last_beat))
             o.available.extend([end + 1 + on_the_way] * beats)
+            yield o.sink
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -149,6 +149,7 @@ class RowBuffer(Component):
                             write_column = 0
                             write_row += 1
                     o_available.append(written[row % rows][needed] + 3)
+                    yield o.sink
                 for number in range(first, first + geometry.rows_released(band)):
                     freeing[number % rows] = band_start
 

@@ -194,6 +194,7 @@ class WindowFeeder(Component):
                     o_available.extend([transfer + 1 + (depth > 0)] * chunks)
                     earliest.append(transfer)
                     window += 1
+                    yield o.sink
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

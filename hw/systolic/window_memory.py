@@ -206,6 +206,7 @@ class WindowMemory(Component):
                     complete.append(begin)
                     # Reading is never slower than the sink: chunk after chunk is there in time.
                     o.available.extend([begin + READ_LATENCY + 1] * chunks)
+                    yield o.sink
                 end = len(complete) - columns
                 for number in range(first, first + geometry.rows_released(band)):
                     freeing[number % rows] = end

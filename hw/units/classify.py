@@ -75,6 +75,7 @@ class Classifier(wiring.Component):
                     last = max(last, o.taken[frame] + 1)
                 i.taken.append(last)
             o.available.append(last + 3)
+            yield o.sink
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

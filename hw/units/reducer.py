@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import cycle
 from math import ceil
 from typing import Any, Literal, NamedTuple
@@ -154,15 +154,11 @@ class Reducer(Component):
         # Counts up to the last part of the first result that has to wait for room in the FIFO.
         reserved = -self.depth * parts - 1
         last = -1
-        offered: Iterator[int] = iter(())
         for has_beat, completes in cycle(self.positions()):
             if has_beat:
-                first = next(offered, -1)
-                if first < 0:
-                    while len(i_available) == len(i_taken):
-                        yield i.source
-                    offered = iter(i_available[len(i_taken) :])
-                    first = next(offered)
+                while len(i_available) == len(i_taken):
+                    yield i.source
+                first = i_available[len(i_taken)]
                 last = first if first > last else last + 1
             else:
                 last += 1

@@ -69,6 +69,7 @@ class ScoreStream(wiring.Component):
             o.available.append(last + 1)
             if lane == self.beat.lanes - 1:
                 i.taken.append(last)
+            yield o.sink
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

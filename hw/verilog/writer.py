@@ -232,7 +232,8 @@ def _result(layout: ResultLayout) -> str:
     words = {field.name: f"bits {field.high} to {field.low}" for field in layout.fields}
     if layout.kind == "class":
         return f"the class in {words['class']}, the winning score in {words['score']}"
-    return f"{layout.beats:,} scores an image, one in {words['score']}; tlast with the last beat"
+    scores = "1 score" if layout.beats == 1 else f"{layout.beats:,} scores"
+    return f"{scores} an image, one in {words['score']}; tlast with the last beat"
 
 
 def _goal(goal: Goal | None) -> str:

@@ -149,12 +149,14 @@ def measure(network: str, method: str, images: int | None) -> Iterator[Line]:
             else golden.quantize(trained, calibration_images(), settings(METHODS[method], bits))
         )
         report = golden.evaluate(made, digits, images)
+        agreement = report.agreement_with_float
+        assert agreement is not None  # the networks that ship are classifiers
         yield Line(
             network=network,
             bits=bits,
             images=report.images,
             correct=report.matching,
-            agreement_with_float=report.agreement_with_float,
+            agreement_with_float=agreement,
             weight_bits_total=report.weight_bits_total,
         )
 

@@ -24,6 +24,7 @@ from systolith.scripts.options import (
     whole_number,
 )
 from systolith.scripts.outputs import writing
+from systolith.scripts.plan_options import ResultOption
 
 if TYPE_CHECKING:
     from systolith.golden import Comparison
@@ -70,6 +71,7 @@ def compare(
             show_default="all",
         ),
     ] = None,
+    result: ResultOption = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -98,7 +100,8 @@ def compare(
     gains and losses at least as uneven have a probability below 0.05 by chance
     alone: McNemar's exact test, with Holm's correction where several reports
     are compared with the first. Otherwise no difference is shown.
-    --fail-on-drop looks at the accuracy alone.
+    --fail-on-drop looks at the accuracy alone. Networks that are no
+    classifiers are compared by the errors of their outputs.
 
     The first report is that of the first argument. A folder stands for its
     reports and networks, by name, and the folder of a sweep for the networks
@@ -122,7 +125,8 @@ def compare(
     for path in out or ():
         if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
             raise ValueError(f"--out: {path} is one of the files that are compared")
-    loaded = load_reports(inputs, data, images, label_column)
+    by_class = None if result is None else result == "class"
+    loaded = load_reports(inputs, data, images, label_column, by_class)
     comparison = golden.compare(loaded.reports, names_of(loaded.paths), label)
     dropped = () if fail_on_drop is None else comparison.dropped(fail_on_drop)
     for path in out or ():

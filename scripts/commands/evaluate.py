@@ -24,12 +24,17 @@ from systolith.scripts.options import (
     file_to_write,
 )
 from systolith.scripts.outputs import writing
+from systolith.scripts.plan_options import ResultOption
 from systolith.scripts.progress import Progress, progress
 
 if TYPE_CHECKING:
     from systolith.golden import AccuracyReport, Dataset, QuantizedNetwork
     from systolith.golden.quantization.trials import Trials
     from systolith.golden.reports.accuracy import HardwareEntry
+
+
+_MOST_CLASSES = 20
+"""Of more classes than this, a table has as many of the most frequent errors, not all pairs."""
 
 
 def evaluate(
@@ -45,6 +50,7 @@ def evaluate(
     data: DataOption = None,
     label_column: LabelColumnOption = None,
     images: ImagesOption = None,
+    result: ResultOption = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -97,7 +103,10 @@ def evaluate(
     format s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
     Without labels no accuracy is known: the report has the agreement with the
-    float network in its place, and says so.
+    float network in its place, and says so. A network that is no classifier
+    has no classes, and labels mean nothing to it: the report has the errors
+    of its outputs against the float network. --result scores says that a
+    network which looks like a classifier is none.
 
     Advice and sensitivity are measured: the network is quantized with other
     widths, everywhere and layer by layer, and scored on validation digits,
@@ -115,6 +124,7 @@ def evaluate(
     systolith evaluate lenet5.npz --sensitivity --out report.html --out report.csv
     systolith evaluate lenet5.npz --rtl lenet5-rtl --out report.html
     systolith evaluate q.npz --data test.npz --advice --trial-data train.npz
+    systolith evaluate prices.npz --data test.csv --result scores
     """
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
@@ -135,6 +145,16 @@ def evaluate(
     if trial_data is not None and not wants_trials:
         raise typer.BadParameter("needs --advice or --sensitivity", param_hint="--trial-data")
     trained = loaded.parent if isinstance(loaded, golden.QuantizedNetwork) else loaded
+    by_class = trained.network.has_classes if result is None else result == "class"
+    if result is None and rtl is not None:
+        from systolith.hw.verilog.manifest import load_manifest
+
+        by_class = load_manifest(rtl).result.kind == "class"
+    if wants_trials and not by_class:
+        raise ValueError(
+            f"{'--advice' if advice else '--sensitivity'}: trials of other widths are scored by "
+            "classes, which this network has not: compare its reports at several widths instead"
+        )
     dataset = test_images(data, "--data FILE", trained, label_column=label_column)
     trials = None
     if wants_trials:
@@ -156,7 +176,7 @@ def evaluate(
 
         hardware = hardware_entry(rtl, quantized)
     with progress("evaluate") as shown:
-        report = golden.evaluate(loaded, dataset, images, shown)
+        report = golden.evaluate(loaded, dataset, images, shown, by_class)
         if quantized is not None and trials is not None:
             shown.announce("trying widths")
             report = replace(report, trials=_trials(quantized, trials, shown))
@@ -193,21 +213,19 @@ def _trials(quantized: QuantizedNetwork, images: Dataset, shown: Progress) -> Tr
 
 
 def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
-    """The report as Markdown: figures, advice, widths, layers and the confusion of classes.
+    """The report as Markdown: figures, advice, widths, layers, and classes or outputs.
 
     With `sensitivity`, the effect of other widths in each layer stands after the advice.
     """
     from systolith.golden.reports.comparison import LAYER_HEADINGS, layer_cells
     from systolith.golden.reports.markdown import cell, table
+    from systolith.golden.reports.output_errors import OUTPUT_HEADINGS, output_rows
     from systolith.golden.reports.sensitivity import helped_most_in_words, sensitivity_table
 
     dataset = report.dataset
-    low, high = report.interval
     figures = [
         ("images", f"{report.images:,} of {cell(dataset.name)} ({cell(dataset.split)})"),
         *_scored(report),
-        ("95 % interval", f"{low:.4f} to {high:.4f}"),
-        ("agreement with float", f"{report.agreement_with_float:.4f}"),
     ]
     if report.calibrated_on is not None:
         known = report.calibrated_on
@@ -230,18 +248,28 @@ def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
     if report.layers:
         rows = [(cell(layer.name), *layer_cells(layer)) for layer in report.layers]
         text += "\n## Layers\n\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
-    text += "\n## Classes\n\n" + _confusion_table(report)
-    return text
+    if report.outputs is None:
+        return f"{text}\n## Classes\n\n{_confusion_table(report)}"
+    return f"{text}\n## Outputs\n\n{table(OUTPUT_HEADINGS, output_rows(report.outputs), left=0)}"
 
 
 def _scored(report: AccuracyReport) -> list[tuple[str, str]]:
-    """The accuracy; without labels, that there is none."""
+    """The accuracy; without labels, that there is none; without classes, the errors of outputs."""
     figures = [("labels", "none: agreement, not accuracy")]
-    if report.labels is not None:
+    if report.outputs is not None:
+        figures = [("classes", "none: errors of the outputs against the float network")]
+    elif report.labels is not None:
         figures = [("accuracy", f"{report.rate:.4f} ({report.matching:,} right)")]
     if report.dataset.saturated:
         figures.append(("values out of the input's range", f"{report.dataset.saturated:,}"))
-    return figures
+    if report.outputs is not None:
+        return [*figures, *report.errors]
+    low, high = report.interval
+    return [
+        *figures,
+        ("95 % interval", f"{low:.4f} to {high:.4f}"),
+        ("agreement with float", f"{report.agreement_with_float:.4f}"),
+    ]
 
 
 def _silicon(hardware: HardwareEntry) -> list[tuple[str, str]]:
@@ -306,9 +334,22 @@ def _bits_table(report: AccuracyReport) -> str:
 
 
 def _confusion_table(report: AccuracyReport) -> str:
-    """A row for each label, a column for each class."""
+    """A row for each label, a column for each class; of many classes the most frequent errors."""
     from systolith.golden.reports.markdown import table
 
-    rows = [(f"{label}", *map(str, counts)) for label, counts in enumerate(report.confusion)]
     what = "label" if report.labels is not None else "float class"
+    if len(report.confusion) > _MOST_CLASSES:
+        wrong = [
+            (count, label, given)
+            for label, counts in enumerate(report.confusion)
+            for given, count in enumerate(counts)
+            if count and given != label
+        ]
+        wrong.sort(key=lambda each: (-each[0], *each[1:]))
+        shown = [(f"{label}", f"{given}", f"{n:,}") for n, label, given in wrong[:_MOST_CLASSES]]
+        about = f"{len(report.confusion):,} classes; {len(wrong):,} pairs of {what} and other class"
+        if len(wrong) > len(shown):
+            about += ", the most frequent"
+        return f"{about}\n\n" + table((what, "class", "images"), shown, left=0)
+    rows = [(f"{label}", *map(str, counts)) for label, counts in enumerate(report.confusion)]
     return table((what, *map(str, range(len(rows)))), rows, left=0)

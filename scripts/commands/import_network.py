@@ -25,6 +25,7 @@ from systolith.scripts.preprocessing_options import (
 if TYPE_CHECKING:
     from systolith.golden import Dataset, ImportedNetwork
     from systolith.golden.onnx.runtime_comparison import LayerDifference
+    from systolith.golden.qformat import RawImages
 
 
 _SHAPE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
@@ -83,8 +84,8 @@ def import_network(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Images with labels, to see whether the preprocessing is right: .npz, IDX, "
-            "a folder of pictures or a .csv file.",
+            help="Images, on which layers are compared, with labels to see whether the "
+            "preprocessing is right: .npz, IDX, a folder of pictures or a .csv file.",
             show_default=False,
         ),
     ] = None,
@@ -98,7 +99,8 @@ def import_network(
     No ONNX file says what its input is, so it must be declared: the network
     takes (pixel * scale - mean) / std, or pixels as they are. With --data the
     accuracy on its first 1,000 images is printed, and a warning if one of the
-    usual declarations is clearly better. Features that are no pixels get a
+    usual declarations is clearly better; without labels, only the ranges of
+    input and outputs. Features that are no pixels get a
     format: s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
     Needs the extra onnx; without it, the command that installs it is printed.
@@ -113,6 +115,7 @@ def import_network(
     systolith import rgb.onnx --out rgb.npz --scale 1/255 --mean 0.5,0.4,0.4 --std 0.2,0.2,0.2
     """
     from systolith import golden
+    from systolith.golden.network.dataset_check import check_dataset
 
     preprocessing = declared_preprocessing(scale, mean, std, raw, input_format)
     require_onnx()
@@ -123,7 +126,10 @@ def import_network(
             for refusal in error.refusals:
                 print(refusal, file=sys.stderr)
         raise
-    differences, reason = compared(imported)
+    dataset = None if data is None else load_data(data, imported.trained.network, label_column)
+    if dataset is not None:
+        check_dataset(imported.trained.network, dataset)
+    differences, reason = compared(imported, None if dataset is None else dataset.images)
     _print(imported, {each.layer: each for each in differences})
     wrong = [each for each in differences if not each.is_rounding]
     if differences:
@@ -139,8 +145,10 @@ def import_network(
         names = ", ".join(each.layer for each in wrong)
         print(f"systolith: {model}: not written, as ONNX Runtime differs: {names}", file=sys.stderr)
         raise typer.Exit(1)
-    if data is not None:
-        _check_preprocessing(imported, load_data(data, imported.trained.network, label_column))
+    if dataset is not None and dataset.labels is not None:
+        _check_preprocessing(imported, dataset)
+    elif dataset is not None:
+        _print_ranges(imported, dataset)
     with writing(out):
         imported.trained.save(out)
     print_line("written", str(out))
@@ -161,15 +169,20 @@ def require_onnx() -> None:
         raise MissingToolError("onnx", "which reads ONNX files", install_extra("onnx"))
 
 
-def compared(imported: ImportedNetwork) -> tuple[tuple[LayerDifference, ...], str]:
-    """Differences from ONNX Runtime; none, and the reason, if there is no comparison."""
+def compared(
+    imported: ImportedNetwork, images: RawImages | None = None
+) -> tuple[tuple[LayerDifference, ...], str]:
+    """Differences from ONNX Runtime; none, and the reason, if there is no comparison.
+
+    They are measured on the first of the images, or on random ones.
+    """
     from systolith.golden.onnx.runtime_comparison import RuntimeRefusedError, compare_with_runtime
     from systolith.hw.installation import install_package
 
     if importlib.util.find_spec("onnxruntime") is None:
         return (), f"not installed, so nothing was compared: {install_package('onnxruntime')}"
     try:
-        return compare_with_runtime(imported), ""
+        return compare_with_runtime(imported, images), ""
     except RuntimeRefusedError as error:
         return (), f"refuses the model, so nothing was compared: {error}"
 
@@ -187,6 +200,25 @@ def _check_preprocessing(imported: ImportedNetwork, dataset: Dataset) -> None:
             f"warning: with {found.better} {found.better_correct:,} of {found.images:,} would be "
             "right: look up how the images of its training were prepared"
         )
+
+
+def _print_ranges(imported: ImportedNetwork, dataset: Dataset) -> None:
+    """Print what is known of the preprocessing without labels: the ranges that it gives."""
+    from systolith.golden.network import float_model
+    from systolith.scripts.preprocessing_check import CHECKED_IMAGES
+
+    images = dataset.images[:CHECKED_IMAGES]
+    values = imported.preprocessing.apply(images)
+    outputs = float_model.scores(imported.trained, images)
+    print_line(
+        "ranges",
+        f"the model's input {values.min():.4g} to {values.max():.4g}, its outputs "
+        f"{outputs.min():.4g} to {outputs.max():.4g}, on {len(images):,} images of {dataset.title}",
+    )
+    why = "the images have no labels"
+    if not imported.trained.network.has_classes:
+        why = "the network is no classifier"
+    print_line("preprocessing", f"cannot be judged: {why}")
 
 
 def _print(imported: ImportedNetwork, differences: dict[str, LayerDifference]) -> None:

@@ -235,4 +235,6 @@ def _result_in_words(report: PlanReport | Manifest) -> str:
     result = report.result
     if result.kind == "class":
         return f"the class and its score, {result.bits} bits (--result scores: all scores)"
+    if result.beats == 1:
+        return f"1 score, {result.bits} bits"
     return f"{result.beats:,} scores, {result.bits} bits each"

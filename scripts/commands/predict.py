@@ -141,7 +141,7 @@ def _read(path: Path, network: Network, invert: bool, label_column: str | None) 
         if invert:
             raise ValueError(f"--invert: is for pictures, not for {path}")
         dataset = load_data(path, network, label_column)
-        check_dataset(network, dataset)
+        check_dataset(network, dataset, by_class=False)
         return [
             _Read(image, {"file": str(path), "image": number})
             for number, image in enumerate(dataset.images)

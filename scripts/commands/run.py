@@ -223,8 +223,7 @@ class Flow:
         """Measure the accuracy of the fixed-point network."""
         path, finding = self._evaluate(self.quantized, "fixed.json", shown)
         if not self.by_class:
-            sqnr = self.accuracy.layers[-1].sqnr_db
-            return path, finding if sqnr is None else f"{finding}, SQNR of the scores {sqnr:.1f} dB"
+            return path, finding
         return path, f"{finding}, {self.accuracy.agreement_with_float:.2%} as in float"
 
     def _evaluate(
@@ -232,13 +231,16 @@ class Flow:
     ) -> tuple[Path, str]:
         from systolith import golden
 
-        self.accuracy = golden.evaluate(network, self.evaluated, progress=shown)
+        self.accuracy = golden.evaluate(
+            network, self.evaluated, progress=shown, by_class=self.by_class
+        )
         path = self.folder / file
         with writing(path):
             self.accuracy.save(path)
         found = self.accuracy
         if not self.by_class:
-            return path, f"{found.images:,} images, which get scores and no class"
+            errors = ", ".join(f"{name} {value}" for name, value in found.errors)
+            return path, f"{found.images:,} images, {errors}"
         what = "right" if found.labels is not None else "with the class of the float network"
         return path, f"{found.rate:.2%} of {found.images:,} images {what}"
 
@@ -250,7 +252,7 @@ class Flow:
             self.manifest = hw.generate(
                 self.quantized,
                 self.hardware,
-                report=self.accuracy if self.by_class else None,
+                report=self.accuracy,
                 result=self.result,
             )
         path = self.hardware / self.manifest.files.verilog

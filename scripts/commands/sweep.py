@@ -34,11 +34,16 @@ from systolith.scripts.plan_options import PRESETS
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from systolith.golden import Dataset, TrainedNetwork
     from systolith.hw import Goal
     from systolith.scripts.sweeping.variations import Variation
     from systolith.scripts.sweeping.workers import Workers
+
+
+_FEW_IMAGES = 16
+"""Whether a goal can be reached does not depend on formats, so that few images are enough."""
 
 
 def listed(
@@ -116,7 +121,7 @@ def sweep(
             parser=listed("--preset", one_of("--preset", *PRESETS)),
             metavar="WORD,WORD...",
             help="Budgets (see plan).",
-            show_default="small,medium,large",
+            show_default="small,medium,large, as far as they can be reached",
         ),
     ] = None,
     max_multipliers: Annotated[
@@ -244,7 +249,7 @@ def sweep(
     request = Sweep(
         networks=loaded,
         settings=settings,
-        budgets=_budgets(preset, max_multipliers),
+        budgets=_budgets(preset, max_multipliers, loaded, calibration_data),
         calibration_images=calibration_data.images,
         calibration_name=calibration_data.title,
         validation=others if images is None else others.take(images),
@@ -297,15 +302,56 @@ def _variations(
     ]
 
 
-def _budgets(presets: Sequence[str] | None, multipliers: Sequence[int] | None) -> dict[str, Goal]:
-    """The goals of presets and of numbers of multipliers, by name."""
+def _budgets(
+    presets: Sequence[str] | None,
+    multipliers: Sequence[int] | None,
+    networks: Mapping[str, TrainedNetwork],
+    images: Dataset,
+) -> dict[str, Goal]:
+    """The goals of presets and of numbers of multipliers, by name.
+
+    If none are given, all presets that every network can reach; each other one is warned about.
+    """
     from systolith import hw
 
     if presets is None and multipliers is None:
-        presets = PRESETS
+        presets = reachable_presets(networks, images)
     return {name: hw.PRESETS[name] for name in presets or ()} | {
         f"{each:,} multipliers": hw.Goal(max_multipliers=each) for each in multipliers or ()
     }
+
+
+def reachable_presets(networks: Mapping[str, TrainedNetwork], images: Dataset) -> list[str]:
+    """The presets that every network can reach.
+
+    Raises
+    ------
+    PlanError
+        There is none.
+    """
+    from systolith import golden, hw
+    from systolith.golden.network.dataset_check import check_dataset
+    from systolith.hw.errors import PlanError
+    from systolith.hw.planning.budget import check_goal
+
+    fixed = []
+    for trained in networks.values():
+        check_dataset(trained.network, images)
+        fixed.append(golden.quantize(trained, images.images[:_FEW_IMAGES]).fixed)
+    found, refused = [], []
+    for name in PRESETS:
+        try:
+            for each in fixed:
+                check_goal(each, hw.PRESETS[name])
+        except PlanError as why:
+            refused.append(why)
+        else:
+            found.append(name)
+    if not found:
+        raise refused[-1]
+    for error in refused:
+        print_error(f"warning: left out: {error}")
+    return found
 
 
 def _workers(dask: str | None, jobs: int | None) -> AbstractContextManager[Workers]:

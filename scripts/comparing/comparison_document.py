@@ -7,6 +7,7 @@ from typing import Any
 
 from systolith.golden.reports.accuracy import AccuracyReport, LayerEntry
 from systolith.golden.reports.comparison import Comparison, Row
+from systolith.golden.reports.output_errors import whole
 from systolith.golden.reports.paired_difference import LEVEL
 from systolith.scripts import console
 from systolith.scripts.sweeping.variations import flat
@@ -67,8 +68,9 @@ def _report(row: Row) -> dict[str, Any]:
         "clock_mhz": silicon and silicon.clock_mhz,
         "accuracy": report.accuracy,
         "measure": report.measure,
-        "interval": report.interval,
+        "interval": report.interval if report.outputs is None else None,
         "agreement_with_float": report.agreement_with_float,
+        **output_figures(report),
         "difference": found and found.accuracy,
         "difference_interval": found and found.interval,
         "gains": found and found.gains,
@@ -92,6 +94,18 @@ def _rows(comparison: Comparison, place: int) -> Iterator[dict[str, Any]]:
         yield whole | {"layer": name} | layer_figures(entry)
     if not layers:
         yield whole
+
+
+def output_figures(report: AccuracyReport) -> dict[str, Any]:
+    """The errors of all outputs together; empty for a classifier."""
+    if report.outputs is None:
+        return {}
+    found = whole(report.outputs)
+    return {
+        "output_rms_error": found.rms_error,
+        "output_largest_error": found.largest_error,
+        "output_sqnr_db": report.output_sqnr_db,
+    }
 
 
 def settings_columns(report: AccuracyReport) -> dict[str, Any]:

@@ -24,14 +24,15 @@ class _NotCachedError(Exception):
 
 
 def evaluate_all(
-    networks: Sequence[tuple[str, TrainedNetwork | QuantizedNetwork]],
+    networks: Sequence[tuple[str, TrainedNetwork | QuantizedNetwork, bool | None]],
     dataset: Dataset,
     images: int | None,
     progress: Progress,
 ) -> list[AccuracyReport]:
     """A report of each network on the first `images` of a data set, from the cache if it has it.
 
-    `networks` are pairs of what `golden.load` loads a network from, and the network.
+    Of each network there is what `golden.load` loads it from, the network, and whether it is a
+    classifier, or None for what its form says.
 
     Raises
     ------
@@ -41,11 +42,14 @@ def evaluate_all(
         The cache cannot be written.
     """
     used = dataset if images is None else dataset.take(images)
-    for _, network in networks:
+    for _, network, by_class in networks:
         trained = network.parent if isinstance(network, QuantizedNetwork) else network
-        check_dataset(trained.network, used)
+        check_dataset(trained.network, used, by_class)
     about = (_code(), dataset.name, dataset.split, dataset.sha256, str(len(used)))
-    keys = [content_key("evaluation", network.sha256, *about) for _, network in networks]
+    keys = [
+        content_key("evaluation", network.sha256, str(by_class), *about)
+        for _, network, by_class in networks
+    ]
     known = {key: report for key in keys if (report := _cached(key)) is not None}
     missing = {key: each for key, each in zip(keys, networks, strict=True) if key not in known}
     progress(len(known), len(set(keys)))
@@ -53,9 +57,9 @@ def evaluate_all(
         with local_workers(min(len(missing), processors())) as workers:
             futures = {
                 workers.executor.submit(
-                    evaluate_cached, key, name, network.sha256, dataset, images
+                    evaluate_cached, key, name, network.sha256, dataset, images, by_class
                 ): key
-                for key, (name, network) in missing.items()
+                for key, (name, network, by_class) in missing.items()
             }
             for future in as_completed(futures):
                 known[futures[future]] = future.result()
@@ -64,7 +68,12 @@ def evaluate_all(
 
 
 def evaluate_cached(
-    key: str, name: str, sha256: str, dataset: Dataset, images: int | None
+    key: str,
+    name: str,
+    sha256: str,
+    dataset: Dataset,
+    images: int | None,
+    by_class: bool | None,
 ) -> AccuracyReport:
     """Evaluate the network in a file, and cache the report under `key`; in any process."""
     network = golden.load(name)
@@ -72,7 +81,7 @@ def evaluate_cached(
         raise ValueError(f"{name}: has changed while it was evaluated")
 
     def build(folder: Path) -> None:
-        golden.evaluate(network, dataset, images).save(folder / _REPORT)
+        golden.evaluate(network, dataset, images, by_class=by_class).save(folder / _REPORT)
 
     return AccuracyReport.load(cached(key, _REPORT, build))
 

@@ -7,7 +7,11 @@ from typing import Any
 from systolith.golden.reports.accuracy import AccuracyReport
 from systolith.golden.reports.sensitivity import PARTS, sensitivity
 from systolith.scripts import console
-from systolith.scripts.comparing.comparison_document import layer_figures, settings_columns
+from systolith.scripts.comparing.comparison_document import (
+    layer_figures,
+    output_figures,
+    settings_columns,
+)
 
 
 def report_csv(report: AccuracyReport) -> str:
@@ -17,7 +21,7 @@ def report_csv(report: AccuracyReport) -> str:
     layer has columns such as `weights_minus_1_difference`, with the ends of its interval and the
     bits that are saved.
     """
-    low, high = report.interval
+    low, high = report.interval if report.outputs is None else (None, None)
     hardware = report.hardware
     silicon = hardware and hardware.silicon
     whole = {
@@ -33,6 +37,7 @@ def report_csv(report: AccuracyReport) -> str:
         "interval_low": low,
         "interval_high": high,
         "agreement_with_float": report.agreement_with_float,
+        **output_figures(report),
         "weights": report.weights,
         "weight_bits_total": report.weight_bits_total,
         "multipliers": hardware and hardware.multipliers,

@@ -45,6 +45,8 @@ class Source:
         What the network was loaded from.
     hardware
         The hardware in the folder, if it is one.
+    by_class
+        Whether that puts out classes; None if it is not known.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Source:
     network: TrainedNetwork | QuantizedNetwork | None = None
     file: str = ""
     hardware: HardwareEntry | None = None
+    by_class: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +84,15 @@ def load_reports(
     data: Path | None,
     images: int | None,
     label_column: str | None = None,
+    by_class: bool | None = None,
 ) -> Loaded:
     """The files that paths stand for, and a report of each.
 
     A path is that of a report, of a network, of generated hardware, of a sweep (it stands for the
     networks of its fronts, the most accurate first), or of a folder with reports and networks, by
     name. What a folder has and is already there is not there twice. Networks are evaluated on the
-    first `images` of the file `data`, or of the test digits; results are cached.
+    first `images` of the file `data`, or of the test digits, by classes or by outputs: as
+    `by_class` says, or else their hardware or their form; results are cached.
 
     Raises
     ------
@@ -102,14 +107,18 @@ def load_reports(
     if len(files) > MOST_REPORTS:
         raise ValueError(f"{len(files)} reports: at most {MOST_REPORTS} can be compared")
     sources = [_source(file) for file in files]
-    networks = [(each.file, each.network) for each in sources if each.network is not None]
-    if not networks and (data is not None or images is not None):
-        option = "--images" if data is None else "--data"
-        raise ValueError(f"{option}: is for networks; reports have images of their own")
+    networks = [
+        (each.file, each.network, each.by_class if by_class is None else by_class)
+        for each in sources
+        if each.network is not None
+    ]
+    for option, given in (("--data", data), ("--images", images), ("--result", by_class)):
+        if given is not None and not networks:
+            raise ValueError(f"{option}: is for networks; reports have images of their own")
     evaluated: Iterator[AccuracyReport] = iter(())
     dataset = None
     if networks:
-        parents: list[Any] = [getattr(each, "parent", each) for _, each in networks]
+        parents: list[Any] = [getattr(each, "parent", each) for _, each, _ in networks]
         dataset = test_images(data, "--data FILE", *parents, label_column=label_column)
         with progress("evaluate") as shown:
             evaluated = iter(evaluate_all(networks, dataset, images, shown))
@@ -169,10 +178,16 @@ def _source(path: Path) -> Source:
     from systolith.scripts.rtl_folder import hardware_entry
 
     if path.is_dir():
-        file = path / load_manifest(path).files.quantized
+        manifest = load_manifest(path)
+        file = path / manifest.files.quantized
         network = golden.QuantizedNetwork.load(file)
-        hardware = hardware_entry(path, network)
-        return Source(path, network=network, file=str(file), hardware=hardware)
+        return Source(
+            path,
+            network=network,
+            file=str(file),
+            hardware=hardware_entry(path, network),
+            by_class=manifest.result.kind == "class",
+        )
     if path.suffix == ".npz" or (str(path) in names() and not path.exists()):
         return Source(path, network=golden.load(str(path)), file=str(path))
     return Source(path, report=AccuracyReport.load(path))

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from systolith.golden import Dataset, QuantizedNetwork, TrainedNetwork
-from systolith.golden.reports.comparison import LAYER_HEADINGS, Comparison, layer_cells
+from systolith.golden.reports.comparison import (
+    LAYER_HEADINGS,
+    Comparison,
+    layer_cells,
+    score_cells,
+    score_headings,
+)
 from systolith.scripts.pages import comparison_figures
 from systolith.scripts.pages.changed_images import KINDS, changed_images
 from systolith.scripts.pages.html_page import Figure, render
@@ -27,10 +33,14 @@ def comparison_page(
     dataset
         The images of the reports, if they are known.
     """
-    figures: dict[str, Figure] = {
-        "accuracy": comparison_figures.accuracy(comparison),
-        "classes": comparison_figures.wrong_by_class(comparison),
-    }
+    figures: dict[str, Figure] = {}
+    changed = None
+    if comparison.measure != "error":
+        figures = {
+            "accuracy": comparison_figures.accuracy(comparison),
+            "classes": comparison_figures.wrong_by_class(comparison),
+        }
+        changed = changed_images(comparison, networks, dataset)
     if any(row.difference and row.difference.changed for row in comparison.rows):
         figures["confusion"] = comparison_figures.confusion_difference(comparison)
     if comparison.layers:
@@ -50,7 +60,9 @@ def comparison_page(
         "comparison.html",
         figures,
         comparison=comparison,
-        changed=changed_images(comparison, networks, dataset),
+        changed=changed,
+        score_headings=score_headings(comparison.measure),
+        scores=[score_cells(row) for row in comparison.rows],
         kinds=KINDS,
         layers=layers,
         headings=LAYER_HEADINGS,

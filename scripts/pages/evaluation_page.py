@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from systolith.golden import Dataset, QuantizedNetwork, TrainedNetwork
 from systolith.golden.reports.accuracy import AccuracyReport
 from systolith.golden.reports.advice import advise
+from systolith.golden.reports.output_errors import OUTPUT_HEADINGS, output_rows
 from systolith.golden.reports.sensitivity import (
     sensitivity,
     sensitivity_cells,
@@ -60,7 +61,7 @@ def evaluation_page(
         values["effects"] = [sensitivity_cells(each) for each in sensitivity(report.trials)]
         if values["effects"]:
             figures["sensitivity"] = report_figures.sensitivity_by_layer(report.trials)
-    if report.matching < report.images:
+    if report.outputs is None and report.matching < report.images:
         figures["confusion"] = report_figures.confusion(report)
     if isinstance(network, QuantizedNetwork):
         sample = list(side_by_side(network, dataset.images[: min(SAMPLED_IMAGES, report.images)]))
@@ -86,6 +87,8 @@ def evaluation_page(
         report=report,
         advice=advise(report),
         repeat=repeat,
+        output_headings=OUTPUT_HEADINGS,
+        outputs=output_rows(report.outputs or ()),
         headings=() if report.trials is None else sensitivity_headings(report.trials),
         **values,
     )
@@ -160,7 +163,7 @@ def _walk(
         simulated = {name: values[0] for name, values in simulated_values(rtl, one).items()}
     return {
         "image": image,
-        "label": report.reference[image],
+        "label": report.reference[image] if report.outputs is None else None,
         "picture": map_pictures.grey(one[0], network.fixed.network.input.format),
         "layers": [
             _walk_layer(layer, simulated.get(layer.name)) for layer in side_by_side(network, one)

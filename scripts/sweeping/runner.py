@@ -105,6 +105,11 @@ class Sweep:
         _require_distinct(numbered, "settings")
         _require_distinct(self.budgets, "budget")
         for trained in self.networks.values():
+            if not trained.network.has_classes:
+                raise ValueError(
+                    f"network {trained.name!r} is no classifier, and a sweep ranks by classes: "
+                    "quantize it with several widths and compare these networks"
+                )
             for data in (self.validation, self.test):
                 check_dataset(trained.network, data)
             for each in self.settings:

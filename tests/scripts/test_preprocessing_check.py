@@ -81,3 +81,20 @@ def test_images_that_do_not_fit_are_refused(here: Path, capsys: pytest.CaptureFi
     assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 2
     assert "takes 2 x 2 x 1" in capsys.readouterr().err
     assert not Path("net.npz").exists()
+
+
+def test_without_labels_layers_are_compared_on_the_images_and_ranges_are_printed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = np.full((3, 2, 2), 51, np.uint8)
+    np.savez("plain.npz", images=images)
+    assert main("import net.onnx --out net.npz --scale 1/255 --data plain.npz".split()) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the model's input 0.2 to 0.2, its outputs" in out
+    assert (
+        "on 3 images of plain.npz (custom) preprocessing cannot be judged: the images have" in out
+    )
+    imported = golden.import_onnx("net.onnx", Preprocessing((1 / 255,)))
+    on_these = golden.compare_with_runtime(imported, images[..., np.newaxis])
+    assert on_these != golden.compare_with_runtime(imported)
+    assert all(each.is_rounding for each in on_these)

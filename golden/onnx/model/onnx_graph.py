@@ -150,7 +150,7 @@ def tensor_type(info: onnx.ValueInfoProto) -> TensorType:
     except (KeyError, TypeError, ValueError):
         dtype = "unknown"
     dims = tuple(
-        each.dim_value if each.HasField("dim_value") and each.dim_value > 0 else None
+        each.dim_value if each.HasField("dim_value") and each.dim_value >= 0 else None
         for each in tensor.shape.dim
     )
     return TensorType(dtype, dims)

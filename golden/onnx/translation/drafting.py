@@ -9,7 +9,7 @@ pooling to before it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import numpy as np
@@ -218,10 +218,18 @@ class _Drafter:
         return None
 
     def _fold_back(self, step: Scaling) -> bool:
-        """Fold a scaling into the weights of the last layer; returns whether that was possible."""
+        """Fold a scaling into the last layer's weights or table; returns whether it could be."""
         assert step.node is not None
         last, gain, offset = self.drafts[-1], step.gain, step.offset
         channels = last.shape.channels
+        if last.activation.is_table and gain[0] > 0 and (gain == gain[0]).all():
+            if offset.any():
+                return False
+            amplitude = last.activation.amplitude * float(gain[0])
+            last.activation = replace(last.activation, amplitude=amplitude)
+            last.nodes.append(step.node)
+            last.equals = step
+            return True
         by_channel = _is_by_channel(gain, channels) and _is_by_channel(offset, channels)
         if not last.activation.is_identity or not by_channel or last.kind == "max_pooling":
             return False

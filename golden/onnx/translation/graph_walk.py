@@ -106,6 +106,11 @@ def walk(graph: OnnxGraph, output: str, image: Shape | None = None) -> Walk:
             f"of {image} has"
         )
     walker = _Walker(graph, name, kind, image)
+    walker.notes += [
+        f"input {shown(each)!r}: is read by none of the nodes, and left out"
+        for each in graph.inputs
+        if each != name
+    ]
     read = {output, *(each for node in nodes for each in node.inputs)}
     for node in nodes:
         walker.follow(node, read)
@@ -140,6 +145,8 @@ def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
     if kind.dtype not in _INPUT_TYPES:
         raise FileFormatError(f"{where}: its type is {kind.dtype}, not {', '.join(_INPUT_TYPES)}")
     sizes = " x ".join("?" if size is None else str(size) for size in kind.dims)
+    if 0 in kind.dims[1:]:
+        raise FileFormatError(f"{where}: sizes must be at least 1, not {sizes}")
     if len(kind.dims) < 2 or None in kind.dims[1:]:
         remedy = "; onnx.tools.update_model_dims fixes them" if len(kind.dims) > 1 else ""
         raise FileFormatError(

@@ -23,8 +23,11 @@ from systolith.golden.onnx.translation.window_attributes import WindowAttributes
 def conv(call: Call) -> Signal:
     """A convolution; without strides, one-sided padding and dilation become zeros in the kernel."""
     weights = call.reals(1)
-    if weights is None or weights.ndim not in (3, 4) or not weights.size:
+    if weights is None or weights.ndim not in (3, 4):
         call.abandon("input 2", "must be weights with 3 or 4 axes")
+    if not weights.size:
+        sizes = " x ".join(map(str, weights.shape))
+        call.abandon("input 2", f"must have at least one weight, and its sizes are {sizes}")
     source = feature_map(call, call.signal())
     if source.flat:
         weights = weights[:, :, np.newaxis, :]

@@ -90,6 +90,8 @@ def test_pixels_are_whole_numbers(tmp_path: Path) -> None:
         ("a,b,c,d\n1,1,\u0661,1\n", SENSOR, r"must be a number, not"),
         ("1,1,1,1\n1,1,1\n", SENSOR, "line 2 has 3 columns, not 4"),
         ("1,1,1,1\n\n1,1,1,1\n", SENSOR, "line 2 is empty"),
+        ("1,1,1,1\n \n", SENSOR, "line 2 has 1 column, not 4"),
+        (",".join(["1"] * 2_000_000), SENSOR, "has 2,000,000 columns, and the network takes 4 val"),
         ("1;1;1;1\n", SENSOR, "has 1 column, .* separated by commas, not semicolons"),
         ("a,b,c,d,e\n1,1,1,1,0\n", SENSOR, "5 columns, .* takes 4 values: name .* --label-column"),
         ("1,1,1,1,0\n", SENSOR, "the column of labels needs a name, in a header line"),
@@ -110,6 +112,11 @@ def test_what_is_not_known_or_no_number_is_refused(
         load(tmp_path, text, taker)
     assert str(caught.value).startswith(f"{tmp_path / 'features.csv'}: ")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("empty", ["", "\n", "\n\n", "\r\n\r\n"])
+def test_empty_lines_at_the_end_hold_nothing(empty: str, tmp_path: Path) -> None:
+    assert load(tmp_path, f"1,1,1,1\n2,2,2,2\n{empty}", SENSOR).images.shape[0] == 2
 
 
 def test_a_column_of_labels_must_be_there_once(tmp_path: Path) -> None:

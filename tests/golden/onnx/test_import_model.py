@@ -17,6 +17,7 @@ from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
 from systolith.golden.network.graph import Convolution, Input, Shape, WindowedLayer
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
+from systolith.golden.onnx.runtime_comparison import TOLERANCE
 from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
@@ -31,7 +32,8 @@ def test_values_that_are_not_finite_are_no_agreement(tmp_path: Path) -> None:
         model([CONV], {"w": constant(np.full((3, 1, 3, 3), 3e38))})
     )
     imported = golden.import_onnx(tmp_path / "large.onnx", RAW)
-    with pytest.raises(ValueError, match="its values are not finite"):
+    message = r"large.onnx: layer 'y' \(Conv\): its values are not finite"
+    with pytest.raises(ValueError, match=message):
         golden.compare_with_runtime(imported)
 
 
@@ -223,6 +225,33 @@ def test_a_transposed_image_is_said_so(perm: tuple[int, ...], tmp_path: Path) ->
     assert len(found) == (perm != (0, 1, 2, 3))
 
 
+def test_an_input_that_no_node_reads_is_noted(tmp_path: Path) -> None:
+    read = onnx.load_from_string(model([CONV], W))
+    read.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 9]))
+    imported = taken(tmp_path, read.SerializeToString())
+    assert imported.notes == ("input 'mask': is read by none of the nodes, and left out",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            model([CONV], {"w": np.zeros((0, 1, 3, 3), np.float32)}),
+            r"y \(Conv, input 2\): must have at least one weight, and its sizes are 0 x 1 x 3 x 3",
+        ),
+        (model([CONV], W, (1, 0, 5, 5)), "input 'x': sizes must be at least 1, not 1 x 0 x 5 x 5"),
+        (
+            model([node("Gemm", "x w", "y")], {"w": np.zeros((1, 70_000), np.float32)}, (1, 1)),
+            "dense 'y': units is 70,000, at most 65,536 is supported",
+        ),
+    ],
+)
+def test_sizes_that_cannot_be_are_named(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "sizes.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        golden.import_onnx(tmp_path / "sizes.onnx", RAW)
+
+
 @pytest.mark.parametrize("factors", ["a s", "s a"])
 def test_a_product_with_its_own_sigmoid_is_swish(factors: str, tmp_path: Path) -> None:
     nodes = [node("Conv", "x w", "a"), node("Sigmoid", "a", "s"), node("Mul", factors, "y")]
@@ -230,6 +259,40 @@ def test_a_product_with_its_own_sigmoid_is_swish(factors: str, tmp_path: Path) -
     assert first.activation.kind == "swish"
     other = [*nodes[:2], node("Relu", "s", "t"), node("Mul", "a t", "y")]
     assert "joins two feature maps" in refusals(tmp_path, model(other, W, (1, 1, 5, 5)))[0]
+
+
+_GATES = {
+    "gelu of PyTorch": ("gelu", "Div a r2 e; Erf e g; Add g one h; Mul a h m; Mul m half y"),
+    "gelu of transformers": ("gelu", "Mul a half m; Div a r2 e; Erf e g; Add one g h; Mul h m y"),
+    "hard swish of Keras": (
+        "hard_swish",
+        "Add a three e; Clip e zero six g; Div g six h; Mul a h y",
+    ),
+    "hard swish of PyTorch": ("hard_swish", "HardSigmoid a g alpha; Mul a g y"),
+    "mish": ("mish", "Softplus a e; Tanh e g; Mul a g y"),
+    "swish with a slope": ("swish", "Mul a three e; Sigmoid e g; Mul g a y"),
+}
+_NUMBERS = {"r2": 2**0.5, "one": 1, "half": 0.5, "three": 3, "zero": 0, "six": 6}
+
+
+@pytest.mark.parametrize("spelling", _GATES)
+def test_activations_that_exporters_write_as_products(spelling: str, tmp_path: Path) -> None:
+    kind, lines = _GATES[spelling]
+    nodes = [node("Conv", "x w", "a")]
+    for operator, *names in (line.split() for line in lines.split("; ")):
+        attributes = {"alpha": 1 / 6} if names[-1] == "alpha" else {}
+        *inputs, output = names[: len(names) - len(attributes)]
+        nodes.append(node(operator, " ".join(inputs), output, **attributes))
+    constants = {name: constant(value, np.float32) for name, value in _NUMBERS.items()}
+    imported = taken(tmp_path, model(nodes, {**W, **constants}, (1, 1, 5, 5)))
+    (layer,) = imported.trained.network.layers[1:]
+    assert layer.activation.kind == kind
+    assert layer.activation.amplitude == pytest.approx(1)
+    # Another constant makes another function.
+    wrong = constants | {"r2": constants["one"], "one": constants["half"], "six": constants["r2"]}
+    if set(_NUMBERS) & set(lines.split()) - {"three"}:
+        found = refusals(tmp_path, model(nodes, {**W, **wrong}, (1, 1, 5, 5)))
+        assert any("joins two feature maps" in each for each in found)
 
 
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
@@ -494,6 +557,19 @@ def test_an_altered_weight_is_seen_by_the_comparison(tmp_path: Path) -> None:
     imported.graph.constants["w"] = values  # type: ignore[index]
     (difference,) = golden.compare_with_runtime(imported)
     assert not difference.is_rounding
+
+
+def test_small_values_of_a_squashing_function_are_compared_as_rounded(tmp_path: Path) -> None:
+    """ONNX Runtime computes them with the absolute error of those near 1."""
+    path = tmp_path / "small.onnx"
+    dense = [node("Gemm", "x w b", "s"), node("Sigmoid", "s", "y")]
+    weights = {"w": normal(64, 1), "b": normal(1) - 20}
+    path.write_bytes(model(dense, weights, ("N", 64)))
+    imported = golden.import_onnx(path, golden.Preprocessing((1 / 255 / 99,)))
+    (difference,) = golden.compare_with_runtime(imported)
+    assert difference.largest_value < 1e-3
+    assert difference.is_rounding
+    assert difference.difference > TOLERANCE * difference.largest_value
 
 
 def test_the_input_is_read_as_images_are(tmp_path: Path) -> None:

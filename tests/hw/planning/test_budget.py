@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -154,6 +155,27 @@ def test_no_plan_is_better() -> None:
         report = report_plan(network, plan)
         assert report.multipliers == min(m for m, cycles in every if cycles <= target)
         assert report.predicted.interval_cycles <= target
+
+
+@pytest.mark.parametrize(
+    ("preset", "option"),
+    [("large", "--target-cycles {}, or another preset"), ("small", "--max-multipliers {} to plan")],
+)
+def test_a_preset_out_of_reach_is_named_with_the_remedy(
+    preset: str, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    goal, least = Goal(max_multipliers=4), 5
+    if preset == "large":
+        goal, least = Goal(target_cycles=10), EVERY_KIND.input.image_shape.size
+    monkeypatch.setattr("systolith.hw.planning.budget.PRESETS", {preset: goal})
+    for each in (goal, replace(goal, minimize="latency")):
+        with pytest.raises(PlanError) as refused:
+            make_plan(fixed, each)
+        message = str(refused.value)
+        assert message.startswith(f"network 'every-kind': preset '{preset}', ")
+        assert option.format(least) in message
+        assert "_" not in message
 
 
 def test_a_goal_out_of_reach_is_refused_with_the_smallest_possible() -> None:

@@ -12,7 +12,6 @@ import pytest
 from systolith import golden
 from systolith.golden.network import float_model
 from systolith.scripts.main import main
-from tests.golden.onnx.small_models import model, node, normal
 from tests.scripts import tiny
 
 
@@ -130,13 +129,3 @@ def test_run(capsys: pytest.CaptureFixture[str]) -> None:
     sheet = Path("out/tiny/rtl/datasheet.md").read_text("utf-8")
     assert "| agreement | 30 of 30 images with the class of the float network" in sheet
     assert "accuracy" not in sheet
-
-
-def test_import_needs_them(capsys: pytest.CaptureFixture[str]) -> None:
-    """The accuracy under the declared preprocessing cannot be known."""
-    nodes = [node("Flatten", "x", "f"), node("Gemm", "f w", "y")]
-    Path("m.onnx").write_bytes(model(nodes, {"w": normal(20, 3)}, ("N", 1, 5, 4)))
-    assert main("import m.onnx --out m.npz --raw --data data.npz".split()) == 2
-    err = capsys.readouterr().err
-    assert err.endswith("data 'data.npz' (custom) has no labels, which this needs\n")
-    assert not Path("m.npz").exists()

@@ -76,8 +76,8 @@ def test_given_images_are_what_it_is_quantized_on(
 def test_a_difference_is_a_failed_check(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def differ(imported: golden.ImportedNetwork) -> tuple[Any, ...]:
-        return (runtime_comparison.LayerDifference("y", 1.0, 0.1),)
+    def differ(imported: golden.ImportedNetwork, images: object) -> tuple[Any, ...]:
+        return (runtime_comparison.LayerDifference("y", 1.0, 0.1, False),)
 
     monkeypatch.setattr(runtime_comparison, "compare_with_runtime", differ)
     assert main("corpus models --raw --json".split()) == 1

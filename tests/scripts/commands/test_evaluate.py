@@ -67,6 +67,25 @@ def test_table_and_markdown_show_the_layers(
         assert [name for name in ("C1", "S2", "C3", "S4", "C5", "F6") if name not in text] == []
 
 
+@pytest.mark.parametrize("classes", [20, 21])
+def test_of_many_classes_the_most_frequent_errors_are_shown(classes: int) -> None:
+    images = golden.Dataset("a", "b", np.zeros((1, 5, 4, 1), np.uint8), None)
+    report = replace(
+        golden.evaluate(tiny.quantized(), images),
+        confusion=tuple(
+            tuple(3 if (label, given) == (7, 5) else int(given == 1) for given in range(classes))
+            for label in range(classes)
+        ),
+    )
+    table = to_markdown(report).partition("## Classes\n\n")[2].splitlines()
+    if classes == 20:
+        assert len(table) == 22
+        return
+    assert table[0] == "21 classes; 21 pairs of float class and other class, the most frequent"
+    assert [" ".join(row.split()) for row in table[4:6]] == ["| 7 | 5 | 3 |", "| 0 | 1 | 1 |"]
+    assert len(table) == 4 + 20
+
+
 def test_advice_is_measured_on_validation_digits(
     quantized: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,8 +126,8 @@ def test_without_onnx_runtime_it_says_that_nothing_was_compared(
 def test_a_difference_is_a_failed_check_and_nothing_is_written(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def differ(imported: golden.ImportedNetwork) -> tuple[Any, ...]:
-        return (runtime_comparison.LayerDifference("conv", 1.0, 0.1),)
+    def differ(imported: golden.ImportedNetwork, images: object) -> tuple[Any, ...]:
+        return (runtime_comparison.LayerDifference("conv", 1.0, 0.1, False),)
 
     monkeypatch.setattr(runtime_comparison, "compare_with_runtime", differ)
     assert main("import net.onnx --out net.npz --raw".split()) == 1

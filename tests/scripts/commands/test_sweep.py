@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from systolith import golden
+from systolith import golden, hw
+from systolith.hw.errors import PlanError
+from systolith.scripts.commands.sweep import reachable_presets
 from systolith.scripts.main import main
 from tests.scripts import tiny
 from tests.scripts.dask_cluster import dask_cluster
@@ -244,3 +246,21 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert err.startswith("systolith: ") and err.count("\n") == 1, err
     assert names in err
     assert contents(here) == before
+
+
+def test_presets_that_a_network_cannot_reach_are_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tiny.save_images(tmp_path / "data.npz", 20)
+    images = golden.load_dataset(tmp_path / "data.npz")
+    networks = {"tiny": tiny.quantized().parent}
+    presets = {"small": hw.Goal(max_multipliers=1), "medium": hw.Goal(max_multipliers=9)}
+    monkeypatch.setattr(hw, "PRESETS", presets | {"large": hw.Goal(target_cycles=19)})
+    assert reachable_presets(networks, images) == ["medium"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1:3] for line in lines] == 2 * [[" warning", " left out"]]
+    monkeypatch.setattr(
+        hw, "PRESETS", dict.fromkeys(("small", "medium", "large"), presets["small"])
+    )
+    with pytest.raises(PlanError, match="at least 2"):
+        reachable_presets(networks, images)
