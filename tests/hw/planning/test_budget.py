@@ -165,7 +165,7 @@ def test_a_preset_out_of_reach_is_named_with_the_remedy(
     preset: str, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fixed = quantized(EVERY_KIND).fixed
-    goal, least = Goal(max_multipliers=4), 5
+    goal, least = Goal(max_multipliers=4), 6
     if preset == "large":
         goal, least = Goal(target_cycles=10), EVERY_KIND.input.image_shape.size
     monkeypatch.setattr("systolith.hw.planning.budget.PRESETS", {preset: goal})
