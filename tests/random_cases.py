@@ -30,7 +30,7 @@ from systolith.golden.quantization.settings import SettingsError
 from systolith.hw.folding import Folding, Order
 from systolith.hw.systolic.schedule import as_dense, layer_schedule
 from systolith.hw.units.convolution import window_geometry
-from tests.golden.random_networks import random_arrays, random_images
+from tests.golden.random_networks import random_arrays, random_images, random_placement
 
 MOST_LAYERS = 6
 MOST_MACS = 12_000
@@ -48,7 +48,6 @@ _ACTIVATIONS = (
     Activation("clip", parameters=(-0.5, 1.5)),
     Activation("gelu"),
 )
-_HALVINGS: tuple[tuple[int, int], ...] = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (1, 4), (2, 4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +92,7 @@ def _random_network(rng: np.random.Generator, name: str) -> Network:
 def _random_layers(rng: np.random.Generator, wanted: int) -> list[Layer]:
     zero = int(rng.integers(0, 256))
     scale = float(rng.uniform(0.003, 0.02))
-    # Hardware makes borders for convolutions only.
+    # Hardware makes borders for convolutions and poolings only.
     border = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
     source = Input(
         name="input",
@@ -134,9 +133,8 @@ def _random_layer(
 ) -> Layer | None:
     """A layer over a map of this shape; None if the dice gave one that does not fit."""
     squashed = {**common, "activation": _ACTIVATIONS[rng.integers(len(_ACTIVATIONS))]}
-    kinds = ["convolution"] * 4
+    kinds = ["convolution"] * 4 + ["max", "average", "subsampling"]
     if not border:
-        kinds += ["max", "average", "subsampling"]
         kinds += ["dense"] * (3 if last else 1)
         kinds += ["radial_basis"] * (2 if last else 0)
     kind = rng.choice(kinds)
@@ -147,17 +145,19 @@ def _random_layer(
         return RadialBasis(**common, units=units)
     if kind == "convolution":
         return _random_convolution(rng, squashed, source, border=border, may_pad=may_pad)
-    window = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
-    if kind == "average":
-        # Other windows need a multiplier, which is not built.
-        window = _HALVINGS[rng.integers(len(_HALVINGS))]
+    # The border must be less than the window.
+    window = (int(rng.integers(border + 1, 4)), int(rng.integers(border + 1, 4)))
     if window[0] > source.height or window[1] > source.width:
         return None
+    # Padding that is left out has a value of its own, and the border another.
+    placement = random_placement(rng, window, may_pad=not border)
     if kind == "max":
-        return MaxPooling(**common, window=window)
+        return MaxPooling(**common, window=window, **placement)
     if kind == "average":
-        return AveragePooling(**squashed, window=window)
-    return Subsampling(**squashed, window=window)
+        counts = any((*placement["padding"], *(placement["padding_end"] or ())))
+        count_padding = counts and rng.random() < 0.5
+        return AveragePooling(**squashed, window=window, count_padding=count_padding, **placement)
+    return Subsampling(**squashed, window=window, **placement)
 
 
 def _random_convolution(

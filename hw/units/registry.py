@@ -72,18 +72,16 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     UnitError
         A type of layer, or a border around its input, that hardware does not support.
     """
-    if isinstance(layer.layer, graph.Pooling):
-        _check_windows(layer, layer.layer)
     kind = UNITS.get(type(layer.layer))
     if kind is None:
         built = ", ".join(each.type_name for each in UNITS)
         raise UnitError(layer, f"hardware is built for {built} only (docs/limits.md)")
-    conv = layer.layer
-    if not isinstance(conv, graph.Convolution):
+    windowed = layer.layer
+    if not isinstance(windowed, graph.WindowedLayer):
         return kind
     if as_dense(layer) is not None:
         return Dense
-    for pad, size in zip(layer.padding, 2 * conv.windows.reach, strict=True):
+    for pad, size in zip(layer.padding, 2 * windowed.windows.reach, strict=True):
         if pad >= size:
             raise UnitError(
                 layer,
@@ -91,16 +89,6 @@ def unit_type(layer: FixedLayer) -> type[Any]:
                 f"window, {size}: make the border part of the images (docs/limits.md)",
             )
     return kind
-
-
-def _check_windows(layer: FixedLayer, of: graph.Pooling) -> None:
-    """Refuse windows that no unit cuts out of a stream yet."""
-    windows = of.windows
-    if windows.stride != windows.kernel:
-        raise UnitError(
-            layer,
-            f"hardware has the stride {windows.kernel} here, not {windows.stride} (docs/limits.md)",
-        )
 
 
 def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
@@ -132,11 +120,12 @@ def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
         raise UnitError(
             layer, f"lines must be left out, as it stores no rows of its input, not {folding.lines}"
         )
-    if kind is not Convolution and any(layer.padding):
+    if any(layer.padding) and not isinstance(layer.layer, graph.WindowedLayer):
         raise UnitError(
             layer,
-            f"hardware makes borders for convolutions only, not {layer.padding[:2]} here: let a "
-            "convolution follow the input, or make the border part of the images (docs/limits.md)",
+            f"hardware makes borders for convolutions and poolings only, not {layer.padding[:2]} "
+            "here: let one of them follow the input, or make the border part of the images "
+            "(docs/limits.md)",
         )
     unit: Unit = kind(layer, folding, input_lanes)
     return unit

@@ -50,6 +50,8 @@ def is_output(layer: FixedLayer, inputs: list[Value], output: int, value: Value)
     bias = 0 if layer.bias is None else int(layer.bias[channel])
     if layer.weights is None:
         total = sum(window[1:], window[0])
+        if layer.factors is not None:
+            total = total * int(layer.factors.flat[output // layer.output_shape.channels])
     elif isinstance(layer.layer, graph.Subsampling):
         total = sum(window[1:], window[0]) * int(layer.weights[channel])
     else:
@@ -74,7 +76,7 @@ def is_value(total: Value, value: Value, layer: FixedLayer, channel: int) -> Val
         return value == total
     if how.table is not None:
         value = _index(value, how)
-    return _is_nearest(total, value, how, int(how.shifts[channel]))
+    return _is_nearest(total * how.multiplier, value, how, int(how.shifts[channel]))
 
 
 def _is_nearest(total: Value, value: Value, how: Requantization, shift: int) -> Value:
