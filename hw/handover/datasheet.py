@@ -164,7 +164,7 @@ def _layer(layer: FixedLayer, entry: LayerEntry) -> dict[str, Any]:
     folding = entry.folding
     return {
         "name": entry.name,
-        "unit": entry.unit,
+        "unit": f"{entry.unit} {layer.layer.form}".rstrip(),
         "shape": layer.output_shape,
         "lanes": entry.stream.lanes,
         "input": entry.formats["input"],
