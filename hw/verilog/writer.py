@@ -189,6 +189,10 @@ def with_comments(
     what, values = "pixels", "pixels"
     if fmt != PIXELS:
         what, values = "raw values", f"raw {fmt} values in the lowest bits"
+    fields = accelerator.input_layout
+    if fields.lanes > 1:
+        each = "channels in" if fmt == PIXELS else f"{values} of"
+        values = f"{fields.lanes} {each} fields of {fields.field_bits} bits"
     interval, latency = planned.predicted.interval_cycles, planned.predicted.latency_cycles
     lines = [
         f"// {fixed.name}: a streaming accelerator, {what} in, {out} out (AXI4-Stream).",
