@@ -16,6 +16,13 @@ class PlanError(ValueError):
     """A plan that cannot be made or read; the message has the value and what is allowed."""
 
 
+class MisfitError(RuntimeError):
+    """A design that a device has no room for; the message says of what there is too little.
+
+    The command line ends with status 1 after it, as after each check that fails.
+    """
+
+
 class MissingToolError(RuntimeError):
     """A tool is not installed; the message names it and the command that installs it.
 

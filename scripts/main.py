@@ -89,8 +89,8 @@ def systolith(
     systolith generate lenet5.npz --out lenet5-rtl
     systolith simulate lenet5-rtl --images 100
 
-    Ends with 0: done, 1: a check failed, 2: bad input, 3: the machine lacks
-    something, 130: interrupted.
+    Ends with 0: done, 1: a check failed, or a device is too small, 2: bad input,
+    3: the machine lacks something, 130: interrupted.
     """
     if version:
         print_text(f"systolith {metadata.version('systolith')}")
@@ -127,9 +127,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         return Status.INTERRUPTED
     except RuntimeError as error:
         # Imported here because a command that needs no simulator should start at once.
-        from systolith.hw.errors import MissingToolError
+        from systolith.hw.errors import MisfitError, MissingToolError
         from systolith.sim.errors import SimulationError
 
+        if isinstance(error, MisfitError):
+            return _fail(str(error), Status.CHECK_FAILED)
         if isinstance(error, (MissingToolError, SimulationError)):
             return _fail(str(error), Status.MACHINE_LACKS)
         raise

@@ -109,7 +109,8 @@ def file_to_write(option: str, *suffixes: str) -> Callable[[str | Path], Path]:
 
 
 TARGETS = (
-    *("ecp5-25k", "ecp5-45k", "ecp5-85k", "ice40-up5k", "gowin-gw2a18"),
+    *("ecp5-25k", "ecp5-45k", "ecp5-85k", "ice40-up5k"),
+    *("gowin-gw1n9", "gowin-gw2a18"),
     *("xc7z020", "xc7a35t", "xc7a100t"),
 )
 """The names of `hw.silicon.targets.DEVICES`, which `--help` need not load."""

@@ -23,7 +23,7 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
     ------
     ValueError
         The folder has no hardware, damaged files, or the hardware of another network; or its files
-        do not belong together.
+        do not belong together or contradict themselves.
     """
     from systolith.hw.verilog import artifacts
     from systolith.hw.verilog.figures import figures
@@ -47,7 +47,11 @@ def hardware_entry(folder: Path, network: QuantizedNetwork) -> HardwareEntry:
 
 def _silicon(folder: Path, built: Artifacts) -> SiliconEntry | None:
     """The last synthesis in the folder; None without one of this Verilog."""
-    from systolith.hw.silicon.synthesis_report import FILE_NAME, load_report
+    from systolith.hw.silicon.synthesis_report import (
+        FILE_NAME,
+        load_report,
+        require_report_of,
+    )
 
     path = folder / FILE_NAME
     if not path.exists():
@@ -59,6 +63,7 @@ def _silicon(folder: Path, built: Artifacts) -> SiliconEntry | None:
             "reported as not synthesized"
         )
         return None
+    require_report_of(report, built, path)
     return SiliconEntry(report.target, report.occupied.luts, report.clock_mhz, report.grade)
 
 

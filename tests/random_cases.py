@@ -25,11 +25,12 @@ from systolith.golden.network.graph import (
     Shape,
     Subsampling,
 )
+from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.quantization.settings import SettingsError
 from systolith.hw.folding import Folding, Order
 from systolith.hw.systolic.schedule import as_dense, layer_schedule
-from systolith.hw.systolic.window_geometry import WindowGeometry
-from tests.golden.random_networks import random_arrays, random_images
+from systolith.hw.units.convolution import window_geometry
+from tests.golden.random_networks import random_arrays, random_images, random_placement
 
 MOST_LAYERS = 6
 MOST_MACS = 12_000
@@ -47,7 +48,6 @@ _ACTIVATIONS = (
     Activation("clip", parameters=(-0.5, 1.5)),
     Activation("gelu"),
 )
-_HALVINGS: tuple[tuple[int, int], ...] = ((1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (1, 4), (2, 4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def _random_network(rng: np.random.Generator, name: str) -> Network:
 def _random_layers(rng: np.random.Generator, wanted: int) -> list[Layer]:
     zero = int(rng.integers(0, 256))
     scale = float(rng.uniform(0.003, 0.02))
-    # Hardware makes borders for convolutions only.
+    # Hardware makes borders for convolutions and poolings only.
     border = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
     source = Input(
         name="input",
@@ -135,9 +135,8 @@ def _random_layer(
 ) -> Layer | None:
     """A layer over a map of this shape; None if the dice gave one that does not fit."""
     squashed = {**common, "activation": _ACTIVATIONS[rng.integers(len(_ACTIVATIONS))]}
-    kinds = ["convolution"] * 4
+    kinds = ["convolution"] * 4 + ["max", "average", "subsampling"]
     if not border:
-        kinds += ["max", "average", "subsampling"]
         kinds += ["dense"] * (3 if last else 1)
         kinds += ["radial_basis"] * (2 if last else 0)
     kind = rng.choice(kinds)
@@ -148,46 +147,69 @@ def _random_layer(
         return RadialBasis(**common, units=units)
     if kind == "convolution":
         return _random_convolution(rng, squashed, source, border=border, may_pad=may_pad)
-    window = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
-    if kind == "average":
-        # Other windows need a multiplier, which is not built.
-        window = _HALVINGS[rng.integers(len(_HALVINGS))]
+    # The border must be less than the window.
+    window = (int(rng.integers(border + 1, 4)), int(rng.integers(border + 1, 4)))
     if window[0] > source.height or window[1] > source.width:
         return None
+    # Padding that is left out has a value of its own, and the border another.
+    placement = random_placement(rng, window, may_pad=not border)
     if kind == "max":
-        return MaxPooling(**common, window=window)
+        return MaxPooling(**common, window=window, **placement)
     if kind == "average":
-        return AveragePooling(**squashed, window=window)
-    return Subsampling(**squashed, window=window)
+        counts = any((*placement["padding"], *(placement["padding_end"] or ())))
+        count_padding = counts and rng.random() < 0.5
+        return AveragePooling(**squashed, window=window, count_padding=count_padding, **placement)
+    return Subsampling(**squashed, window=window, **placement)
 
 
 def _random_convolution(
     rng: np.random.Generator, common: dict[str, Any], source: Shape, *, border: int, may_pad: bool
 ) -> Convolution | None:
-    # Border and padding together must be less than the kernel.
-    kernel = (int(rng.integers(border + 1, 6)), int(rng.integers(border + 1, 6)))
-    padding = (0, 0)
+    # Border and padding together must be less than a window's reach.
+    windows = Windows(
+        kernel=(int(rng.integers(border + 1, 6)), int(rng.integers(border + 1, 6))),
+        stride=_random_pair(rng, 4) if rng.random() < 0.4 else (1, 1),
+        dilation=_random_pair(rng, 3) if rng.random() < 0.2 else (1, 1),
+    )
+    rows, columns = (reach - border for reach in windows.reach)
     if may_pad and rng.random() < 0.6:
-        padding = (
-            int(rng.integers(0, kernel[0] - border)),
-            int(rng.integers(0, kernel[1] - border)),
-        )
-    if any(
-        size + 2 * pad < window
-        for size, pad, window in zip(source[:2], padding, kernel, strict=True)
-    ):
+        above, left = int(rng.integers(0, rows)), int(rng.integers(0, columns))
+        padding = Padding(above, left, above, left)
+        if rng.random() < 0.4:
+            padding = Padding(
+                above, left, int(rng.integers(0, rows)), int(rng.integers(0, columns))
+            )
+        windows = replace(windows, padding=padding)
+    if min(windows.count(*source[:2])) < 1:
         return None
     outputs = int(rng.integers(1, 7))
     table = None
-    if rng.random() < 0.4:
+    groups = 1
+    if source.channels > 1 and rng.random() < 0.2:
+        groups = _random_divisor(rng, source.channels)
+        outputs = groups * int(rng.integers(1, 3))
+    elif rng.random() < 0.4:
         table = tuple(
             tuple(np.flatnonzero(rng.random(source.channels) < 0.6).tolist())
             or (int(rng.integers(source.channels)),)
             for _ in range(outputs)
         )
     return Convolution(
-        **common, kernel=kernel, out_channels=outputs, padding=padding, connection_table=table
+        **common,
+        kernel=windows.kernel,
+        out_channels=outputs,
+        padding=windows.padding[:2],
+        connection_table=table,
+        stride=windows.stride,
+        dilation=windows.dilation,
+        padding_end=windows.padding[2:],
+        groups=groups,
     )
+
+
+def _random_pair(rng: np.random.Generator, end: int) -> tuple[int, int]:
+    """Two numbers from 1 to below `end`."""
+    return int(rng.integers(1, end)), int(rng.integers(1, end))
 
 
 def _random_settings(rng: np.random.Generator, network: Network) -> Settings:
@@ -230,7 +252,7 @@ def _random_plan(rng: np.random.Generator, fixed: FixedNetwork, lanes: int) -> d
         else:
             folding = _random_array(rng, as_dense(layer) or layer, depth)
         if isinstance(layer.layer, Convolution) and as_dense(layer) is None:
-            folding = replace(folding, lines=_random_lines(rng, layer, layer.layer.kernel))
+            folding = replace(folding, lines=_random_lines(rng, layer))
         plan[layer.name] = folding
         lanes = folding.lanes
     return plan
@@ -255,12 +277,11 @@ def _random_array(rng: np.random.Generator, layer: FixedLayer, depth: int) -> Fo
             return Folding(rows, columns, _random_divisor(rng, schedule.max_lanes), depth, order)
 
 
-def _random_lines(
-    rng: np.random.Generator, layer: FixedLayer, kernel: tuple[int, int]
-) -> int | None:
+def _random_lines(rng: np.random.Generator, layer: FixedLayer) -> int | None:
     """Rows that a convolution stores: too few for frames to overlap, enough, or more."""
-    enough = WindowGeometry(layer.input_shape, kernel, layer.padding[:2]).rows_to_overlap
-    lines = int(rng.integers(kernel[0], enough + 3))
+    geometry = window_geometry(layer)
+    enough = geometry.rows_to_overlap
+    lines = int(rng.integers(geometry.windows.reach[0], enough + 3))
     return lines if lines < enough + 2 else None
 
 

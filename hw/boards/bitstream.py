@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,10 +17,14 @@ import msgspec
 from systolith.golden.choices import choice
 from systolith.golden.files import json_files
 from systolith.golden.files.whole_files import write_whole
-from systolith.hw.boards.board_catalog import BOARDS, CLOCK_HZ, BoardDesign
+from systolith.hw.boards.board_catalog import BOARDS, CLOCK_HZ, Board, BoardDesign
 from systolith.hw.boards.serial_accelerator import board_module, board_verilog
 from systolith.hw.child_processes import temporary_folder
+from systolith.hw.errors import MisfitError
+from systolith.hw.silicon.fitting import fitting_budget
+from systolith.hw.silicon.placement import NoRoomError, require_room_in_log
 from systolith.hw.silicon.synthesis import CONFLICT
+from systolith.hw.silicon.targets import find_device
 from systolith.hw.silicon.tools import Tool, ToolError, find_tool, run_tool
 from systolith.hw.verilog.artifacts import Artifacts
 
@@ -38,11 +41,16 @@ DEFAULT_BAUD = 1_000_000
 """Bits a second, which about every adapter can do."""
 
 _ROUTER = "nextpnr-ecp5"
-_STEPS: Mapping[str, str] = MappingProxyType(
-    {"yosys": "synthesis", _ROUTER: "place and route", "ecppack": "packing the bitstream"}
+_STEPS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "yosys": ("synthesis", "{name}.json"),
+        _ROUTER: ("place and route", "{name}.config"),
+        "ecppack": ("packing the bitstream", "{name}.bit"),
+    }
 )
+"""What each tool does, and the file that it must write."""
+
 _REPORT = "report.json"
-_UTILIZATION = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%", re.MULTILINE)
 
 _MAX_BYTES = 1 << 20
 _LEAST_CLOCKS_PER_BIT = 8
@@ -91,10 +99,6 @@ class BoardRecord(msgspec.Struct, frozen=True):
     def to_json(self) -> bytes:
         """The bytes of the file."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
-
-
-class FitError(ValueError):
-    """A design that the FPGA has no room for, or whose clock it does not reach."""
 
 
 def load_record(folder: str | os.PathLike[str]) -> BoardRecord:
@@ -151,7 +155,7 @@ def make_bitstream(
     ------
     ValueError
         There is no such board, or the speed is not possible.
-    FitError
+    MisfitError
         The FPGA is too small or too slow.
     MissingToolError
         A tool is not installed.
@@ -177,8 +181,15 @@ def make_bitstream(
             (work / file).write_bytes(content if isinstance(content, bytes) else content.encode())
         commands = json.loads((work / f"build_{name}.json").read_text("utf-8"))["commands"]
         for tool, *arguments in commands:
-            announce(_STEPS[tool])
-            _run(tools[tool], arguments, work, board)
+            step, result = _STEPS[tool]
+            announce(step)
+            try:
+                _run(tools[tool], arguments, work, result.format(name=name))
+            except NoRoomError as error:
+                raise MisfitError(
+                    f"{built.quantized.name} does not fit board {board!r}: {error}; "
+                    f"{_fitting_budget(built, chosen, announce)}"
+                ) from None
         routed_mhz, resources = _routed(work / _REPORT, board)
         bitstream = (work / f"{name}.bit").read_bytes()
     record = BoardRecord(
@@ -198,37 +209,29 @@ def make_bitstream(
     return record
 
 
-def _run(tool: Tool, arguments: list[str], work: Path, board: str) -> None:
+def _fitting_budget(built: Artifacts, board: Board, announce: Callable[[str], None]) -> str:
+    """Which budget would fit, in words."""
+    manifest = built.manifest
+    device, result = find_device(board.target), manifest.result.kind
+    return fitting_budget(built.quantized.fixed, device, manifest.multipliers, announce, result)
+
+
+def _run(tool: Tool, arguments: list[str], work: Path, result: str) -> None:
     """Run a tool in a folder.
 
     Raises
     ------
-    FitError
+    NoRoomError
         It found that the device is too small.
     ToolError
         It failed otherwise.
     """
     try:
-        run_tool(tool, arguments, work)
+        run_tool(tool, arguments, work, [result])
     except ToolError:
         for full_log in work.glob("*.tim"):
-            _require_fit(full_log.read_text("utf-8", "replace"), board)
+            require_room_in_log(full_log.read_text("utf-8", "replace"))
         raise
-
-
-def _require_fit(log: str, board: str) -> None:
-    """Refuse a design of which nextpnr's log says that it needs more than the device has."""
-    found = [(name, int(used), int(has)) for name, used, has in _UTILIZATION.findall(log)]
-    lacking = [
-        f"{used:,} {name} of {has:,} ({used / has - 1:.0%} too many)"
-        for name, used, has in found
-        if used > has
-    ]
-    if lacking:
-        raise FitError(
-            f"board {board!r}: the design needs {', '.join(lacking)}: make a plan with fewer "
-            "multipliers, or choose a larger board"
-        )
 
 
 def _routed(report: Path, board: str) -> tuple[float, dict[str, Resource]]:
@@ -236,7 +239,7 @@ def _routed(report: Path, board: str) -> tuple[float, dict[str, Resource]]:
     content: dict[str, Any] = json.loads(report.read_text("utf-8"))
     reached = min(clock["achieved"] for clock in content["fmax"].values())
     if reached < CLOCK_HZ / 1e6:
-        raise FitError(
+        raise MisfitError(
             f"board {board!r}: the routed design reaches {reached:.1f} MHz and needs "
             f"{CLOCK_HZ / 1e6:.0f}: make a plan with fewer multipliers"
         )

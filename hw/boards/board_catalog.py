@@ -89,6 +89,8 @@ class Board:
     ----------
     module, platform
         The module of `amaranth_boards`, and its platform.
+    target
+        Its device, by its name in `silicon.targets`.
     pll
         The dividers of its PLL.
     loader
@@ -99,6 +101,7 @@ class Board:
 
     module: str
     platform: str
+    target: str
     pll: Ecp5Pll
     loader: str
     high: tuple[tuple[str, int, str], ...] = ()
@@ -121,9 +124,15 @@ _FROM_50_MHZ = Ecp5Pll(50_000_000, input=5, feedback=6, output=10)
 _ESP32_RUNS = (("esp32", 0, "gpio0"),)
 
 BOARDS: Mapping[str, Board] = {
-    "ulx3s-25f": Board("ulx3s", "ULX3S_25F_Platform", _FROM_25_MHZ, "ulx3s", _ESP32_RUNS),
-    "ulx3s-85f": Board("ulx3s", "ULX3S_85F_Platform", _FROM_25_MHZ, "ulx3s", _ESP32_RUNS),
-    "icepi-zero": Board("icepi_zero", "IcepiZero1_3Platform", _FROM_50_MHZ, "icepi-zero"),
+    "ulx3s-25f": Board(
+        "ulx3s", "ULX3S_25F_Platform", "ecp5-25k", _FROM_25_MHZ, "ulx3s", _ESP32_RUNS
+    ),
+    "ulx3s-85f": Board(
+        "ulx3s", "ULX3S_85F_Platform", "ecp5-85k", _FROM_25_MHZ, "ulx3s", _ESP32_RUNS
+    ),
+    "icepi-zero": Board(
+        "icepi_zero", "IcepiZero1_3Platform", "ecp5-25k", _FROM_50_MHZ, "icepi-zero"
+    ),
 }
 """The boards by their names."""
 

@@ -88,7 +88,7 @@ class _Buffers:
         """The line buffers that could be smaller."""
         for name, unit in self._units.items():
             if isinstance(unit, Convolution):
-                fewest, _ = unit.feeder.geometry.kernel
+                fewest, _ = unit.feeder.geometry.windows.reach
                 lines = unit.feeder.buffer_rows
                 if lines > fewest:
                     yield _Buffer(name, "lines", range(fewest, lines + 1))

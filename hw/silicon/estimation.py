@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 from importlib import resources
-from typing import Any
+from math import ceil
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,21 +23,39 @@ from systolith.golden.files import json_files
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Plan
+from systolith.hw.silicon.memory_mapping import MemoryShape, map_memory
 from systolith.hw.silicon.targets import Capacity, Device, Family
 from systolith.hw.streams.result_layout import ResultKind
 from systolith.hw.verilog.writer import part_rtlil
 from systolith.hw.verilog.yosys import run_yosys
 
-SCHEMA = "systolith.silicon_coefficients/1"
+SCHEMA = "systolith.silicon_coefficients/2"
 """The schema of the file of coefficients."""
 
 FEATURES = (
     *("register", "adder", "mux", "choice", "logic", "comparison", "shift"),
-    *("read", "rom", "distributed", "depth", "multiplier"),
+    *("read", "rom", "deep_rom", "distributed", "block", "multiplier", "product"),
 )
 """What LUTs and flip-flops are sums of, in bits: registers, adders, multiplexers with two and with
-more inputs, gates, comparisons, shifts, clocked reads of memories in LUTs, words of ROMs in LUTs;
-and distributed memories, their outputs beyond the first block, and multipliers."""
+more inputs, gates, comparisons, shifts, clocked reads of memories in LUTs, outputs of ROMs in LUTs,
+LUTs of deeper ones; distributed memories, block memories, multipliers, and pairs of bits of
+multiplications in logic."""
+
+_REGISTERS_IN_MULTIPLIERS = frozenset({"ecp5", "xc7"})
+"""Families whose multipliers take in the registers before and behind them."""
+
+_SHIFT_REGISTER = 4
+"""Chains of this many registers are shift registers in LUTs on 7-series; the last register stays
+outside, or in a multiplier."""
+
+_SITE_LUTS = 4
+"""The LUTs of a distributed memory of 16 words of 4 bits."""
+
+_HALF_BITS = 9
+"""The widest operands of the multipliers of Gowin of which two share one of 18 x 18."""
+
+_LOGIC_PRODUCT = 9
+"""The widest product that `synth_xilinx` makes of LUTs."""
 
 _SCRIPT = """
 read_rtlil <<rtlil
@@ -55,28 +75,32 @@ _OPERATORS = {
     **dict.fromkeys(("and", "or", "xor", "xnor"), ("logic", "Y_WIDTH")),
     **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne"), ("comparison", "A_WIDTH")),
     **dict.fromkeys(("reduce_and", "reduce_or", "reduce_bool", "logic_not"), ("logic", "A_WIDTH")),
-    **dict.fromkeys(("shl", "shr", "sshl", "sshr", "shift", "shiftx"), ("shift", "A_WIDTH")),
+    **dict.fromkeys(("shl", "sshl"), ("shift", "Y_WIDTH")),
+    **dict.fromkeys(("shr", "sshr", "shift", "shiftx"), ("shift", "A_WIDTH")),
     "mux": ("mux", "WIDTH"),
 }
 """The features of Yosys's cells, and the parameters that say how large each is."""
 
-_BLOCK_COST, _DISTRIBUTED_COST = 128, 4
-"""The costs by which Yosys chooses where a memory is (`memory_libmap`): a block, a distributed
-memory; a bit in a register costs 1, and as many bits of a ROM in logic as a LUT has."""
 
-_BLOCK_WIDTHS = (36, 18, 9, 4, 2, 1)
-_BLOCK_WORDS = (512, 1024, 2048, 4096, 8192, 16384)
+Bit = int | str
+"""A net's number in Yosys's JSON, or a constant."""
 
 
 @dataclass(frozen=True)
-class MemoryShape:
-    """A memory: its words, their bits, and its ports."""
+class InMultipliers:
+    """Bits of registers that a multiplier with registers of its own can hold.
 
-    words: int
-    bits: int
-    reads: int
-    clocked: bool
-    written: bool
+    Parameters
+    ----------
+    operands, products
+        Registers before and behind a multiplication, which nothing else reads or sets.
+    sums
+        Registers behind the addition of such a product to something.
+    """
+
+    operands: int = 0
+    products: int = 0
+    sums: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,19 +115,29 @@ class Structure:
         Its memories.
     multipliers
         The widths of the operands of its multipliers, the wider one first.
+    in_multipliers
+        The registers beside the multipliers.
+    delays
+        The numbers of chains of registers that nothing reads but at their ends, by their length; a
+        chain is one bit wide.
     """
 
     bits: Mapping[str, int]
     memories: tuple[MemoryShape, ...]
     multipliers: tuple[tuple[int, int], ...]
+    in_multipliers: InMultipliers = InMultipliers()
+    delays: Mapping[int, int] = field(default_factory=dict)
+
+
+Coefficient = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class FamilyCoefficients(msgspec.Struct, frozen=True):
-    """The LUTs (of logic, and all that are occupied) and flip-flops of each feature."""
+    """The LUTs of logic and of carry chains and the flip-flops of each feature, never below 0."""
 
-    logic_luts: dict[str, float]
-    luts: dict[str, float]
-    flip_flops: dict[str, float]
+    logic_luts: dict[str, Coefficient]
+    carry_luts: dict[str, Coefficient]
+    flip_flops: dict[str, Coefficient]
 
 
 class Coefficients(msgspec.Struct, frozen=True):
@@ -158,31 +192,45 @@ def estimate(parts: Mapping[str, Structure], device: Device) -> Estimate:
     ValueError
         There are no coefficients for the device.
     """
-    families = coefficients().families
-    if device.family.name not in families:
-        raise ValueError(
-            f"target {device.name}: there are no estimates for its family, only for "
-            f"{', '.join(families)}"
-        )
-    known = families[device.family.name]
+    known = require_estimates(device)
     total: Counter[str] = Counter()
-    blocks = distributed = multipliers = 0
+    blocks = distributed = 0
+    multipliers = Fraction(0)
     for part in parts.values():
         mapped = features(part, device.family)
         total.update(mapped.features)
         blocks += mapped.blocks
         distributed += mapped.distributed
         multipliers += mapped.multipliers
+    logic_luts = _weighted(total, known.logic_luts)
+    others = _weighted(total, known.carry_luts) + memory_luts(distributed, device.family)
     return Estimate(
-        _weighted(total, known.logic_luts),
+        logic_luts,
         Capacity(
-            luts=_weighted(total, known.luts),
+            luts=logic_luts + others,
             flip_flops=_weighted(total, known.flip_flops),
-            multipliers=multipliers,
+            multipliers=ceil(multipliers),
             block_memories=blocks,
             distributed_memories=distributed,
         ),
     )
+
+
+def require_estimates(device: Device) -> FamilyCoefficients:
+    """The coefficients of a device's family.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    families = coefficients().families
+    if device.family.name not in families:
+        raise ValueError(
+            f"target {device.name}: there are no estimates for its family, only for "
+            f"{', '.join(families)}"
+        )
+    return families[device.family.name]
 
 
 @dataclass(frozen=True)
@@ -192,63 +240,73 @@ class Mapped:
     features: Mapping[str, int]
     blocks: int
     distributed: int
-    multipliers: int
+    multipliers: Fraction
 
 
 def features(part: Structure, family: Family) -> Mapped:
     """Map a part to a family: what its LUTs are a sum of, and its memories and multipliers."""
     found = Counter(part.bits)
+    inside = part.in_multipliers
+    if family.name in _REGISTERS_IN_MULTIPLIERS:
+        found["register"] -= inside.operands + inside.products
     blocks = distributed = 0
-    words, bits, sites = _distributed_shape(family)
+    if family.name == "xc7":
+        found["register"] -= inside.sums
+        found["adder"] -= inside.sums
+        for length, chains in part.delays.items():
+            if length >= _SHIFT_REGISTER:
+                found["register"] -= (length - 1) * chains
+                distributed += chains
     for memory in part.memories:
-        whole, depth = memory.words * memory.bits, -(-memory.words // words)
-        cells = memory.reads * depth * -(-memory.bits // bits)
-        costs = {"logic": whole if memory.written else whole / family.lut_bits}
-        if memory.written:
-            costs["distributed"] = _DISTRIBUTED_COST * cells
-        if memory.clocked:
-            costs["block"] = _BLOCK_COST * _block_count(memory)
-        # Of equal costs the first.
-        chosen = min(costs, key=lambda kind: costs[kind])
-        if chosen == "block":
-            blocks += _block_count(memory)
+        mapped = map_memory(memory, family)
+        bits = memory.bits * memory.reads
+        found["mux"] += (mapped.depth - 1) * bits
+        if mapped.place == "block":
+            blocks += mapped.sites
+            found["block"] += mapped.cells
             continue
         if memory.clocked:
-            found["read"] += memory.bits * memory.reads
-        if chosen == "distributed":
-            distributed += cells * sites
-            found["distributed"] += cells
-            found["depth"] += (depth - 1) * memory.bits * memory.reads
+            found["read"] += bits
+        if mapped.place == "distributed":
+            distributed += mapped.sites
+            found["distributed"] += mapped.cells
         elif memory.written:
-            found["register"] += whole
+            found["register"] += memory.words * memory.bits
+        elif memory.words <= family.lut_bits:
+            found["rom"] += bits
         else:
-            found["rom"] += -(-memory.words // family.lut_bits) * memory.bits * memory.reads
-    multipliers = 0
+            found["deep_rom"] += -(-memory.words // family.lut_bits) * bits
+    multipliers = Fraction(0)
     for wide, narrow in part.multipliers:
-        multipliers += -(-wide // _multiplier_bits(family)) * -(-narrow // 18)
-    found["multiplier"] = multipliers
-    return Mapped(found, blocks, distributed, multipliers)
-
-
-def _distributed_shape(family: Family) -> tuple[int, int, int]:
-    """The words and bits of a distributed memory, and the sites that it takes (`targets`)."""
-    return (32, 6, 4) if family.lut_bits == 64 else (16, 4, 1)
-
-
-def _multiplier_bits(family: Family) -> int:
-    return 25 if family.name == "xc7" else 18
-
-
-def _block_count(memory: MemoryShape) -> int:
-    """The fewest block memories of 18 Kbit."""
-    return min(
-        -(-memory.bits // width) * -(-memory.words // words)
-        for width, words in zip(_BLOCK_WIDTHS, _BLOCK_WORDS, strict=True)
+        sites = _multiplier_sites(wide, narrow, family)
+        multipliers += sites
+        found["multiplier" if sites else "product"] += 1 if sites else wide * narrow
+    return Mapped(
+        {name: max(0, count) for name, count in found.items()},
+        blocks,
+        distributed,
+        multipliers,
     )
 
 
+def memory_luts(sites: int, family: Family) -> int:
+    """The LUTs that distributed memories occupy, from their sites (`targets.Capacity`)."""
+    return sites if family.name == "xc7" else _SITE_LUTS * sites
+
+
+def _multiplier_sites(wide: int, narrow: int, family: Family) -> Fraction:
+    """The multipliers of the device that a multiplication takes; 0 if it is logic."""
+    if family.name == "gowin" and wide <= _HALF_BITS:
+        return Fraction(1, 2)
+    if family.name == "xc7":
+        if wide + narrow <= _LOGIC_PRODUCT:
+            return Fraction(0)
+        return Fraction(ceil(wide / 25) * ceil(narrow / 18))
+    return Fraction(ceil(wide / 18) * ceil(narrow / 18))
+
+
 def _weighted(total: Mapping[str, int], weights: Mapping[str, float]) -> int:
-    return max(0, round(sum(total[name] * weight for name, weight in weights.items())))
+    return round(sum(total[name] * weight for name, weight in weights.items()))
 
 
 def _structure(module: Any) -> Structure:
@@ -277,10 +335,88 @@ def _structure(module: Any) -> Structure:
         ports = reads.get(f"\\{name}", reads.get(name, []))
         is_written = bool({name, f"\\{name}"} & written)
         if ports:
+            attributes = memory.get("attributes", {})
             memories.append(
-                MemoryShape(memory["size"], memory["width"], len(ports), all(ports), is_written)
+                MemoryShape(
+                    memory["size"],
+                    memory["width"],
+                    len(ports),
+                    clocked=all(ports),
+                    written=is_written,
+                    block="block" in (attributes.get("rom_style"), attributes.get("ram_style")),
+                )
             )
-    return Structure(bits, tuple(memories), tuple(multipliers))
+    nets = _Nets(module)
+    return Structure(
+        bits, tuple(memories), tuple(multipliers), nets.in_multipliers(), nets.delays()
+    )
+
+
+class _Nets:
+    """The registers of a part, bit by bit, and what reads them."""
+
+    def __init__(self, module: Any) -> None:
+        self.cells = module["cells"].values()
+        self.loads: Counter[Bit] = Counter()
+        self.registers: dict[Bit, tuple[Bit, tuple[Bit, ...]]] = {}
+        for port in module["ports"].values():
+            self.loads.update(port["bits"])
+        for cell in self.cells:
+            connections = cell["connections"]
+            for name, bits in connections.items():
+                if cell["port_directions"][name] == "input":
+                    self.loads.update(bits)
+            if cell["type"] in ("$dff", "$dffe"):
+                control = (*connections["CLK"], *connections.get("EN", ()))
+                for source, bit in zip(connections["D"], connections["Q"], strict=True):
+                    self.registers[bit] = source, control
+        self.outputs = {
+            source: bit
+            for bit, (source, control) in self.registers.items()
+            if self.loads[source] == 1 and len(control) == 1
+        }
+
+    def delays(self) -> Counter[int]:
+        """`Structure.delays`."""
+        registers = self.registers
+        inner = {
+            source
+            for source, control in registers.values()
+            if source in registers and registers[source][1] == control and self.loads[source] == 1
+        }
+        lengths: Counter[int] = Counter()
+        for bit in registers.keys() - inner:
+            length, source = 1, registers[bit][0]
+            while source in inner and registers[source][1] == registers[bit][1]:
+                length, source = length + 1, registers[source][0]
+            lengths[length] += 1
+        return lengths
+
+    def in_multipliers(self) -> InMultipliers:
+        """`Structure.in_multipliers`."""
+        operands: set[Bit] = set()
+        products: set[Bit] = set()
+        for cell in self.cells:
+            if cell["type"] == "$mul":
+                for port in "AB":
+                    operands.update(
+                        bit
+                        for bit in set(cell["connections"][port])
+                        if bit in self.registers
+                        and len(self.registers[bit][1]) == 1
+                        # A sign is there several times.
+                        and self.loads[bit] == cell["connections"][port].count(bit)
+                    )
+                products.update(
+                    self.outputs[bit] for bit in cell["connections"]["Y"] if bit in self.outputs
+                )
+        sums = sum(
+            sum(bit in self.outputs for bit in cell["connections"]["Y"])
+            for cell in self.cells
+            if cell["type"] == "$add"
+            and not products.isdisjoint([*cell["connections"]["A"], *cell["connections"]["B"]])
+        )
+        return InMultipliers(len(operands), len(products), sums)
 
 
 def _number(bits: str | int) -> int:

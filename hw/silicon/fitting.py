@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from systolith.golden.files.json_files import MAX_COUNT
 from systolith.golden.fixed.integers import FixedNetwork
-from systolith.hw.errors import PlanError
+from systolith.hw.errors import MisfitError, PlanError
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import Aim, Goal, make_plan
 from systolith.hw.planning.sizes import GivenSize
-from systolith.hw.silicon.estimation import Estimate, estimate, structures
+from systolith.hw.silicon.estimation import Estimate, estimate, require_estimates, structures
 from systolith.hw.silicon.targets import Device, misfit
 from systolith.hw.streams.result_layout import ResultKind
 
@@ -34,6 +35,7 @@ def fastest_fitting_plan(
     given: Mapping[str, GivenSize] | None = None,
     announce: Callable[[str], None] = lambda step: None,
     result: ResultKind | None = None,
+    most: int | None = None,
 ) -> FittingPlan:
     """The plan with the most multipliers, up to those of the device, that fits it.
 
@@ -50,14 +52,18 @@ def fastest_fitting_plan(
         Called with what is tried.
     result
         What the accelerator puts out; as for `make_plan`.
+    most
+        The most multipliers, if there may be fewer than those of the device.
 
     Raises
     ------
-    PlanError
+    MisfitError
         No plan fits; the message says what there is too little of.
     ValueError
         There are no coefficients for the device.
     """
+    require_estimates(device)
+    whole = f"{fixed.name} does not fit {device.part}"
 
     def fitting(multipliers: int) -> FittingPlan:
         announce(f"at most {multipliers:,} multipliers")
@@ -65,11 +71,16 @@ def fastest_fitting_plan(
         plan = make_plan(fixed, goal, given, result)
         return FittingPlan(plan, goal, estimate(structures(fixed, plan, result), device))
 
-    most = device.capacity.multipliers
-    best, tried = None, fitting(most)
+    high = device.most_multipliers if most is None else most
+    try:
+        tried = fitting(high)
+    except PlanError as error:
+        # Without that limit, the plan fails for another reason.
+        make_plan(fixed, Goal(max_multipliers=MAX_COUNT), given, result)
+        raise MisfitError(f"{whole}: {error}") from None
     if not misfit(tried.estimate.occupied, device.capacity):
         return tried
-    low, high = 0, most
+    low, best = 0, None
     for _ in range(_TRIALS - 1):
         middle = (low + high) // 2
         if middle in (low, high):
@@ -79,15 +90,44 @@ def fastest_fitting_plan(
         except PlanError:
             low = middle
             continue
-        tried = trial
         if misfit(trial.estimate.occupied, device.capacity):
-            high = middle
+            high, tried = middle, trial
         else:
-            best, low = trial, middle
+            low, best = middle, trial
     if best is None:
         lacks = "; ".join(misfit(tried.estimate.occupied, device.capacity))
-        raise PlanError(
-            f"network {fixed.name!r}: no plan was found that fits {device.part}: with at most "
-            f"{tried.goal.max_multipliers} multipliers it would take about {lacks}"
+        raise MisfitError(
+            f"{whole} with any --max-multipliers, by the estimates: with "
+            f"{tried.goal.max_multipliers} it would take about {lacks}"
         )
     return best
+
+
+def fitting_budget(
+    fixed: FixedNetwork,
+    device: Device,
+    multipliers: int,
+    announce: Callable[[str], None] = lambda step: None,
+    result: ResultKind | None = None,
+) -> str:
+    """Which budget would fit a device where a plan does not, in words for an error.
+
+    Parameters
+    ----------
+    fixed, device
+        The network and the device.
+    multipliers
+        Those of the plan that does not fit: a budget that fits has fewer.
+    announce, result
+        As for `fastest_fitting_plan`.
+    """
+    try:
+        most = min(multipliers - 1, device.most_multipliers)
+        found = fastest_fitting_plan(
+            fixed, device, announce=announce, result=result, most=max(most, 1)
+        )
+    except MisfitError:
+        return "no smaller --max-multipliers fits, by the estimates"
+    except ValueError as error:
+        return f"which --max-multipliers fits is not known: {error}"
+    return f"--max-multipliers {found.goal.max_multipliers} fits, by the estimate"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from systolith.hw.accelerator import CLASSIFIER, FRAME_CHECKER, SCORE_STREAM, part_module, unit_part
-from systolith.hw.silicon.placement import place
+from systolith.hw.silicon.fitting import fitting_budget
+from systolith.hw.silicon.placement import NoRoomError, place
 from systolith.hw.silicon.synthesis import synthesize
 from systolith.hw.silicon.synthesis_report import SynthesisReport, make_report
 from systolith.hw.silicon.targets import Device, find_device, placer_of, require_room
@@ -36,7 +39,8 @@ def synthesize_folder(
     grade
         The speed grade; by default the slowest.
     seeds
-        The seeds of the placements. A design that does not fit is not placed.
+        The seeds of the placements. A design that does not fit is not placed; the report says what
+        there is too little of, by the counts or by the placer (`SynthesisReport.misfit`).
     progress
         Called with the number of placements that are done, and of all.
     announce
@@ -46,17 +50,19 @@ def synthesize_folder(
     ------
     ValueError
         No such target or grade, a target that cannot be placed, a damaged folder, one
-        whose manifest is not that of its network and plan, or weights that the device cannot store.
+        whose manifest is not that of its network and plan.
+    MisfitError
+        The device cannot store the weights.
     MissingToolError
         A tool is not installed.
     ToolError
         A tool failed: the design could not be placed or routed.
     """
     device = find_device(target)
-    chosen = _grade(device, grade)
     needed = ["yosys"]
     if seeds:
         needed.append(placer_of(device).tool)
+    chosen = _grade(device, grade)
     versions = {name: find_tool(name).version for name in needed}
     built = artifacts.load(folder)
     if built.as_generated:
@@ -74,8 +80,29 @@ def synthesize_folder(
     if not seeds or report.misfit:
         return report
     announce("nextpnr")
-    placements = place(netlist, chosen, seeds, parts, progress=progress)
+    try:
+        placements = place(netlist, chosen, seeds, parts, progress=progress)
+    except NoRoomError as error:
+        return msgspec.structs.replace(report, no_room=error.lacks)
     return make_report(built, netlist, chosen, placements, versions)
+
+
+def budget_for_folder(
+    folder: str | os.PathLike[str], target: str, announce: Callable[[str], None]
+) -> str:
+    """Which budget of multipliers fits a device, where the accelerator in a folder does not.
+
+    Errors and parameters are those of `synthesize_folder`; see `fitting.fitting_budget`.
+    """
+    built = artifacts.load(folder)
+    manifest = built.manifest
+    return fitting_budget(
+        built.quantized.fixed,
+        find_device(target),
+        manifest.multipliers,
+        announce,
+        manifest.result.kind,
+    )
 
 
 def _grade(device: Device, grade: str | None) -> str:
@@ -83,6 +110,9 @@ def _grade(device: Device, grade: str | None) -> str:
     if grade is None:
         return grades[0] if grades else ""
     if grade not in grades:
-        allowed = f"must be one of {', '.join(grades)}" if grades else "has no speed grades here"
-        raise ValueError(f"target {device.name}: {allowed}, not {grade!r}")
+        if not grades:
+            raise ValueError(f"--grade {grade}: target {device.name} has no speed grades to choose")
+        raise ValueError(
+            f"--grade {grade}: target {device.name} has the speed grades {', '.join(grades)}"
+        )
     return grade

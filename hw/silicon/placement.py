@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -19,7 +20,7 @@ from systolith.hw.build_cache import cached, content_key
 from systolith.hw.silicon.slowest_paths import SlowestPath, slowest_paths
 from systolith.hw.silicon.synthesis import HARNESS_INSTANCE, TOP_PART, Netlist
 from systolith.hw.silicon.targets import CONSTRAINTS, Placer, placer_of
-from systolith.hw.silicon.tools import Stopped, Tool, ToolError, find_tool, run_tool
+from systolith.hw.silicon.tools import LOG, Stopped, Tool, ToolError, find_tool, run_tool
 
 GOAL_MHZ = 150
 """The clock that nextpnr works for, in MHz: more than any design here reaches on these devices."""
@@ -27,6 +28,47 @@ GOAL_MHZ = 150
 _NETLIST, _DELAYS, _REPORT, _RESULT = "netlist.json", "delays.sdf", "report.json", "result.json"
 _MAX_BYTES = 1 << 28
 _MHZ_DIGITS = 2
+
+_USE = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%", re.MULTILINE)
+_NO_ROOM = re.compile(
+    r"^ERROR: (.*(?:no BELs remaining|utilisation limit|placement location).*)$", re.MULTILINE
+)
+"""What nextpnr says when it finds no place for a cell."""
+
+
+class NoRoomError(ToolError):
+    """nextpnr found no room for a design.
+
+    Parameters
+    ----------
+    lacks
+        What there is too little of, by nextpnr's names; in its own words if it is nothing in
+        particular.
+    """
+
+    def __init__(self, lacks: tuple[str, ...]) -> None:
+        super().__init__("; ".join(lacks))
+        self.lacks = lacks
+
+
+def require_room_in_log(log: str) -> None:
+    """Find in the output of a run of nextpnr that failed whether the design does not fit.
+
+    Raises
+    ------
+    NoRoomError
+        It does not.
+    """
+    use = [(name, int(used), int(has)) for name, used, has in _USE.findall(log)]
+    lacks = [
+        f"{used:,} {name} of {has:,} ({used - has:,} too many)"
+        for name, used, has in use
+        if used > has
+    ]
+    if lacks:
+        raise NoRoomError(tuple(lacks))
+    if found := _NO_ROOM.search(log):
+        raise NoRoomError((found[1],))
 
 
 class _Clock(msgspec.Struct):
@@ -86,6 +128,8 @@ def place(
     ------
     MissingToolError
         nextpnr is not installed.
+    NoRoomError
+        The design does not fit.
     ToolError
         The design could not be placed or routed.
     ValueError
@@ -133,8 +177,9 @@ def _place(
         (folder / _NETLIST).write_bytes(netlist.content)
         (folder / CONSTRAINTS).write_text(placer.constraints, "utf-8")
         try:
-            run_tool(tool, arguments, folder, stop)
+            run_tool(tool, arguments, folder, (_REPORT, _DELAYS), stop)
         except ToolError as error:
+            require_room_in_log((folder / LOG).read_text("utf-8", "replace"))
             raise ToolError(f"{netlist.device.part}, seed {seed}: {error}") from None
         report = json_files.decode_part(read_whole(folder / _REPORT, _MAX_BYTES), _Report)
         if not report.fmax:

@@ -11,6 +11,7 @@ import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from systolith.golden.files import json_files
 from systolith.hw.accelerator import Port
 from systolith.hw.build_cache import cached, content_key
 from systolith.hw.silicon import multiplier_registers
-from systolith.hw.silicon.targets import Device
+from systolith.hw.silicon.targets import LONE_FLIP_FLOP, Device, Family
 from systolith.hw.silicon.tools import Tool, ToolError, find_tool, run_tool
 from systolith.hw.verilog.netlist import find_target
 
@@ -64,10 +65,16 @@ CONFLICT = "Driver-driver conflict"
 """A warning of Yosys after which the netlist is another design."""
 
 
+class _PortBits(msgspec.Struct):
+    bits: list[int | str]
+    direction: str = ""
+
+
 class _Module(msgspec.Struct):
     """A module of a netlist; library cells have one of these attributes."""
 
     cells: dict[str, _Cell] = {}
+    ports: dict[str, _PortBits] = {}
     attributes: dict[str, Any] = {}
 
     @property
@@ -77,6 +84,7 @@ class _Module(msgspec.Struct):
 
 class _Cell(msgspec.Struct):
     type: str
+    connections: dict[str, list[int | str]] = {}
 
 
 class _Netlist(msgspec.Struct):
@@ -97,6 +105,7 @@ class Netlist:
         The JSON of Yosys.
     cells
         The numbers of its cells by type, in each of the parts; those outside them in `TOP_PART`.
+        A flip-flop that occupies a LUT, too, is there again as `targets.LONE_FLIP_FLOP`.
     """
 
     device: Device
@@ -153,11 +162,11 @@ def synthesize(
         (folder / _SOURCE).write_text(verilog, "utf-8")
         (folder / _HARNESS).write_text(harness, "utf-8")
         if prepare:
-            _run(tool, prepare, folder)
+            _run(tool, prepare, folder, _PREPARED)
             prepared = msgspec.json.decode((folder / _PREPARED).read_bytes())
             multiplier_registers.with_multiplier_registers(prepared)
             (folder / _PREPARED).write_bytes(msgspec.json.encode(prepared))
-        _run(tool, script, folder)
+        _run(tool, script, folder, _NETLIST)
         content = (folder / _NETLIST).read_bytes()
         (folder / _COMPRESSED).write_bytes(gzip.compress(content, 1, mtime=0))
         for file in (_NETLIST, _SOURCE, _PREPARED):
@@ -167,15 +176,19 @@ def synthesize(
     rewriting = inspect.getsource(multiplier_registers) if prepare else ""
     key = content_key("synthesis", *tool.identity, rewriting, prepare, script, harness, verilog)
     content = gzip.decompress(cached(key, _COMPRESSED, build).read_bytes())
-    return Netlist(device, tool, netlist_top, content, _cells(content, netlist_top, modules))
+    return Netlist(
+        device, tool, netlist_top, content, _cells(content, netlist_top, modules, family)
+    )
 
 
-def _run(tool: Tool, script: str, folder: Path) -> None:
+def _run(tool: Tool, script: str, folder: Path, result: str) -> None:
     (folder / _COMMANDS).write_text(script, "utf-8")
-    run_tool(tool, ["-Q", "-q", "-e", CONFLICT, "-s", _COMMANDS], folder)
+    run_tool(tool, ["-Q", "-q", "-e", CONFLICT, "-s", _COMMANDS], folder, [result])
 
 
-def _cells(content: bytes, top: str, parts: Mapping[str, str]) -> dict[str, Counter[str]]:
+def _cells(
+    content: bytes, top: str, parts: Mapping[str, str], family: Family
+) -> dict[str, Counter[str]]:
     """The numbers of cells by type in each part of a netlist."""
     modules = json_files.decode_part(content, _Netlist).modules
     counts: dict[str, Counter[str]] = {name: Counter() for name in (*parts.values(), TOP_PART)}
@@ -187,11 +200,34 @@ def _cells(content: bytes, top: str, parts: Mapping[str, str]) -> dict[str, Coun
                 counts[part][cell.type] += 1
             else:
                 count(cell.type, parts.get(cell.type, part))
+        if LONE_FLIP_FLOP in family.cells:
+            counts[part] += Counter({LONE_FLIP_FLOP: _lone_flip_flops(modules[module])})
 
     if top not in modules:
         raise ToolError(f"the netlist has no module {top!r}")
     count(top, TOP_PART)
     return counts
+
+
+def _lone_flip_flops(module: _Module) -> int:
+    """The fewest flip-flops whose input is not the output of a LUT that drives nothing else.
+
+    What an input of the module drives may be behind such a LUT elsewhere.
+    """
+    cells = module.cells.values()
+    bits = [*chain.from_iterable(port.bits for port in module.ports.values())]
+    ends = Counter(
+        bits + [bit for cell in cells for each in cell.connections.values() for bit in each]
+    )
+    shared = {
+        bit for port in module.ports.values() if port.direction == "input" for bit in port.bits
+    }
+    for cell in cells:
+        if cell.type == "SB_LUT4":
+            shared.update(bit for bit in cell.connections["O"] if ends[bit] == 2)
+    return sum(
+        cell.connections["D"][0] not in shared for cell in cells if cell.type.startswith("SB_DFF")
+    )
 
 
 def _needs_harness(device: Device, ports: Sequence[Port]) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal, get_args
 
 from systolith.golden.choices import choice
+from systolith.hw.errors import MisfitError
 from systolith.hw.silicon.tools import ToolError
 
 Kind = Literal[
@@ -25,6 +26,10 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """All kinds, in the order of tables."""
 
+
+LONE_FLIP_FLOP = "flip-flop without a LUT"
+"""A flip-flop that occupies the LUT of its logic cell, in families where its input is that LUT's
+output: synthesis counts it as a cell of this type, too."""
 
 CONSTRAINTS = "pins.cst"
 """The name of a file of constraints."""
@@ -179,6 +184,7 @@ _ICE40 = Family(
             "SB_MAC16": _MULTIPLIER,
             "SB_RAM40_4K(NR|NW|NRNW)?": _BLOCK,
             "SB_GB|SB_IO": _FREE,
+            LONE_FLIP_FLOP: Cell(None, luts=1),
         }
     ),
 )
@@ -205,6 +211,7 @@ _GOWIN = Family(
         }
     ),
 )
+_GOWIN_LITTLE_BEE = replace(_GOWIN, options=_GOWIN.options.replace("gw2a", "gw1n"))
 _XC7 = Family(
     name="xc7",
     options="",
@@ -284,6 +291,13 @@ class Device:
         family, has = self.family, self.capacity
         return has.block_memories * family.block_bits + has.luts * family.lut_bits
 
+    @property
+    def most_multipliers(self) -> int:
+        """The most multiplications that its multipliers can do, if all are of the smallest size."""
+        cells = self.family.cells.values()
+        smallest = min(cell.sites for cell in cells if cell.kind == "multipliers")
+        return int(self.capacity.multipliers / smallest)
+
 
 def _ecp5(size: str, pins: int, capacity: Capacity) -> Device:
     arguments = (
@@ -292,6 +306,16 @@ def _ecp5(size: str, pins: int, capacity: Capacity) -> Device:
     )
     placer = Placer("nextpnr-ecp5", arguments, ("6", "7", "8"), pins)
     return Device(f"ecp5-{size}k", f"LFE5U-{size}F-CABGA381", _ECP5, capacity, placer)
+
+
+def _gowin(
+    name: str, part: str, chip: str, family: Family, capacity: Capacity, pins: tuple[str, ...]
+) -> Device:
+    arguments = *("--device", part), *("--vopt", f"family={chip}", "--vopt", f"cst={CONSTRAINTS}")
+    ports = "aclk", "aresetn", "scan_in", "scan_out"
+    places = (f'IO_LOC "{port}" {pin};\n' for port, pin in zip(ports, pins, strict=True))
+    placer = Placer("nextpnr-gowin", arguments, (), len(pins), "".join(places))
+    return Device(name, part, family, capacity, placer)
 
 
 def _xc7(name: str, part: str, capacity: Capacity) -> Device:
@@ -312,27 +336,15 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
                 Capacity(5_280, 5_280, 8, 30, 0),
                 Placer("nextpnr-ice40", ("--up5k", "--package", "sg48"), (), 39),
             ),
-            Device(
-                "gowin-gw2a18",
-                "GW2A-LV18PG256C8/I7",
-                _GOWIN,
+            _gowin(
+                *("gowin-gw1n9", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", _GOWIN_LITTLE_BEE),
+                Capacity(8_640, 6_480, 20, 26, 270),
+                ("52", "4", "18", "17"),
+            ),
+            _gowin(
+                *("gowin-gw2a18", "GW2A-LV18PG256C8/I7", "GW2A-18", _GOWIN),
                 Capacity(20_736, 15_552, 48, 46, 648),
-                Placer(
-                    "nextpnr-gowin",
-                    (
-                        *("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18"),
-                        *("--vopt", f"cst={CONSTRAINTS}"),
-                    ),
-                    (),
-                    207,
-                    "".join(
-                        f'IO_LOC "{port}" {pin};\n'
-                        for port, pin in (
-                            *(("aclk", "H11"), ("aresetn", "T10")),
-                            *(("scan_in", "T3"), ("scan_out", "M11")),
-                        )
-                    ),
-                ),
+                ("H11", "T10", "T3", "M11"),
             ),
             _xc7("xc7z020", "XC7Z020", Capacity(53_200, 106_400, 220, 280, 17_400)),
             _xc7("xc7a35t", "XC7A35T", Capacity(20_800, 41_600, 90, 100, 6_400)),
@@ -343,8 +355,9 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
 """By name. Sources, the manufacturers' data sheets:
 
 ECP5: Lattice FPGA-DS-02012, table 1.1. Of each eight look-up tables four can be memory: 16 words of
-4 bits (section 2.4.2). iCE40UP5K: Lattice FPGA-DS-02008, table 1.1. GW2A-18: Gowin DS102, table
-1-1; its 41,472 bits of shadow memory are 648 blocks of 16 words of 4 bits. 7-series: Xilinx DS180,
+4 bits (section 2.4.2). iCE40UP5K: Lattice FPGA-DS-02008, table 1.1. GW1NR-9: Gowin DS117, table
+1-1, and GW2A-18: DS102, table 1-1; their 17,280 and 41,472 bits of shadow memory are 270 and 648
+blocks of 16 words of 4 bits. 7-series: Xilinx DS180,
 tables 4 and 6 (Artix-7), and DS190, table 1 (Zynq-7020); the look-up tables that can be memory are
 those of UG474, table 1-2. A block of 36 Kbit counts as two of 18.
 """
@@ -374,6 +387,18 @@ def placer_of(device: Device) -> Placer:
     return device.placer
 
 
+def multiplier_sizes(cells: Mapping[str, int], family: Family) -> str:
+    """The cells that are multipliers, and how many multipliers of the device each occupies.
+
+    Empty if each occupies one.
+    """
+    kinds = {name: family.cell(name) for name in cells}
+    sites = {name: cell.sites for name, cell in kinds.items() if cell.kind == "multipliers"}
+    if all(each == 1 for each in sites.values()):
+        return ""
+    return ", ".join(f"{cells[name]:,} {name} ({each} each)" for name, each in sites.items())
+
+
 def misfit(needed: Capacity, available: Capacity) -> tuple[str, ...]:
     """What there is too little of, and by how much, in words; empty if there is enough."""
     return tuple(
@@ -388,11 +413,11 @@ def require_room(network: str, weight_bits: int, device: Device) -> None:
 
     Raises
     ------
-    ValueError
+    MisfitError
         They are.
     """
     if weight_bits > device.memory_bits:
-        raise ValueError(
+        raise MisfitError(
             f"{network} does not fit {device.part} with any plan: its weights have "
             f"{weight_bits:,} bits, {weight_bits - device.memory_bits:,} more than all block "
             f"memories and LUTs of the device store ({device.memory_bits:,}); it needs fewer bits "

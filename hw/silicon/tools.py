@@ -149,7 +149,11 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def run_tool(
-    tool: Tool, arguments: Sequence[str], folder: Path, stop: threading.Event | None = None
+    tool: Tool,
+    arguments: Sequence[str],
+    folder: Path,
+    results: Sequence[str] = (),
+    stop: threading.Event | None = None,
 ) -> str:
     """Run a tool in a folder; returns its output, which the file `LOG` there has, too.
 
@@ -160,13 +164,15 @@ def run_tool(
         no others.
     folder
         The folder that it runs in.
+    results
+        The files that it must have written there.
     stop
         Set by another thread to end it.
 
     Raises
     ------
     ToolError
-        It ended with an error.
+        It ended with an error, or without its results.
     Stopped
         `stop` was set.
     """
@@ -193,6 +199,12 @@ def run_tool(
     text = log.read_text("utf-8", "replace")
     if status:
         raise ToolError(f"{tool.name} {tool.version} {_status(status)}: {_last_error(text)}")
+    for name in results:
+        if not (folder / name).is_file():
+            raise ToolError(
+                f"{tool.name} {tool.version} ended with status 0, but wrote no {name}: "
+                f"{_last_error(text)}"
+            )
     return text
 
 

@@ -31,7 +31,8 @@ class _Pointers(NamedTuple):
     top_bank
         The row of the ring with the topmost row of that band, which may lie above the map.
     rows_taken
-        The number of complete rows taken, from the oldest one that the band needs.
+        The number of complete rows taken, from the oldest one that the band needs; negative while
+        rows are still to come that no band needs.
     rows_stored, column_stored
         The same of the rows written to the memories, and `write_column`: those of a cycle before.
     """
@@ -56,7 +57,8 @@ class RowBuffer(Component):
     It is a ring of memories, one a row, with a word for every pixel. Rows of the next frame follow
     those of this frame without a gap. A column is offered as soon as all rows of its band that lie
     inside the map are stored up to it; the other rows of the column hold any value. Once a column
-    is read, its pixels in rows that no later band needs may be overwritten.
+    is read, its pixels in rows that no later band needs may be overwritten. Columns to the right
+    of a band's last window (`WindowGeometry.columns_used`) are not offered.
 
     The first column of a band is offered only when the columns that the band before takes in place
     of its right padding (`WindowGeometry.overlap_columns`) are stored as well.
@@ -73,7 +75,7 @@ class RowBuffer(Component):
     value_shape
         The shape of one value.
     buffer_rows
-        Rows in the ring; at least the kernel's. By default `geometry.rows_to_overlap`.
+        Rows in the ring; at least those of a window. By default `geometry.rows_to_overlap`.
 
     Members
     -------
@@ -85,7 +87,7 @@ class RowBuffer(Component):
     Raises
     ------
     ValueError
-        `input_lanes` does not divide the channels, or the ring is smaller than the kernel.
+        `input_lanes` does not divide the channels, or the ring is smaller than a window.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class RowBuffer(Component):
         super().__init__(
             {
                 "i": In(beat_stream(value_shape, input_lanes)),
-                "o": Out(stream.Signature(unsigned(geometry.kernel[0] * self.pixel_bits))),
+                "o": Out(stream.Signature(unsigned(geometry.windows.kernel[0] * self.pixel_bits))),
             }
         )
 
@@ -115,10 +117,11 @@ class RowBuffer(Component):
         o_available, o_taken = o.available, o.taken
         geometry, beats, rows = self.geometry, self.beats_per_pixel, self.buffer_rows
         height, width = geometry.source.height, geometry.source.width
+        used = geometry.columns_used
         last_overlap = geometry.overlap_columns - 1
         written = [[-1] * width for _ in range(rows)]
-        # For each row of the ring, the first of the columns whose reads free its pixels.
-        freeing: list[int | None] = [None] * rows
+        # For each row of the map, the first of the columns whose reads free its pixels.
+        freeing: list[int] = []
         write_row = write_column = 0
         write = -1
         for frame in count():
@@ -126,14 +129,13 @@ class RowBuffer(Component):
                 first = frame * height + geometry.first_row(band)
                 row = first + geometry.rows_needed(band) - 1
                 band_start = len(o_available)
-                for place in range(width):
+                for place in range(used):
                     needed = max(place, last_overlap)
                     while write_row < row or (write_row == row and write_column <= needed):
                         bank = write_row % rows
-                        column = freeing[bank]
-                        if column is not None:
+                        if write_row >= rows:
                             # It is read once it is stored and the column before it was taken.
-                            column += write_column
+                            column = freeing[write_row - rows] + min(write_column, used - 1)
                             while len(o_taken) < column:
                                 yield o.sink
                             read = o_available[column] - 1
@@ -150,8 +152,7 @@ class RowBuffer(Component):
                             write_row += 1
                     o_available.append(written[row % rows][needed] + 3)
                     yield o.sink
-                for number in range(first, first + geometry.rows_released(band)):
-                    freeing[number % rows] = band_start
+                freeing += [band_start] * geometry.rows_released(band)
 
     def rows_needed(self, i: StreamCycles, o: StreamCycles) -> int:
         """The smallest `buffer_rows` with which these transfers would not have stalled.
@@ -159,19 +160,18 @@ class RowBuffer(Component):
         `i` and `o` are the streams after the cycle model ran.
         """
         geometry = self.geometry
-        width, beats = geometry.source.width, self.beats_per_pixel
-        rows, bands = len(i.taken) // (width * beats), len(o.taken) // width
+        width, beats, used = geometry.source.width, self.beats_per_pixel, geometry.columns_used
+        rows, bands = len(i.taken) // (width * beats), len(o.taken) // used
         written = np.array(i.taken[: rows * width * beats]).reshape(rows, width, beats)[:, :, 0]
         # A pixel is free once it is read: when the column before was taken, or later.
-        read = np.maximum(
-            np.array(o.available[: bands * width]) - 1, [0, *o.taken][: bands * width]
-        )
+        read = np.maximum(np.array(o.available[: bands * used]) - 1, [0, *o.taken][: bands * used])
         releasing = np.repeat(
             np.arange(geometry.bands), [geometry.rows_released(n) for n in range(geometry.bands)]
         )
         frames = np.arange(bands // geometry.bands) * geometry.bands
-        free = read.reshape(bands, width)[np.add.outer(frames, releasing).ravel()]
-        for needed in range(geometry.kernel[0], self.buffer_rows):
+        free = read.reshape(bands, used)[np.add.outer(frames, releasing).ravel()]
+        free = free[:, np.minimum(np.arange(width), used - 1)]
+        for needed in range(geometry.windows.reach[0], self.buffer_rows):
             known = min(len(free), rows - needed)
             if (written[needed : needed + known] > free[:known]).all():
                 return needed
@@ -205,7 +205,7 @@ class RowBuffer(Component):
         column = [
             # The row of the ring for each row that may be the top one.
             select([rows[(top + row) % len(rows)] for top in range(len(rows))], column_top)
-            for row in range(geometry.kernel[0])
+            for row in range(0, geometry.windows.reach[0], geometry.windows.dilation[0])
         ]
         m.d.comb += self.o.payload.eq(Cat(column))
         return m
@@ -216,8 +216,10 @@ class RowBuffer(Component):
         write_column = Signal(range(geometry.source.width))
         write_beat = Signal(range(self.beats_per_pixel))
         read_band = Signal(range(geometry.bands))
-        read_column = Signal(range(geometry.source.width))
-        top_bank = Signal(range(self.buffer_rows), init=-geometry.padding[0] % self.buffer_rows)
+        read_column = Signal(range(geometry.columns_used))
+        top = -geometry.windows.padding.above % self.buffer_rows
+        top_bank = Signal(range(self.buffer_rows), init=top)
+        rows = range(-geometry.rows_skipped, self.buffer_rows + 1)
         return _Pointers(
             write_bank,
             write_column,
@@ -225,8 +227,8 @@ class RowBuffer(Component):
             read_band,
             read_column,
             top_bank,
-            rows_taken=Signal(range(self.buffer_rows + 1)),
-            rows_stored=Signal(range(self.buffer_rows + 1)),
+            rows_taken=Signal(rows),
+            rows_stored=Signal(rows),
             column_stored=Signal.like(write_column),
         )
 
@@ -258,7 +260,7 @@ class RowBuffer(Component):
         was read before.
         """
         geometry = self.geometry
-        last_column = geometry.source.width - 1
+        last_column = geometry.columns_used - 1
         overlap_stored = at.column_stored >= geometry.overlap_columns
         ahead_of_reader = (at.column_stored > at.read_column) & overlap_stored
         stored = (at.rows_stored >= needed) | ((at.rows_stored + 1 == needed) & ahead_of_reader)
@@ -275,8 +277,11 @@ class RowBuffer(Component):
         with m.If(band_read):
             counting.count(m, at.read_band, geometry.bands)
             # The next frame's top row follows the last row of this frame's map.
-            frame_step = (geometry.kernel[0] - 2 * geometry.padding[0]) % self.buffer_rows
-            step = Mux(at.read_band == geometry.bands - 1, frame_step, 1)
+            step = Mux(
+                at.read_band == geometry.bands - 1,
+                geometry.frame_step % self.buffer_rows,
+                geometry.band_step % self.buffer_rows,
+            )
             m.d.sync += at.top_bank.eq(self._wrapped(at.top_bank + step))
         return read, band_read, column_top
 

@@ -276,7 +276,7 @@ def as_dense(layer: FixedLayer) -> FixedLayer | None:
     if not isinstance(conv, graph.Convolution) or layer.weights is None:
         return None
     complete = conv.links(layer.input_shape) == layer.input_shape.channels * conv.out_channels
-    if not complete or any(layer.padding) or layer.output_shape[:2] != (1, 1):
+    if not complete or any(layer.padding) or conv.kernel != layer.input_shape[:2]:
         return None
     view = graph.Dense(
         name=conv.name, inputs=conv.inputs, activation=conv.activation, units=conv.out_channels

@@ -54,15 +54,16 @@ class WindowFeeder(Component):
     the map become the padding value. The window registers hold a window until all its chunks are
     taken; the next window is shifted in meanwhile.
 
-    Padding takes no shifts of its own. In place of the padding to the right of the map, the first
-    columns of the next band (or frame) are shifted in. If these have not arrived, a dummy shift
+    A stride shifts as many columns from window to window. Padding takes no shifts of its own. In
+    place of the padding to the right of the map, the first columns of the next band (or frame) are
+    shifted in. If these have not arrived, a dummy shift
     takes whatever the row buffer holds, so that no window waits for a frame that may never come.
     The padding value replaces all of it.
 
     Cycles a frame, each window held for `hold` cycles: the larger of the input's beats and
-    `bands * ((columns - 1) * hold + max(hold, kernel columns - 2 * padding + dummy_shifts))`,
-    which is `bands * columns * hold` if `hold` is at least the kernel's columns. With fewer rows
-    than by default, the first rows of the next frame may have to wait.
+    `bands * ((columns - 1) * max(hold, horizontal stride) + max(hold, row_change))`, which is
+    `bands * columns * hold` if `hold` is at least `geometry.most_shifts`. With fewer rows than by
+    default, the first rows of the next frame may have to wait.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class WindowFeeder(Component):
     padding_value
         The raw value of elements outside the map.
     buffer_rows
-        Rows of the map that are stored, at least the kernel's. By default
+        Rows of the map that are stored, at least those of a window. By default
         `geometry.rows_to_overlap`.
 
     Members
@@ -128,10 +129,10 @@ class WindowFeeder(Component):
         """The depth of the FIFO of chunks; 0 if there is none.
 
         It keeps the array's `ready` from the enables of the many registers. Where windows have
-        fewer chunks than a row change takes cycles, it would let them run ahead of the array, and
-        fill some of these cycles: a frame's cycles would have no simple formula.
+        fewer chunks than the next window needs shifts, it would let them run ahead of the array,
+        and fill some of these cycles: a frame's cycles would have no simple formula.
         """
-        return CHUNK_FIFO_DEPTH if len(self.chunks) >= self.geometry.row_change else 0
+        return CHUNK_FIFO_DEPTH if len(self.chunks) >= self.geometry.most_shifts else 0
 
     @property
     def buffer_rows(self) -> int:
@@ -151,10 +152,11 @@ class WindowFeeder(Component):
 
     @recurrence
     def _shift_cycles(self, columns: StreamCycles, o: StreamCycles) -> Process:
-        width, pad = self.geometry.source.width, self.geometry.padding[1]
+        geometry = self.geometry
+        used, stride = geometry.columns_used, geometry.windows.stride[1]
         chunks, depth = len(self.chunks), self._fifo_depth
-        # Shifts before a band's first window is complete; each other window takes one more.
-        first = self.geometry.kernel[1] - pad
+        # Shifts before a band's first window is complete; each other window takes `stride` more.
+        first = geometry.columns_to(0)
         o_available, o_taken = o.available, o.taken
         # The cycles of the shifts to the right of the map, which take the next band's columns.
         slots: list[int] = []
@@ -165,8 +167,8 @@ class WindowFeeder(Component):
             shift = -1
             # The shifts of a window may begin with the transfer of the window before.
             earliest = [transfer] * first
-            for number in range(width + pad):
-                if number < width:
+            for number in range(used + geometry.right_padding):
+                if number < used:
                     while len(columns.available) == column:
                         yield columns.source
                     available = columns.available[column]
@@ -180,9 +182,9 @@ class WindowFeeder(Component):
                     columns.taken.append(shift)
                 else:
                     shift = max(shift + 1, earliest[number])
-                    if number >= width + self.geometry.dummy_shifts:
+                    if number >= used + geometry.dummy_shifts:
                         slots.append(shift)
-                if number >= first - 1:
+                if number >= first - 1 and (number + 1 - first) % stride == 0:
                     transfer = max(shift + 1, transfer + chunks if window else 0)
                     # The window before is done when its last chunk is taken, or enters the FIFO.
                     freeing = window * chunks - 1 - depth
@@ -192,7 +194,7 @@ class WindowFeeder(Component):
                         transfer = max(transfer, o_taken[freeing] + (depth > 0))
                     # The FIFO is never slower than its sink: chunk after chunk is there in time.
                     o_available.extend([transfer + 1 + (depth > 0)] * chunks)
-                    earliest.append(transfer)
+                    earliest += [transfer] * stride
                     window += 1
                     yield o.sink
 
@@ -235,17 +237,16 @@ class WindowFeeder(Component):
     def _control_shifts(self, m: Module, may_transfer: Value) -> _Shifts:
         """Count shifts, windows and bands, and take columns from the row buffer."""
         geometry = self.geometry
-        kernel_columns = geometry.kernel[1]
-        width = geometry.source.width
-        pad = geometry.padding[1]
+        first, used = geometry.columns_to(0), geometry.columns_used
+        stride = geometry.windows.stride[1]
         columns = self.row_buffer.o
 
         band = Signal(range(geometry.bands))
         column = Signal(range(geometry.columns))
         # Shifts until the window in the shadow registers is complete.
-        missing = Signal(range(kernel_columns + 1), init=kernel_columns - pad)
+        missing = Signal(range(max(geometry.windows.reach[1], stride) + 1), init=first)
         # Shifts since the band's first column, and columns of the next band among them.
-        shifted = Signal(range(width + pad + 1))
+        shifted = Signal(range(used + geometry.right_padding + 1))
         borrowed = Signal(range(geometry.overlap_columns + 1))
 
         transfer = Signal()
@@ -254,8 +255,8 @@ class WindowFeeder(Component):
         m.d.comb += band_done.eq(transfer & (column == geometry.columns - 1))
 
         right_of_map = Signal()
-        m.d.comb += right_of_map.eq((shifted >= width) & ~band_done)
-        must_be_dummy = right_of_map & (shifted < width + geometry.dummy_shifts)
+        m.d.comb += right_of_map.eq((shifted >= used) & ~band_done)
+        must_be_dummy = right_of_map & (shifted < used + geometry.dummy_shifts)
         # Never between two columns of the next band: those are offered in consecutive cycles.
         may_be_dummy = right_of_map & ~columns.valid
         may_shift = (missing != 0) | transfer
@@ -266,13 +267,14 @@ class WindowFeeder(Component):
 
         with m.If(band_done):
             m.d.sync += [
-                missing.eq(kernel_columns - pad - borrowed - shift),
+                missing.eq(first - borrowed - shift),
                 shifted.eq(borrowed + shift),
                 borrowed.eq(0),
             ]
             count(m, band, geometry.bands)
         with m.Else():
-            m.d.sync += [missing.eq(missing + transfer - shift), shifted.eq(shifted + shift)]
+            following = transfer if stride == 1 else Mux(transfer, stride, 0)
+            m.d.sync += [missing.eq(missing + following - shift), shifted.eq(shifted + shift)]
             with m.If(right_of_map & column_taken):
                 m.d.sync += borrowed.eq(borrowed + 1)
         with m.If(transfer):
@@ -281,58 +283,53 @@ class WindowFeeder(Component):
 
     def _add_registers(self, m: Module, shifts: _Shifts) -> list[Value]:
         """Add the shadow and window registers; returns a window's elements in their order."""
-        kernel_rows, kernel_columns = self.geometry.kernel
-        channels = self.geometry.source.channels
+        windows, source = self.geometry.windows, self.geometry.source
         bits = self.value_shape.width
         pixel = self.row_buffer.pixel_bits
-        padding = Cat(Const(self.padding_value, self.value_shape)[:] for _ in range(channels))
-        geometry = self.geometry
-        rows_outside = outside_map(
-            shifts.band, kernel_rows, geometry.padding[0], geometry.source.height
+        padding = Cat(
+            Const(self.padding_value, self.value_shape)[:] for _ in range(source.channels)
         )
-        columns_outside = outside_map(
-            shifts.column, kernel_columns, geometry.padding[1], geometry.source.width
-        )
+        rows_outside = outside_map(self.geometry, 0, shifts.band)
+        columns_outside = outside_map(self.geometry, 1, shifts.column)
+        kernel_rows, kernel_columns = windows.kernel
+        dilation = windows.dilation[1]
 
         rows = []
         for i in range(kernel_rows):
             # Data is only used after it was loaded: it needs no reset.
-            shadow = Signal(kernel_columns * pixel, name=f"shadow_row{i}", reset_less=True)
+            shadow = Signal(windows.reach[1] * pixel, name=f"shadow_row{i}", reset_less=True)
             window = Signal(kernel_columns * pixel, name=f"window_row{i}", reset_less=True)
             with m.If(shifts.shift):
                 new = self.row_buffer.o.payload.word_select(i, pixel)
                 m.d.sync += shadow.eq(Cat(shadow[pixel:], new))
             with m.If(shifts.transfer):
                 for j in range(kernel_columns):
-                    value: Value = shadow.word_select(j, pixel)
+                    value: Value = shadow.word_select(j * dilation, pixel)
                     if outside := rows_outside[i] + columns_outside[j]:
                         value = Mux(Cat(outside).any(), padding, value)
                     m.d.sync += window.word_select(j, pixel).eq(value)
             rows.append(window)
         return [
-            rows[i].word_select(j * channels + channel, bits)
-            for channel in range(channels)
+            rows[i].word_select(j * source.channels + channel, bits)
+            for channel in range(source.channels)
             for i in range(kernel_rows)
             for j in range(kernel_columns)
         ]
 
 
-def outside_map(position: Value, kernel: int, padding: int, size: int) -> list[list[Value]]:
-    """For each row or column of a kernel, the conditions under which it is outside the map.
+def outside_map(geometry: WindowGeometry, axis: int, position: Value) -> list[list[Value]]:
+    """For each row (axis 0) or column (axis 1) of a kernel, the conditions to be outside the map.
 
-    Those that are inside in all windows, as most are, have none.
-
-    Parameters
-    ----------
-    position
-        The place of the window: its row of windows, or its number in the row.
-    kernel, padding, size
-        Rows, or columns, of the kernel, of the padding on each side, and of the map.
+    Those that are inside in all windows, as most are, have none. `position` is the place of the
+    window along the axis: its row of windows, or its number in the row.
     """
-    outside: list[list[Value]] = [[] for _ in range(kernel)]
-    for offset, conditions in enumerate(outside):
-        if offset < padding:
-            conditions.append(position < padding - offset)
-        if kernel - 1 - offset < padding:
-            conditions.append(position >= size + padding - offset)
+    outside: list[list[Value]] = []
+    for element in range(geometry.windows.kernel[axis]):
+        inside = geometry.windows_inside(axis, element)
+        conditions: list[Value] = []
+        if inside.start > 0:
+            conditions.append(position < inside.start)
+        if inside.stop < geometry.count[axis]:
+            conditions.append(position >= inside.stop)
+        outside.append(conditions)
     return outside

@@ -24,8 +24,8 @@ from systolith.hw.systolic.schedule import Chunk
 from systolith.hw.systolic.window import outside_map
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
-MANY_CHUNKS = 16
-"""From this number of chunks a window, memories are smaller than registers and a multiplexer."""
+MANY_CHUNKS = 10
+"""From this number of chunks a window, memories take less logic than registers and a multiplexer."""
 
 READ_LATENCY = 5
 """Cycles from the start of a read to its chunk: place, address, memory, its output, selection."""
@@ -41,8 +41,8 @@ class _Window(NamedTuple):
     left
         The word of its leftmost column in a row, which may lie to the left of the map.
     row_outside, column_outside
-        For each kernel row and each kernel column, whether it lies outside the map; empty if none
-        ever does.
+        For each row and each column that a window reaches over, whether it lies outside the map;
+        empty if none ever does.
     """
 
     top: Signal
@@ -84,7 +84,7 @@ class WindowMemory(Component):
     padding_value
         The raw value of elements outside the map.
     buffer_rows
-        Rows of the map that are stored, at least the kernel's. By default two more than
+        Rows of the map that are stored, at least those of a window. By default two more than
         `geometry.rows_to_overlap`, as a row is free only when its last window was read.
 
     Members
@@ -98,7 +98,7 @@ class WindowMemory(Component):
     ------
     ValueError
         Fewer than two chunks, chunks of different lengths, an element that is not in the window,
-        `input_lanes` that do not divide the channels, or fewer rows than the kernel's.
+        `input_lanes` that do not divide the channels, or fewer rows than a window's.
     """
 
     def __init__(
@@ -145,13 +145,14 @@ class WindowMemory(Component):
         i_available, i_taken = i.available, i.taken
         o_taken = o.taken
         geometry, beats, rows = self.geometry, self.beats_per_pixel, self.buffer_rows
-        width, pad = geometry.source.width, geometry.padding[1]
+        width, pad = geometry.source.width, geometry.windows.padding.left
+        stride = geometry.windows.stride[1]
         chunks, depth, columns = len(self.chunks), self._fifo_depth, geometry.columns
         # When the windows are complete, and when their first chunks were read: as far as needed.
         complete: list[int] = []
         begun: list[int] = []
-        # For each row of the ring, the first window of the band that frees it.
-        freeing: list[int | None] = [None] * rows
+        # For each row of the map, the first window of the band that frees it.
+        freeing: list[int] = []
         stored = [[-1] * width for _ in range(rows)]
         write_row = write_column = 0
         write = -1
@@ -160,16 +161,15 @@ class WindowMemory(Component):
                 first = frame * geometry.source.height + geometry.first_row(band)
                 row = first + geometry.rows_needed(band) - 1
                 for place in range(columns):
-                    right = min(place + geometry.kernel[1] - pad, width) - 1
+                    right = min(geometry.columns_to(place), width) - 1
                     while write_row < row or (write_row == row and write_column <= right):
                         bank = write_row % rows
-                        start = freeing[bank]
-                        if start is not None:
+                        if write_row >= rows:
                             # Its pixel is free when a window further to the right begins, or the
                             # next band: that may be once the last chunk before it was read.
-                            window = min(write_column + pad + 1, columns)
+                            window = min((write_column + pad) // stride + 1, columns)
                             at_end = window == columns
-                            window += start
+                            window += freeing[write_row - rows]
                             while len(begun) < window + (not at_end):
                                 number = len(begun)
                                 credit = number * chunks - depth
@@ -207,9 +207,7 @@ class WindowMemory(Component):
                     # Reading is never slower than the sink: chunk after chunk is there in time.
                     o.available.extend([begin + READ_LATENCY + 1] * chunks)
                     yield o.sink
-                end = len(complete) - columns
-                for number in range(first, first + geometry.rows_released(band)):
-                    freeing[number % rows] = end
+                freeing += [len(complete) - columns] * geometry.rows_released(band)
 
     def rows_needed(self, i: StreamCycles, o: StreamCycles) -> int:
         """The smallest `buffer_rows` with which these transfers would not have stalled.
@@ -217,7 +215,7 @@ class WindowMemory(Component):
         `i` and `o` are the streams after the cycle model ran.
         """
         geometry = self.geometry
-        width, pad = geometry.source.width, geometry.padding[1]
+        width, pad = geometry.source.width, geometry.windows.padding.left
         chunks, columns = len(self.chunks), geometry.columns
         bands = len(o.taken) // (chunks * columns)
         windows = bands * columns
@@ -231,17 +229,16 @@ class WindowMemory(Component):
         begun = np.maximum.accumulate(earliest) + numbers * chunks
         ends = np.maximum(begun + chunks - 1, taken[(numbers + 1) * chunks - 1] + 1)
         # For each pixel in a row that the band frees, the last cycle in which it is not yet free.
-        busy = np.empty((bands, width), int)
-        by_band = begun.reshape(bands, columns)
-        busy[:] = ends.reshape(bands, columns)[:, -1:] + 1
-        within = max(columns - 1 - pad, 0)
-        busy[:, :within] = by_band[:, pad + 1 :]
+        band_ends = ends.reshape(bands, columns)[:, -1:] + 1
+        by_band = np.concatenate([begun.reshape(bands, columns), band_ends], axis=1)
+        following = (np.arange(width) + pad) // geometry.windows.stride[1] + 1
+        busy = by_band[:, np.minimum(following, columns)]
         releasing = np.repeat(
             np.arange(geometry.bands), [geometry.rows_released(n) for n in range(geometry.bands)]
         )
         frames = np.arange(bands // geometry.bands) * geometry.bands
         busy = busy[np.add.outer(frames, releasing).ravel()]
-        for needed in range(geometry.kernel[0], self.buffer_rows):
+        for needed in range(geometry.windows.reach[0], self.buffer_rows):
             known = min(len(busy), rows - needed)
             if (written[needed : needed + known] > busy[:known]).all():
                 return needed
@@ -297,16 +294,18 @@ class WindowMemory(Component):
     ) -> _Window:
         """Take beats, find complete windows, and load the place of each as its reads begin."""
         geometry, beats = self.geometry, self.beats_per_pixel
-        pad = geometry.padding[1]
+        pad, step = geometry.windows.padding.left, geometry.windows.stride[1] * beats
 
         # The next window: it is checked while the one before is read.
         band = Signal(range(geometry.bands))
         column = Signal(range(geometry.columns))
-        next_top = Signal(range(self.buffer_rows), init=-geometry.padding[0] % self.buffer_rows)
-        next_left = Signal(range(-pad * beats, geometry.columns * beats), init=-pad * beats)
+        first_top = -geometry.windows.padding.above % self.buffer_rows
+        next_top = Signal(range(self.buffer_rows), init=first_top)
+        next_left = Signal(range(-pad * beats, geometry.columns * step), init=-pad * beats)
         # The words of its lowest row that it needs, with those to the left of it.
-        words = min(geometry.kernel[1] - pad, geometry.source.width) * beats
-        next_words = Signal(range(self.row_words + 1), init=words)
+        words = min(geometry.columns_to(0), geometry.source.width) * beats
+        most_words = words - (words - geometry.columns_used * beats) // step * step
+        next_words = Signal(range(most_words + 1), init=words)
         bands = range(geometry.bands)
         needed = look_up(m, [geometry.rows_needed(b) for b in bands], band, "rows_needed")
         next_released = look_up(
@@ -316,16 +315,19 @@ class WindowMemory(Component):
         m.d.comb += band_begun.eq(begin & (column == geometry.columns - 1))
         with m.If(begin):
             counting.count(m, column, geometry.columns)
-            m.d.sync += next_left.eq(next_left + beats)
-            with m.If(next_words != self.row_words):
-                m.d.sync += next_words.eq(next_words + beats)
+            m.d.sync += next_left.eq(next_left + step)
+            with m.If(next_words != most_words):
+                m.d.sync += next_words.eq(next_words + step)
         with m.If(band_begun):
             counting.count(m, band, geometry.bands)
             # The next frame's top row follows the last row of this frame's map.
-            frame_step = (geometry.kernel[0] - 2 * geometry.padding[0]) % self.buffer_rows
-            step = Mux(band == geometry.bands - 1, frame_step, 1)
+            rows = Mux(
+                band == geometry.bands - 1,
+                geometry.frame_step % self.buffer_rows,
+                geometry.band_step % self.buffer_rows,
+            )
             m.d.sync += [
-                next_top.eq(self._wrapped(next_top + step)),
+                next_top.eq(self._wrapped(next_top + rows)),
                 next_left.eq(-pad * beats),
                 next_words.eq(words),
             ]
@@ -347,25 +349,26 @@ class WindowMemory(Component):
                 ends_band.eq(column == geometry.columns - 1),
             ]
 
-        # Complete rows, from the oldest one that may still be read.
-        held = Signal(range(self.buffer_rows + 1))
+        # Complete rows, from the oldest one that may still be read; negative while rows are still
+        # to come that no window needs.
+        complete_rows = range(-geometry.rows_skipped, self.buffer_rows + 1)
+        held = Signal(complete_rows)
         word = Signal(self._word_bits)
         room = (held != self.buffer_rows) | ((released != 0) & (left > word))
         row_written = self._take_beats(m, copies, word, room)
         # Complete rows, from the oldest one that the next window needs.
-        stored = Signal(range(self.buffer_rows + 1))
+        stored = Signal(complete_rows)
         in_last_row = (stored + 1 == needed) & (word >= next_words)
         m.d.sync += [
             held.eq(held + row_written - Mux(band_read, released, 0)),
             stored.eq(stored + row_written - Mux(band_begun, next_released, 0)),
             complete.eq(((stored >= needed) | in_last_row) & ~begin),
         ]
-        height, width, _ = geometry.source
         return _Window(
             top,
             left,
-            _outside(m, begin, band, (geometry.kernel[0], geometry.padding[0], height), "row"),
-            _outside(m, begin, column, (geometry.kernel[1], pad, width), "column"),
+            _outside(m, begin, geometry, 0, band),
+            _outside(m, begin, geometry, 1, column),
         )
 
     def _take_beats(
@@ -409,21 +412,22 @@ class WindowMemory(Component):
     def _find(self, m: Module, chunk: Signal) -> list[list[Value]]:
         """The places of a chunk's elements, one cycle later, from a memory of constants.
 
-        For each row of the array: the kernel row, the word relative to the window's left one, the
-        lane in that word, and the kernel column.
+        For each row of the array: the row and the word relative to the window's first ones, the
+        lane in that word, and the column relative to the window's first one.
         """
-        rows, columns = self.geometry.kernel
+        rows, columns = self.geometry.windows.kernel
+        down, across = self.geometry.windows.dilation
         places = []
         for elements in self.chunks:
             # Any place does for None.
             numbers = [each or 0 for each in elements]
             places += [
                 (
-                    number % (rows * columns) // columns,
-                    number % columns * self.beats_per_pixel
+                    number % (rows * columns) // columns * down,
+                    number % columns * across * self.beats_per_pixel
                     + number // (rows * columns) // self.input_lanes,
                     number // (rows * columns) % self.input_lanes,
-                    number % columns,
+                    number % columns * across,
                 )
                 for number in numbers
             ]
@@ -491,17 +495,19 @@ class WindowMemory(Component):
 
 
 def _outside(
-    m: Module, begin: Signal, position: Signal, sizes: tuple[int, int, int], name: str
+    m: Module, begin: Signal, geometry: WindowGeometry, axis: int, position: Signal
 ) -> Value:
-    """For each kernel row or column of the window that is read, whether it is outside the map.
+    """For each row (axis 0) or column (axis 1) that the window covers, whether it is outside.
 
-    Nothing if there is no padding. `sizes` are those of kernel, padding and map.
+    Nothing if none ever is.
     """
-    kernel, padding, size = sizes
-    if not padding:
+    conditions = outside_map(geometry, axis, position)
+    if not any(conditions):
         return Const(0, 0)
-    outside = Signal(kernel, name=f"{name}_outside", reset_less=True)
+    covered: list[list[Value]] = [[] for _ in range(geometry.windows.reach[axis])]
+    covered[:: geometry.windows.dilation[axis]] = conditions
+    name = ("row_outside", "column_outside")[axis]
+    outside = Signal(len(covered), name=name, reset_less=True)
     with m.If(begin):
-        conditions = outside_map(position, kernel, padding, size)
-        m.d.sync += outside.eq(Cat(Cat(each).any() for each in conditions))
+        m.d.sync += outside.eq(Cat(Cat(each).any() for each in covered))
     return outside

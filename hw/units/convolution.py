@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -30,14 +31,21 @@ from systolith.hw.units.requantize import Requantizer
 
 
 def feeder_type(
-    chunks: Sequence[Chunk], kernel: tuple[int, int]
+    chunks: Sequence[Chunk], geometry: WindowGeometry
 ) -> type[WindowFeeder] | type[WindowMemory]:
     """What cuts windows into chunks: memories if there are many chunks, otherwise registers.
 
-    Registers need no cycle of their own from row to row of windows that have a chunk for each of
-    the kernel's columns, nor do memories ever: both take the same cycles a frame.
+    Registers need no cycle of their own where a window has a chunk for each column that is shifted
+    in for the next one, nor do memories ever: both take the same cycles a frame.
     """
-    return WindowMemory if len(chunks) >= max(MANY_CHUNKS, kernel[1]) else WindowFeeder
+    return WindowMemory if len(chunks) >= max(MANY_CHUNKS, geometry.most_shifts) else WindowFeeder
+
+
+def window_geometry(layer: FixedLayer) -> WindowGeometry:
+    """The windows of a convolution on its streamed map, with the padding and border around it."""
+    conv = layer.layer
+    assert isinstance(conv, graph.Convolution)
+    return WindowGeometry(layer.input_shape, replace(conv.windows, padding=layer.padding))
 
 
 class Convolution(Component):
@@ -46,25 +54,26 @@ class Convolution(Component):
     A convolution that covers its whole input, with every connection, is built as `dense.Dense`.
 
     Initiation interval in cycles, source and sink always ready: the largest of the input's beats,
-    the output's beats, and `bands * ((columns - 1) * steps + max(steps, row change))`, with the
-    steps of a window from the schedule and the row change from `WindowGeometry`. The last is
-    `bands * columns * steps` if `steps` is at least the kernel's columns. Frames overlap.
+    the output's beats, and `bands * ((columns - 1) * max(steps, horizontal stride) + max(steps, row
+    change))`, with the steps of a window from the schedule and the row change from
+    `WindowGeometry`. The last is `bands * columns * steps` if `steps` is at least the columns that
+    a window reaches over and its stride. Frames overlap.
 
     Parameters, members, attributes and errors are those of every unit: `registry.build_unit`. Lanes
     divide the output maps, and without a connection table the folding's columns, too.
     """
 
     def __init__(self, layer: FixedLayer, folding: Folding, input_lanes: int) -> None:
-        conv = layer.layer
-        if not isinstance(conv, graph.Convolution):
+        if not isinstance(layer.layer, graph.Convolution):
             raise UnitError(layer, "is not a convolution")
         schedule = layer_schedule(layer, folding)
         self.core = SystolicCore(layer, schedule, folding.lanes)
         self.requantizer = Requantizer(layer, folding.lanes, folding.depth)
         self.multipliers = self.core.multipliers
         try:
-            self.feeder = feeder_type(schedule.chunks, conv.kernel)(
-                WindowGeometry(layer.input_shape, conv.kernel, layer.padding[:2]),
+            geometry = window_geometry(layer)
+            self.feeder = feeder_type(schedule.chunks, geometry)(
+                geometry,
                 schedule.chunks,
                 input_lanes=input_lanes,
                 value_shape=value_shape(layer.input_format),
@@ -90,17 +99,16 @@ class Convolution(Component):
         """The initiation interval in cycles, source and sink always ready.
 
         It is the largest of the input's beats, the output's beats, and `bands * ((columns - 1) *
-        steps + max(steps, row change))`. It may be longer, never shorter, if the unit stores fewer
-        rows than by default, or if a window has more beats than steps, but fewer than the row
-        change.
+        max(steps, horizontal stride) + max(steps, row change))`. It may be longer, never shorter,
+        if the unit stores fewer rows than by default, or if a window has more beats than steps, but
+        fewer than the stride or the row change.
         """
-        conv = layer.layer
-        assert isinstance(conv, graph.Convolution)
-        geometry = WindowGeometry(layer.input_shape, conv.kernel, layer.padding[:2])
+        geometry = window_geometry(layer)
         work = array_work(layer)
         assert work is not None
         steps = work.steps(size.rows, size.columns)
-        band = (geometry.columns - 1) * steps + np.maximum(steps, geometry.row_change)
+        shifting = np.maximum(steps, geometry.windows.stride[1])
+        band = (geometry.columns - 1) * shifting + np.maximum(steps, geometry.row_change)
         beats = np.maximum(
             layer.input_shape.size // input_lanes, layer.output_shape.size // size.lanes
         )

@@ -72,41 +72,23 @@ def unit_type(layer: FixedLayer) -> type[Any]:
     UnitError
         A type of layer, or a border around its input, that hardware does not support.
     """
-    if isinstance(layer.layer, graph.WindowedLayer):
-        _check_windows(layer, layer.layer)
     kind = UNITS.get(type(layer.layer))
     if kind is None:
         built = ", ".join(each.type_name for each in UNITS)
         raise UnitError(layer, f"hardware is built for {built} only (docs/limits.md)")
-    conv = layer.layer
-    if not isinstance(conv, graph.Convolution):
+    windowed = layer.layer
+    if not isinstance(windowed, graph.WindowedLayer):
         return kind
     if as_dense(layer) is not None:
         return Dense
-    for pad, size in zip(layer.padding[:2], conv.kernel, strict=True):
+    for pad, size in zip(layer.padding, 2 * windowed.windows.reach, strict=True):
         if pad >= size:
             raise UnitError(
                 layer,
                 f"the border and the padding around its input, {pad}, must be smaller than its "
-                f"kernel, {size}: make the border part of the images (docs/limits.md)",
+                f"window, {size}: make the border part of the images (docs/limits.md)",
             )
     return kind
-
-
-def _check_windows(layer: FixedLayer, of: graph.WindowedLayer) -> None:
-    """Refuse windows that no unit cuts out of a stream yet."""
-    windows, pads = of.windows, layer.padding
-    plain = (1, 1) if isinstance(of, graph.Convolution) else windows.kernel
-    if windows.stride != plain:
-        raise UnitError(
-            layer, f"hardware has the stride {plain} here, not {windows.stride} (docs/limits.md)"
-        )
-    if windows.dilation != (1, 1):
-        raise UnitError(layer, f"hardware has no dilation of {windows.dilation} (docs/limits.md)")
-    if pads[:2] != pads[2:]:
-        raise UnitError(
-            layer, f"hardware pads opposite sides alike, not with {pads} (docs/limits.md)"
-        )
 
 
 def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
@@ -138,11 +120,12 @@ def build_unit(layer: FixedLayer, folding: Folding, input_lanes: int) -> Unit:
         raise UnitError(
             layer, f"lines must be left out, as it stores no rows of its input, not {folding.lines}"
         )
-    if kind is not Convolution and any(layer.padding):
+    if any(layer.padding) and not isinstance(layer.layer, graph.WindowedLayer):
         raise UnitError(
             layer,
-            f"hardware makes borders for convolutions only, not {layer.padding[:2]} here: let a "
-            "convolution follow the input, or make the border part of the images (docs/limits.md)",
+            f"hardware makes borders for convolutions and poolings only, not {layer.padding[:2]} "
+            "here: let one of them follow the input, or make the border part of the images "
+            "(docs/limits.md)",
         )
     unit: Unit = kind(layer, folding, input_lanes)
     return unit

@@ -12,11 +12,11 @@ from amaranth.lib.wiring import In, Out
 from systolith.golden.fixed.arithmetic import Requantization
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network.activations import FixedForm
-from systolith.golden.network.graph import Pooling
+from systolith.golden.network.graph import AveragePooling
 from systolith.hw.errors import UnitError
 from systolith.hw.streams.beats import Beat
 from systolith.hw.streams.component import Component
-from systolith.hw.streams.formats import element, shape_range, value_shape
+from systolith.hw.streams.formats import element, range_shape, shape_range, value_shape
 from systolith.hw.streams.pipeline import BufferedPipeline
 from systolith.hw.units.activation_table import ActivationTable
 from systolith.hw.units.channel_constants import ChannelConstants
@@ -30,14 +30,24 @@ _RECTIFIES = {
 """Whether negative accumulators become zero."""
 
 
+def accumulator_shape(layer: FixedLayer) -> Shape:
+    """The shape of accumulators, times the multiplier of their requantization if it has one."""
+    how = layer.requantization
+    if how is None or how.multiplier == 1:
+        return signed(layer.accumulator_bits)
+    # The rounding constant is no part of these accumulators.
+    low, high = (end * how.multiplier for end in layer.accumulator_range)
+    return range_shape(min(low, -1), high + max(map(_half, how.shifts)))
+
+
 class RequantizePipeline(Component):
     """Requantizes a beat of accumulators a cycle; it never stalls.
 
     A `Requantizer` or another `BufferedPipeline` gives it the handshakes of a stream. It computes
-    `golden.fixed.arithmetic.requantize` for the rounding `half_up`, the overflow `saturate` and the
-    multiplier 1. The rounding constant is added with the bias. The ReLU is the lower limit of the
-    saturation, since rounding does not cross 0. Without a requantization, the value is the
-    accumulator plus its bias (after the ReLU).
+    `golden.fixed.arithmetic.requantize` for the rounding `half_up` and the overflow `saturate`. The
+    rounding constant is added with the bias. The ReLU is the lower limit of the saturation, since
+    rounding does not cross 0. Without a requantization, the value is the accumulator plus its bias
+    (after the ReLU).
 
     Latency: `latency` cycles from `i_valid` to `o_valid`.
 
@@ -45,13 +55,14 @@ class RequantizePipeline(Component):
     ----------
     layer
         The layer. Its accumulators come without their bias, and may have wrapped around in
-        `layer.accumulator_bits`: with the bias they fit.
+        `accumulator_shape(layer)`: with the bias they fit. A multiplier other than 1 has multiplied
+        them already (`scale.Scale`).
     lanes
         Channels a beat; divides the layer's output channels.
 
     Members
     -------
-    i_valid, i : accumulators, `signed(layer.accumulator_bits)`
+    i_valid, i : accumulators, `accumulator_shape(layer)`
     o_valid, o : values of `layer.output_format`
 
     Raises
@@ -73,7 +84,7 @@ class RequantizePipeline(Component):
         self.layer = layer
         self.lanes = lanes
         self.latency = 6 if how is not None and how.table is not None else 4
-        self.input_shape = signed(layer.accumulator_bits)
+        self.input_shape = accumulator_shape(layer)
         self.input_beat = Beat(self.input_shape, lanes)
         self.output_beat = Beat(value_shape(layer.output_format), lanes)
         super().__init__(
@@ -191,7 +202,7 @@ class Requantizer(BufferedPipeline):
 
     Members
     -------
-    i : In(beat_stream(signed(layer.accumulator_bits), lanes))
+    i : In(beat_stream(accumulator_shape(layer), lanes))
     o : Out(beat_stream(value_shape(layer.output_format), lanes))
     """
 
@@ -212,16 +223,11 @@ def _require_built(layer: FixedLayer, how: Requantization) -> None:
             layer,
             f"hardware builds the overflow 'saturate' only, not {how.overflow!r} (docs/limits.md)",
         )
-    if isinstance(layer.layer, Pooling) and how.multiplier != 1:
-        height, width = layer.layer.window
+    if how.multiplier != 1 and not isinstance(layer.layer, AveragePooling):
         raise UnitError(
             layer,
-            f"hardware averages windows of 2, 4, 8 or another power of two values, not "
-            f"{height} x {width}: choose such a window, or max_pooling (docs/limits.md)",
-        )
-    if how.multiplier != 1:
-        raise UnitError(
-            layer, f"hardware builds the multiplier 1 only, not {how.multiplier} (docs/limits.md)"
+            f"hardware builds multipliers other than 1 for average pooling only, not "
+            f"{how.multiplier} here (docs/limits.md)",
         )
     channels = layer.output_shape.channels
     if np.shape(how.shifts) != (channels,):
@@ -234,14 +240,21 @@ def _require_built(layer: FixedLayer, how: Requantization) -> None:
         )
 
 
+def _half(shift: int) -> int:
+    """The rounding constant of a shift: half an LSB of the result."""
+    return (1 << int(shift)) >> 1 if shift > 0 else 0
+
+
 def _addends(layer: FixedLayer) -> list[int]:
-    """The constant added to each channel's accumulator: its bias, and half an LSB of the result."""
+    """The constant added to each channel's accumulator: its bias, and the rounding constant."""
     channels = layer.output_shape.channels
     bias = [0] * channels if layer.bias is None else [int(value) for value in layer.bias]
-    if layer.requantization is None:
+    how = layer.requantization
+    if how is None:
         return bias
-    halves = [(1 << int(s)) >> 1 if s > 0 else 0 for s in layer.requantization.shifts]
-    return [value + half for value, half in zip(bias, halves, strict=True)]
+    return [
+        value * how.multiplier + _half(shift) for value, shift in zip(bias, how.shifts, strict=True)
+    ]
 
 
 def _shift_choices(layer: FixedLayer, shifts: list[int]) -> list[int]:

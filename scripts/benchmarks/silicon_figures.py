@@ -12,13 +12,14 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from scipy.optimize import lsq_linear
+from scipy.optimize import nnls
 
 from systolith import golden
 from systolith.golden.files.whole_files import write_whole
@@ -45,14 +46,17 @@ from systolith.hw.silicon.estimation import (
     SCHEMA,
     Coefficients,
     FamilyCoefficients,
+    coefficients,
     estimate,
     features,
+    memory_luts,
     structures,
 )
 from systolith.hw.silicon.flow import synthesize_folder
 from systolith.hw.silicon.synthesis_report import PartEntry, SynthesisReport
-from systolith.hw.silicon.targets import DEVICES, WORDS
+from systolith.hw.silicon.targets import DEVICES, WORDS, Family
 from systolith.hw.verilog import artifacts
+from systolith.scripts.calibration_split import calibration_images
 from systolith.scripts.console import to_json
 
 TARGETS = ("ecp5-85k", "gowin-gw2a18", "xc7a100t")
@@ -121,7 +125,7 @@ FITTED = (
     Made(20, (4, 12), 60, 6, 100, "tanh", radial=True),
     Made(24, (8, 8), 84, 8, 40, "sigmoid"),
     Made(28, (6, 16), 100, 4, 150, "relu"),
-    Made(28, (5, 12), 90, 8, 110, "tanh", average=True),
+    Made(28, (5, 12), 80, 8, 110, "tanh", average=True),
 )
 
 
@@ -167,25 +171,20 @@ def made_network(made: Made) -> QuantizedNetwork:
 
 def shipped() -> Iterator[tuple[str, QuantizedNetwork, Plan]]:
     """The networks that ship at every preset that fits a device here: name, network and plan."""
-    images = golden.load_dataset("validation").images[:1000]
+    images = calibration_images()
     for name in ("lenet5", "lenet5-relu"):
         quantized = quantize(golden.load_network(name), images)
         for preset in ("small", "medium"):
             yield f"{name} {preset}", quantized, make_plan(quantized.fixed, PRESETS[preset])
 
 
-def synthesized(
-    quantized: QuantizedNetwork,
-    plan: Plan,
-    target: str,
-    grade: str | None = None,
-    seeds: Sequence[int] = (),
-) -> SynthesisReport:
-    """The synthesis of a network with a plan, from the cache where it was done before."""
+@contextmanager
+def generated(quantized: QuantizedNetwork, plan: Plan) -> Iterator[Path]:
+    """A folder with the hardware of a network with a plan."""
     with tempfile.TemporaryDirectory() as folder:
         rtl = Path(folder) / "rtl"
         artifacts.generate(quantized, rtl, plan)
-        return synthesize_folder(rtl, target, grade, seeds)
+        yield rtl
 
 
 def part_entries(report: SynthesisReport, top: str) -> dict[str, PartEntry]:
@@ -197,7 +196,7 @@ def part_entries(report: SynthesisReport, top: str) -> dict[str, PartEntry]:
 
 
 def fit(rows: Sequence[tuple[Sequence[int], int]]) -> dict[str, float]:
-    """The coefficients with the least relative errors of sums of features.
+    """The coefficients, none below 0, with the least relative errors of sums of features.
 
     Parameters
     ----------
@@ -207,34 +206,49 @@ def fit(rows: Sequence[tuple[Sequence[int], int]]) -> dict[str, float]:
     inputs = np.array([each for each, _ in rows], dtype=float)
     counts = np.array([count for _, count in rows], dtype=float)
     weights = 1 / (counts + _SMALL)
-    # A multiplier takes registers into it; everything else adds.
-    low = np.where(np.array(FEATURES) == "multiplier", -np.inf, 0.0)
-    found = lsq_linear(inputs * weights[:, None], counts * weights, bounds=(low, np.inf)).x
+    found, _ = nnls(inputs * weights[:, None], counts * weights)
     return {name: round(float(each), 4) for name, each in zip(FEATURES, found, strict=True)}
 
 
 def fitted(targets: Sequence[str]) -> Coefficients:
-    """The coefficients of every family, from syntheses of the networks in `FITTED`."""
+    """The coefficients of the families of targets, from syntheses of the networks in `FITTED`.
+
+    Those of other families stay.
+    """
     rows: dict[str, list[tuple[Sequence[int], PartEntry]]] = {target: [] for target in targets}
     for made in FITTED:
         quantized = made_network(made)
         plan = make_plan(quantized.fixed, Goal(max_multipliers=made.multipliers))
         parts = structures(quantized.fixed, plan)
         top = next(iter(parts))
-        for target in targets:
-            print(f"{made.name} on {target}", file=sys.stderr, flush=True)
-            entries = part_entries(synthesized(quantized, plan, target), top)
-            for name, part in parts.items():
-                found = features(part, DEVICES[target].family).features
-                rows[target].append(([found.get(each, 0) for each in FEATURES], entries[name]))
-    families = {}
-    for target, seen in rows.items():
-        families[DEVICES[target].family.name] = FamilyCoefficients(
-            fit([(inputs, entry.luts) for inputs, entry in seen]),
-            fit([(inputs, entry.occupied.luts) for inputs, entry in seen]),
-            fit([(inputs, entry.flip_flops) for inputs, entry in seen]),
-        )
-    return Coefficients(SCHEMA, families)
+        with generated(quantized, plan) as rtl:
+            for target in targets:
+                print(f"{made.name} on {target}", file=sys.stderr, flush=True)
+                entries = part_entries(synthesize_folder(rtl, target), top)
+                for name, part in parts.items():
+                    found = features(part, DEVICES[target].family).features
+                    rows[target].append(([found.get(each, 0) for each in FEATURES], entries[name]))
+    families = {
+        DEVICES[target].family.name: fit_family(DEVICES[target].family, seen)
+        for target, seen in rows.items()
+    }
+    return Coefficients(SCHEMA, {**coefficients().families, **families})
+
+
+def fit_family(
+    family: Family, rows: Sequence[tuple[Sequence[int], PartEntry]]
+) -> FamilyCoefficients:
+    """The coefficients of a family, from features of parts and what they took."""
+
+    def carry_luts(entry: PartEntry) -> int:
+        memories = memory_luts(entry.occupied.distributed_memories, family)
+        return entry.occupied.luts - entry.luts - memories
+
+    return FamilyCoefficients(
+        fit([(inputs, entry.luts) for inputs, entry in rows]),
+        fit([(inputs, carry_luts(entry)) for inputs, entry in rows]),
+        fit([(inputs, entry.flip_flops) for inputs, entry in rows]),
+    )
 
 
 def validated(targets: Sequence[str]) -> list[dict[str, Any]]:
@@ -242,11 +256,14 @@ def validated(targets: Sequence[str]) -> list[dict[str, Any]]:
     found = []
     for name, quantized, plan in shipped():
         parts = structures(quantized.fixed, plan)
-        for target in targets:
-            print(f"{name} on {target}", file=sys.stderr, flush=True)
-            estimated = asdict(estimate(parts, DEVICES[target]).occupied)
-            real = asdict(synthesized(quantized, plan, target).occupied)
-            found.append({"design": name, "target": target, "estimate": estimated, "real": real})
+        with generated(quantized, plan) as rtl:
+            for target in targets:
+                print(f"{name} on {target}", file=sys.stderr, flush=True)
+                both = {
+                    "estimate": asdict(estimate(parts, DEVICES[target]).occupied),
+                    "real": asdict(synthesize_folder(rtl, target).occupied),
+                }
+                found.append({"design": name, "target": target, **both})
     return found
 
 
@@ -261,7 +278,8 @@ def placed() -> list[dict[str, Any]]:
     found = []
     for name, preset, target, grade in PLACED:
         print(f"{name} {preset} on {target}, grade {grade}", file=sys.stderr, flush=True)
-        report = synthesized(*plans[f"{name} {preset}"], target, grade, SEEDS)
+        with generated(*plans[f"{name} {preset}"]) as rtl:
+            report = synthesize_folder(rtl, target, grade, SEEDS)
         found.append({"design": f"{name} {preset}", **msgspec.to_builtins(report)})
     return found
 
@@ -305,6 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("docs"))
     options = parser.parse_args(arguments)
     write_whole(_COEFFICIENTS, to_json(msgspec.to_builtins(fitted(options.targets))).encode())
+    coefficients.cache_clear()
     document: dict[str, Any] = {
         "schema": "systolith.silicon/1",
         "estimates": validated(options.targets),

@@ -31,7 +31,8 @@ from systolith.scripts.plan_options import (
 from systolith.scripts.progress import progress
 
 if TYPE_CHECKING:
-    from systolith.hw import Goal, Manifest, PlanReport
+    from systolith.golden import QuantizedNetwork
+    from systolith.hw import Goal, Manifest, PlanReport, ResultKind
     from systolith.hw.planning.budget import Aim
     from systolith.hw.silicon.estimation import Estimate
     from systolith.hw.silicon.targets import Device
@@ -95,6 +96,9 @@ def plan(
     under a limit of cycles. Buffers get the smallest size with which the
     slowest unit never waits.
 
+    With --target, ends with 1 if the device is too small, by the estimate, and
+    says what there is too little of and which budget fits.
+
     [bold]Examples[/bold]
 
     systolith plan lenet5.npz --preset large --mhz 100
@@ -153,10 +157,39 @@ def plan(
         if estimated is not None:
             document |= {"target": target, "estimate": msgspec.to_builtins(estimated)}
         print_json(to_json(document))
-        return
-    print_plan(report, mhz)
+    else:
+        print_plan(report, mhz)
+        if device is not None and estimated is not None:
+            print_estimate(estimated, device)
+            if mhz is None:
+                interval = report.predicted.interval_cycles
+                print_line("speed", f"{1e6 / interval:,.1f} images/s for each MHz of the clock")
+                measured = "synth --place measures it, " if device.placer else ""
+                print_line("clock", f"not estimated: {measured}--mhz F assumes it")
     if device is not None and estimated is not None:
-        print_estimate(estimated, device)
+        _require_fit(network, report, estimated, device, result)
+
+
+def _require_fit(
+    network: QuantizedNetwork,
+    report: PlanReport,
+    estimated: Estimate,
+    device: Device,
+    result: ResultKind | None,
+) -> None:
+    """End with an error if the plan does not fit the device by its estimate."""
+    from systolith.hw.errors import MisfitError
+    from systolith.hw.silicon.fitting import fitting_budget
+    from systolith.hw.silicon.targets import misfit
+
+    if not (lacks := misfit(estimated.occupied, device.capacity)):
+        return
+    with progress("looking for a budget that fits") as shown:
+        advice = fitting_budget(network.fixed, device, report.multipliers, shown.announce, result)
+    raise MisfitError(
+        f"{network.name} does not fit {device.part} with this plan, by the estimate: "
+        f"{'; '.join(lacks)}; {advice}"
+    )
 
 
 def print_estimate(estimated: Estimate, device: Device) -> None:
@@ -180,7 +213,7 @@ def print_estimate(estimated: Estimate, device: Device) -> None:
         ],
     )
     lacks = misfit(estimated.occupied, device.capacity)
-    print_line("fits", f"no: {'; '.join(lacks)}" if lacks else "yes, by the estimate")
+    print_line("fits", "no, by the estimate" if lacks else "yes, by the estimate")
 
 
 def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from systolith.scripts.console import print_error, print_json, print_line, print_table, print_text
+from systolith.scripts.console import print_json, print_line, print_table, print_text
 from systolith.scripts.options import TARGETS, JsonOption, file_to_write, one_of, whole_number
 from systolith.scripts.outputs import writing
 from systolith.scripts.progress import progress
@@ -47,8 +47,9 @@ def synth(
         str | None,
         typer.Option(
             metavar="6|7|8",
-            help="The speed grade of an ECP5; 8 is the fastest.",
-            show_default="6",
+            help="The speed grade of an ECP5, with --place; 8 is the fastest. Other targets have "
+            "none to choose.",
+            show_default="6 on ECP5",
         ),
     ] = None,
     out: Annotated[
@@ -66,9 +67,10 @@ def synth(
 
     Counts look-up tables, flip-flops, multipliers and memories of every layer;
     with --place also measures the clock after routing and the slowest path of
-    every layer. Writes DIR/synthesis.json. Every result is cached by content:
-    the same command again takes a second. Ends with 1 if the design does
-    not fit the device.
+    every layer. Writes DIR/synthesis.json, in which the last results for other
+    targets stay. Every result is cached by content: the same command again
+    takes a second. Ends with 1 if the design does not fit the device, and says
+    what there is too little of and which budget fits.
 
     The tools (Yosys, nextpnr) are in the extra synth; native ones are taken
     where they are newer.
@@ -80,8 +82,9 @@ def synth(
     systolith synth lenet5-rtl --target ecp5-85k --place --grade 8
     """
     from systolith.golden.files.whole_files import write_whole
-    from systolith.hw.silicon.flow import synthesize_folder
-    from systolith.hw.silicon.synthesis_report import FILE_NAME
+    from systolith.hw.errors import MisfitError
+    from systolith.hw.silicon.flow import budget_for_folder, synthesize_folder
+    from systolith.hw.silicon.synthesis_report import FILE_NAME, save_report
 
     if not place:
         for option, value in (("--seeds", seeds), ("--grade", grade)):
@@ -96,7 +99,9 @@ def synth(
             shown,
             shown.announce,
         )
-    for path in (folder / FILE_NAME, *(out or ())):
+    with writing(folder / FILE_NAME):
+        save_report(folder, report)
+    for path in out or ():
         if path.suffix == ".html":
             from systolith.scripts.pages.synthesis_page import synthesis_page
 
@@ -110,11 +115,11 @@ def synth(
     else:
         print_synthesis(report)
     if report.misfit:
-        print_error(
-            f"{report.network} does not fit {report.part}: {'; '.join(report.misfit)}; plan "
-            f"--target {report.target} looks for the fastest plan that does"
+        with progress("looking for a budget that fits") as shown:
+            advice = budget_for_folder(folder, target, shown.announce)
+        raise MisfitError(
+            f"{report.network} does not fit {report.part}: {'; '.join(report.misfit)}; {advice}"
         )
-        raise typer.Exit(1)
 
 
 def print_synthesis(report: SynthesisReport) -> None:
@@ -141,11 +146,14 @@ def print_synthesis(report: SynthesisReport) -> None:
             for name, used, available in report.use
         ],
     )
+    if report.multiplier_sizes:
+        occupied = f"{report.occupied.multipliers:,} of the device"
+        print_line("multipliers", f"{occupied}, by {report.multiplier_sizes}")
     if report.multipliers != report.planned_multipliers:
         print_line(
             "multipliers",
-            f"{report.planned_multipliers:,} planned, {report.multipliers:,} multipliers of the "
-            "device: others are logic or have constant operands",
+            f"{report.planned_multipliers:,} planned, {report.multipliers:,} cells: others are "
+            "logic or have constant operands, and wide ones take several",
         )
     if report.clock_mhz is not None:
         _print_clock(report)

@@ -499,6 +499,22 @@ class SweepReport(msgspec.Struct, frozen=True):
             *([f"{each.rate:.4f}" for each in tested] or ["", ""]),
         ]
 
+    def _synthesis_cells(self, point: SweptPoint, plan: SweptPlan | None) -> dict[str, Any]:
+        """What a point takes of the device, by column; empty where it was not synthesized."""
+        if self.synthesis is None:
+            return {}
+        budget = None if plan is None else plan.budget
+        found = [
+            each
+            for each in self.synthesis.designs
+            if (each.rank, each.budget) == (point.rank, budget)
+        ]
+        cells = {
+            column: getattr(found[0], name) if found else None
+            for column, name in _SILICON_COLUMNS.items()
+        }
+        return {"target": self.synthesis.target, **cells}
+
     def _csv_row(self, point: SweptPoint, plan: SweptPlan | None) -> dict[str, Any]:
         network = self._networks[point.network]
         on_hardware = {(each.rank, each.budget) for each in self.hardware_front}
@@ -515,11 +531,23 @@ class SweepReport(msgspec.Struct, frozen=True):
             f"test_{test}": None if point.test is None else point.test.rate,
             f"float_test_{test}": network.test.rate,
             **costs,
+            **self._synthesis_cells(point, plan),
             "weight_front": point.rank in self.weight_front,
             "hardware_front": plan is not None and (point.rank, plan.budget) in on_hardware,
             "quantized_sha256": point.quantized_sha256,
         }
 
+
+_SILICON_COLUMNS = {
+    "luts": "luts",
+    "flip_flops": "flip_flops",
+    # `multipliers` are those of the plan.
+    "device_multipliers": "multipliers",
+    "block_memories": "block_memories",
+    "distributed_memories": "distributed_memories",
+    "fits": "fits",
+}
+"""The fields of a `SynthesizedDesign`, by the columns of the CSV file."""
 
 _PLAN_HEADINGS = ("network", "budget", "multipliers", "interval", "latency")
 

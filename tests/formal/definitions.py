@@ -10,6 +10,7 @@ from amaranth.hdl import Array, Const, Mux, Value
 from systolith.golden.fixed.arithmetic import Requantization
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network import graph
+from systolith.golden.network.windows import Windows
 from systolith.hw.streams.formats import value_shape
 
 
@@ -23,19 +24,17 @@ def inputs_of(layer: FixedLayer, output: int) -> list[int | None]:
     pixel, channel = divmod(output, layer.output_shape.channels)
     row, column = divmod(pixel, layer.output_shape.width)
     maps = range(channels)
-    if isinstance(layer.layer, graph.Convolution):
-        top, left = row - layer.padding[0], column - layer.padding[1]
-        rows, columns = layer.layer.kernel
-    elif isinstance(layer.layer, graph.Pooling):
-        rows, columns = layer.layer.window
-        top, left = row * rows, column * columns
+    windows = Windows((height, width))
+    if isinstance(layer.layer, graph.WindowedLayer):
+        windows = layer.layer.windows
+    if isinstance(layer.layer, graph.Pooling):
         maps = range(channel, channel + 1)
-    else:
-        top, left, rows, columns = 0, 0, height, width
+    top = row * windows.stride[0] - layer.padding[0]
+    left = column * windows.stride[1] - layer.padding[1]
     return [
         (r * width + c) * channels + m if 0 <= r < height and 0 <= c < width else None
-        for r in range(top, top + rows)
-        for c in range(left, left + columns)
+        for r in range(top, top + windows.reach[0], windows.dilation[0])
+        for c in range(left, left + windows.reach[1], windows.dilation[1])
         for m in maps
     ]
 
@@ -51,6 +50,8 @@ def is_output(layer: FixedLayer, inputs: list[Value], output: int, value: Value)
     bias = 0 if layer.bias is None else int(layer.bias[channel])
     if layer.weights is None:
         total = sum(window[1:], window[0])
+        if layer.factors is not None:
+            total = total * int(layer.factors.flat[output // layer.output_shape.channels])
     elif isinstance(layer.layer, graph.Subsampling):
         total = sum(window[1:], window[0]) * int(layer.weights[channel])
     else:
@@ -75,7 +76,7 @@ def is_value(total: Value, value: Value, layer: FixedLayer, channel: int) -> Val
         return value == total
     if how.table is not None:
         value = _index(value, how)
-    return _is_nearest(total, value, how, int(how.shifts[channel]))
+    return _is_nearest(total * how.multiplier, value, how, int(how.shifts[channel]))
 
 
 def _is_nearest(total: Value, value: Value, how: Requantization, shift: int) -> Value:

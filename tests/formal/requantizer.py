@@ -42,6 +42,7 @@ class RequantizerClaims(Elaboratable):
         layer, how = self.layer, self.layer.requantization
         channels, lanes = layer.output_shape.channels, pipeline.lanes
         low, high = layer.accumulator_range
+        multiplier = 1 if how is None else how.multiplier
         m.d.comb += [pipeline.i_valid.eq(AnySeq(1)), pipeline.i.last.eq(AnySeq(1))]
 
         group = Signal(range(channels // lanes))
@@ -59,11 +60,13 @@ class RequantizerClaims(Elaboratable):
                     with m.Case(place):
                         if layer.bias is not None:
                             m.d.comb += bias.eq(int(layer.bias[channel]))
-                        if how is not None and how.shifts[channel] > 0:
+                        if how is not None and multiplier == 1 and how.shifts[channel] > 0:
                             m.d.comb += half.eq(1 << int(how.shifts[channel]) >> 1)
-            # There is room for the rounding constant; the bias is taken off, and the rest wraps.
+            # There is room for the rounding constant, unless it is added to a product; the bias is
+            # taken off, and the rest wraps.
             m.d.comb += Assume((total >= low) & (total + half <= high))
-            m.d.comb += pipeline.i.data.word_select(lane, len(total)).eq(total - bias)
+            given = pipeline.i.data.word_select(lane, pipeline.input_shape.width)
+            m.d.comb += given.eq((total - bias) * multiplier)
             totals.append(total)
 
         given = Cat(pipeline.i_valid, pipeline.i.last, group, *totals)

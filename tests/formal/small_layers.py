@@ -88,6 +88,23 @@ STALLED = {
         frames=2,
         most_waits=20,
     ),
+    "convolution-strided": Instance(
+        fixed(
+            Convolution(
+                name="C",
+                inputs=INPUT,
+                kernel=(1, 1),
+                out_channels=1,
+                stride=(2, 2),
+            ),
+            Shape(2, 2, 1),
+            weights=np.array([-2]).reshape(1, 1, 1, 1),
+            bias=np.array([1]),
+        ),
+        Folding(depth=1),
+        1,
+        depth=30,
+    ),
     "subsampling": Instance(
         fixed(
             Subsampling(name="S", inputs=INPUT, window=(2, 1)),
@@ -115,6 +132,33 @@ STALLED = {
         Folding(depth=1),
         1,
         depth=18,
+    ),
+    "max-pooling-sliding": Instance(
+        fixed(
+            MaxPooling(name="P", inputs=INPUT, window=(2, 1), stride=(1, 1), padding_end=(1, 0)),
+            Shape(2, 1, 1),
+            padding=Padding(0, 0, 1, 0),
+            padding_value=-2,
+        ),
+        Folding(depth=1),
+        1,
+        depth=18,
+        frames=2,
+    ),
+    "average-pooling-factors": Instance(
+        fixed(
+            AveragePooling(
+                name="P", inputs=INPUT, window=(2, 1), stride=(1, 1), padding_end=(1, 0)
+            ),
+            Shape(2, 1, 1),
+            padding=Padding(0, 0, 1, 0),
+            factors=np.array([[1], [2]]),
+            requantization=shifted(1),
+        ),
+        Folding(depth=1),
+        1,
+        depth=22,
+        frames=2,
     ),
     "dense": Instance(
         fixed(
@@ -196,6 +240,28 @@ ANY_DATA = {
         2,
         depth=80,
     ),
+    "convolution-strided": Instance(
+        fixed(
+            Convolution(
+                name="C",
+                inputs=INPUT,
+                kernel=(2, 2),
+                out_channels=2,
+                padding=(1, 1),
+                padding_end=(1, 0),
+                stride=(2, 2),
+                dilation=(1, 2),
+            ),
+            Shape(2, 5, 1),
+            weights=KERNEL,
+            bias=np.array([1, -2]),
+            padding=Padding(1, 1, 1, 0),
+            padding_value=1,
+        ),
+        Folding(rows=2),
+        1,
+        depth=85,
+    ),
     "subsampling": Instance(
         fixed(
             Subsampling(name="S", inputs=INPUT, window=(2, 2)),
@@ -223,6 +289,39 @@ ANY_DATA = {
         Folding(),
         1,
         depth=60,
+    ),
+    "max-pooling-sliding": Instance(
+        fixed(
+            MaxPooling(
+                name="P",
+                inputs=INPUT,
+                window=(3, 2),
+                stride=(2, 1),
+                padding=(1, 0),
+                padding_end=(1, 1),
+            ),
+            Shape(3, 4, 1),
+            padding=Padding(1, 0, 1, 1),
+            padding_value=-1,
+        ),
+        Folding(),
+        1,
+        depth=60,
+    ),
+    "average-pooling-factors": Instance(
+        fixed(
+            AveragePooling(
+                name="P", inputs=INPUT, window=(2, 2), stride=(1, 1), padding_end=(1, 0)
+            ),
+            Shape(3, 3, 2),
+            padding=Padding(0, 0, 1, 0),
+            factors=np.array([[1, 1], [1, 1], [2, 2]]),
+            bias=np.array([1, -2]),
+            requantization=replace(shifted(3, 4), multiplier=3),
+        ),
+        Folding(lanes=1),
+        2,
+        depth=80,
     ),
     "dense": Instance(
         fixed(

@@ -12,7 +12,7 @@ from amaranth.hdl import Value
 
 from systolith.golden.fixed.arithmetic import QFormat, Requantization
 from systolith.golden.fixed.integers import FixedLayer
-from systolith.golden.network.graph import Activation, Convolution, Shape
+from systolith.golden.network.graph import Activation, AveragePooling, Convolution, Shape
 from systolith.hw.units import requantize
 from systolith.hw.units.activation_table import ActivationTable
 from tests.formal.prover import Outcome, check
@@ -33,6 +33,7 @@ def make_layer(
     table: bool = False,
     output_format: QFormat | None = None,
     limits: tuple[int | None, int | None] = (None, None),
+    multiplier: int = 1,
 ) -> FixedLayer:
     """A layer with accumulators of `bits` bits and a channel for each shift."""
     channels = len(shifts or bias or [0])
@@ -40,18 +41,20 @@ def make_layer(
     how = None
     if shifts is not None:
         entries_or_none = entries if table else None
-        how = Requantization(np.array(shifts), target, table=entries_or_none, limits=limits)
+        how = Requantization(
+            np.array(shifts), target, multiplier, table=entries_or_none, limits=limits
+        )
     shape = Shape(1, 1, channels)
+    common: dict[str, Any] = {"name": "L1", "inputs": ("input",)}
+    common["activation"] = (
+        Activation("clip", parameters=(-1.0, 1.0))
+        if any(limit is not None for limit in limits)
+        else Activation(activation)
+    )
     return FixedLayer(
-        layer=Convolution(
-            name="C1",
-            inputs=("input",),
-            kernel=(1, 1),
-            out_channels=channels,
-            activation=Activation("clip", parameters=(-1.0, 1.0))
-            if any(limit is not None for limit in limits)
-            else Activation(activation),
-        ),
+        layer=Convolution(**common, kernel=(1, 1), out_channels=channels)
+        if multiplier == 1
+        else AveragePooling(**common, window=(1, 1)),
         input_shape=shape,
         output_shape=shape,
         input_format=U8,
@@ -67,6 +70,9 @@ ONE_CHANNEL = {
     "24-to-u8-relu": make_layer(24, [11], U8, "relu", [777]),
     "24-to-8-relu": make_layer(24, [11], S8, "relu", [777]),
     "24-to-u8": make_layer(24, [13], U8, bias=[-99]),
+    "multiplier": make_layer(12, [16], bias=[-300], multiplier=7282),
+    "multiplier-relu": make_layer(10, [7], U8, "relu", bias=[45], multiplier=57),
+    "multiplier-left": make_layer(6, [-2], QFormat(12, 0), bias=[5], multiplier=11),
     "two-limits": make_layer(24, [11], S8, bias=[777], limits=(-20, 96)),
     "upper-limit": make_layer(20, [9], U8, bias=[5], limits=(0, 200)),
     "20-to-4": make_layer(20, [8], QFormat(4, 0)),
@@ -138,6 +144,8 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     "negative values past the ReLU": ("_clamp", clamp_with(-1, 0), "24-to-8-relu"),
     "limit one too large": ("_clamp", clamp_with(0, 1), "two-limits"),
     "lower limit one too small": ("_clamp", clamp_with(-1, 0), "two-limits"),
+    "bias not multiplied": ("_addends", addends_with(300 * 7281), "multiplier"),
+    "product rounded down": ("_addends", addends_with(-(1 << 15)), "multiplier"),
     "left shift rounded": ("_addends", addends_with(1), "left"),
     "table not turned round": (
         "ActivationTable",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from systolith.hw.streams.output_buffer import OutputBuffer
-from systolith.hw.units import pooling
+from systolith.hw.units import reducer
 from systolith.hw.units.registry import UNITS, build_unit
 from systolith.sim.bench.unit_reference import layer_values
 from tests.formal.faulty import FAULTS, Faulty
@@ -21,6 +21,7 @@ from tests.formal.units import StallClaims, ValueClaims, payloads
 pytestmark = pytest.mark.formal
 
 FRAMES = (0, 1, 2)
+POOLINGS = [name for name in ANY_DATA if "pool" in name or name == "subsampling"]
 
 
 def build(instance: Instance) -> Any:
@@ -80,7 +81,7 @@ def test_a_broken_rule_is_refuted(name: str, fault: str) -> None:
     assert not outcome.holds and outcome.claim == FAULTS[fault]
 
 
-@pytest.mark.parametrize("name", ["subsampling", "average-pooling", "max-pooling"])
+@pytest.mark.parametrize("name", [name for name in POOLINGS if "factors" not in name])
 def test_a_buffer_that_promises_too_much_is_refuted(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,11 +130,11 @@ def test_a_wrong_constant_is_refuted(name: str, array: str) -> None:
     assert not outcome.holds and outcome.claim == "value"
 
 
-@pytest.mark.parametrize("name", ["subsampling", "average-pooling", "max-pooling"])
+@pytest.mark.parametrize("name", POOLINGS)
 def test_a_window_that_forgets_is_refuted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for operation, reduction in pooling._REDUCTIONS.items():
+    for operation, reduction in reducer.REDUCTIONS.items():
         forgetful = reduction._replace(join=lambda known, value: value)
-        monkeypatch.setitem(pooling._REDUCTIONS, operation, forgetful)
+        monkeypatch.setitem(reducer.REDUCTIONS, operation, forgetful)
     instance = ANY_DATA[name]
     outcome = check(value_claims(instance, 1), depth=instance.depth, memories=False)
     assert not outcome.holds and outcome.claim == "value"

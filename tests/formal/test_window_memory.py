@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from amaranth.hdl import unsigned
 
+from systolith.golden.fixed.integers import Integers
 from systolith.golden.network.graph import Shape
+from systolith.golden.network.windows import Windows
 from systolith.hw.systolic.window_geometry import WindowGeometry
 from systolith.hw.systolic.window_memory import WindowMemory
 from tests.formal.faulty import FAULTS, Faulty
@@ -20,12 +22,17 @@ pytestmark = pytest.mark.formal
 DEPTH = 24
 MAPS = np.array([[1, 2], [3, 1], [0, 3]]).reshape(3, 2, 1, 1)
 """One window of two rows, a row a chunk: a chunk is a value of the map."""
+GEOMETRY = WindowGeometry(Shape(2, 1, 1), Windows((2, 1)))
+LEFT_OVER = np.array([[1, 2, 0], [3, 1, 1], [0, 3, 2]]).reshape(3, 3, 1, 1)
+"""The same values, with a row after the window."""
 
 
-def claims(fault: str | None = None) -> StallClaims:
+def claims(
+    fault: str | None = None, geometry: WindowGeometry = GEOMETRY, maps: Integers = MAPS
+) -> StallClaims:
     memory = ChunksAsBeats(
         WindowMemory(
-            WindowGeometry(Shape(2, 1, 1), (2, 1)),
+            geometry,
             [(0,), (1,)],
             input_lanes=1,
             value_shape=unsigned(2),
@@ -35,7 +42,7 @@ def claims(fault: str | None = None) -> StallClaims:
     without_last = [[beat & 3 for beat in frame] for frame in payloads(MAPS, 2, 1)]
     return StallClaims(
         memory if fault is None else Faulty(memory, fault),
-        payloads(MAPS, 2, 1),
+        payloads(maps, 2, 1),
         without_last,
         depth=DEPTH,
         most_waits=14,
@@ -44,6 +51,12 @@ def claims(fault: str | None = None) -> StallClaims:
 
 def test_stream_rules() -> None:
     assert check(claims(), depth=DEPTH, memories=False).holds
+
+
+def test_rows_that_no_window_covers_are_taken() -> None:
+    strided = claims(None, WindowGeometry(Shape(3, 1, 1), Windows((2, 1), (2, 1))), LEFT_OVER)
+    assert check(strided, depth=DEPTH, memories=False).holds
+    assert check(strided, depth=DEPTH, mode="cover", memories=False).holds
 
 
 def test_all_frames_pass_in_the_cycles_that_are_looked_at() -> None:

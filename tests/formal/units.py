@@ -107,9 +107,10 @@ class StallClaims(Elaboratable):
         claim(m, "stable", ~waited | (o.valid & (payload == before)))
         expected = self._look_up(self.outputs, sink)
         claim(m, "order", ~o.valid | waited | (payload == expected))
-        within = Signal(range(self.depth))
+        # Negative while the rest of a frame is taken that no output needs.
+        within = Signal(range(-self.depth, self.depth))
         m.d.sync += within.eq(within + (source.taken & source.at_end) - (sink.taken & sink.at_end))
-        self._claim_no_waits(m, "rises", ~o.valid & (within != 0))
+        self._claim_no_waits(m, "rises", ~o.valid & (within > 0))
         self._claim_no_waits(m, "accepts", i.valid & ~i.ready & ~(o.valid & ~o.ready))
 
         at_end = sink.taken & sink.at_end & (sink.frame == len(self.inputs) - 1)

@@ -150,7 +150,7 @@ def _random_layer(
             **squashed,
             kernel=kernel,
             out_channels=outputs,
-            **_random_placement(rng, reach, may_pad),
+            **random_placement(rng, reach, may_pad),
             dilation=dilation,
             groups=groups,
             connection_table=table,
@@ -159,7 +159,7 @@ def _random_layer(
     if kind != "subsampling":
         # Padding that is left out has a value of its own, and the border another.
         may_pad = may_pad and feeder != "input"
-    placement = _random_placement(rng, window, may_pad)
+    placement = random_placement(rng, window, may_pad)
     if kind == "max":
         return MaxPooling(**common, window=window, **placement)
     if kind == "average":
@@ -179,7 +179,7 @@ def _dilation(rng: np.random.Generator, source: Shape, kernel: tuple[int, int]) 
     return _pair(rng, 1, (most[0], most[1]))
 
 
-def _random_placement(
+def random_placement(
     rng: np.random.Generator, reach: tuple[int, ...], may_pad: bool
 ) -> dict[str, Any]:
     """Stride and padding of windows: that of most networks, or any."""

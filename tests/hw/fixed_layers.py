@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.integers import FixedLayer
-from systolith.golden.network.graph import Layer, RadialBasis, Shape
+from systolith.golden.network.graph import Convolution, Layer, RadialBasis, Shape
 
 Integers = NDArray[np.int64]
 
@@ -37,9 +37,9 @@ def array_layer(
     """
     shape = layer.array_shapes(source)["weights"]
     integers = random_integers(rng, weights, shape, extreme)
-    table = getattr(layer, "connection_table", None)
-    if table is not None:
-        integers *= np.array([[m in maps for maps in table] for m in range(source.channels)])
+    if isinstance(layer, Convolution):
+        sources = layer.sources(source)
+        integers *= np.array([[m in maps for maps in sources] for m in range(source.channels)])
     fixed = FixedLayer(
         layer,
         source,

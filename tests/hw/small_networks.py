@@ -46,7 +46,7 @@ EVERY_KIND = Network(
             activation=TANH,
         ),
         Subsampling(name="S4", inputs=("C3",), activation=TANH),
-        AveragePooling(name="S5", inputs=("S4",), window=(2, 1)),
+        AveragePooling(name="S5", inputs=("S4",), window=(3, 1), stride=(1, 1)),
         Dense(name="F6", inputs=("S5",), units=5, activation=TANH),
         RadialBasis(name="output", inputs=("F6",), units=3),
     ),

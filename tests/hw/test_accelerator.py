@@ -195,11 +195,11 @@ def test_multipliers_are_those_of_the_units() -> None:
         "S2": 0,
         "C3": 6,
         "S4": 3,
-        "S5": 0,
+        "S5": 1,
         "F6": 15,
         "output": 2,
     }
-    assert accelerator.multipliers == 34
+    assert accelerator.multipliers == 35
 
 
 def test_ports_are_flat_and_have_their_widths() -> None:

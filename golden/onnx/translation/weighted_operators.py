@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from systolith.golden.network.graph import Shape
-from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.onnx.translation.call import Call, Signal
 from systolith.golden.onnx.translation.layouts import (
     FeatureMap,
@@ -21,7 +20,7 @@ from systolith.golden.onnx.translation.window_attributes import WindowAttributes
 
 
 def conv(call: Call) -> Signal:
-    """A convolution; without strides, one-sided padding and dilation become zeros in the kernel."""
+    """A convolution with constant weights."""
     weights = call.reals(1)
     if weights is None or weights.ndim not in (3, 4):
         call.abandon("input 2", "must be weights with 3 or 4 axes")
@@ -44,8 +43,6 @@ def conv(call: Call) -> Signal:
         call.abandon("input 3", f"must have {out} values")
     kernel = np.moveaxis(weights, (2, 3), (0, 1))  # rows, columns, out, in
     placed = replace(placed, windows=placed.with_moot_strides((1, 1)))
-    if placed.windows.stride == (1, 1):
-        kernel, placed = _symmetric(call, placed, kernel)
     placed.require_small_padding(call)
     return Signal(
         made(call, shape, source.flat),
@@ -61,33 +58,6 @@ def conv(call: Call) -> Signal:
             groups=groups,
         ),
     )
-
-
-def _symmetric(
-    call: Call, placed: WindowAttributes, kernel: Reals
-) -> tuple[Reals, WindowAttributes]:
-    """The kernel with its dilations written out, and with zeros where padding is one-sided."""
-    windows, pads = placed.windows, placed.windows.padding
-    before, after = pads[:2], pads[2:]
-    zeros = [max(0, b - a) for a, b in zip(before, after, strict=True)]
-    ends = [max(0, a - b) for a, b in zip(before, after, strict=True)]
-    whole = [z + size + e for z, size, e in zip(zeros, windows.reach, ends, strict=True)]
-    if tuple(whole) == kernel.shape[:2]:
-        return kernel, placed
-    call.require_weights(whole[0] * whole[1] * kernel.shape[2] * kernel.shape[3])
-    call.note(
-        f"its kernel is {whole[0]} x {whole[1]}, with zeros, as one-sided padding or dilation are "
-        f"not built"
-    )
-    spread = np.zeros((*whole, *kernel.shape[2:]))
-    rows, columns = (
-        slice(z, z + size, d)
-        for z, size, d in zip(zeros, windows.reach, windows.dilation, strict=True)
-    )
-    spread[rows, columns] = kernel
-    around = max(before[0], after[0]), max(before[1], after[1])
-    made = Windows((whole[0], whole[1]), padding=Padding(*around, *around))
-    return spread, replace(placed, windows=made)
 
 
 def _grouped(call: Call, kernel: Reals, groups: int) -> Reals:

@@ -47,7 +47,8 @@ def board(
 
     Writes DIR/board.bit and DIR/board.json. The Verilog of DIR is built in
     as it is. The tools are open: Yosys, nextpnr and Project Trellis, from the
-    extra board. It takes minutes.
+    extra board. It takes minutes. Ends with 1 if the design does not fit the
+    board, and says what there is too little of and which budget fits.
 
     [bold]Examples[/bold]
 

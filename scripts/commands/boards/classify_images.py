@@ -135,9 +135,14 @@ def _port(
     from systolith.hw.boards.bitstream import DEFAULT_BAUD, FILE_NAME, load_record
     from systolith.hw.boards.serial_port import open_port
 
+    record = load_record(folder) if (folder / FILE_NAME).exists() else None
+    if record is not None and record.verilog_sha256 != built.verilog_sha256:
+        raise ValueError(
+            f"{folder / FILE_NAME}: is of another {built.manifest.files.verilog} than that in the "
+            "folder: make the bitstream again (systolith board), or take the folder it was made of"
+        )
     if baud is None:
-        recorded = (folder / FILE_NAME).exists()
-        baud = load_record(folder).baud if recorded else DEFAULT_BAUD
+        baud = DEFAULT_BAUD if record is None else record.baud
     with open_port(serial, baud) as port:
         yield port, answer_seconds(built, baud)
 

@@ -16,6 +16,7 @@ from systolith.golden.errors import FileFormatError
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
 from systolith.golden.network.graph import Convolution, Input, Shape, WindowedLayer
+from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.runtime_comparison import TOLERANCE
 from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
@@ -190,13 +191,12 @@ def test_a_mean_of_each_channel(pads: list[int], tmp_path: Path) -> None:
         taken(tmp_path, content, golden.Preprocessing(mean=(0.5, 0.4)))
 
 
-def test_one_sided_padding_and_dilation_become_zeros_in_the_kernel(tmp_path: Path) -> None:
+def test_one_sided_padding_and_dilation_are_the_layers_own(tmp_path: Path) -> None:
     nodes = [node("Conv", "x w", "y", pads=[0, 1, 2, 1], dilations=[1, 2])]
-    imported = taken(tmp_path, model(nodes, W))
-    layer = imported.trained.network["y"]
+    layer = taken(tmp_path, model(nodes, W)).trained.network["y"]
     assert isinstance(layer, Convolution)
-    assert (layer.kernel, layer.padding) == ((5, 5), (2, 1))
-    assert any("with zeros" in note for note in imported.notes)
+    assert layer.windows == Windows((3, 3), dilation=(1, 2), padding=Padding(0, 1, 2, 1))
+    assert layer.form == "3 x 3, dilation 1 x 2, pad 0 1 2 1"
 
 
 def test_groups_connect_some_maps(tmp_path: Path) -> None:

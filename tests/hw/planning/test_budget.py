@@ -116,8 +116,8 @@ def one_less(fixed: FixedNetwork, plan: Plan) -> Iterator[tuple[tuple[str, str],
         if folding.depth > 1:
             less = Folding(rows, columns, lanes, folding.depth - 1, order, folding.lines)
             yield (layer.name, "depth"), {**plan, layer.name: less}
-        kernel = layer.layer.kernel if isinstance(layer.layer, Convolution) else (0, 0)
-        if folding.lines is not None and folding.lines > kernel[0]:
+        reach = layer.layer.windows.reach if isinstance(layer.layer, Convolution) else (0, 0)
+        if folding.lines is not None and folding.lines > reach[0]:
             less = Folding(rows, columns, lanes, folding.depth, order, folding.lines - 1)
             yield (layer.name, "lines"), {**plan, layer.name: less}
 
@@ -165,7 +165,7 @@ def test_a_preset_out_of_reach_is_named_with_the_remedy(
     preset: str, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fixed = quantized(EVERY_KIND).fixed
-    goal, least = Goal(max_multipliers=4), 5
+    goal, least = Goal(max_multipliers=4), 6
     if preset == "large":
         goal, least = Goal(target_cycles=10), EVERY_KIND.input.image_shape.size
     monkeypatch.setattr("systolith.hw.planning.budget.PRESETS", {preset: goal})
@@ -180,8 +180,8 @@ def test_a_preset_out_of_reach_is_named_with_the_remedy(
 
 def test_a_goal_out_of_reach_is_refused_with_the_smallest_possible() -> None:
     fixed = quantized(EVERY_KIND).fixed
-    least_multipliers = 5
-    with pytest.raises(PlanError, match=r"'every-kind': max_multipliers must be at least 5, .* 4$"):
+    least_multipliers = 6
+    with pytest.raises(PlanError, match=r"'every-kind': max_multipliers must be at least 6, .* 5$"):
         make_plan(fixed, Goal(max_multipliers=least_multipliers - 1))
     plan = make_plan(fixed, Goal(max_multipliers=least_multipliers))
     assert Accelerator(fixed, plan).multipliers == least_multipliers

@@ -181,12 +181,12 @@ def test_the_closed_form_agrees_with_the_model(kind: type[graph.Layer], unit_see
 
 
 def _gaps_absorbed(layer: FixedLayer, folding: Folding, input_lanes: int) -> bool:
-    """Whether banks of accumulators may hide gaps between rows of windows."""
+    """Whether banks of accumulators may hide gaps between windows."""
     unit = build_unit(layer, folding, input_lanes)
     if not isinstance(unit, Convolution):
         return False
     beats = layer.output_shape.channels // folding.lanes
-    return unit.core.schedule.step_count < beats < unit.feeder.geometry.row_change
+    return unit.core.schedule.step_count < beats < unit.feeder.geometry.most_shifts
 
 
 def test_closed_forms_take_arrays_of_sizes() -> None:

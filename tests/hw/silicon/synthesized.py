@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
-from systolith.hw.silicon.synthesis_report import MemoriesEntry, SynthesisReport
-from systolith.hw.silicon.targets import Capacity
+from systolith.hw.accelerator import unit_part
+from systolith.hw.silicon.placement import Placement
+from systolith.hw.silicon.slowest_paths import SlowestPath
+from systolith.hw.silicon.synthesis import TOP_PART, Netlist
+from systolith.hw.silicon.synthesis_report import SynthesisReport, make_report
+from systolith.hw.silicon.targets import DEVICES
+from systolith.hw.silicon.tools import Tool
 from systolith.hw.verilog import artifacts
 
 
-def write_synthesis(folder: Path, **changes: object) -> None:
-    """Write a report of the Verilog in the folder: 20 LUTs of an ECP5, 91.5 MHz."""
+def made_report(folder: Path, target: str = "ecp5-25k", *, placed: bool = True) -> SynthesisReport:
+    """A report of the Verilog in the folder: 20 LUTs of an ECP5, 91.5 MHz."""
     built = artifacts.load(folder)
-    capacity = Capacity(20, 10, 9, 0, 3)
-    report = SynthesisReport(
-        schema="systolith.synthesis/1",
-        network="tiny",
-        quantized_sha256=built.quantized.sha256,
-        verilog_sha256=built.verilog_sha256,
-        as_generated=True,
-        target="ecp5-25k",
-        part="LFE5U-25F",
-        grade="6",
-        tools={},
-        cells={},
-        luts=12,
-        carries=0,
-        flip_flops=10,
-        multipliers=9,
-        planned_multipliers=9,
-        memories=MemoriesEntry(0, 3),
-        occupied=capacity,
-        available=capacity,
-        seeds=(),
-        clock_mhz=91.5,
-        best_clock_mhz=93.0,
-        interval_cycles=20,
-        latency_cycles=30,
-        images_per_second=1.0,
-        latency_us=1.0,
-        layers=(),
-        parts=(),
-    )
-    content = json.loads(report.to_json()) | changes
+    cells: dict[str, Counter[str]] = {
+        part: Counter() for part in ("frame_checker", "classifier", TOP_PART)
+    }
+    cells |= {unit_part(layer.name): Counter(LUT4=2) for layer in built.manifest.layers}
+    cells[TOP_PART] = Counter(LUT4=16, TRELLIS_FF=10)
+    netlist = Netlist(DEVICES[target], Tool("yosys", (), "1.0"), "top", b"", cells)
+    path = SlowestPath("unit_conv.a", "unit_conv.b", 900, 400)
+    clocks = {1: 91.5, 2: 93.0} if placed else {}
+    placements = [Placement(seed, clock, {"unit_conv": path}) for seed, clock in clocks.items()]
+    return make_report(built, netlist, "6", placements, {"yosys": "1.0"})
+
+
+def write_synthesis(folder: Path, **changes: object) -> None:
+    """Write a report of the Verilog in the folder, with other values of some fields."""
+    content = json.loads(made_report(folder).to_json()) | changes
     (folder / "synthesis.json").write_text(json.dumps(content))

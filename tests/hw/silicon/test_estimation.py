@@ -1,11 +1,14 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from systolith.hw.errors import PlanError
+from systolith.hw.errors import MisfitError, PlanError
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
+from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.silicon import estimation, fitting
 from systolith.hw.silicon.estimation import (
     FEATURES,
@@ -13,14 +16,15 @@ from systolith.hw.silicon.estimation import (
     Coefficients,
     Estimate,
     FamilyCoefficients,
-    MemoryShape,
+    InMultipliers,
     Structure,
     coefficients,
     estimate,
     features,
     structures,
 )
-from systolith.hw.silicon.fitting import fastest_fitting_plan
+from systolith.hw.silicon.fitting import fastest_fitting_plan, fitting_budget
+from systolith.hw.silicon.memory_mapping import MappedMemory, MemoryShape, map_memory
 from systolith.hw.silicon.targets import DEVICES, Capacity
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 from tests.scripts import tiny
@@ -77,6 +81,22 @@ def test_memories_are_mapped_as_yosys_does(
     assert (mapped.blocks, mapped.distributed) == (blocks, distributed)
 
 
+def test_each_read_port_needs_a_block_and_demanded_blocks_are_made() -> None:
+    # As Yosys 0.70 maps them for both families, in the networks that ship.
+    three = MemoryShape(256, 32, 3, clocked=True, written=False)
+    forced = MemoryShape(150, 56, 1, clocked=True, written=False, block=True)
+    buffer = MemoryShape(240, 8, 1, clocked=True, written=True)
+    for shape, blocks in ((three, 3), (forced, 2), (buffer, 1)):
+        assert map_memory(shape, ECP5.family) == MappedMemory("block", blocks, blocks)
+    assert map_memory(three, XC7.family).place == "logic"
+    # One of 36 Kbit, which counts as two.
+    assert map_memory(forced, XC7.family) == MappedMemory("block", 1, 2)
+    deep = MemoryShape(4096, 36, 1, clocked=True, written=False)
+    assert map_memory(deep, XC7.family).sites == 8
+    with pytest.raises(ValueError, match="family ice40: its memories are not known"):
+        map_memory(three, DEVICES["ice40-up5k"].family)
+
+
 def test_a_rom_in_logic_is_cheaper_where_luts_are_larger() -> None:
     assert features(memory(400, 8, written=False), XC7.family).blocks == 0
     assert features(memory(2048, 9, written=False), XC7.family).blocks == 1
@@ -86,17 +106,44 @@ def test_wide_multiplications_take_several_multipliers() -> None:
     wide = Structure({}, (), ((8, 8), (24, 17), (24, 24)))
     assert features(wide, ECP5.family).multipliers == 1 + 2 + 4
     assert features(wide, XC7.family).multipliers == 1 + 1 + 2
+    narrow = Structure({}, (), ((9, 8), (5, 4)))
+    # Two share a multiplier of Gowin, and the smaller one is logic in 7-series.
+    assert features(narrow, DEVICES["gowin-gw2a18"].family).multipliers == 1
+    assert features(narrow, XC7.family).multipliers == 1
+
+
+def test_registers_in_multipliers_and_shift_registers_are_no_flip_flops() -> None:
+    part = Structure(
+        {"register": 100, "adder": 40}, (), ((8, 8),), InMultipliers(16, 16, 20), {3: 5, 6: 2}
+    )
+    gowin, ecp5, xc7 = (
+        features(part, DEVICES[target].family) for target in ("gowin-gw2a18", "ecp5-25k", "xc7a35t")
+    )
+    assert (gowin.features["register"], ecp5.features["register"]) == (100, 68)
+    assert (xc7.features["register"], xc7.features["adder"]) == (100 - 52 - 10, 20)
+    assert (ecp5.distributed, xc7.distributed) == (0, 2)
+
+
+def test_what_is_beside_the_multipliers_of_a_network() -> None:
+    network = tiny.quantized().fixed
+    found = structures(network, make_plan(network, PRESETS["medium"]))
+    unit = next(part for name, part in found.items() if name.endswith("unit_conv"))
+    multipliers, inside = len(unit.multipliers), unit.in_multipliers
+    # One operand or both have a register of their own, and every product has one.
+    assert inside.products >= 8 * multipliers
+    assert 0 < inside.operands <= 20 * multipliers
+    assert sum(length * chains for length, chains in unit.delays.items()) <= unit.bits["register"]
 
 
 def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = FamilyCoefficients({"adder": 1.0}, {"adder": 2.0}, {"register": 1.0, "read": 1.0})
+    weights = FamilyCoefficients({"adder": 1.0}, {"adder": 0.4}, {"register": 1.0, "read": 1.0})
     known = Coefficients(SCHEMA, {"ecp5": weights})
     monkeypatch.setattr(estimation, "coefficients", lambda: known)
     parts = {
         "a": Structure({"adder": 10, "register": 3}, memory(16, 8).memories, ((8, 8),)),
         "b": Structure({"adder": 5}, (), ()),
     }
-    assert estimate(parts, ECP5) == Estimate(15, Capacity(30, 3 + 8, 1, 0, 2))
+    assert estimate(parts, ECP5) == Estimate(15, Capacity(15 + 6 + 4 * 2, 3 + 8, 1, 0, 2))
     with pytest.raises(
         ValueError, match="xc7a35t: there are no estimates for its family, only for ecp5"
     ):
@@ -105,8 +152,8 @@ def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_coefficients_that_ship_are_of_known_features() -> None:
     for family in coefficients().families.values():
-        for weights in (family.logic_luts, family.luts, family.flip_flops):
-            assert set(weights) == set(FEATURES)
+        for weights in (family.logic_luts, family.carry_luts, family.flip_flops):
+            assert set(weights) == set(FEATURES) and min(weights.values()) >= 0
 
 
 def fake_estimates(monkeypatch: pytest.MonkeyPatch, luts_of_a_multiplier: int) -> None:
@@ -138,5 +185,27 @@ def test_fewer_are_used_where_their_logic_does_not_fit(monkeypatch: pytest.Monke
     best = make_plan(network, Goal(max_multipliers=10))
     assert found.plan == best
     fake_estimates(monkeypatch, 24_289)
-    with pytest.raises(PlanError, match=r"no plan was found that fits LFE5U-25F.*LUTs of 24,288"):
+    with pytest.raises(MisfitError, match=r"tiny does not fit LFE5U-25F.*with 2 .*LUTs of 24,288"):
         fastest_fitting_plan(network, ECP5)
+
+
+def test_the_budget_that_fits_is_smaller_than_that_of_a_plan_that_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = tiny.quantized().fixed
+    fake_estimates(monkeypatch, 24_288 // 5)
+    assert fitting_budget(network, ECP5, 28) == "--max-multipliers 5 fits, by the estimate"
+    # A synthesis can be larger than its estimate.
+    assert fitting_budget(network, ECP5, 4) == "--max-multipliers 3 fits, by the estimate"
+    assert fitting_budget(network, ECP5, 1).startswith("no smaller --max-multipliers fits")
+    unknown = fitting_budget(network, DEVICES["ice40-up5k"], 28)
+    assert unknown.startswith("which --max-multipliers fits is not known: target ice40-up5k: there")
+
+
+def test_a_device_with_too_few_multipliers_for_any_plan() -> None:
+    network = tiny.quantized().fixed
+    small = replace(ECP5, capacity=replace(ECP5.capacity, multipliers=1))
+    with pytest.raises(MisfitError, match=r"does not fit LFE5U-25F.*must be at least 2"):
+        fastest_fitting_plan(network, small)
+    with pytest.raises(PlanError, match="no layer 'C9'"):
+        fastest_fitting_plan(network, small, given={"C9": GivenSize(1, 1)})

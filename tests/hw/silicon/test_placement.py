@@ -8,10 +8,10 @@ import pytest
 
 from systolith.hw.accelerator import axis_ports
 from systolith.hw.silicon import placement
-from systolith.hw.silicon.placement import part_of, place
+from systolith.hw.silicon.placement import NoRoomError, part_of, place
 from systolith.hw.silicon.synthesis import TOP_PART, Netlist, synthesize
 from systolith.hw.silicon.targets import DEVICES
-from systolith.hw.silicon.tools import Tool, ToolError, find_tool
+from systolith.hw.silicon.tools import Tool, ToolError
 from tests.hw.silicon.fake_tools import placer
 from tests.scripts import tiny
 
@@ -52,9 +52,33 @@ def test_a_placement_that_fails_names_the_device_and_the_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, placer({1: 90.0}, tmp_path / "log"))
-    message = "LFE5U-25F-CABGA381, seed 2: nextpnr-ecp5 1.0 ended with status 1: ERROR: no BELs"
+    message = "LFE5U-25F-CABGA381, seed 2: nextpnr-ecp5 1.0 ended with status 1: ERROR: Routing"
     with pytest.raises(ToolError, match=message):
         place(netlist(), "6", [1, 2], PARTS)
+
+
+# From nextpnr-ice40 and nextpnr-ecp5 0.11.
+_FULL = """Info: \t ICESTORM_LC:    5400/   5280   102%
+Info: \t SB_GB:  8/  8  100%
+ERROR: Unable to place cell 'x_LC', no BELs remaining to implement cell type 'ICESTORM_LC'"""
+_NEARLY_FULL = (
+    "ERROR: Unable to find legal placement for all cells, design is probably at utilisation limit."
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "lacks"),
+    [
+        (_FULL, r"5,400 ICESTORM_LC of 5,280 \(120 too many\)$"),
+        (_NEARLY_FULL, "Unable to find legal placement for all cells"),
+    ],
+)
+def test_a_placer_without_room_says_of_what(
+    log: str, lacks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, placer({}, tmp_path / "log", log))
+    with pytest.raises(NoRoomError, match=f"^{lacks}"):
+        place(netlist(), "6", [1], PARTS)
 
 
 def test_one_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +99,7 @@ def test_the_part_of_a_cell() -> None:
 
 
 @pytest.mark.silicon
-@pytest.mark.parametrize("target", ["ecp5-25k", "ice40-up5k", "gowin-gw2a18"])
+@pytest.mark.parametrize("target", ["ecp5-25k", "ice40-up5k", "gowin-gw1n9", "gowin-gw2a18"])
 def test_the_slowest_of_all_paths_is_the_clock(target: str, tmp_path: Path) -> None:
     from systolith.hw.silicon.flow import synthesize_folder
 
@@ -101,5 +125,5 @@ def test_a_design_that_does_not_fit_is_refused_by_nextpnr_as_well(tmp_path: Path
     )
     made = synthesize(verilog, "top", PORTS, {}, DEVICES["ecp5-25k"])
     assert made.cells[TOP_PART]["MULT18X18D"] == 30
-    with pytest.raises(ToolError, match=f"nextpnr-ecp5 {find_tool('nextpnr-ecp5').version}"):
+    with pytest.raises(NoRoomError, match=r"30 MULT18X18D of 28 \(2 too many\)"):
         place(made, "6", [1], [])

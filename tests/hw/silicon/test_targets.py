@@ -4,7 +4,14 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from systolith.hw.silicon.targets import DEVICES, Capacity, find_device, misfit, placer_of
+from systolith.hw.silicon.targets import (
+    DEVICES,
+    Capacity,
+    find_device,
+    misfit,
+    multiplier_sizes,
+    placer_of,
+)
 from systolith.hw.silicon.tools import ToolError
 from systolith.hw.verilog.netlist import TARGETS as FAMILIES
 from systolith.scripts.options import TARGETS
@@ -37,6 +44,15 @@ def test_options_have_the_names_of_all_devices() -> None:
 )
 def test_what_cells_occupy(target: str, cells: dict[str, int], occupied: tuple[int, ...]) -> None:
     assert find_device(target).family.occupied(cells) == Capacity(*occupied)
+
+
+def test_small_multiplications_share_a_multiplier_of_gowin() -> None:
+    assert find_device("gowin-gw1n9").most_multipliers == 40
+    assert find_device("ecp5-25k").most_multipliers == 28
+    family = find_device("gowin-gw1n9").family
+    sizes = multiplier_sizes({"MULT9X9": 3, "MULT36X36": 1, "LUT4": 7}, family)
+    assert sizes == "3 MULT9X9 (1/2 each), 1 MULT36X36 (4 each)"
+    assert multiplier_sizes({"MULT18X18": 3}, family) == ""
 
 
 def test_cells_are_counted_by_kind() -> None:

@@ -89,10 +89,16 @@ def test_an_error_has_the_last_line_that_says_why(
         run_tool(tool(script), [], tmp_path)
 
 
+def test_a_tool_that_writes_no_result_failed(tmp_path: Path) -> None:
+    message = "yosys 0.70 ended with status 0, but wrote no b.json: quiet$"
+    with pytest.raises(ToolError, match=message):
+        run_tool(tool("open('a.json', 'w'); print('quiet')"), [], tmp_path, ["a.json", "b.json"])
+
+
 def test_another_thread_stops_it(tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     start = time.monotonic()
     with pytest.raises(Stopped):
-        run_tool(tool("import time; time.sleep(60)"), [], tmp_path, stop)
+        run_tool(tool("import time; time.sleep(60)"), [], tmp_path, stop=stop)
     assert time.monotonic() - start < 20

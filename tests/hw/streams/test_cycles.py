@@ -41,10 +41,11 @@ def test_rows_of_a_single_pixel_are_overwritten_after_their_last_read(seed: int)
     seeds = np.random.default_rng(seed)
     while True:
         layer, folding, lanes = random_unit(graph.Convolution, int(seeds.integers(1 << 30)))
-        kernel = layer.layer.kernel if isinstance(layer.layer, graph.Convolution) else (1, 1)
-        if layer.input_shape.width == 1 and layer.input_shape.height > kernel[0]:
+        assert isinstance(layer.layer, graph.Convolution)
+        rows = layer.layer.windows.reach[0]
+        if layer.input_shape.width == 1 and layer.input_shape.height > rows:
             break
-    compare_with_model(layer, replace(folding, lines=kernel[0]), lanes, seed)
+    compare_with_model(layer, replace(folding, lines=rows), lanes, seed)
 
 
 def test_memories_of_windows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from systolith.golden.network.windows import Padding
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
 from systolith.hw.streams.formats import value_shape
-from systolith.hw.systolic.schedule import layer_schedule
+from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units import convolution
 from tests.hw.fixed_layers import Integers, array_layer, random_integers
 from tests.hw.stream_driver import Pauses, Run, beats, cyclic, never, randomly, run
@@ -36,6 +36,10 @@ class Case:
     outputs: int
     folding: Folding
     padding: tuple[int, int] = (0, 0)
+    padding_end: tuple[int, int] | None = None
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
     table: Table | None = None
     inputs: QFormat = S5
     weights: QFormat = S4
@@ -53,6 +57,10 @@ class Case:
             kernel=self.kernel,
             out_channels=self.outputs,
             padding=self.padding,
+            padding_end=self.padding_end,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
             connection_table=self.table,
             activation=Activation(self.activation),
         )
@@ -61,7 +69,7 @@ class Case:
         )
         fixed = replace(
             fixed,
-            padding=Padding(*self.padding, *self.padding),
+            padding=conv.pads,
             padding_value=self.inputs.max_raw - 1,
             bias=rng.integers(-60, 60, self.outputs),
         )
@@ -85,13 +93,16 @@ class Case:
 def expected(layer: FixedLayer, frames: Integers) -> Integers:
     """The layer's values `(frames, height, width, channels)`."""
     assert isinstance(layer.layer, Convolution) and layer.weights is not None
-    vertical, horizontal = layer.padding[:2]
+    above, left, below, right = layer.padding
     padded = np.pad(
         frames,
-        ((0, 0), (vertical, vertical), (horizontal, horizontal), (0, 0)),
+        ((0, 0), (above, below), (left, right), (0, 0)),
         constant_values=layer.padding_value,
     )
-    windows = sliding_window_view(padded, layer.layer.kernel, axis=(1, 2))
+    of = layer.layer.windows
+    windows = sliding_window_view(padded, of.reach, axis=(1, 2))
+    windows = windows[:, :: of.stride[0], :: of.stride[1]]
+    windows = windows[..., :: of.dilation[0], :: of.dilation[1]]
     values: Integers = np.einsum("frcmij,ijmo->frco", windows, layer.weights) + layer.bias
     if layer.layer.activation.kind == "relu":
         values = np.maximum(values, 0)
@@ -144,6 +155,18 @@ CASES = {
     "wide_padding": Case((3, 4, 1), (3, 2), 3, Folding(4, 1, 1), padding=(2, 1)),
     "one_pixel_kernel": Case((3, 4, 4), (1, 1), 6, Folding(1, 6, 3), input_lanes=4),
     "one_column": Case((5, 1, 2), (3, 1), 2, Folding(3, 2, 2), padding=(1, 0)),
+    "strided": Case(
+        (6, 8, 2), (3, 3), 4, Folding(9, 4, 2), padding=(0, 0), padding_end=(1, 1), stride=(2, 2)
+    ),
+    "strided_points": Case((5, 6, 4), (1, 1), 3, Folding(2, 3, 3), stride=(2, 3), input_lanes=2),
+    "dilated": Case((5, 6, 2), (2, 3), 2, Folding(3, 2, 1), (1, 2), (2, 1), dilation=(3, 2)),
+    "depthwise": Case(
+        (5, 7, 3), (3, 3), 6, Folding(3, 1, 2), (1, 1), (0, 1), stride=(2, 2), groups=3
+    ),
+    "depthwise_row": Case((1, 9, 2), (1, 4), 2, Folding(4, 1, 1), (0, 2), stride=(1, 2), groups=2),
+    "read_from_memories": Case(
+        (5, 6, 4), (3, 2), 2, Folding(1, 2, 2), (1, 0), (2, 1), stride=(3, 2)
+    ),
     "sparse": SPARSE,
     "sparse_with_unused_map": Case(
         (4, 4, 3), (2, 2), 3, Folding(3, 1, 3), padding=(1, 1), table=((0,), (2,), (0, 2))
@@ -170,19 +193,30 @@ def test_reset_in_mid_frame(case: Case) -> None:
         convolve(case, reset_after=beats_before, backpressure=cyclic(3))
 
 
-@pytest.mark.parametrize("name", ["same", "relu", "raw_sums", "wide_padding", "sparse"])
-def test_cycles_of_a_frame(name: str) -> None:
-    """The formula in the unit's docstring."""
+@pytest.mark.parametrize(
+    ("name", "cycles"),
+    [
+        # Windows times steps.
+        ("same", 36 * 2),
+        ("raw_sums", 8 * 6),
+        ("wide_padding", 25 * 6),
+        # Of each of 3 input maps, 3 chunks for 2 outputs.
+        ("depthwise", 8 * 3 * 3 * 2),
+        # The beats of the input.
+        ("relu", 20),
+        ("sparse", 60),
+        ("strided", 96),
+        ("depthwise_row", 18),
+    ],
+)
+def test_cycles_of_a_frame(name: str, cycles: int) -> None:
+    """The formula in the unit's docstring, and the number that it gives."""
     case = CASES[name]
-    layer = case.layer()
-    steps = len(layer_schedule(layer, case.folding).steps)
+    layer, folding = case.layer(), case.folding
+    size = ArraySize(folding.rows, folding.columns, folding.lanes)
+    assert convolution.Convolution.frame_cycles(layer, size, case.input_lanes) == cycles
     result = convolve(case, frames=4)
-    out = layer.output_shape
-    beats_out = out.size // case.folding.lanes
-    dummies = max(0, 2 * case.padding[1] - case.kernel[1] + 1)
-    row_change = max(steps, case.kernel[1] - 2 * case.padding[1] + dummies)
-    computing = out.height * ((out.width - 1) * steps + row_change)
-    cycles = max(layer.input_shape.size // case.input_lanes, computing, beats_out)
+    beats_out = layer.output_shape.size // folding.lanes
     intervals = np.diff(result.produced[beats_out - 1 :: beats_out])
     assert intervals.tolist()[1:] == [cycles, cycles]
 

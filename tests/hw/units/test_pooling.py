@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ from systolith.golden.network.graph import Pooling, Shape
 from systolith.hw.errors import UnitError
 from systolith.hw.folding import Folding
 from systolith.hw.streams.formats import value_shape
-from systolith.hw.units.pooling import AveragePooling, MaxPooling, WindowReducer
+from systolith.hw.units.pooling import AveragePooling, MaxPooling
+from systolith.hw.units.reducer import WindowReducer
 from tests.hw.stream_driver import Pauses, beats, cyclic, never, randomly, run
 
 RAW = QFormat(6, 3)
@@ -192,15 +192,6 @@ def test_refusals() -> None:
     ):
         with pytest.raises(UnitError, match=f"max_pooling 'S2': {message}"):
             MaxPooling(layer, Folding(lanes=lanes), input_lanes)
-    thirds = make_layer(AverageLayer, Shape(6, 6, 1), (3, 3))
-    assert thirds.requantization is not None
-    how = replace(thirds.requantization, multiplier=116508)
-    with pytest.raises(
-        UnitError,
-        match="average_pooling 'S2': hardware averages windows of 2, 4, 8 or another power of two "
-        r"values, not 3 x 3: choose such a window, or max_pooling \(docs/limits\.md\)",
-    ):
-        AveragePooling(replace(thirds, requantization=how), Folding(), 1)
     with pytest.raises(UnitError, match="rows and columns must be 1, as it has no array, not 2"):
         MaxPooling(layer, Folding(rows=2), 1)
     with pytest.raises(UnitError, match=r"order must be 'inputs', .* no array, not 'outputs'"):

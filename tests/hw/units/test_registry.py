@@ -84,9 +84,9 @@ def test_refusals() -> None:
     with pytest.raises(UnitError, match=r"'C1': input lanes must divide its 2 .* not 3"):
         registry.build_unit(conv(3), Folding(), 3)
     bordered = replace(
-        pooled(graph.MaxPooling(name="S2", inputs=("x",))), padding=Padding(1, 1, 1, 1)
+        weighted(graph.Dense(name="F6", inputs=("x",), units=3)), padding=Padding(1, 1, 1, 1)
     )
-    with pytest.raises(UnitError, match=r"'S2': .*borders for convolutions only, not \(1, 1\)"):
+    with pytest.raises(UnitError, match=r"'F6': .*convolutions and poolings only, not \(1, 1\)"):
         registry.build_unit(bordered, Folding(), 1)
     wide = replace(conv(3), padding=Padding(3, 1, 3, 1))
     with pytest.raises(UnitError, match=r"'C1': the border and the padding .* 3, must be smaller"):
@@ -94,7 +94,7 @@ def test_refusals() -> None:
     for layer in (weighted(graph.Dense(name="F6", inputs=("x",), units=3)), conv(4)):
         with pytest.raises(UnitError, match=r"lines must be left out, as it stores no rows .* 5$"):
             registry.build_unit(layer, Folding(lines=5), 1)
-    with pytest.raises(UnitError, match=r"'C1': .* at least the kernel's 3 rows, not 2"):
+    with pytest.raises(UnitError, match=r"'C1': .* at least the 3 rows of a window, not 2"):
         registry.build_unit(conv(3), Folding(lines=2), 1)
 
 

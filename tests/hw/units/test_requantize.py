@@ -218,11 +218,13 @@ def test_refusals() -> None:
     for what, how in (
         ("rounding 'half_up'", replace(layer.requantization, rounding="floor")),
         ("overflow 'saturate'", replace(layer.requantization, overflow="wrap")),
-        ("multiplier 1", replace(layer.requantization, multiplier=3)),
     ):
         message = f"convolution 'C1': hardware builds the {what} only.*docs/limits.md"
         with pytest.raises(UnitError, match=message):
             RequantizePipeline(replace(layer, requantization=how), 2)
+    how = replace(layer.requantization, multiplier=3)
+    with pytest.raises(UnitError, match=r"'C1': .* for average pooling only, not 3 here"):
+        RequantizePipeline(replace(layer, requantization=how), 2)
     with pytest.raises(UnitError, match="lanes must divide the 4 channels, not 3"):
         RequantizePipeline(make_layer(4), 3)
     with pytest.raises(UnitError, match="needs a table of 64 entries, not 5"):

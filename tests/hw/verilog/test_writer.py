@@ -56,6 +56,7 @@ def test_multiplications_are_the_multipliers(modules: dict[str, str]) -> None:
         "every_kind_unit_C1": 8,
         "every_kind_unit_C3": 6,
         "every_kind_unit_S4": 3,
+        "every_kind_unit_S5": 1,
         "every_kind_unit_F6": 15,
         # Squares, of which each processing element has one.
         "every_kind_unit_output": 2,
@@ -132,7 +133,7 @@ def test_comments_say_what_the_file_and_each_unit_are(modules: dict[str, str]) -
         "// S2: max pooling 1 x 2 / 1 x 2, 4 channels, 9 x 9 to 9 x 4; no processing elements",
         f"// C3: convolution 2 x 2, by table, 4 to 6 channels, 9 x 4 to 8 x 3; {two_by_three}",
         "// S4: subsampling 2 x 2 / 2, 6 channels, 8 x 3 to 4 x 1; no processing elements",
-        "// S5: average pooling 2 x 1 / 2 x 1, 6 channels, 4 x 1 to 2 x 1; no processing elements",
+        "// S5: average pooling 3 x 1, 6 channels, 4 x 1 to 2 x 1; no processing elements",
         "// F6: dense, 12 to 5 values; 3 x 5 processing elements",
         f"// output: radial basis, 5 to 3 values; {one_by_two}",
     ]

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from systolith.golden.network.graph import Convolution, Input, Network
+from systolith.scripts.commands.describe import described
 from systolith.scripts.main import main
 
 # Layer: parameters, connections, multiply-accumulates, scalings.
@@ -77,3 +79,21 @@ def test_table_shows_every_count(capsys: pytest.CaptureFixture[str]) -> None:
         assert row[-4:] == [f"{count:,}" for count in counts]
     total = next(line.split() for line in lines if line.split()[:1] == ["total"])
     assert total == ["total", "60,840", "340,908", "326,520", "1,576"]
+
+
+def test_windows_are_shown_with_all_that_they_have() -> None:
+    layers = (
+        Input(name="input", height=8, width=8, channels=8),
+        Convolution(
+            name="C1",
+            inputs=("input",),
+            kernel=(3, 3),
+            out_channels=8,
+            stride=(2, 2),
+            padding=(0, 1),
+            padding_end=(1, 0),
+            groups=8,
+        ),
+    )
+    [_, layer] = described(Network("strided", layers))["layers"]
+    assert layer["form"] == "3 x 3 / 2, pad 0 1 1 0, 8 groups"

@@ -14,6 +14,7 @@ import pytest
 
 from systolith.hw.silicon import flow, placement
 from systolith.hw.silicon.synthesis import TOP_PART, Netlist
+from systolith.hw.silicon.synthesis_report import load_report
 from systolith.hw.silicon.targets import Device
 from systolith.hw.silicon.tools import Tool
 from systolith.scripts.main import Status, main
@@ -65,7 +66,7 @@ def test_cells_by_layer(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert re.search(r"conv +7 +0 +0 +6 +0 +0", shown)
     assert re.search(r"total +13 +0 +3 +6 +0 +0", shown)
     assert re.search(r"multipliers +6 +28 +21\.4%", shown)
-    assert "9 planned, 6 multipliers of the" in shown
+    assert "9 planned, 6 cells: others" in shown
     assert max(map(len, shown.splitlines())) <= 80
     report = json.loads((folder / "synthesis.json").read_text())
     assert (report["target"], report["clock_mhz"]) == ("ecp5-25k", None)
@@ -103,9 +104,30 @@ def test_what_does_not_fit_is_reported_and_not_placed(
     command = ["synth", str(folder), "--target", "ecp5-25k", "--place"]
     assert main(command) == Status.CHECK_FAILED
     error = capsys.readouterr().err
-    assert "tiny does not fit LFE5U-25F-CABGA381: 30 multipliers of 28 (2 too many)" in error
+    assert (
+        "tiny does not fit LFE5U-25F-CABGA381: 30 multipliers of 28 (2 too many); --max-multi"
+        in error
+    )
+    assert re.search(r"--max-multipliers 8 fits, by the estimate\n$", error)
     assert not (tmp_path / "log").exists()
     assert json.loads((folder / "synthesis.json").read_text())["seeds"] == []
+
+
+def test_what_the_placer_finds_no_room_for_does_not_fit(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    full = "Info: \t TRELLIS_COMB: 25000/24288 102%\nERROR: no BELs remaining"
+    nextpnr = placer({}, tmp_path / "log", full)
+    monkeypatch.setattr(placement, "find_tool", lambda name: nextpnr)
+    monkeypatch.setattr(flow, "fitting_budget", lambda *_: "no budget fits")
+    command = ["synth", str(folder), "--target", "ecp5-25k", "--place"]
+    assert main(command) == Status.CHECK_FAILED
+    message = "25,000 TRELLIS_COMB of 24,288 (712 too many); no budget fits\n"
+    assert capsys.readouterr().err.endswith(message)
+    assert load_report(folder).misfit == (message.partition(";")[0],)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +140,7 @@ def test_what_does_not_fit_is_reported_and_not_placed(
         (
             ["--target", "ecp5-25k", "--place", "--seeds", "4"],
             Status.MACHINE_LACKS,
-            "seed 4: nextpnr-ecp5 1.0 ended with status 1: ERROR: no BELs remaining",
+            "seed 4: nextpnr-ecp5 1.0 ended with status 1: ERROR: Routing failed",
         ),
     ],
 )

@@ -8,6 +8,8 @@ import json
 from itertools import permutations
 from xml.etree import ElementTree
 
+import msgspec
+
 from systolith.scripts.sweeping.outcome import (
     SCHEMA,
     Design,
@@ -17,6 +19,8 @@ from systolith.scripts.sweeping.outcome import (
     SweptNetwork,
     SweptPlan,
     SweptPoint,
+    SweptSynthesis,
+    SynthesizedDesign,
     designs,
 )
 from systolith.scripts.sweeping.pareto import pareto_front
@@ -289,3 +293,15 @@ def test_a_notebook_shows_the_points() -> None:
     table = ElementTree.fromstring(shown)
     assert [len(row) for row in table.iter("tr")] == [13] * 3
     assert "0.9100" in shown and "<script" not in shown
+
+
+def test_csv_has_what_a_design_takes_of_a_device() -> None:
+    design = SynthesizedDesign(1, "net", "few", 0.91, 100, 11, 12, 13, 14, 15, fits=True)
+    synthesis = SweptSynthesis("ecp5-25k", "0.70", [design], [0])
+    swept = msgspec.structs.replace(report(), synthesis=synthesis)
+    built, refused = csv.DictReader(io.StringIO(swept.to_csv()))
+    columns = ["luts", "flip_flops", "device_multipliers", "block_memories"]
+    columns += ["distributed_memories", "fits", "target", "multipliers"]
+    expected = ["11", "12", "13", "14", "15", "True", "ecp5-25k", "6"]
+    assert [built[each] for each in columns] == expected
+    assert refused["luts"] == refused["fits"] == "" and refused["target"] == "ecp5-25k"

@@ -36,7 +36,8 @@ if tool == "yosys":
     Path("tiny_board_top.json").write_text('{"modules": "from yosys"}')
 elif tool == "ecppack":
     assert arguments[0] == "--compress"
-    Path("tiny_board_top.bit").write_bytes(b"bits")
+    if kind != "empty":
+        Path("tiny_board_top.bit").write_bytes(b"bits")
 elif kind == "hangs":
     child = subprocess.Popen(["sleep", "60"])
     print(child.pid, file=open(os.environ["FAKE_PID"], "w"), flush=True)
@@ -128,8 +129,13 @@ def test_the_options_are_those_of_the_boards() -> None:
 @pytest.mark.parametrize(
     ("kind", "status", "message"),
     [
-        ("small", 2, "'ulx3s-25f': the design needs 57 MULT18X18D of 28 (104% too many)"),
-        ("slow", 2, "'ulx3s-25f': the routed design reaches 59.0 MHz and needs 60"),
+        (
+            "small",
+            1,
+            "tiny does not fit board 'ulx3s-25f': 57 MULT18X18D of 28 (29 too many); --max-multip",
+        ),
+        ("slow", 1, "'ulx3s-25f': the routed design reaches 59.0 MHz and needs 60"),
+        ("empty", 3, "ecppack 7.0 ended with status 0, but wrote no tiny_board_top.bit"),
         ("dies", 3, "nextpnr-ecp5 7.0 ended with status 1: ERROR: something else"),
     ],
 )

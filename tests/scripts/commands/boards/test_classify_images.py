@@ -17,6 +17,7 @@ import pytest
 
 from systolith.golden import load_dataset
 from systolith.golden.fixed.execution import FixedModel
+from systolith.hw.boards.bitstream import BoardRecord
 from systolith.hw.boards.board_client import Port
 from systolith.hw.verilog import artifacts
 from systolith.scripts.main import main
@@ -138,6 +139,12 @@ def test_what_cannot_be_done_is_one_line(
     assert message == f"systolith: {missing}: there is no such port\n"
     (here / "rtl" / "board.json").write_text("{}")
     assert "board.json" in refused(capsys, f"rtl --serial {missing} {data}", 2)
+    record = BoardRecord(
+        "systolith.board/1", "x", "y", 9600, 60.0, 70.0, {}, "0" * 64, "1" * 64, {}
+    )
+    (here / "rtl" / "board.json").write_bytes(record.to_json())
+    message = refused(capsys, f"rtl --serial {missing} --baud 9600 {data}", 2)
+    assert "rtl/board.json: is of another tiny.v than that in the folder: make the" in message
     (here / "rtl" / "board.json").unlink()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     message = refused(capsys, f"rtl --serial {missing} {data}", 3)
