@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
-from amaranth.hdl import ClockDomain, Const, Module, Signal
+from amaranth.hdl import Cat, ClockDomain, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith.golden.fixed.integers import FixedNetwork
-from systolith.hw.folding import Folding, Plan
+from systolith.hw.folding import Folding, Plan, input_lanes
 from systolith.hw.streams.cycles import StreamCycles, always_ready, join, offering
+from systolith.hw.streams.input_layout import InputLayout
 from systolith.hw.streams.module_boundary import ModuleInstance
 from systolith.hw.streams.module_names import default_module_name, is_module_name
 from systolith.hw.streams.result_layout import ResultKind, default_result, result_layout
@@ -27,15 +28,11 @@ Port = tuple[str, Literal["input", "output"], int]
 
 
 def axis_ports(input_bits: int, result_bits: int) -> tuple[Port, ...]:
-    """The ports of the top module, by the widths of a raw input value and of `m_axis_tdata`.
-
-    `s_axis_tdata` is whole bytes: the raw value is in its lowest bits, and those above it, if there
-    are any, are ignored.
-    """
+    """The ports of the top module, by the widths of `s_axis_tdata` and of `m_axis_tdata`."""
     return (
         ("aclk", "input", 1),
         ("aresetn", "input", 1),
-        ("s_axis_tdata", "input", -(-input_bits // 8) * 8),
+        ("s_axis_tdata", "input", input_bits),
         ("s_axis_tvalid", "input", 1),
         ("s_axis_tready", "output", 1),
         ("s_axis_tlast", "input", 1),
@@ -103,7 +100,7 @@ class Accelerator(wiring.Component):
     fixed
         The quantized network as integers.
     plan
-        The folding of every layer after the input.
+        The folding of every layer after the input, and the lanes of the input.
     name
         The name of the top module, with which the name of every module begins; by default the
         network's (`streams.module_names`).
@@ -115,8 +112,8 @@ class Accelerator(wiring.Component):
     aclk, aresetn
         The clock, and the reset: synchronous, active low.
     s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
-        Raw values in the lowest bits of whole bytes, 8 bits for pixels: row by row, channels
-        ascending, `tlast` with an image's final one.
+        Raw values, by `input_layout`: row by row, channels ascending, `tlast` with an image's
+        final beat.
     m_axis_tdata, m_axis_tuser, m_axis_tvalid, m_axis_tready, m_axis_tlast
         The result of each image, by `layout`; `tlast` with its final beat, in which `tuser` is 1 if
         the image had a wrong length (`hw.units.frame.FrameChecker`): the first scores of a network
@@ -124,6 +121,8 @@ class Accelerator(wiring.Component):
 
     Attributes
     ----------
+    input_layout
+        The beats that go in.
     layout
         The beats of a result.
     units
@@ -136,6 +135,8 @@ class Accelerator(wiring.Component):
     ------
     AcceleratorError
         The plan has no folding for a layer, or the name cannot be that of a module.
+    PlanError
+        The input cannot have the lanes of the plan.
     UnitError
         A layer, a folding or arithmetic that hardware does not support.
     ValueError
@@ -160,7 +161,9 @@ class Accelerator(wiring.Component):
                 "at its end, as modules inside an accelerator have"
             )
         self.units: dict[str, Unit] = {}
-        lanes = 1
+        source = fixed.network.input
+        lanes = input_lanes(source, plan)
+        self.input_layout = InputLayout(lanes, source.format.bits, source.format.signed)
         for layer in fixed.layers:
             folding = _folding(fixed, plan, layer.name)
             self.units[layer.name] = build_unit(layer, folding, lanes)
@@ -168,7 +171,7 @@ class Accelerator(wiring.Component):
         last = fixed.layers[-1]
         self.layout = result_layout(last, result or default_result(fixed.network))
         self.parts: dict[str, Any] = {
-            FRAME_CHECKER: FrameChecker(fixed.network.input),
+            FRAME_CHECKER: FrameChecker(source, self.input_layout.lanes),
             **{unit_part(layer): unit for layer, unit in self.units.items()},
         }
         if self.layout.kind == "class":
@@ -182,7 +185,12 @@ class Accelerator(wiring.Component):
     @property
     def ports(self) -> tuple[Port, ...]:
         """The ports of the top module."""
-        return axis_ports(self.fixed.network.input.format.bits, self.layout.bits)
+        return axis_ports(self.input_layout.tdata_bits, self.layout.bits)
+
+    @property
+    def input_beats(self) -> int:
+        """The beats of an image at `s_axis`."""
+        return self.fixed.network.input.image_shape.size // self.input_layout.lanes
 
     @property
     def multipliers(self) -> int:
@@ -200,7 +208,7 @@ class Accelerator(wiring.Component):
         names = [self.fixed.network.input.name, *self.units]
         streams = {name: StreamCycles() for name in (SOURCE, *names, RESULT)}
         pixels, result = streams[SOURCE], streams[RESULT]
-        offering(pixels, [0] * self.fixed.network.input.image_shape.size, interval)
+        offering(pixels, [0] * self.input_beats, interval)
         always_ready(result)
         beats, flags = StreamCycles(), StreamCycles()
         join(beats, flags, self.layout.beats, result)
@@ -235,8 +243,13 @@ class Accelerator(wiring.Component):
         m.d.comb += domain.rst.eq(~self.aresetn)
 
         checker, last = self.parts[FRAME_CHECKER], self._result_part
+        fields = self.input_layout
+        pixels = [
+            self.s_axis_tdata[low : low + fields.bits]
+            for low in range(0, fields.tdata_bits, fields.field_bits)
+        ]
         m.d.comb += [
-            checker.i.payload.data.eq(self.s_axis_tdata),
+            checker.i.payload.data.eq(Cat(pixels)),
             checker.i.payload.last.eq(self.s_axis_tlast),
             checker.i.valid.eq(self.s_axis_tvalid & self.aresetn),
             self.s_axis_tready.eq(checker.i.ready & self.aresetn),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args
+
+from systolith.golden.network.graph import Input
+from systolith.hw.errors import PlanError
 
 Order = Literal["inputs", "outputs"]
 """The loop order of a layer that takes its whole input (`Folding.order`)."""
@@ -55,4 +58,31 @@ class Folding:
 
 
 Plan = Mapping[str, Folding]
-"""The folding of every layer after the input, by name."""
+"""The folding of every layer after the input, by name; and of the input, if it has several lanes.
+
+The input has no unit: of its folding, only `lanes` differs from the defaults (`input_lanes`).
+"""
+
+
+def input_lanes(source: Input, plan: Plan) -> int:
+    """The number of values in each beat of the input: 1, unless a plan says otherwise.
+
+    Raises
+    ------
+    PlanError
+        The lanes do not divide the channels, or the input has another size that is not the default.
+    """
+    folding = plan.get(source.name, Folding())
+    for name, default in asdict(Folding(lanes=folding.lanes)).items():
+        value = getattr(folding, name)
+        if value != default:
+            raise PlanError(
+                f"input {source.name!r}: has no unit, so that {name} must be {default!r} or left "
+                f"out, not {value!r}"
+            )
+    if source.channels % folding.lanes:
+        raise PlanError(
+            f"input {source.name!r}: its lanes must divide its {source.channels} "
+            f"channel{'s' if source.channels > 1 else ''}, not {folding.lanes}"
+        )
+    return folding.lanes

@@ -78,7 +78,7 @@ FixOption = Annotated[
         "--fix",
         metavar="LAYER=RxC",
         help="Give a layer R rows and C columns (RxCxL: and L lanes); the others are chosen. "
-        "Repeat it for other layers.",
+        "Repeat it for other layers. For the input, 1x1xL: L channels of a pixel in a beat.",
         show_default=False,
     ),
 ]

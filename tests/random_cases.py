@@ -10,7 +10,7 @@ import numpy as np
 
 from systolith.golden import Dataset, QuantizedNetwork, Settings, TrainedNetwork, quantize
 from systolith.golden.fixed import execution
-from systolith.golden.fixed.integers import FixedLayer
+from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.activations import ACTIVATIONS
 from systolith.golden.network.graph import (
     Activation,
@@ -90,7 +90,9 @@ def random_case(seed: int, images: int = 2) -> RandomCase:
     trained = TrainedNetwork(network, arrays)
     seen = random_images(rng, network, 8)
     quantized = quantize(trained, seen, _random_settings(rng, network))
-    plan = _random_plan(rng, quantized.fixed.layers)
+    # Of its own generator, so that the other choices of a seed do not depend on it.
+    lanes = _random_divisor(np.random.default_rng((seed, 1)), network.input.channels)
+    plan = _random_plan(rng, quantized.fixed, lanes)
     shown = rng.integers(0, 256, (images, *network.input.image_shape), dtype=np.uint8)
     classes = execution.classes(quantized.fixed, shown)
     return RandomCase(quantized, plan, Dataset(network.name, "custom", shown, classes))
@@ -245,11 +247,10 @@ def _has_meaning(network: Network, layer: Layer, key: str, value: object) -> boo
     return True
 
 
-def _random_plan(rng: np.random.Generator, layers: tuple[FixedLayer, ...]) -> dict[str, Folding]:
-    """A folding for every layer that its unit takes."""
-    plan: dict[str, Folding] = {}
-    lanes = 1
-    for layer in layers:
+def _random_plan(rng: np.random.Generator, fixed: FixedNetwork, lanes: int) -> dict[str, Folding]:
+    """A folding for every layer that its unit takes, and for an input of some lanes."""
+    plan = {fixed.network.input.name: Folding(lanes=lanes)}
+    for layer in fixed.layers:
         depth = int(rng.integers(1, 7))
         if isinstance(layer.layer, Pooling):
             folding = Folding(lanes=_random_divisor(rng, lanes), depth=depth)

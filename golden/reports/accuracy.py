@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import to_builtins
@@ -77,6 +77,10 @@ class CalibrationEntry:
     in_dataset: bool
 
 
+Form = Annotated[str, msgspec.Meta(pattern="^[a-z0-9 ,/]*$", max_length=100)]
+"""What `Layer.form` returns."""
+
+
 @dataclass(frozen=True)
 class LayerEntry:
     """A layer of a fixed network.
@@ -108,6 +112,8 @@ class LayerEntry:
         Width of an accumulator that no input can overflow.
     padded_with
         The real number for which the padding stands that is zero in the float network.
+    form
+        Its windows, as `3 x 3 / 2, pad 0 1 1 0, 8 groups`; empty without any.
     """
 
     name: str
@@ -121,6 +127,7 @@ class LayerEntry:
     values: PositiveCount
     accumulator_bits: PositiveCount
     padded_with: float = 0.0
+    form: Form = ""
 
     @property
     def saturated_share(self) -> float:

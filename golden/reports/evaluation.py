@@ -245,6 +245,7 @@ class _LayerCounter:
             range_use=(int(high.max()) - int(low.min())) / (fmt.max_raw - fmt.min_raw),
             values=self._values[name],
             accumulator_bits=layer.accumulator_bits,
+            form=layer.layer.form,
             padded_with=padded_with(layer, self._standing[layer.layer.inputs[0]]),
         )
 

@@ -232,7 +232,7 @@ def identity_of(built: Artifacts) -> Identity:
     ------
     ValueError
         A side of an image is too long for that answer, or the accelerator has other ports than
-        boards are made for: a pixel of 8 bits in, a class and its score in 64 bits out.
+        boards are made for: a channel of 8 bits in a beat, a class and its score in 64 bits out.
     """
     _require_ports(built)
     shape = built.quantized.fixed.network.input.image_shape
@@ -253,6 +253,11 @@ def _require_ports(built: Artifacts) -> None:
             f"network {built.quantized.name!r}: takes {source} and gives {layout.kind} in "
             f"{layout.bits} bits; boards take pixels, {PIXELS}, and give a class and its score in "
             f"{_RESULT_BITS}"
+        )
+    if (lanes := built.manifest.input.lanes) != 1:
+        raise ValueError(
+            f"network {built.quantized.name!r}: takes {lanes} channels in a beat, and boards one: "
+            f"generate it without lanes of its input"
         )
     file, top = built.manifest.files.verilog, built.manifest.top
     header = re.search(rf"^module {re.escape(top)}\b.*?;", built.verilog, re.MULTILINE | re.DOTALL)

@@ -101,6 +101,9 @@ def datasheet_facts(built: Artifacts, report: AccuracyReport | None, mhz: float)
         means = f"a raw value of {fmt}"
         if fmt.bits % 8:
             means += f" in the lowest {fmt.bits} bits; those above are ignored"
+    lanes = manifest.input.lanes
+    if lanes > 1:
+        means = f"{lanes} fields of {manifest.input.field_bits} bits, in each {means}"
     meanings = {"s_axis_tdata": ("", means)}
     tools = {
         "Systolith": manifest.tools.systolith,
@@ -164,7 +167,7 @@ def _layer(layer: FixedLayer, entry: LayerEntry) -> dict[str, Any]:
     folding = entry.folding
     return {
         "name": entry.name,
-        "unit": entry.unit,
+        "unit": f"{entry.unit} {layer.layer.form}".rstrip(),
         "shape": layer.output_shape,
         "lanes": entry.stream.lanes,
         "input": entry.formats["input"],

@@ -17,6 +17,7 @@ from systolith.hw.handover.datasheet import datasheet_facts
 from systolith.hw.handover.rendering import render
 from systolith.hw.handover.vectors import Vectors, hex_file, make_vectors
 from systolith.hw.planning.budget import Goal
+from systolith.hw.streams.input_layout import StreamEntry
 from systolith.hw.streams.result_layout import (
     ResultKind,
     default_result,
@@ -125,11 +126,10 @@ def _hand_over(
         "vlnv": f"systolith:accelerators:{manifest.top}:{_version()}",
         "ports": manifest.ports,
         "result": manifest.result,
-        "input_bits": manifest.input.bits,
-        "tdata_bits": next(width for name, _, width in manifest.ports if name == "s_axis_tdata"),
+        "input": manifest.input,
         "images": len(vectors.images),
         "source": vectors.source,
-        "pixels": built.quantized.fixed.network.input.image_shape.size,
+        "input_beats": streams[0]["beats"],
         "interval": manifest.predicted.interval_cycles,
         "latency": manifest.predicted.latency_cycles,
         "streams": streams,
@@ -149,7 +149,7 @@ def _streams(built: Artifacts) -> Iterator[dict[str, Any]]:
     pixels = built.quantized.fixed.network.input
     shapes = {pixels.name: pixels.image_shape}
     shapes |= {layer.name: layer.output_shape for layer in built.quantized.fixed.layers}
-    beats = {pixels.name: built.manifest.input}
+    beats: dict[str, StreamEntry] = {pixels.name: built.manifest.input}
     beats |= {layer.name: layer.stream for layer in built.manifest.layers}
     for number, (name, shape) in enumerate(shapes.items()):
         stream = beats[name]

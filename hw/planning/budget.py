@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
 from systolith.golden.network.graph import Pooling
 from systolith.hw.errors import PlanError
-from systolith.hw.folding import Folding, Plan
+from systolith.hw.folding import Folding, Plan, input_lanes
 from systolith.hw.planning.buffers import with_smallest_buffers
 from systolith.hw.planning.search import Limits, Search
 from systolith.hw.planning.sizes import GivenSize, unit_options
@@ -101,7 +101,8 @@ def make_plan(
     goal
         The limit, which counts the layers whose sizes are given as well.
     given
-        The sizes that single layers must have, by name; all others are chosen.
+        The sizes that single layers must have, by name; all others are chosen. The input has one
+        value in a beat, unless its lanes are given.
     result
         What the accelerator puts out; by default what suits the network (`streams.result_layout`).
 
@@ -137,8 +138,12 @@ def _search(fixed: FixedNetwork, given: Mapping[str, GivenSize], kind: ResultKin
 
 def _check_given(fixed: FixedNetwork, given: Mapping[str, GivenSize]) -> None:
     """Refuse layers that there are not, and sizes that a unit cannot have after any input."""
+    source = fixed.network.input
     names = [layer.name for layer in fixed.layers]
     for name, size in given.items():
+        if name == source.name:
+            input_lanes(source, {name: Folding(size.rows or 1, size.columns or 1, size.lanes or 1)})
+            continue
         if name not in names:
             raise PlanError(
                 f"network {fixed.name!r} has no layer {name!r} to give a size: "
@@ -158,7 +163,7 @@ def _check_given(fixed: FixedNetwork, given: Mapping[str, GivenSize]) -> None:
 
 def _multipliers(search: Search, limits: Limits) -> float:
     """The fewest multipliers with which all units keep their limits."""
-    return search.min_multipliers(limits)[0][1]
+    return search.min_multipliers(limits)[0][search.input_lanes]
 
 
 def _limits(search: Search, goal: Goal) -> Limits:
@@ -176,15 +181,16 @@ def _limits(search: Search, goal: Goal) -> Limits:
     if goal.target_cycles is not None:
         if needed(goal.target_cycles) == inf or goal.target_cycles < search.cycles[0]:
             shortest = next(cycles for cycles in search.cycles if needed(cycles) < inf)
+            hint = _lanes_hint(search, shortest)
             if preset is not None:
                 raise PlanError(
                     f"{name}: preset {preset!r}, an image every {goal.target_cycles} cycles, "
                     f"cannot be reached: the shortest possible{within} is {shortest}; give "
-                    f"--target-cycles {shortest}, or another preset"
+                    f"--target-cycles {shortest}, or another preset{hint}"
                 )
             raise PlanError(
                 f"{name}: target_cycles must be at least {shortest}, the shortest possible"
-                f"{within}, not {goal.target_cycles}"
+                f"{within}, not {goal.target_cycles}{hint}"
             )
         return [goal.target_cycles] * layers
     budget = goal.max_multipliers
@@ -203,6 +209,17 @@ def _limits(search: Search, goal: Goal) -> Limits:
             f"the fewest for its units{within}, not {budget}"
         )
     return [search.cycles[fits]] * layers
+
+
+def _lanes_hint(search: Search, shortest: int) -> str:
+    """How to get below the shortest interval, where it is that of the input alone."""
+    source = search.fixed.network.input
+    if shortest > search.input_beats or search.input_lanes == source.channels:
+        return ""
+    return (
+        f"; it is the beats of an image, fewer with more channels in each: --fix "
+        f"{source.name}=1x1x{source.channels}"
+    )
 
 
 def _preset(goal: Goal) -> str | None:
@@ -261,8 +278,9 @@ def _fastest(search: Search, limits: Limits) -> _Prefix:
 
 def _start(search: Search) -> _Prefix:
     """The plan of no layer: it only takes the pixels."""
-    pixels = search.fixed.network.input.image_shape.size
-    return _Prefix({}, 0, 1, array("q", range(1, pixels + 1)))
+    name, lanes = search.fixed.network.input.name, search.input_lanes
+    plan = {name: Folding(lanes=lanes)} if name in search.given else {}
+    return _Prefix(plan, 0, lanes, array("q", range(1, search.input_beats + 1)))
 
 
 def _beam_search(
@@ -270,7 +288,7 @@ def _beam_search(
 ) -> _Prefix:
     """A plan for `_fastest`, layer by layer; it keeps the `beam_width` best partial plans."""
     fewest = search.min_multipliers(limits)
-    budget = fewest[0][1]
+    budget = fewest[0][search.input_lanes]
     prefixes = [start]
     for position, layer in enumerate(search.fixed.layers):
         whole_input = issubclass(unit_type(layer), WholeInputUnit)

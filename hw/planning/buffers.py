@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from systolith.golden.fixed.integers import FixedNetwork
-from systolith.hw.folding import Plan
+from systolith.hw.folding import Plan, input_lanes
 from systolith.hw.planning.prediction import min_interval
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering
@@ -82,8 +82,7 @@ class _Buffers:
         for layer, image in zip(fixed.layers, self._beats()[1:], strict=True):
             self._resize(layer.name, depth=image, lines=None)
         # The transfers with the present buffers: those of the pixels, and after each unit.
-        pixels = fixed.network.input.image_shape.size
-        self._transfers = [_Transfers(array("q", range(pixels)), array("q"))]
+        self._transfers = [_Transfers(array("q", range(self._beats()[0])), array("q"))]
 
     def lines(self) -> Iterator[_Buffer]:
         """The line buffers that could be smaller."""
@@ -96,9 +95,10 @@ class _Buffers:
 
     def depths(self) -> Iterator[_Buffer]:
         """The FIFOs that could be smaller."""
-        for name, folding in self.plan.items():
-            if folding.depth > 1:
-                yield _Buffer(name, "depth", range(1, folding.depth + 1))
+        for name in self._units:
+            depth = self.plan[name].depth
+            if depth > 1:
+                yield _Buffer(name, "depth", range(1, depth + 1))
 
     def reduce_usual(self) -> bool:
         """Reduce the buffers of most networks, all at once; whether these sizes suffice.
@@ -227,9 +227,10 @@ class _Buffers:
 
     def _beats(self) -> list[int]:
         """The beats of an image: of the pixels, and after each unit."""
+        source = self._fixed.network.input
         layers = self._fixed.layers
         leaving = [layer.output_shape.size // self.plan[layer.name].lanes for layer in layers]
-        return [self._fixed.network.input.image_shape.size, *leaving]
+        return [source.image_shape.size // input_lanes(source, self.plan), *leaving]
 
     def _resize(self, name: str, **sizes: Any) -> None:
         """Change the buffers of a unit."""

@@ -16,6 +16,7 @@ from systolith.hw.accelerator import Accelerator, unit_part
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.memories import memory_bits
 from systolith.hw.planning.prediction import predict
+from systolith.hw.streams.input_layout import InputLayout
 from systolith.hw.streams.result_layout import ResultKind, ResultLayout
 from systolith.hw.units.registry import unit_type
 
@@ -97,9 +98,12 @@ class PlanReport(Planned, frozen=True):
     ----------
     result
         The beats of a result at `m_axis`.
+    input
+        The beats of the stream after the input, and the fields of `s_axis_tdata`.
     """
 
     result: ResultLayout
+    input: InputLayout
 
     def to_json(self) -> bytes:
         """A JSON document."""
@@ -190,6 +194,7 @@ def report_accelerator(
             for layer in quantized.fixed.layers
         ),
         result=accelerator.layout,
+        input=accelerator.input_layout,
     )
 
 

@@ -5,6 +5,9 @@
     [goal]
     max_multipliers = 122
 
+    [layers.input]
+    lanes = 3
+
     [layers.C1]
     rows = 13
     columns = 3
@@ -14,7 +17,8 @@
     order = "outputs"
 
 Without a goal, missing keys and the keys of missing layers have the defaults of
-`hw.folding.Folding`. With one, the planner chooses the sizes that are missing.
+`hw.folding.Folding`. With one, the planner chooses the sizes that are missing. The input can only
+have lanes, and has one if they are missing.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from systolith.golden.files.toml_files import read_toml
 from systolith.golden.network.graph import Network
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.errors import PlanError
-from systolith.hw.folding import Folding, Order, Plan
+from systolith.hw.folding import Folding, Order, Plan, input_lanes
 from systolith.hw.planning.budget import Goal, make_plan
 from systolith.hw.planning.estimate import Planned
 from systolith.hw.planning.sizes import GivenSize
@@ -100,7 +104,14 @@ def load_plan(
             f"{os.fspath(path)}: has a goal and leaves sizes open, so that it is no plan yet: "
             "systolith plan Q --plan FILE --out PLAN.toml makes one of it"
         )
-    return {name: Folding(**file.layers.get(name, {})) for name in names}
+    if network.input.name in file.layers:
+        names = [network.input.name, *names]
+    plan = {name: Folding(**file.layers.get(name, {})) for name in names}
+    try:
+        input_lanes(network.input, plan)
+    except PlanError as error:
+        raise PlanError(f"{os.fspath(path)}: {error}") from None
+    return plan
 
 
 def plan_from_file(
@@ -208,13 +219,13 @@ def _checked(
             raise PlanError(f"{key} is unknown: a plan has {_HASH}, goal and layers.NAME")
     if _HASH in document:
         _check_hash(document[_HASH], network, quantized_sha256)
-    names = _layer_names(network)
+    names = [network.input.name, *_layer_names(network)]
     layers = {}
     for name, table in _table("layers", document.get("layers", {})).items():
         if name not in names:
             raise PlanError(
                 f"layers.{name}: network {network.name!r} has no such layer: "
-                f"it has {', '.join(names)}"
+                f"it has {', '.join(names[1:])}"
             )
         layers[name] = _layer_keys(f"layers.{name}", table)
     return _PlanFile(_goal(document["goal"]) if "goal" in document else None, layers)

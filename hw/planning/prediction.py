@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from systolith.golden.fixed.integers import FixedNetwork
 from systolith.hw.accelerator import RESULT, SOURCE, Accelerator
-from systolith.hw.folding import Plan
+from systolith.hw.folding import Plan, input_lanes
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering
 from systolith.hw.systolic.array_work import ArraySize
@@ -65,8 +65,7 @@ def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
     interval
         Cycles between the first pixels of two images. 0: the source is always ready.
     """
-    fixed = accelerator.fixed
-    pixels = fixed.network.input.image_shape.size
+    fixed, pixels = accelerator.fixed, accelerator.input_beats
     beats = {SOURCE: pixels, fixed.network.input.name: pixels, RESULT: accelerator.layout.beats}
     for layer in fixed.layers:
         beats[layer.name] = layer.output_shape.size // accelerator.plan[layer.name].lanes
@@ -79,7 +78,7 @@ def unit_cycles(fixed: FixedNetwork, plan: Plan) -> dict[str, int]:
     It is a lower bound: buffers that are too small make a unit slower.
     """
     cycles = {}
-    lanes = 1
+    lanes = input_lanes(fixed.network.input, plan)
     for layer in fixed.layers:
         folding = plan[layer.name]
         size = ArraySize(folding.rows, folding.columns, folding.lanes, folding.order)
@@ -90,7 +89,8 @@ def unit_cycles(fixed: FixedNetwork, plan: Plan) -> dict[str, int]:
 
 def min_interval(fixed: FixedNetwork, plan: Plan, result_beats: int = 1) -> int:
     """The shortest possible initiation interval: of the slowest unit, the pixels, the result."""
-    pixels = fixed.network.input.image_shape.size
+    source = fixed.network.input
+    pixels = source.image_shape.size // input_lanes(source, plan)
     return max(pixels, result_beats, *unit_cycles(fixed, plan).values())
 
 

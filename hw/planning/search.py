@@ -36,7 +36,7 @@ class Search:
     fixed
         The network.
     given
-        The sizes that single layers must have, by name.
+        The sizes that single layers must have, by name; and the lanes of the input.
     result_beats
         The beats of an image's result.
     """
@@ -44,6 +44,16 @@ class Search:
     fixed: FixedNetwork
     given: Mapping[str, GivenSize] = field(default_factory=dict)
     result_beats: int = 1
+
+    @property
+    def input_lanes(self) -> int:
+        """The values in a beat of the input: 1, unless they are given."""
+        return self.given.get(self.fixed.network.input.name, NOT_GIVEN).lanes or 1
+
+    @property
+    def input_beats(self) -> int:
+        """The beats of an image at the input."""
+        return self.fixed.network.input.image_shape.size // self.input_lanes
 
     @cached_property
     def options(self) -> list[dict[int, Options]]:
@@ -55,7 +65,7 @@ class Search:
             A layer has none with the sizes that are given.
         """
         reached: list[dict[int, Options]] = []
-        lanes = [1]
+        lanes = [self.input_lanes]
         for layer in self.fixed.layers:
             given = self.given.get(layer.name, NOT_GIVEN)
             reached.append({each: unit_options(layer, each, given) for each in lanes})
@@ -72,7 +82,7 @@ class Search:
     @cached_property
     def cycles(self) -> list[int]:
         """All initiation intervals that the units could have, ascending."""
-        shortest = max(self.fixed.network.input.image_shape.size, self.result_beats)
+        shortest = max(self.input_beats, self.result_beats)
         every = [options.cycles for by_lanes in self.options for options in by_lanes.values()]
         return [int(cycles) for cycles in np.unique(np.maximum(np.concatenate(every), shortest))]
 

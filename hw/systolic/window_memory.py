@@ -25,7 +25,7 @@ from systolith.hw.systolic.window import outside_map
 from systolith.hw.systolic.window_geometry import WindowGeometry
 
 MANY_CHUNKS = 10
-"""From this number of chunks a window, memories take less logic than registers and a multiplexer."""
+"""From this number of chunks a window on, memories take less logic than registers."""
 
 READ_LATENCY = 5
 """Cycles from the start of a read to its chunk: place, address, memory, its output, selection."""

@@ -13,7 +13,7 @@ from systolith.golden.network.graph import Input
 from systolith.hw.streams import counting
 from systolith.hw.streams.beats import Beat, beat_stream
 from systolith.hw.streams.cycles import Process, StreamCycles
-from systolith.hw.streams.formats import value_shape
+from systolith.hw.streams.formats import pack, value_shape
 from systolith.hw.streams.output_buffer import OutputBuffer
 
 FRAMES_IN_FLIGHT = 16
@@ -21,7 +21,7 @@ FRAMES_IN_FLIGHT = 16
 
 
 PIXEL_FIFO_DEPTH = 4
-"""The depth of the FIFO of pixels."""
+"""The depth of the FIFO of pixels, in beats."""
 
 
 class FrameChecker(wiring.Component):
@@ -31,31 +31,34 @@ class FrameChecker(wiring.Component):
     frames. A frame that is too short is filled up with the background; the surplus pixels of a
     frame that is too long are dropped.
 
-    It takes a pixel a cycle. Latency: 1 cycle.
+    It takes a beat a cycle. Latency: 1 cycle.
 
     Parameters
     ----------
     layer
         The network's input, with the shape of its images, their format and their background.
+    lanes
+        Values in a beat; divides the channels.
 
     Members
     -------
-    i : In(beat_stream(value_shape(layer.format), 1))
+    i : In(beat_stream(value_shape(layer.format), lanes))
         Frames of any length: row by row, pixel by pixel, channels ascending.
-    o : Out(beat_stream(value_shape(layer.format), 1))
+    o : Out(beat_stream(value_shape(layer.format), lanes))
         Frames of the right length.
     wrong_length : Out(stream.Signature(1))
         For each frame, whether its length was wrong; offered with its last beat, or before.
     """
 
-    def __init__(self, layer: Input) -> None:
-        self.size = layer.image_shape.size
-        self.background = layer.background
-        self.value_shape = value_shape(layer.format)
+    def __init__(self, layer: Input, lanes: int) -> None:
+        shape = value_shape(layer.format)
+        self.beats = layer.image_shape.size // lanes
+        self.background = pack([layer.background] * lanes, shape)
+        self.beat = Beat(shape, lanes)
         super().__init__(
             {
-                "i": In(beat_stream(self.value_shape, 1)),
-                "o": Out(beat_stream(self.value_shape, 1)),
+                "i": In(beat_stream(shape, lanes)),
+                "o": Out(beat_stream(shape, lanes)),
                 "wrong_length": Out(stream.Signature(1)),
             }
         )
@@ -68,7 +71,7 @@ class FrameChecker(wiring.Component):
         available, taken = i.available, i.taken
         last = -1
         for frame in count(-FRAMES_IN_FLIGHT):
-            for left in range(self.size, 0, -1):
+            for left in range(self.beats, 0, -1):
                 beat = len(taken)
                 while len(available) == beat:
                     yield i.source
@@ -87,18 +90,18 @@ class FrameChecker(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.pixels = pixels = OutputBuffer(Beat(self.value_shape, 1), PIXEL_FIFO_DEPTH)
+        m.submodules.pixels = pixels = OutputBuffer(self.beat, PIXEL_FIFO_DEPTH)
         m.submodules.flags = flags = OutputBuffer(1, FRAMES_IN_FLIGHT, registered=True)
         wiring.connect(m, pixels.o, wiring.flipped(self.o))
         wiring.connect(m, flags.o, wiring.flipped(self.wrong_length))
 
-        position = Signal(range(self.size))
+        position = Signal(range(self.beats))
         at_end = Signal()
         room = Signal()
         give = Signal()
         wrong = Signal()
         m.d.comb += [
-            at_end.eq(position == self.size - 1),
+            at_end.eq(position == self.beats - 1),
             room.eq(pixels.available & (flags.available | ~at_end)),
             pixels.reserve.eq(give),
             pixels.write_valid.eq(give),
@@ -108,7 +111,7 @@ class FrameChecker(wiring.Component):
             flags.write.eq(wrong),
         ]
         with m.If(give):
-            counting.count(m, position, self.size)
+            counting.count(m, position, self.beats)
 
         with m.FSM():
             with m.State("pass"):

@@ -11,13 +11,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from systolith.golden.files import foreign, json_files
-from systolith.golden.files.json_files import Count, PositiveCount
+from systolith.golden.files.json_files import Count
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.qformat import PIXELS
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.reports.format_entry import FormatEntry, layer_formats
 from systolith.hw.accelerator import Accelerator, Port, axis_ports, part_module, unit_part
 from systolith.hw.planning.estimate import Planned, PlannedLayer, report_accelerator
+from systolith.hw.streams.input_layout import InputLayout, StreamEntry
 from systolith.hw.streams.result_layout import ResultField, ResultLayout
 from systolith.hw.systolic.schedule import constant_multipliers
 from systolith.hw.verilog.writer import Memory, memories
@@ -50,14 +51,6 @@ class HandoverEntry(msgspec.Struct, frozen=True):
 
     images: str
     sha256: dict[_HandoverFile, str]
-
-
-class StreamEntry(msgspec.Struct, frozen=True):
-    """The beats of the stream after a layer: `lanes` values of `bits` side by side."""
-
-    lanes: PositiveCount
-    bits: PositiveCount
-    signed: bool
 
 
 class MemoryEntry(msgspec.Struct, frozen=True):
@@ -126,7 +119,7 @@ class Manifest(Planned, frozen=True):
         The beats of a result at `m_axis`. Manifests of earlier versions do not have it: they are
         all of the same one.
     input
-        The beats of the stream after the input, single raw values; `s_axis_tdata` is whole bytes.
+        The beats of the stream after the input, and the fields of `s_axis_tdata`.
     """
 
     top: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
@@ -137,12 +130,12 @@ class Manifest(Planned, frozen=True):
     plan_sha256: str = ""
     handover: HandoverEntry | None = None
     result: ResultLayout = _EARLIER_RESULT
-    input: StreamEntry = StreamEntry(1, PIXELS.bits, PIXELS.signed)
+    input: InputLayout = InputLayout(1, PIXELS.bits, PIXELS.signed)
 
     @property
     def ports(self) -> tuple[Port, ...]:
         """The ports of the top module."""
-        return axis_ports(self.input.bits, self.result.bits)
+        return axis_ports(self.input.tdata_bits, self.result.bits)
 
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each other file, by name."""
@@ -169,7 +162,6 @@ def describe(
         part: memories(modules[part_module(accelerator.name, part)]) for part in accelerator.parts
     }
     bits = {part: sum(each.words * each.bits for each in of) for part, of in found.items()}
-    source = quantized.fixed.network.input.format
     report = report_accelerator(quantized, accelerator, bits)
     planned = {name: getattr(report, name) for name in Planned.__struct_fields__}
     layers = [
@@ -186,7 +178,7 @@ def describe(
         ),
         files=files,
         result=accelerator.layout,
-        input=StreamEntry(1, source.bits, source.signed),
+        input=accelerator.input_layout,
     )
 
 

@@ -13,7 +13,8 @@ from systolith.hw.accelerator import (
     stream_signal,
     unit_part,
 )
-from systolith.hw.verilog.manifest import Manifest, StreamEntry
+from systolith.hw.streams.input_layout import StreamEntry
+from systolith.hw.verilog.manifest import Manifest
 
 ACCELERATOR = "accelerator"
 """The name of the accelerator's instance in the wrapper."""
@@ -66,7 +67,7 @@ def tapped_verilog(verilog: str, manifest: Manifest, input_name: str) -> TappedV
         The Verilog lacks that module, or the signals of a stream; the message names the file.
     """
     module = _Module(verilog, manifest.top, manifest.files.verilog)
-    streams = {input_name: manifest.input}
+    streams: dict[str, StreamEntry] = {input_name: manifest.input}
     streams |= {each.name: each.stream for each in manifest.layers}
     declarations, assignments = [], []
     for layer, stream in streams.items():
@@ -118,10 +119,7 @@ def tapped_layer_verilog(
         for signal in STREAM_SIGNALS:
             kind = "input" if signal in inputs else "output"
             module.require(kind, f"{side}_{signal}", width if signal == "data" else 1)
-    ports = [
-        (name, kind, input_width if name == "s_axis_tdata" else width)
-        for name, kind, width in axis_ports(manifest.input.bits, RESULT_BITS_ALONE)
-    ]
+    ports = axis_ports(input_width, RESULT_BITS_ALONE)
     taps = {signal: f"tap_{layer}_{signal}" for signal in STREAM_SIGNALS}
     declarations = [
         f"output {_range(output_width if signal == 'data' else 1)}{tap}"

@@ -189,6 +189,13 @@ def with_comments(
     what, values = "pixels", "pixels"
     if fmt != PIXELS:
         what, values = "raw values", f"raw {fmt} values in the lowest bits"
+    order = "row by row, channels ascending; tlast with the last beat."
+    source = [f"// s_axis_tdata: {values}, {order}"]
+    fields = accelerator.input_layout
+    if fields.lanes > 1:
+        port = f"{fields.lanes} fields of {fields.field_bits} bits, the first lowest"
+        each = "channels of a pixel" if fmt == PIXELS else values
+        source = [f"// s_axis_tdata: {port}: {each},", f"//               {order}"]
     interval, latency = planned.predicted.interval_cycles, planned.predicted.latency_cycles
     lines = [
         f"// {fixed.name}: a streaming accelerator, {what} in, {out} out (AXI4-Stream).",
@@ -200,7 +207,7 @@ def with_comments(
         f"// Multipliers: {planned.multipliers:,}",
         f"// Predicted: an image every {interval:,} cycles, {latency:,} from pixel to result.",
         "//",
-        f"// s_axis_tdata: {values}, row by row, channels ascending; tlast with the last beat.",
+        *source,
         f"// m_axis_tdata: {_result(layout)};",
         "//               tuser, with tlast: the image had a wrong length.",
         "// aresetn: synchronous, active low.",

@@ -254,6 +254,9 @@ def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
             "",
         ),
     )
+    if report.input.lanes > 1:
+        of = report.input
+        print_line("input", f"{of.lanes} values a beat, s_axis_tdata {of.tdata_bits} bits")
     print_line("result", _result_in_words(report))
     print_line("interval", f"{interval:,} cycles from one result to the next")
     print_line("latency", f"{report.predicted.latency_cycles:,} cycles from first pixel to result")

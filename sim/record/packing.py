@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class BeatFormat:
-    """The format of a beat: its values side by side, lane 0 in the lowest bits.
+    """The format of a beat: its values by lane, lane 0 in the lowest bits.
 
     Parameters
     ----------
@@ -27,17 +27,25 @@ class BeatFormat:
         Whether they are two's complement.
     has_last
         Whether the stream marks the final beat of a frame.
+    gap
+        Bits above each value that are ignored. 0: the values are side by side.
     """
 
     lanes: int
     bits: int
     signed: bool
     has_last: bool = True
+    gap: int = 0
+
+    @property
+    def field_bits(self) -> int:
+        """Bits from one value to the next."""
+        return self.bits + self.gap
 
     @property
     def bytes(self) -> int:
         """The number of bytes of a beat."""
-        return -(-self.lanes * self.bits // 8)
+        return -(-self.lanes * self.field_bits // 8)
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -53,7 +61,8 @@ class BeatFormat:
         """
         values = frames.reshape(len(frames), -1, self.lanes, 1).astype(np.int64)
         bits = (values >> np.arange(self.bits) & 1).astype(np.uint8)
-        joined = bits.reshape(len(frames), -1, self.lanes * self.bits)
+        fields = np.pad(bits, [*[(0, 0)] * 3, (0, self.gap)])
+        joined = fields.reshape(len(frames), -1, self.lanes * self.field_bits)
         return np.packbits(joined, axis=-1, bitorder="little")
 
     def pack(self, values: Sequence[int]) -> int:
@@ -72,13 +81,14 @@ class BeatFormat:
             if self._value(value & mask) != value:
                 kind = "signed" if self.signed else "unsigned"
                 raise ValueError(f"{value} does not fit {self.bits} {kind} bits")
-            beat |= (value & mask) << (lane * self.bits)
+            beat |= (value & mask) << (lane * self.field_bits)
         return beat
 
     def unpack(self, beat: int) -> list[int]:
         """The values of a beat."""
         mask = (1 << self.bits) - 1
-        return [self._value((beat >> (lane * self.bits)) & mask) for lane in range(self.lanes)]
+        lows = range(0, self.lanes * self.field_bits, self.field_bits)
+        return [self._value((beat >> low) & mask) for low in lows]
 
     def _value(self, raw: int) -> int:
         if self.signed and raw >> (self.bits - 1):

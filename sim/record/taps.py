@@ -182,7 +182,7 @@ def streams_of(fixed: FixedNetwork, manifest: Manifest) -> NetworkStreams:
         for layer, entry in zip(fixed.layers, manifest.layers, strict=True)
     )
     return NetworkStreams(
-        source=pixels.beat,
+        source=replace(pixels.beat, gap=stream.field_bits - stream.bits),
         source_shape=pixels.shape,
         taps=(pixels, *layers),
         result=manifest.result,

@@ -297,11 +297,11 @@ class MutatedNetwork:
         place = ModuleInstance(component, part)
         if isinstance(component, FrameChecker):
             source = fixed.network.input
-            lengths = frame_lengths(component.size, seed)
+            lengths = frame_lengths(component.beats, seed)
             pixels = [frame_values(source, lengths, seed + frame) for frame in range(_FRAMES)]
             frames, expected = (np.stack(each)[:, None, None] for each in zip(*pixels, strict=True))
             return self._around(
-                part, FrameBench(place, component.size), frames, expected, has_last=False
+                part, FrameBench(place, component.beats), frames, expected, has_last=False
             )
         if isinstance(component, Classifier):
             frames = random_scores(fixed, _CLASSES, seed)

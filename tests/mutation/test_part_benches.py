@@ -24,7 +24,7 @@ def run(expected_change: int = 0) -> UnitBenchReport:
     frames, expected = (np.stack(each)[:, None, None] for each in zip(*groups, strict=True))
     expected[1, 0, 0, -1] ^= expected_change
     return run_unit_bench(
-        FrameBench(FrameChecker(LAYER), size),
+        FrameBench(FrameChecker(LAYER, 1), size),
         frames,
         expected,
         simulator="icarus",

@@ -17,7 +17,7 @@
 /* verilator lint_off DECLFILENAME */
 module {{ top }}_tb;
   localparam IMAGES = {{ images }};
-  localparam PIXELS = {{ pixels }};
+  localparam PIXELS = {{ input_beats }};{{ "  // of an image: beats of %d values" % input.lanes if input.lanes > 1 }}
   localparam INTERVAL = {{ interval }};  // cycles from one result to the next, by the data sheet
   localparam LATENCY = {{ latency }};  // cycles from the first pixel to the first result
   localparam BEATS = {{ result.beats }};  // of a result
@@ -27,7 +27,7 @@ module {{ top }}_tb;
   localparam QUIET = 2 * (INTERVAL + LATENCY) + 1000;
 
   reg aclk, aresetn;
-  reg [{{ tdata_bits - 1 }}:0] s_axis_tdata;
+  reg [{{ input.tdata_bits - 1 }}:0] s_axis_tdata;
   reg s_axis_tvalid, s_axis_tlast;
   wire s_axis_tready;
   wire [{{ result.bits - 1 }}:0] m_axis_tdata;
@@ -97,7 +97,7 @@ module {{ top }}_tb;
 
   // The source: full speed; with stalls one of four paces, for 64 cycles at a time.
 
-  reg [{{ input_bits - 1 }}:0] pixels [0:IMAGES*PIXELS-1];
+  reg [{{ input.lanes * input.bits - 1 }}:0] pixels [0:IMAGES*PIXELS-1];
   reg [31:0] cycle, sent, column;
   reg [1:0] pace;
   wire sending = s_axis_tvalid && s_axis_tready;
@@ -128,9 +128,18 @@ module {{ top }}_tb;
       if (sending || !s_axis_tvalid) begin
         s_axis_tvalid <= next < images * PIXELS && !pause;
         if (next < images * PIXELS) begin
-{% if tdata_bits > input_bits %}
-          // Bits above the value are ignored.
-          s_axis_tdata <= {random[{{ tdata_bits - input_bits - 1 }}:0], pixels[next]};
+{% if input.field_bits > input.bits %}
+{% set ignored = "random[%d:0]" % (input.field_bits - input.bits - 1) %}
+          // Bits above {{ "the" if input.lanes == 1 else "a" }} value are ignored.
+{% if input.lanes == 1 %}
+          s_axis_tdata <= {{ "{%s, pixels[next]}" % ignored }};
+{% else %}
+          s_axis_tdata <= {
+{% for lane in range(input.lanes) | reverse %}
+            {{ ignored }}, pixels[next][{{ (lane + 1) * input.bits - 1 }}:{{ lane * input.bits }}]{{ "," if not loop.last }}
+{% endfor %}
+          };
+{% endif %}
 {% else %}
           s_axis_tdata <= pixels[next];
 {% endif %}
@@ -315,7 +324,7 @@ module {{ top }}_tb;
         $finish;
       end else if (idle == QUIET) begin
         $display("FAIL: no stream moved for %0d cycles:", idle);
-        $display("  s_axis: %0d of %0d pixels", sent, images * PIXELS);
+        $display("  s_axis: %0d of %0d {{ "pixels" if input.lanes == 1 else "beats" }}", sent, images * PIXELS);
 {% for stream in streams %}
         $display("  {{ stream.name }}: %0d of %0d beats", taken[{{ loop.index0 }}],
             images * {{ stream.beats }});

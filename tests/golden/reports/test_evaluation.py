@@ -97,6 +97,7 @@ def test_every_figure_of_the_layers(report: AccuracyReport) -> None:
         )
         assert layer.channels == real.shape[1]
         assert layer.values == real.size
+        assert layer.form == ""
     hidden, scores = report.layers
     assert (hidden.name, scores.name) == ("H", "O")
     assert (hidden.range_use, scores.clipped_channels, scores.dead_channels) == (1.0, (), ())

@@ -55,12 +55,23 @@ def test_it_has_the_figures(folder: Path, sheet: str) -> None:
         assert text in sheet
 
 
+WINDOWS = {
+    "C1": ["3 x 2"],
+    "S2": ["1 x 2 / 1 x 2"],
+    "C3": ["2 x 2, by table"],
+    "S4": ["2 x 2 / 2"],
+    "S5": ["3 x 1"],
+}
+
+
 def test_it_has_every_port_and_layer(folder: Path, sheet: str) -> None:
     for port, direction, width in axis_ports(8, 64):
         assert f"| `{port}` | {width} | {direction} |" in sheet
     for layer in load(folder).manifest.layers:
         [row] = [line for line in sheet.splitlines() if line.startswith(f"| {layer.name} |")]
         cells = [cell.strip() for cell in row.split("|")]
+        unit = cells[2].replace("\\", "")
+        assert unit == " ".join([layer.unit, *WINDOWS.get(layer.name, [])])
         assert cells[4] == str(layer.stream.lanes)
         assert cells[7] == str(layer.formats["output"])
         assert cells[10:12] == [str(layer.multipliers), f"{layer.cycles:,}"]

@@ -56,7 +56,12 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[layers.C9]\nrows = 2", "layers.C9: network 'lenet5' has no such layer: it has C1, S2,"),
-        ("[layers.input]\nrows = 2", "layers.input: network 'lenet5' has no such layer"),
+        (
+            "[layers.input]\nrows = 2",
+            "input 'input': has no unit, so that rows must be 1 or left out",
+        ),
+        ("[layers.input]\nlines = 9", "input 'input': .* lines must be None or left out, not 9"),
+        ("[layers.input]\nlanes = 2", "input 'input': its lanes must divide its 1 channel, not 2"),
         ("[layers.C1]\nrow = 2", "layers.C1.row is unknown: allowed are rows, columns, lanes"),
         ("[layers.C1]\nrows = 0", "layers.C1.rows must be a whole number from 1 to 4096, not 0"),
         ("[layers.C1]\nrows = 5000", "layers.C1.rows must be a whole number from 1 to 4096"),

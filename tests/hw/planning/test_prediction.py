@@ -18,7 +18,7 @@ from systolith.golden.network import graph
 from systolith.golden.network.graph import Dense as DenseLayer
 from systolith.golden.network.graph import Input, MaxPooling, Network
 from systolith.hw.accelerator import RESULT, SOURCE, Accelerator
-from systolith.hw.folding import Folding
+from systolith.hw.folding import Folding, input_lanes
 from systolith.hw.planning.prediction import Prediction, min_interval, predict, timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering, run_until_taken
 from systolith.hw.systolic.array_work import ArraySize
@@ -113,7 +113,7 @@ def test_the_cycles_of_a_layer_are_those_of_its_unit_alone(modelled_seed: int) -
     case = random_case(modelled_seed, 1)
     fixed = case.quantized.fixed
     prediction = predict(Accelerator(fixed, case.plan))
-    lanes = 1
+    lanes = input_lanes(fixed.network.input, case.plan)
     for layer in fixed.layers:
         folding = case.plan[layer.name]
         assert prediction.layers[layer.name].cycles in alone(layer, folding, lanes)

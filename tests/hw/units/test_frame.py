@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from systolith.golden.network.graph import Input
 from systolith.golden.qformat import QFormat
@@ -23,12 +27,14 @@ SIZE = 12
 
 
 class Flagged(wiring.Component):
-    """The frames of a checker; the last beat has the frame's flag in the bit above the value."""
+    """The frames of a checker, with a lane more, in which the last beat has the frame's flag."""
 
-    def __init__(self, layer: Input) -> None:
-        self.checker = FrameChecker(layer)
+    def __init__(self, layer: Input, lanes: int) -> None:
+        self.checker = FrameChecker(layer, lanes)
         shape = value_shape(layer.format)
-        super().__init__({"i": In(beat_stream(shape, 1)), "o": Out(beat_stream(shape, 2))})
+        super().__init__(
+            {"i": In(beat_stream(shape, lanes)), "o": Out(beat_stream(shape, lanes + 1))}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -46,19 +52,14 @@ class Flagged(wiring.Component):
         return m
 
 
-def pixels(lengths: list[int]) -> list[tuple[int, int]]:
-    return [
-        ((17 * frame + place) % 256, int(place == length - 1))
-        for frame, length in enumerate(lengths)
-        for place in range(length)
-    ]
+def received(frame: int, length: int) -> list[int]:
+    return [(17 * frame + place) % 256 for place in range(length)]
 
 
 def expected(lengths: list[int], size: int) -> tuple[list[list[int]], list[bool]]:
     frames = []
     for frame, length in enumerate(lengths):
-        received = [(17 * frame + place) % 256 for place in range(length)][:size]
-        frames.append(received + [BACKGROUND] * (size - len(received)))
+        frames.append(received(frame, length)[:size] + [BACKGROUND] * (size - length))
     return frames, [length != size for length in lengths]
 
 
@@ -68,20 +69,21 @@ def check(
     idle: Pauses = never,
     backpressure: Pauses = never,
     reset_after: int | None = None,
+    lanes: int = 1,
 ) -> list[int]:
-    size = layer.image_shape.size
+    size, shape = layer.image_shape.size, value_shape(layer.format)
     result = run(
-        Flagged(layer),
-        pixels(lengths),
-        size * len(lengths),
+        Flagged(layer, lanes),
+        beats([received(frame, length) for frame, length in enumerate(lengths)], shape, lanes),
+        size // lanes * len(lengths),
         idle=idle,
         backpressure=backpressure,
         reset_after=reset_after,
     )
-    frames = result.frames(value_shape(layer.format), 2)
+    frames = np.array(result.frames(shape, lanes + 1)).reshape(len(lengths), -1, lanes + 1)
     want, flags = expected(lengths, size)
-    assert [frame[::2] for frame in frames] == want
-    assert [bool(frame[-1]) for frame in frames] == flags
+    assert frames[:, :, :-1].reshape(len(lengths), -1).tolist() == want
+    assert frames[:, -1, -1].astype(bool).tolist() == flags
     return result.taken
 
 
@@ -106,6 +108,21 @@ def test_a_pixel_a_cycle() -> None:
     assert check([SIZE] * 4) == list(range(4 * SIZE))
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_a_beat_a_cycle_of_several_lanes(data: st.DataObject) -> None:
+    """A frame is too short or too long by whole beats, and no beat takes longer for its lanes."""
+    lanes = data.draw(st.integers(2, 4))
+    layer = replace(IMAGE, channels=lanes * data.draw(st.integers(1, 2)))
+    beats_of_image = layer.image_shape.size // lanes
+    right = st.just(beats_of_image)
+    lengths = data.draw(st.lists(right | st.integers(1, 2 * beats_of_image), max_size=5))
+    lengths = [*lengths, beats_of_image]
+    taken = check([lanes * length for length in lengths], layer, lanes=lanes)
+    if set(lengths) == {beats_of_image}:
+        assert taken == list(range(sum(lengths)))
+
+
 @pytest.mark.parametrize("after", [3, SIZE + 4, 3 * SIZE])
 def test_reset_in_mid_frame_leaves_it_as_new(after: int) -> None:
     check([SIZE, 2 * SIZE, 4, SIZE], reset_after=after)
@@ -123,7 +140,7 @@ def test_other_formats(text: str, background: int) -> None:
     fmt = QFormat.parse(text)
     layer = Input(name="input", height=1, width=3, background=background, format=fmt)
     raw = [fmt.min_raw, fmt.max_raw, fmt.min_raw]
-    result = run(Flagged(layer), beats([raw[:2], raw], value_shape(fmt), 1), 6)
+    result = run(Flagged(layer, 1), beats([raw[:2], raw], value_shape(fmt), 1), 6)
     frames = result.frames(value_shape(fmt), 2)
     assert [frame[::2] for frame in frames] == [[*raw[:2], background], raw]
     assert [bool(frame[-1]) for frame in frames] == [True, False]

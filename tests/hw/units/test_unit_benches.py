@@ -12,7 +12,7 @@ import pytest
 
 from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.network import graph
-from systolith.hw.folding import Folding
+from systolith.hw.folding import Folding, input_lanes
 from systolith.hw.units.registry import UNITS, build_unit
 from systolith.sim.bench.unit_bench import run_unit_bench
 from systolith.sim.bench.unit_reference import layer_values, random_frames
@@ -60,8 +60,8 @@ def random_unit(kind: type[graph.Layer], seed: int) -> tuple[FixedLayer, Folding
     rng = np.random.default_rng(seed)
     while True:
         case = random_case(int(rng.integers(1 << 30)))
-        lanes = 1
         fixed = case.quantized.fixed
+        lanes = input_lanes(fixed.network.input, case.plan)
         for layer, (of_graph, source, _) in zip(
             fixed.layers, fixed.network.computing_layers(), strict=True
         ):

@@ -223,6 +223,7 @@ def test_every_key_of_the_json(
         "macs": 108 + 54,
         "mac_efficiency": (108 + 54) / (5 * 54),
         "predicted": {"interval_cycles": 54},
+        "input": {"lanes": 1, "bits": 8, "signed": False},
         "result": {
             "kind": "class",
             "bits": 64,
