@@ -174,7 +174,7 @@ def random_pool(rng: np.random.Generator, source: Shape, least: int) -> tuple[in
 def random_count(rng: np.random.Generator, placement: dict[str, Any]) -> bool:
     """Whether an average counts its padding; only if there is some."""
     padded = any((*placement["padding"], *(placement["padding_end"] or ())))
-    return bool(padded and rng.random() < 0.5)
+    return bool(padded and rng.random() < 0.3)
 
 
 def random_links(rng: np.random.Generator, channels: int, outputs: int) -> dict[str, Any]:
