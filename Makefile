@@ -48,7 +48,7 @@ run: $(FINISHED) ## LeNet-5 from trained weights to bit-exact RTL (arguments: ma
 test: lint $(FINISHED)-test ## lint, types and the tests
 	$(BIN)/python -m pytest -n $(JOBS)
 
-test-long: $(FINISHED)-test ## 100 random networks, a million rough cycles of each that ships, exports on 1,000 digits
+test-long: $(FINISHED)-test ## 150 random networks in RTL and 300 in ONNX Runtime, a million rough cycles of each that ships, exports on 1,000 digits
 	$(BIN)/python -m pytest -n $(JOBS) -m long
 
 test-interrupts: $(FINISHED)-test ## 40 interrupts at random moments, and what they leave (part of test-long)

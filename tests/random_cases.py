@@ -11,6 +11,7 @@ import numpy as np
 from systolith.golden import Dataset, QuantizedNetwork, Settings, TrainedNetwork, quantize
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.integers import FixedLayer, FixedNetwork
+from systolith.golden.network.activations import ACTIVATIONS
 from systolith.golden.network.graph import (
     Activation,
     AveragePooling,
@@ -30,7 +31,14 @@ from systolith.golden.quantization.settings import SettingsError
 from systolith.hw.folding import Folding, Order
 from systolith.hw.systolic.schedule import as_dense, layer_schedule
 from systolith.hw.units.convolution import window_geometry
-from tests.golden.random_networks import random_arrays, random_images, random_placement
+from tests.golden.random_networks import (
+    random_arrays,
+    random_count,
+    random_images,
+    random_links,
+    random_placement,
+    random_pool,
+)
 
 MOST_LAYERS = 6
 MOST_MACS = 12_000
@@ -41,12 +49,20 @@ MOST_SCORES = 300
 _ACTIVATIONS = (
     Activation(),
     Activation("relu"),
-    Activation("tanh"),
-    Activation("tanh", 1.7159, 2 / 3),
-    Activation("sigmoid", 0.7, 1.3),
     Activation("clip", parameters=(0.0, 1.0)),
     Activation("clip", parameters=(-0.5, 1.5)),
-    Activation("gelu"),
+    Activation("tanh", 1.7159, 2 / 3),
+    Activation("sigmoid", 0.7, 1.3),
+)
+_RARE_ACTIVATIONS = (
+    *(Activation(kind) for kind in ACTIVATIONS),
+    Activation("leaky_relu", parameters=(0.1,)),
+    Activation("elu", parameters=(0.7,)),
+    Activation("celu", parameters=(1.3,)),
+    Activation("selu", parameters=(1.6732632, 1.050701)),
+    Activation("hard_sigmoid", parameters=(0.2, 0.5)),
+    Activation("swish", 1.2, 0.9, parameters=(1.1,)),
+    Activation("thresholded_relu", parameters=(0.75,)),
 )
 
 
@@ -100,7 +116,7 @@ def _random_layers(rng: np.random.Generator, wanted: int) -> list[Layer]:
         name="input",
         height=int(rng.integers(1, 13)),
         width=int(rng.integers(1, 13)),
-        channels=int(rng.choice([1, 1, 2, 3])),
+        channels=int(rng.choice([1, 1, 2, 3, 4])),
         border=border,
         background=zero if rng.random() < 0.5 else int(rng.integers(0, 256)),
         scale=scale,
@@ -134,7 +150,8 @@ def _random_layer(
     may_pad: bool,
 ) -> Layer | None:
     """A layer over a map of this shape; None if the dice gave one that does not fit."""
-    squashed = {**common, "activation": _ACTIVATIONS[rng.integers(len(_ACTIVATIONS))]}
+    activations = _ACTIVATIONS if rng.random() < 0.7 else _RARE_ACTIVATIONS
+    squashed = {**common, "activation": activations[rng.integers(len(activations))]}
     kinds = ["convolution"] * 4 + ["max", "average", "subsampling"]
     if not border:
         kinds += ["dense"] * (3 if last else 1)
@@ -148,26 +165,28 @@ def _random_layer(
     if kind == "convolution":
         return _random_convolution(rng, squashed, source, border=border, may_pad=may_pad)
     # The border must be less than the window.
-    window = (int(rng.integers(border + 1, 4)), int(rng.integers(border + 1, 4)))
-    if window[0] > source.height or window[1] > source.width:
-        return None
+    window = random_pool(rng, source, border + 1)
     # Padding that is left out has a value of its own, and the border another.
     placement = random_placement(rng, window, may_pad=not border)
-    if kind == "max":
-        return MaxPooling(**common, window=window, **placement)
     if kind == "average":
-        counts = any((*placement["padding"], *(placement["padding_end"] or ())))
-        count_padding = counts and rng.random() < 0.5
-        return AveragePooling(**squashed, window=window, count_padding=count_padding, **placement)
-    return Subsampling(**squashed, window=window, **placement)
+        counts = random_count(rng, placement)
+        pooling: Pooling = AveragePooling(
+            **squashed, window=window, count_padding=counts, **placement
+        )
+    elif kind == "max":
+        pooling = MaxPooling(**common, window=window, **placement)
+    else:
+        pooling = Subsampling(**squashed, window=window, **placement)
+    return pooling if min(pooling.windows.count(*source[:2])) > 0 else None
 
 
 def _random_convolution(
     rng: np.random.Generator, common: dict[str, Any], source: Shape, *, border: int, may_pad: bool
 ) -> Convolution | None:
     # Border and padding together must be less than a window's reach.
+    largest = 6 if border or rng.random() < 0.85 else 2
     windows = Windows(
-        kernel=(int(rng.integers(border + 1, 6)), int(rng.integers(border + 1, 6))),
+        kernel=(int(rng.integers(border + 1, largest)), int(rng.integers(border + 1, largest))),
         stride=_random_pair(rng, 4) if rng.random() < 0.4 else (1, 1),
         dilation=_random_pair(rng, 3) if rng.random() < 0.2 else (1, 1),
     )
@@ -182,28 +201,14 @@ def _random_convolution(
         windows = replace(windows, padding=padding)
     if min(windows.count(*source[:2])) < 1:
         return None
-    outputs = int(rng.integers(1, 7))
-    table = None
-    groups = 1
-    if source.channels > 1 and rng.random() < 0.2:
-        groups = _random_divisor(rng, source.channels)
-        outputs = groups * int(rng.integers(1, 3))
-    elif rng.random() < 0.4:
-        table = tuple(
-            tuple(np.flatnonzero(rng.random(source.channels) < 0.6).tolist())
-            or (int(rng.integers(source.channels)),)
-            for _ in range(outputs)
-        )
     return Convolution(
         **common,
         kernel=windows.kernel,
-        out_channels=outputs,
         padding=windows.padding[:2],
-        connection_table=table,
         stride=windows.stride,
         dilation=windows.dilation,
         padding_end=windows.padding[2:],
-        groups=groups,
+        **random_links(rng, source.channels, int(rng.integers(1, 7))),
     )
 
 

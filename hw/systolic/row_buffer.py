@@ -6,7 +6,7 @@ from itertools import count
 from typing import NamedTuple
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike, unsigned
 from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
@@ -277,11 +277,10 @@ class RowBuffer(Component):
         with m.If(band_read):
             counting.count(m, at.read_band, geometry.bands)
             # The next frame's top row follows the last row of this frame's map.
-            step = Mux(
-                at.read_band == geometry.bands - 1,
-                geometry.frame_step % self.buffer_rows,
-                geometry.band_step % self.buffer_rows,
-            )
+            step: ValueLike = geometry.frame_step % self.buffer_rows
+            if geometry.bands > 1:
+                last_band = at.read_band == geometry.bands - 1
+                step = Mux(last_band, step, geometry.band_step % self.buffer_rows)
             m.d.sync += at.top_bank.eq(self._wrapped(at.top_bank + step))
         return read, band_read, column_top
 

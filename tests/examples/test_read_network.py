@@ -73,7 +73,7 @@ def test_networks_that_ship(name: str, settings: LayerSettings, tmp_path: Path) 
 
 def test_every_layer_type_and_both_overflows(tmp_path: Path) -> None:
     seen: set[object] = set()
-    for seed in range(100, 140):  # 113 has a shift to the left
+    for seed in range(40):  # 0 has a shift to the left
         network, images = random_quantized(seed)
         require_same(network, images, tmp_path / "q.npz")
         layers = [

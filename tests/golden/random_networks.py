@@ -20,8 +20,10 @@ from systolith.golden.network.graph import (
     RadialBasis,
     Shape,
     Subsampling,
+    WindowedLayer,
 )
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.network.windows import Windows
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
@@ -73,9 +75,9 @@ def random_network(rng: np.random.Generator, most_layers: int) -> Network:
     scale = float(rng.uniform(0.003, 0.02))
     source = Input(
         name="input",
-        height=int(rng.integers(5, 10)),
-        width=int(rng.integers(5, 10)),
-        channels=int(rng.integers(1, 3)),
+        height=_random_side(rng),
+        width=_random_side(rng),
+        channels=int(rng.choice([1, 1, 2, 4])),
         border=border,
         background=zero if rng.random() < 0.5 else int(rng.integers(0, 256)),
         scale=scale,
@@ -89,11 +91,18 @@ def random_network(rng: np.random.Generator, most_layers: int) -> Network:
         may_pad = not first or not border or source.background == zero
         layer = _random_layer(rng, f"L{len(layers)}", layers[-1].name, shape, may_pad)
         # Squares of squares outgrow every format.
-        while isinstance(layer, RadialBasis) and any(isinstance(o, RadialBasis) for o in layers):
-            layer = _random_layer(rng, layer.name, layers[-1].name, shape, may_pad)
+        if isinstance(layer, RadialBasis) and any(isinstance(o, RadialBasis) for o in layers):
+            continue
+        if isinstance(layer, WindowedLayer) and min(layer.windows.count(*shape[:2])) < 1:
+            continue
         layers.append(layer)
         shape = layer.output_shape(shape)
     return Network("random", tuple(layers))
+
+
+def _random_side(rng: np.random.Generator) -> int:
+    """Mostly enough for several windows; a map of one row or one column now and then."""
+    return int(rng.integers(5, 10)) if rng.random() < 0.9 else 1
 
 
 def random_arrays(rng: np.random.Generator, layer: Layer, source: Shape) -> dict[str, NDArray[Any]]:
@@ -124,7 +133,7 @@ def _random_layer(
     common: dict[str, Any] = {"name": name, "inputs": (feeder,)}
     squashed = {**common, "activation": _ACTIVATIONS[rng.integers(len(_ACTIVATIONS))]}
     kinds = ["dense", "radial_basis"]
-    if source.height > 1 and source.width > 1:
+    if source.height * source.width > 1:
         kinds += ["convolution"] * 8 + ["max", "average", "subsampling"] * 3
     kind = rng.choice(kinds)
     if kind == "dense":
@@ -132,51 +141,55 @@ def _random_layer(
     if kind == "radial_basis":
         return RadialBasis(**common, units=int(rng.integers(1, 6)))
     if kind == "convolution":
-        kernel = _pair(rng, 1, (min(source.height, 4), min(source.width, 4)))
-        dilation = _dilation(rng, source, kernel)
-        reach = tuple((taps - 1) * d + 1 for taps, d in zip(kernel, dilation, strict=True))
-        outputs = int(rng.integers(1, 6))
-        groups = source.channels if rng.random() < 0.2 else 1
-        table = None
-        if groups > 1:
-            outputs = groups * int(rng.integers(1, 3))
-        elif rng.random() < 0.4:
-            table = tuple(
-                tuple(np.flatnonzero(rng.random(source.channels) < 0.6).tolist())
-                or (int(rng.integers(source.channels)),)
-                for _ in range(outputs)
-            )
+        kernel = _pair(rng, 1, (4, 4))
+        dilation = _pair(rng, 1, (3, 3)) if rng.random() < 0.3 else (1, 1)
+        reach = Windows(kernel, dilation=dilation).reach
         return Convolution(
             **squashed,
             kernel=kernel,
-            out_channels=outputs,
-            **random_placement(rng, reach, may_pad),
             dilation=dilation,
-            groups=groups,
-            connection_table=table,
+            **random_placement(rng, reach, may_pad),
+            **random_links(rng, source.channels, int(rng.integers(1, 6))),
         )
-    window = _pair(rng, 1, (min(source.height, 3), min(source.width, 3)))
-    if kind != "subsampling":
-        # Padding that is left out has a value of its own, and the border another.
-        may_pad = may_pad and feeder != "input"
+    window = random_pool(rng, source, 1)
+    # Padding that is left out has a value of its own, and the border another.
+    may_pad = may_pad and (kind == "subsampling" or feeder != "input")
     placement = random_placement(rng, window, may_pad)
     if kind == "max":
         return MaxPooling(**common, window=window, **placement)
     if kind == "average":
-        count = any(placement["padding"] + (placement["padding_end"] or ())) and rng.random() < 0.5
-        return AveragePooling(**squashed, window=window, count_padding=bool(count), **placement)
+        return AveragePooling(
+            **squashed, window=window, count_padding=random_count(rng, placement), **placement
+        )
     return Subsampling(**squashed, window=window, **placement)
 
 
-def _dilation(rng: np.random.Generator, source: Shape, kernel: tuple[int, int]) -> tuple[int, int]:
-    """Mostly none; else one with which the kernel fits the map."""
-    if rng.random() < 0.7:
-        return 1, 1
-    most = [
-        max(1, (size - 1) // max(1, taps - 1))
-        for size, taps in zip(source[:2], kernel, strict=True)
-    ]
-    return _pair(rng, 1, (most[0], most[1]))
+def random_pool(rng: np.random.Generator, source: Shape, least: int) -> tuple[int, int]:
+    """The window of a pooling: up to 4 x 4, or now and then the whole map."""
+    if rng.random() < 0.15 and min(source[:2]) >= least:
+        return source[:2]
+    return _pair(rng, least, (4, 4))
+
+
+def random_count(rng: np.random.Generator, placement: dict[str, Any]) -> bool:
+    """Whether an average counts its padding; only if there is some."""
+    padded = any((*placement["padding"], *(placement["padding_end"] or ())))
+    return bool(padded and rng.random() < 0.3)
+
+
+def random_links(rng: np.random.Generator, channels: int, outputs: int) -> dict[str, Any]:
+    """What connects input maps to `outputs` maps or so: everything, groups or a table."""
+    divisors = [each for each in range(2, channels + 1) if channels % each == 0]
+    if divisors and rng.random() < 0.4:
+        groups = int(rng.choice(divisors))
+        return {"out_channels": groups * int(rng.integers(1, 3)), "groups": groups}
+    if rng.random() < 0.6:
+        return {"out_channels": outputs}
+    table = tuple(
+        tuple(np.flatnonzero(rng.random(channels) < 0.6).tolist()) or (int(rng.integers(channels)),)
+        for _ in range(outputs)
+    )
+    return {"out_channels": outputs, "connection_table": table}
 
 
 def random_placement(
@@ -186,7 +199,7 @@ def random_placement(
     placement: dict[str, Any] = {"padding": (0, 0), "padding_end": None}
     if rng.random() < 0.4:
         placement["stride"] = _pair(rng, 1, (3, 3))
-    if may_pad and rng.random() < 0.5:
+    if may_pad and rng.random() < 0.6:
         most = (reach[0] - 1, reach[1] - 1)
         placement["padding"] = _pair(rng, 0, most)
         if rng.random() < 0.5:

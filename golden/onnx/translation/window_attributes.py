@@ -71,11 +71,14 @@ class WindowAttributes:
             if pad >= size:
                 call.abandon("pads", f"{pad} must be less than the kernel, {size}")
 
-    def with_moot_strides(self, moot: _Pair) -> Windows:
-        """The windows; along an axis with a single one, the stride moves nothing and is `moot`."""
+    def with_moot_strides(self, source: Shape, moot: _Pair) -> Windows:
+        """The windows; along an axis with a single one, the stride is `moot` if no other fits."""
+        usual = replace(self.windows, stride=moot).count(source.height, source.width)
         down, across = (
-            other if number == 1 else stride
-            for number, stride, other in zip(self.count, self.windows.stride, moot, strict=True)
+            other if single == number == 1 else stride
+            for number, single, stride, other in zip(
+                self.count, usual, self.windows.stride, moot, strict=True
+            )
         )
         return replace(self.windows, stride=(down, across))
 

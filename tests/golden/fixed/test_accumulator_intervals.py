@@ -21,6 +21,9 @@ def channel_interval(layer: FixedLayer, channel: int) -> Interval:
     size = layer.layer.window[0] * layer.layer.window[1] if isinstance(layer.layer, Pooling) else 1
     if isinstance(layer.layer, MaxPooling):
         size = 1
+    if layer.factors is not None:
+        # The sum of a window of an average may be that of any window, times its factor.
+        size *= max(layer.factors.ravel().tolist())
     if layer.weights is None:
         terms = [sorted(size * end for end in ends)]
     else:

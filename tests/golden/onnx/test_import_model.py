@@ -217,6 +217,18 @@ def test_strides_of_a_single_place_do_not_matter(tmp_path: Path) -> None:
     assert isinstance(layer, WindowedLayer) and layer.windows.stride == (4, 1)
 
 
+@pytest.mark.parametrize(("operator", "kernel"), [("Conv", [3, 3]), ("MaxPool", [2, 2])])
+def test_a_single_window_keeps_a_stride_by_which_others_do_not_fit(
+    operator: str, kernel: list[int], tmp_path: Path
+) -> None:
+    """Side by side, a map of 8 x 8 has several windows."""
+    inputs, constants = ("x w", W) if operator == "Conv" else ("x", {})
+    pool = node(operator, inputs, "y", kernel_shape=kernel, strides=[7, 8])
+    layer = taken(tmp_path, model([pool], constants)).trained.network.output
+    assert isinstance(layer, WindowedLayer) and layer.windows.stride == (7, 8)
+    assert layer.output_shape(Shape(8, 8, 1))[:2] == (1, 1)
+
+
 @pytest.mark.parametrize("perm", [(0, 1, 2, 3), (0, 1, 3, 2)])
 def test_a_transposed_image_is_said_so(perm: tuple[int, ...], tmp_path: Path) -> None:
     nodes = [node("Transpose", "x", "a", perm=perm), node("Conv", "a w", "y")]
