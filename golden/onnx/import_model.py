@@ -92,7 +92,10 @@ class ImportedNetwork:
         ValueError
             The preprocessing does not fit the image or the model.
         """
-        return _network(self.trained.name, self.walk, preprocessing)[0]
+        try:
+            return _network(self.trained.name, self.walk, preprocessing)[0]
+        except DraftError as error:
+            raise ValueError(str(error.refusal)) from None
 
 
 def import_onnx(

@@ -79,7 +79,7 @@ def _pooled(call: Call, kind: _Kind) -> Signal:
         tensor=call.node.outputs[0],
         order=order,
         kind=kind,
-        windows=placed.with_moot_strides(placed.windows.kernel),
+        windows=placed.with_moot_strides(source.shape, placed.windows.kernel),
         count_padding=kind == "average" and _counts_padding(call, placed),
     )
     return Signal(order, step)

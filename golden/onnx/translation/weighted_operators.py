@@ -42,7 +42,7 @@ def conv(call: Call) -> Signal:
     if bias is not None and bias.shape != (out,):
         call.abandon("input 3", f"must have {out} values")
     kernel = np.moveaxis(weights, (2, 3), (0, 1))  # rows, columns, out, in
-    placed = replace(placed, windows=placed.with_moot_strides((1, 1)))
+    placed = replace(placed, windows=placed.with_moot_strides(source.shape, (1, 1)))
     placed.require_small_padding(call)
     return Signal(
         made(call, shape, source.flat),

@@ -71,11 +71,17 @@ class WindowAttributes:
             if pad >= size:
                 call.abandon("pads", f"{pad} must be less than the kernel, {size}")
 
-    def with_moot_strides(self, moot: _Pair) -> Windows:
-        """The windows; along an axis with a single one, the stride moves nothing and is `moot`."""
+    def with_moot_strides(self, shape: Shape, moot: _Pair) -> Windows:
+        """The windows on a map; along an axis with a single one its stride is `moot`.
+
+        It stays as it is if `moot` would make room for another window.
+        """
+        others = replace(self.windows, stride=moot).count(shape.height, shape.width)
         down, across = (
-            other if number == 1 else stride
-            for number, stride, other in zip(self.count, self.windows.stride, moot, strict=True)
+            other if number == among == 1 else stride
+            for number, among, stride, other in zip(
+                self.count, others, self.windows.stride, moot, strict=True
+            )
         )
         return replace(self.windows, stride=(down, across))
 
