@@ -198,13 +198,14 @@ def _output(walker: _Walker, nodes: Sequence[Node], end: Signal) -> Output:
 
 def _moving(walker: _Walker, nodes: Sequence[Node]) -> Node:
     """The first node after which no layer holds the values as they are."""
-    moving = nodes[-1]
+    moving, order = nodes[-1], None
     for node in reversed(nodes):
         value = walker.values[node.outputs[0]]
         if isinstance(value, Signal):
-            if as_output(value, walker.images) is not None:
+            # Nodes that move nothing share the order of what they read.
+            if value.order is not order and as_output(value, walker.images) is not None:
                 break
-            moving = node
+            moving, order = node, value.order
     return moving
 
 

@@ -141,8 +141,9 @@ def _cast(call: Call, data: Values, zero: Any) -> Values:
         call.abandon("to", "is none of NumPy's types")
     if not isinstance(call.inputs[0], Signal):
         return data.astype(dtype)
-    classified = any(node.operator == "ArgMax" for node in call.inputs[0].step.endings())
-    if dtype.name not in ("float32", "float64") and not classified:
+    if dtype.name not in ("float32", "float64") and not any(
+        node.operator == "ArgMax" for node in call.inputs[0].step.endings()
+    ):
         call.refuse("to", f"{dtype} would round the image's values", "compute in float32")
     return data
 

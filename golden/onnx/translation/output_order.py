@@ -70,28 +70,37 @@ def as_output(signal: Signal, images: int) -> Output | None:
     return Output(step, table is by_channel and pixels > 1 and len(chosen) > 1)
 
 
-def _with_channels(step: Step, chosen: Order) -> Step | None:
+def _with_channels(last: Step, chosen: Order) -> Step | None:
     """The step with some of its channels, in this order; None if it cannot be had so."""
-    channels, count = step.shape.channels, len(chosen)
-    shape = Shape(step.shape.height, step.shape.width, count)
+    steps: list[Step] = []
+    for step in last.chain():
+        steps.append(step)
+        if not isinstance(step, Scaling | Squashing | Pool | Ending):
+            break
+    channels, count = last.shape.channels, len(chosen)
+    steps.reverse()
+    first = steps[0]
+    if not isinstance(first, Products) or first.groups > 1:
+        return None
+    if first.weights.size // channels * count > MAX_CONSTANT:
+        return None
     new = np.full(channels, -1)
     new[chosen] = np.arange(count)
-    pixel, channel = np.divmod(step.order, channels)
-    gone = (step.order < 0) | (new[channel] < 0)
-    order = np.where(gone, -1, pixel * count + new[channel])
-    if isinstance(step, Products):
-        if step.groups > 1 or step.weights.size // channels * count > MAX_CONSTANT:
-            return None
-        weights, bias = step.weights[..., chosen], step.bias[chosen]
-        return replace(step, shape=shape, order=order, weights=weights, bias=bias)
-    if not isinstance(step, Scaling | Squashing | Pool | Ending) or step.source is None:
-        return None
-    source = _with_channels(step.source, chosen)
-    if source is None:
-        return None
-    if isinstance(step, Scaling):
-        gain, offset = (
-            each.reshape(-1, channels)[:, chosen].ravel() for each in (step.gain, step.offset)
-        )
-        return replace(step, source=source, shape=shape, order=order, gain=gain, offset=offset)
-    return replace(step, source=source, shape=shape, order=order)
+    made = before = None
+    for step in steps:
+        # Activations share the order of what they are applied to.
+        if made is None or before is None or step.order is not before.order:
+            pixel, channel = np.divmod(step.order, channels)
+            gone = (step.order < 0) | (new[channel] < 0)
+            order = np.where(gone, -1, pixel * count + new[channel])
+        shape = Shape(step.shape.height, step.shape.width, count)
+        before = step
+        if isinstance(step, Products):
+            step = replace(step, weights=step.weights[..., chosen], bias=step.bias[chosen])
+        elif isinstance(step, Scaling):
+            gain, offset = (
+                each.reshape(-1, channels)[:, chosen].ravel() for each in (step.gain, step.offset)
+            )
+            step = replace(step, gain=gain, offset=offset)
+        made = replace(step, source=step.source if made is None else made, shape=shape, order=order)
+    return made
