@@ -21,6 +21,7 @@ from systolith.golden.network.graph import (
     Shape,
 )
 from systolith.golden.network.trained_network import Array, TrainedNetwork
+from systolith.golden.onnx.layer_names import LayerNames, network_name
 from systolith.golden.onnx.model.onnx_graph import OnnxGraph
 from systolith.golden.onnx.model.onnx_reading import read_onnx
 from systolith.golden.onnx.preprocessing import Preprocessing
@@ -28,7 +29,6 @@ from systolith.golden.onnx.refusals import RefusedError
 from systolith.golden.onnx.translation.drafting import draft_layers
 from systolith.golden.onnx.translation.graph_walk import Walk, walk
 from systolith.golden.onnx.translation.layer_drafts import Draft, DraftError, InputDraft
-from systolith.golden.onnx.translation.layer_names import LayerNames, network_name
 from systolith.golden.onnx.translation.layouts import unusual_axes
 from systolith.golden.onnx.translation.steps import Step
 from systolith.golden.qformat import QFormat
@@ -92,7 +92,10 @@ class ImportedNetwork:
         ValueError
             The preprocessing does not fit the image or the model.
         """
-        return _network(self.trained.name, self.walk, preprocessing)[0]
+        try:
+            return _network(self.trained.name, self.walk, preprocessing)[0]
+        except DraftError as error:
+            raise ValueError(str(error.refusal)) from None
 
 
 def import_onnx(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,9 @@ def _compared(imported: ImportedNetwork, images: RawImages | None) -> tuple[Laye
     compared = [origin for origin in imported.origins if origin.equals is not None]
     names = sorted({origin.equals.tensor for origin in compared if origin.equals is not None})
     names = [name for name in names if name != imported.walk.input_name]
+    end = _end(imported)
+    if end not in names:
+        names.append(end)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -132,7 +136,8 @@ def _compared(imported: ImportedNetwork, images: RawImages | None) -> tuple[Laye
         values = np.resize(values, (batch, *values.shape[1:]))
         feed = {imported.walk.input_name: values}
         found = {**feed, **dict(zip(names, session.run(names, feed), strict=True))}
-        for each in _differences(imported, compared, part, found):
+        scores = found[end].ravel()[: found[end].size // batch * followed]
+        for each in _differences(imported, compared, part, found, scores):
             largest[each.layer] = _joined(largest.get(each.layer, each), each)
     return tuple(largest.values())
 
@@ -163,38 +168,59 @@ def _differences(
     compared: list[Origin],
     images: RawImages,
     found: Mapping[str, NDArray[Any]],
+    scores: NDArray[Any],
 ) -> list[LayerDifference]:
-    """The difference of each layer on some images."""
+    """The difference of each layer on some images; of the last one, of the scores, too."""
     by_name = {origin.layer: origin for origin in compared}
+    last = imported.origins[-1]
     result = []
     for name, before, after in float_model.intermediates(imported.trained, images):
-        if name not in by_name:
-            continue
-        origin = by_name[name]
-        assert origin.equals is not None
-        ours = (before if origin.before_activation else after).reshape(-1)
-        order, theirs = origin.equals.order, found[origin.equals.tensor]
-        known = order >= 0
-        # The first images of a batch are those that were followed.
-        expected = theirs.ravel()[: order.size].reshape(order.shape)[known].astype(np.float64)
-        if not (np.isfinite(expected).all() and np.isfinite(ours).all()):
-            operators = " ".join(operator for _, operator in origin.nodes)
-            raise ValueError(
-                f"{imported.graph.source}: layer {name!r} ({shown(operators)}): its values are not "
-                "finite"
-            )
-        difference = np.abs(ours[order[known]] - expected)
-        largest = float(np.abs(expected).max())
-        explained = np.full(difference.shape, TOLERANCE * largest)
-        if not origin.before_activation:
-            layer = imported.trained.network[name]
-            explained += _passed_on(layer.activation, before).ravel()[order[known]]
-        result.append(
-            LayerDifference(
-                name, largest, float(difference.max()), bool((difference <= explained).all())
-            )
-        )
+        origin = by_name.get(name)
+        if origin is not None and origin.equals is not None:
+            order, theirs = origin.equals.order, found[origin.equals.tensor]
+            known = order >= 0
+            # The first images of a batch are those that were followed.
+            expected = theirs.ravel()[: order.size].reshape(order.shape)[known]
+            places = order[known]
+            if places.max() < before.size:
+                sums = before.ravel()[places]
+                ours = sums if origin.before_activation else after.ravel()[places]
+                result.append(_difference(imported, origin, ours, expected, sums))
+        if name == last.layer:
+            if imported.walk.channels_first:
+                before, after = (np.moveaxis(each, -1, 1) for each in (before, after))
+            result.append(_difference(imported, last, after.ravel(), scores, before.ravel()))
     return result
+
+
+def _difference(
+    imported: ImportedNetwork,
+    origin: Origin,
+    ours: NDArray[Any],
+    theirs: NDArray[Any],
+    sums: NDArray[Any],
+) -> LayerDifference:
+    """The difference of a layer's values from a tensor's, in the same order.
+
+    `sums` are the values before the activation; they may be `ours`.
+    """
+    theirs = theirs.astype(np.float64)
+    if not (np.isfinite(theirs).all() and np.isfinite(ours).all()):
+        operators = " ".join(operator for _, operator in origin.nodes)
+        raise ValueError(
+            f"{imported.graph.source}: layer {origin.layer!r} ({shown(operators)}): its values "
+            "are not finite"
+        )
+    largest = float(np.abs(theirs).max())
+    if ours.shape != theirs.shape:
+        return LayerDifference(origin.layer, largest, math.inf, False)
+    difference = np.abs(ours - theirs)
+    explained = np.full(difference.shape, TOLERANCE * largest)
+    if ours is not sums:
+        explained += _passed_on(imported.trained.network[origin.layer].activation, sums)
+    return LayerDifference(
+        origin.layer, largest, float(difference.max()), bool((difference <= explained).all())
+    )
 
 
 def _passed_on(activation: Activation, sums: NDArray[Any]) -> NDArray[np.float64]:
@@ -211,6 +237,27 @@ def _passed_on(activation: Activation, sums: NDArray[Any]) -> NDArray[np.float64
     return np.abs(change) + own
 
 
+def _end(imported: ImportedNetwork) -> str:
+    """The tensor of the model's scores: what an ArgMax reads, or the output."""
+    for node in imported.walk.last.endings():
+        if node.operator == "ArgMax":
+            return node.inputs[0]
+    return imported.walk.output_name
+
+
+def _without_endings(imported: ImportedNetwork) -> list[onnx.NodeProto]:
+    """The model's nodes; those that the network leaves out pass on what they read."""
+    from onnx import helper
+
+    left_out = {node for node in imported.walk.last.endings() if node.operator != "ArgMax"}
+    return [
+        helper.make_node("Identity", node.inputs[:1], node.outputs)
+        if node in left_out
+        else node.proto
+        for node in imported.walk.nodes
+    ]
+
+
 def _model(imported: ImportedNetwork, outputs: list[str]) -> bytes:
     """The part of the model that the network came from, all its weights inside."""
     import onnx
@@ -219,7 +266,7 @@ def _model(imported: ImportedNetwork, outputs: list[str]) -> bytes:
     walk, proto = imported.walk, imported.graph.proto
     read = {name for node in walk.nodes for name in node.inputs}
     graph: onnx.GraphProto = helper.make_graph(
-        [node.proto for node in walk.nodes],
+        _without_endings(imported),
         "imported",
         [each for each in proto.graph.input if each.name == walk.input_name],
         [onnx.ValueInfoProto(name=name) for name in outputs],

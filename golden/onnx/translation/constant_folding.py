@@ -89,6 +89,13 @@ def _divide(a: Values, b: Values) -> Values:
     return quotient
 
 
+def _remainder(call: Call) -> Values:
+    a, b = _given(call, 0), _given(call, 1)
+    if a.dtype.kind not in "iu" or b.dtype.kind not in "iu" or not b.all():
+        call.abandon("", "is computed of integers only, and not of a division by zero")
+    return _elementwise(np.fmod if call.integer("fmod", 0) else np.mod)(call)
+
+
 def _given(call: Call, position: int) -> Values:
     value = call.constant(position)
     if value is None:
@@ -106,6 +113,7 @@ FOLDED: dict[str, Callable[[Call], Values]] = {
     "MatMul": _matmul,
     "Max": _elementwise(lambda *each: reduce(np.maximum, each)),
     "Min": _elementwise(lambda *each: reduce(np.minimum, each)),
+    "Mod": _remainder,
     "Mul": _elementwise(np.multiply),
     "Neg": _elementwise(np.negative),
     "Reciprocal": _elementwise(np.reciprocal),

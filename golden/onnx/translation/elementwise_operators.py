@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from systolith.golden.onnx.translation.call import Call, Signal
+from systolith.golden.onnx.translation.output_order import as_output
 from systolith.golden.onnx.translation.steps import Ending, Order, Reals, Scaling
 
 
@@ -98,15 +99,20 @@ def arg_max(call: Call) -> Signal:
         call.refuse("select_last_index", "the last of equals: hardware gives the first")
     if not -order.ndim <= axis < order.ndim:
         call.abandon("axis", f"{axis} is none of {order.ndim}")
-    scores = np.moveaxis(order, axis, -1).reshape(-1, order.shape[axis])
-    expected = np.arange(call.images * signal.step.shape.size).reshape(call.images, -1)
-    if axis % order.ndim == 0 or not np.array_equal(scores, expected):
-        call.refuse(
+    scores = np.moveaxis(order, axis, -1)
+    found = None
+    if axis % order.ndim and scores[..., 0:1].size == call.images:
+        found = as_output(Signal(scores, signal.step), call.images)
+    if found is None or found.channels_first:
+        call.abandon(
             "axis",
             f"{axis} does not count the scores of an image by row, column and channel",
             "leave the operator out",
         )
-    return _ended(call, signal, order.take([0], axis) if order.shape[axis] else order)
+    first = found.step.shape.size * np.arange(call.images).reshape(scores.shape[:-1])
+    if call.integer("keepdims", 1):
+        first = np.expand_dims(first, axis)
+    return _ended(call, Signal(first, found.step), first)
 
 
 def _ended(call: Call, signal: Signal, order: Order) -> Signal:
@@ -137,6 +143,12 @@ def _operands(call: Call) -> tuple[Signal, Reals]:
     constant = call.reals(1 - place)
     if constant is None:
         call.abandon(f"input {2 - place}", "is missing")
+    if np.asarray(call.inputs[1 - place]).dtype.kind in "iu":
+        call.refuse(
+            "",
+            "computes with integers, which wrap around and have no fractions",
+            "cast the image to float32 first",
+        )
     signal = call.signal(place)
     if place == 0:
         constant = call.aligned(signal.order.shape, constant)

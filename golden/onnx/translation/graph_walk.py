@@ -23,17 +23,24 @@ from systolith.golden.onnx.translation.constant_folding import (
     computed,
     multiplications,
 )
-from systolith.golden.onnx.translation.layouts import has_layout, placed, usual_layout
+from systolith.golden.onnx.translation.layouts import (
+    has_layout,
+    output_layout,
+    placed,
+    usual_layout,
+)
 from systolith.golden.onnx.translation.moving_operators import MOVERS, moved
 from systolith.golden.onnx.translation.operator_table import (
     AFTER_THE_END,
+    CONTROL_FLOW,
     COUNTS_IMAGES,
     IDLE_OUTPUTS,
     OPERATORS,
     SAME_SHAPE,
     why_not,
 )
-from systolith.golden.onnx.translation.steps import Ending, Order, Scaling, Source, Step
+from systolith.golden.onnx.translation.output_order import Output, as_output
+from systolith.golden.onnx.translation.steps import Ending, Scaling, Source, Step
 
 MAX_WORK = 2**25
 """The most values that all nodes together make."""
@@ -67,10 +74,14 @@ class Walk:
         The nodes that the output needs, each after those that feed it.
     input_name, input_type
         The input, and its type and sizes; the batch is the first.
+    output_name
+        The tensor that is the output.
     last
-        The last step of the chain; one of those before it is a layout.
-    last_order
-        The place in the stream of each element of the output; -1 for a zero.
+        The last step of the chain; one of those before it is a layout. Its map holds the values
+        of the output, before the operators that end a classifier.
+    channels_first
+        Whether the output has all pixels of a channel before those of the next; otherwise it is
+        in the order of the stream.
     notes
         Remarks about nodes that were translated.
     """
@@ -78,8 +89,9 @@ class Walk:
     nodes: tuple[Node, ...]
     input_name: str
     input_type: TensorType
+    output_name: str
     last: Step
-    last_order: Order
+    channels_first: bool
     notes: tuple[str, ...]
 
 
@@ -123,17 +135,91 @@ def walk(graph: OnnxGraph, output: str, image: Shape | None = None) -> Walk:
     end = walker.values.get(output)
     if not isinstance(end, Signal):
         raise FileFormatError(f"{graph.source}: output {shown(output)!r} depends on no input")
-    last, order = end.step, end.order
-    if not has_layout(last):
-        last = usual_layout(last)
-        order = placed(order, last, walker.images)
-    return Walk(tuple(nodes), name, kind, last, order, tuple(walker.notes))
+    if not has_layout(end.step):
+        end = _laid_out(walker, end)
+    found = _output(walker, nodes, end)
+    if found.channels_first:
+        walker.notes.append(
+            f"output {shown(output)!r}: the network's scores are by row, column and channel, the "
+            f"model's by channel, row and column"
+        )
+    return Walk(
+        tuple(nodes), name, kind, output, found.step, found.channels_first, tuple(walker.notes)
+    )
+
+
+def _rejected(
+    walker: _Walker, nodes: Sequence[Node], node: Node, reason: str, remedy: str = ""
+) -> RefusedError:
+    """The refusal of a model whose nodes are all supported, for a node at its end."""
+    refusal = Refusal(node.name, node.operator, "", reason, remedy)
+    return RefusedError(walker.graph.source, [refusal], len(nodes))
+
+
+def _laid_out(walker: _Walker, end: Signal) -> Signal:
+    """An output of nodes none of which says what the axes of the image are."""
+    layouts = usual_layout(end.step), output_layout(end)
+    usual, *others = (
+        Signal(placed(end.order, each, walker.images), each) for each in layouts if each is not None
+    )
+    fits = (each for each in (usual, *others) if as_output(each, walker.images) is not None)
+    return next(fits, usual)
+
+
+def _output(walker: _Walker, nodes: Sequence[Node], end: Signal) -> Output:
+    """The chain whose last map the output holds; refused if no layer can put it out so."""
+    endings = end.step.endings()
+    if any(node.operator == "ArgMax" for node in endings):
+        first = end.step.shape.size * np.arange(walker.images)
+        if not np.array_equal(end.order.ravel(), first):
+            raise _rejected(walker, nodes, nodes[-1], "repeats or cuts off the class before it")
+        return Output(end.step, channels_first=False)
+    found = as_output(end, walker.images)
+    if found is None:
+        raise _rejected(
+            walker,
+            nodes,
+            _moving(walker, nodes),
+            f"moves, cuts off or repeats values of the last map, {end.step.shape}, and no layer "
+            f"after it puts them in their places",
+            "leave it out, or end with a dense layer",
+        )
+    if found.channels_first and endings:
+        raise _rejected(
+            walker,
+            nodes,
+            endings[-1],
+            f"counts the classes of a map of {found.step.shape} channel by channel, hardware by "
+            f"row, column and channel",
+            "leave it out, or end with a dense layer or a pooling of the whole map",
+        )
+    return found
+
+
+def _moving(walker: _Walker, nodes: Sequence[Node]) -> Node:
+    """The first node after which no layer holds the values as they are."""
+    moving, order = nodes[-1], None
+    for node in reversed(nodes):
+        value = walker.values[node.outputs[0]]
+        if isinstance(value, Signal):
+            # Nodes that move nothing share the order of what they read.
+            if value.order is not order and as_output(value, walker.images) is not None:
+                break
+            moving, order = node, value.order
+    return moving
 
 
 def _input(graph: OnnxGraph, nodes: Sequence[Node]) -> tuple[str, TensorType]:
     """The one input that the nodes read; its type and size are checked."""
     read = {name for node in nodes for name in node.inputs}
     used = [name for name in graph.inputs if name in read]
+    # What a branch or the body of a loop reads is no input of its node.
+    flow = [node for node in nodes if not node.domain and node.operator in CONTROL_FLOW]
+    if not used and flow:
+        refusals = [
+            Refusal(each.name, each.operator, "", *why_not(each.operator, "")) for each in flow
+        ]
+        raise RefusedError(graph.source, refusals, len(nodes))
     if len(used) != 1:
         raise FileFormatError(
             f"{graph.source}: needs one input, the image, not {len(used)}: "
@@ -226,7 +312,10 @@ class _Walker:
             if name not in OPERATORS[node.operator].attributes:
                 call.refuse(shown(name), "is not known of this operator")
         ended = [each for each in signals if isinstance(each.step, Ending)]
-        if ended and node.operator not in AFTER_THE_END:
+        classified = any(
+            node.operator == "ArgMax" for each in ended for node in each.step.endings()
+        )
+        if ended and node.operator not in (MOVERS if classified else AFTER_THE_END):
             before = ended[0].step.node
             call.refuse(
                 "", f"follows a {before.operator if before else ''}, which is taken at the end only"

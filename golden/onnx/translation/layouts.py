@@ -127,6 +127,17 @@ def usual_layout(step: Step) -> Layout:
     return _layout(step, places)
 
 
+def output_layout(end: Signal) -> Layout | None:
+    """The layout of an image by an output that is one: its axes are channels, rows and columns.
+
+    None if the output has other axes, or if it is not the whole image.
+    """
+    size = end.step.shape.size
+    if end.order.ndim != 4 or not np.array_equal(np.sort(end.order[0], axis=None), np.arange(size)):
+        return None
+    return _layout(end.step, end.order[0].transpose(1, 2, 0))
+
+
 def in_image(step: Step, layout: Layout) -> Step:
     """A step before the layout was known, its places counted as in the image."""
     size, places = layout.shape.size, layout.places.ravel()

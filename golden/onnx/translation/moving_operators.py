@@ -14,7 +14,6 @@ import numpy as np
 from systolith.golden.onnx.model.onnx_graph import Values
 from systolith.golden.onnx.model.plain_text import shown
 from systolith.golden.onnx.translation.call import Call, Signal
-from systolith.golden.onnx.translation.steps import Ending
 
 Mover = Callable[[Call, Values, Any], Values]
 """Called with the node, the values to move, and what stands for zero among them."""
@@ -142,7 +141,9 @@ def _cast(call: Call, data: Values, zero: Any) -> Values:
         call.abandon("to", "is none of NumPy's types")
     if not isinstance(call.inputs[0], Signal):
         return data.astype(dtype)
-    if dtype.name not in ("float32", "float64") and not isinstance(call.inputs[0].step, Ending):
+    if dtype.name not in ("float32", "float64") and not any(
+        node.operator == "ArgMax" for node in call.inputs[0].step.endings()
+    ):
         call.refuse("to", f"{dtype} would round the image's values", "compute in float32")
     return data
 

@@ -120,6 +120,9 @@ IDLE_OUTPUTS = frozenset({"Dropout", "MaxPool"})
 Those of a BatchNormalization of old operator sets say that it is training.
 """
 
+CONTROL_FLOW = ("If", "Loop", "Scan")
+"""The operators that have graphs as attributes, which read tensors of the graph around them."""
+
 _QUANTIZED = ("scales that a file gives are not read", "import the float network and quantize it")
 _ACTIVATION = ("is no activation that is built", "train with another")
 _JOIN = ("joins or splits feature maps: branches are not built", "a chain of layers")
@@ -143,7 +146,7 @@ _REASONS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("Resize", "Upsample", "ConvTranspose", "DepthToSpace", "Tile", "MaxUnpool"), _ENLARGE
     ),
-    **dict.fromkeys(("If", "Loop", "Scan"), _FLOW),
+    **dict.fromkeys(CONTROL_FLOW, _FLOW),
 }
 
 SAME_SHAPE = frozenset(

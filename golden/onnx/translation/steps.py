@@ -51,6 +51,10 @@ class Step:
             yield step
             step = step.source
 
+    def endings(self) -> list[Node]:
+        """The nodes of the chain that the network leaves out, the last first."""
+        return [step.node for step in self.chain() if isinstance(step, Ending) and step.node]
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Source(Step):

@@ -71,13 +71,16 @@ class WindowAttributes:
             if pad >= size:
                 call.abandon("pads", f"{pad} must be less than the kernel, {size}")
 
-    def with_moot_strides(self, source: Shape, moot: _Pair) -> Windows:
-        """The windows; along an axis with a single one, the stride is `moot` if no other fits."""
-        usual = replace(self.windows, stride=moot).count(source.height, source.width)
+    def with_moot_strides(self, shape: Shape, moot: _Pair) -> Windows:
+        """The windows on a map; along an axis with a single one its stride is `moot`.
+
+        It stays as it is if `moot` would make room for another window.
+        """
+        others = replace(self.windows, stride=moot).count(shape.height, shape.width)
         down, across = (
-            other if single == number == 1 else stride
-            for number, single, stride, other in zip(
-                self.count, usual, self.windows.stride, moot, strict=True
+            other if number == among == 1 else stride
+            for number, among, stride, other in zip(
+                self.count, others, self.windows.stride, moot, strict=True
             )
         )
         return replace(self.windows, stride=(down, across))

@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 
 from systolith import golden
 from systolith.golden.network import float_model
+from systolith.golden.onnx.translation.moving_operators import MOVERS
 from systolith.golden.onnx.translation.operator_table import OPERATORS
 from systolith.golden.onnx.translation.steps import Layout
 
@@ -69,6 +70,10 @@ def outcome(
         made = ReferenceEvaluator(changed).run(None, {changed.graph.input[0].name: x})
         assert isinstance(made, list)
         expected = np.asarray(made[0])
+    elif operator in MOVERS:
+        # A network cannot put out values in any order; a layer after them can take them so.
+        expected = _insert_dense(changed, x, np.asarray(expected))
+        x = x.reshape(1, -1)
     else:
         _insert_relu(changed, changed.graph.output[0].name, before=False)
         expected = np.maximum(expected, 0) if expected.dtype.kind == "f" else expected
@@ -80,15 +85,16 @@ def outcome(
     except ValueError as error:
         return Outcome(operator, name, "refused", str(error).removeprefix(f"{file}: "))
     scores = _executed(imported, x)
+    flat = expected.reshape(len(scores), -1)
     right: bool
     if operator in _ENDINGS:
-        flat = expected.reshape(len(scores), -1)
         best = flat[:, 0] if operator == "ArgMax" else flat.argmax(axis=1)
-        right = bool((scores.argmax(axis=1) == best).all())
+        right = bool((scores.reshape(flat.shape[0], -1).argmax(axis=1) == best).all())
     else:
-        order = imported.walk.last_order
-        values = np.where(order < 0, 0, scores.reshape(-1)[order])
-        right = values.shape == expected.shape and np.allclose(values, expected, 1e-3, 1e-6)
+        if imported.walk.channels_first:
+            scores = np.moveaxis(scores, -1, 1)
+        values = scores.reshape(len(scores), -1)
+        right = values.shape == flat.shape and np.allclose(values, flat, 1e-3, 1e-6)
     return Outcome(operator, name, "passed" if right else "wrong")
 
 
@@ -113,8 +119,28 @@ def _insert_relu(model: onnx.ModelProto, tensor: str, before: bool) -> None:
     model.graph.node.append(helper.make_node("Relu", ["after"], [tensor], "relu"))
 
 
+def _insert_dense(model: onnx.ModelProto, x: Values, moved: Values) -> Values:
+    """Make the operator move the values of one image, and put a dense layer after it.
+
+    Returns what that layer makes of the operator's output.
+    """
+    graph = model.graph
+    (given, (output,)) = graph.input[0], graph.output
+    weights = np.random.default_rng(0).normal(size=(moved.size, 3)).astype(np.float32)
+    constants = {"own": np.array(x.shape), "row": np.array([1, -1]), "weights": weights}
+    graph.initializer.extend(numpy_helper.from_array(each, k) for k, each in constants.items())
+    graph.node[0].output[0] = "moved"
+    graph.node[0].input[0] = "image"
+    graph.node.insert(0, helper.make_node("Reshape", [given.name, "own"], ["image"], "image"))
+    graph.node.append(helper.make_node("Reshape", ["moved", "row"], ["values"], "values"))
+    graph.node.append(helper.make_node("MatMul", ["values", "weights"], [output.name], "dense"))
+    kind = given.type.tensor_type.elem_type
+    given.CopyFrom(helper.make_tensor_value_info(given.name, kind, [1, x.size]))
+    return np.asarray(moved.reshape(1, -1) @ weights) if moved.dtype.kind == "f" else moved
+
+
 def _executed(imported: golden.ImportedNetwork, x: Values) -> Values:
-    """The last layer's values `(batch, values)` for an input of any numbers."""
+    """The last layer's values for an input of any numbers."""
     layout = next(each for each in imported.walk.last.chain() if isinstance(each, Layout))
     network = imported.trained.network
     first = network.input
@@ -125,7 +151,7 @@ def _executed(imported: golden.ImportedNetwork, x: Values) -> Values:
     values = np.pad(values, ((0, 0), around, around, (0, 0)), constant_values=edge)
     for layer in network.layers[1:]:
         values = float_model.apply(imported.trained, layer.name, values)
-    return values.reshape(len(values), -1)
+    return values
 
 
 def _reason(text: str) -> str:
@@ -159,8 +185,10 @@ def document(found: list[Outcome]) -> str:
         f"The tests of single operators of onnx {onnx.__version__} (`onnx.backend.test`) whose "
         "operator [is taken](import.md),\nthrough `golden.import_onnx`. A test's first input is "
         "the image, its other inputs are constants; a ReLU after the\noperator (before one that "
-        "ends a classifier) makes a layer of it. Each passes, within the tolerances of that test "
-        "suite,\nor is refused. `python -m tests.golden.onnx.backend_cases` writes this page.\n\n"
+        "ends a classifier) makes a layer of it; an operator that only moves values moves\n"
+        "those of one image, before a dense layer. The network's output is compared with the "
+        "model's. Each passes, within the\ntolerances of that test suite, or is refused. "
+        "`python -m tests.golden.onnx.backend_cases` writes this page.\n\n"
         + table(("operator", "passed", "refused"), counts, left=1)
         + "\n"
         + table(("operator", "test", "result", "reason"), rows, left=4)

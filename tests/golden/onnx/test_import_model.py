@@ -206,6 +206,35 @@ def test_groups_connect_some_maps(tmp_path: Path) -> None:
     assert layer.sources(Shape(3, 3, 4)) == ((0, 1), (0, 1), (2, 3), (2, 3))
 
 
+def test_windows_are_those_of_onnx_runtime(tmp_path: Path) -> None:
+    """Sizes, kernels, strides, padding and dilations of all sorts; rows and columns differ."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(150):
+        operator = str(rng.choice(["Conv", "MaxPool", "AveragePool"]))
+        kernel = rng.integers(1, 4, 2)
+        how: dict[str, Any] = {
+            "kernel_shape": kernel.tolist(),
+            "strides": rng.integers(1, 5, 2).tolist(),
+            "pads": rng.integers(0, np.tile(kernel, 2)).tolist(),
+        }
+        if operator == "Conv":
+            how["dilations"] = rng.integers(1, 3, 2).tolist()
+        else:
+            how["ceil_mode"] = int(rng.integers(2))
+        size = rng.integers(1, 7, 2).tolist()
+        inputs, constants = (
+            ("x w", {"w": normal(2, 1, *kernel)}) if operator == "Conv" else ("x", {})
+        )
+        try:
+            taken(tmp_path, model([node(operator, inputs, "y", **how)], constants, (1, 1, *size)))
+            found += 1
+        except ValueError:
+            # The window does not fit the map, or it is a single value and no layer.
+            continue
+    assert found > 90
+
+
 def test_strides_of_a_single_place_do_not_matter(tmp_path: Path) -> None:
     conv = [node("Conv", "x w", "y", strides=[4, 4])]
     pool = [node("MaxPool", "x", "y", kernel_shape=[2, 2], strides=[3, 3])]
@@ -241,7 +270,7 @@ def test_an_input_that_no_node_reads_is_noted(tmp_path: Path) -> None:
     read = onnx.load_from_string(model([CONV], W))
     read.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 9]))
     imported = taken(tmp_path, read.SerializeToString())
-    assert imported.notes == ("input 'mask': is read by none of the nodes, and left out",)
+    assert "input 'mask': is read by none of the nodes, and left out" in imported.notes
 
 
 @pytest.mark.parametrize(
@@ -362,8 +391,11 @@ def test_a_border_of_the_input(value: float, tmp_path: Path) -> None:
     first = imported.trained.network.input
     assert (first.border, first.background) == ((1, 64) if value else (0, 0))
     if value:
+        other = golden.Preprocessing((1 / 255,))
         with pytest.raises(golden.RefusedError, match=r"pads with 0.25, which is no pixel"):
-            taken(tmp_path, model(nodes, {**W, **pads}), golden.Preprocessing((1 / 255,)))
+            taken(tmp_path, model(nodes, {**W, **pads}), other)
+        with pytest.raises(ValueError, match=r"a \(Pad\): pads with 0.25, which is no pixel"):
+            imported.with_preprocessing(other)
 
 
 def test_a_weight_for_every_value_of_a_map_in_either_order(tmp_path: Path) -> None:
@@ -531,6 +563,37 @@ def test_raw_pixels_of_eight_bits(tmp_path: Path) -> None:
     taken(tmp_path, content)
     with pytest.raises(ValueError, match="takes raw 8-bit pixels"):
         taken(tmp_path, content, golden.Preprocessing((0.5,)))
+
+
+@pytest.mark.parametrize("operator", ["Add", "Sub", "Mul", "Div"])
+def test_arithmetic_of_eight_bits_wraps_around(operator: str, tmp_path: Path) -> None:
+    nodes = [node(operator, "x c", "a"), node("Cast", "a", "b", to=1), node("Conv", "b w", "y")]
+    constants = {**W, "c": constant(3, np.uint8)}
+    (found,) = refusals(tmp_path, model(nodes, constants, dtype=TensorProto.UINT8))
+    assert found.startswith(f"a ({operator}): computes with integers, which wrap around")
+
+
+def test_branches_that_read_the_image_are_refused_by_name(tmp_path: Path) -> None:
+    result = [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)]
+    branch = helper.make_graph([node("Relu", "x", "r")], "branch", [], result)
+    choice = node("If", "c", "y", then_branch=branch, else_branch=branch)
+    assert refusals(tmp_path, model([choice], {"c": constant(True, bool)})) == [
+        "y (If): control flow and functions are not read; export the network without them"
+    ]
+
+
+def test_remainders_of_sizes_are_computed(tmp_path: Path) -> None:
+    """As PyTorch's older exporter writes Unflatten."""
+    nodes = [
+        node("Mod", "seven four", "three"),
+        node("Reshape", "x three", "a"),
+        node("Conv", "a w", "y"),
+    ]
+    numbers = {"seven": constant([-1, 5, 8, 8], np.int64), "four": constant([2, 4, 9, 9], np.int64)}
+    taken(tmp_path, model(nodes, {**W, **numbers}))
+    numbers["four"][0] = 0
+    (found,) = refusals(tmp_path, model(nodes, {**W, **numbers}))
+    assert found == "three (Mod): is computed of integers only, and not of a division by zero"
 
 
 @pytest.mark.parametrize("dtype", [TensorProto.FLOAT16, TensorProto.INT64])
