@@ -74,8 +74,9 @@ def run(
     value of every layer; report.html shows all of it. Ends with 1 unless all
     values are equal.
 
-    With --data the first 1,000 images of the file (at most half of them)
-    choose the formats, and the others are evaluated and simulated.
+    With --data 1,000 images of the file (at most half of them), which a fixed
+    seed takes from all over it, choose the formats, and the others are
+    evaluated and simulated.
 
     [bold]Examples[/bold]
 
@@ -103,6 +104,7 @@ def _flow(
 ) -> Flow:
     """The flow of a network on the images of a file, or on digits."""
     from systolith import golden
+    from systolith.golden.files.seeded_choice import SEED
     from systolith.golden.network.dataset_check import check_dataset
 
     trained = golden.load_network(network)
@@ -111,9 +113,10 @@ def _flow(
     if data is None:
         calibration, name = named_calibration(trained, None)
     else:
-        first, others = split(evaluated)
-        calibration, name = first.images, first.title
-        evaluated = replace(others, split=f"without the first {len(first):,}")
+        chosen, others = split(evaluated)
+        calibration, name = chosen.images, chosen.title
+        how = f"without the {len(chosen):,} of {len(evaluated):,} chosen with seed {SEED}"
+        evaluated = replace(others, split=how)
     count = min(_DEFAULT_IMAGES, len(evaluated)) if images is None else images
     evaluated.take(count)
     return Flow(
@@ -212,7 +215,8 @@ class Flow:
             self.quantized.save(path)
         settings = self.quantized.settings.default
         return path, (
-            f"weights of {settings.weight_bits} bits, feature maps of {settings.activation_bits}"
+            f"weights of {settings.weight_bits} bits, feature maps of {settings.activation_bits}, "
+            f"formats chosen on {len(self.calibration):,} images of {self.calibration_name}"
         )
 
     def evaluate_float(self, shown: Progress) -> tuple[Path, str]:

@@ -11,6 +11,7 @@ import typer
 
 from systolith.scripts.calibration_split import (
     check_apart,
+    choose,
     split,
     test_images,
     validation_images,
@@ -159,7 +160,8 @@ def sweep(
         typer.Option(
             parser=whole_number("--images", 1),
             metavar="N",
-            help="Rank points on N images, the first after those on which formats are chosen.",
+            help="Rank points on N images other than those on which formats are chosen: of the "
+            "digits the first, of others those that a fixed seed chooses.",
             show_default="all",
         ),
     ] = None,
@@ -198,8 +200,8 @@ def sweep(
     against weight bits, and accuracy against multipliers and cycles; only their
     points are then scored on the test digits. Networks whose files do not say
     that they were trained on MNIST need --data and --test-data, which must
-    share no image; of --data the first 1,000, at most half, choose the
-    formats.
+    share no image; 1,000 images of --data, at most half, which a fixed seed
+    takes from all over the file, choose the formats.
 
     Results are cached in DIR as soon as they are there: an interrupted sweep
     continues, and a sweep with more widths computes only the new ones. DIR
@@ -252,7 +254,7 @@ def sweep(
         budgets=_budgets(preset, max_multipliers, loaded, calibration_data),
         calibration_images=calibration_data.images,
         calibration_name=calibration_data.title,
-        validation=others if images is None else others.take(images),
+        validation=others if images is None else choose(others, images),
         test=test,
         target=synth,
     )
