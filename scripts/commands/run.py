@@ -17,7 +17,7 @@ from systolith.scripts.calibration_split import named_calibration, split, test_i
 from systolith.scripts.commands.simulate import engines_in_words, fail_unless_passed, print_report
 from systolith.scripts.console import console, print_line, print_text
 from systolith.scripts.options import LabelColumnOption, folder_to_write, whole_number
-from systolith.scripts.outputs import writing
+from systolith.scripts.outputs import require_apart, writing
 from systolith.scripts.plan_options import ResultOption
 from systolith.scripts.progress import Progress, progress
 
@@ -108,6 +108,12 @@ def _flow(
     from systolith.golden.network.dataset_check import check_dataset
 
     trained = golden.load_network(network)
+    folder = out / trained.name
+    require_apart(
+        "out",
+        (folder, folder / f"{trained.name}.npz"),
+        [Path(network), *([] if data is None else [data])],
+    )
     evaluated = test_images(data, "--data FILE", trained, label_column=label_column)
     check_dataset(trained.network, evaluated)
     if data is None:
@@ -128,7 +134,7 @@ def _flow(
         name,
         evaluated,
         count,
-        out / trained.name,
+        folder,
         result,
     )
 

@@ -31,6 +31,7 @@ from systolith.scripts.options import (
     one_of,
     whole_number,
 )
+from systolith.scripts.outputs import require_apart
 from systolith.scripts.plan_options import PRESETS
 from systolith.scripts.progress import progress
 
@@ -229,6 +230,8 @@ def sweep(
     from systolith.scripts.sweeping.sweep_folder import SweepFolder
     from systolith.scripts.sweeping.variations import combinations, counted
 
+    read = [each for each in (data, test_data) if each is not None]
+    require_apart("out", [out / "sweep.csv"], read)
     if dask is not None and jobs is not None:
         raise typer.BadParameter("only one can be given, not both --dask and --jobs")
     loaded = {}
