@@ -105,12 +105,12 @@ def _average(layer: FloatLayer) -> FixedLayer:
     sizes = _values_counted(layer.base)
     size, fixed, multiplier = int(sizes.max()), layer.base, 1
     fmt = layer.base.input_format
+    # No multiplier has more than 17 bits: with a sign, 18, as the multipliers of FPGAs take.
+    divided = (int(sizes.min()) - 1).bit_length() + _MULTIPLIER_BITS
     if (sizes != size).any():
-        divided = size.bit_length() + _MULTIPLIER_BITS
         fixed = replace(fixed, factors=np.rint(2.0**divided / sizes).astype(np.int64))
         size = 1 << divided
     elif size & (size - 1):
-        divided = size.bit_length() + _MULTIPLIER_BITS
         multiplier = round(2**divided / size)
     else:
         divided = size.bit_length() - 1

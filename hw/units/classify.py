@@ -8,6 +8,7 @@ from typing import Any
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from systolith.golden.choices import choice
 from systolith.golden.fixed.integers import FixedLayer
@@ -23,11 +24,19 @@ RESULT_FIFO_DEPTH = 4
 _SMALLEST_WINS = {"largest": False, "smallest": True}
 
 
+_Candidate = tuple[Value, Value]
+"""A score, and the lane that it has in its beat."""
+
+_BeatState = tuple[Value, Value, Value]
+"""Whether a beat is there, whether it is the frame's last one, and the index of its first score."""
+
+
 class Classifier(wiring.Component):
     """Finds the largest or the smallest score of each frame; on a tie the lowest index wins.
 
-    It is the last part of an accelerator. It takes a beat a cycle. Latency: 3 cycles from a frame's
-    last beat to its result.
+    It is the last part of an accelerator. It takes a beat a cycle. Latency: 2 cycles from a frame's
+    last beat to its result, and one for each time that the scores of a beat are compared in pairs,
+    at least one.
 
     Parameters
     ----------
@@ -53,6 +62,8 @@ class Classifier(wiring.Component):
         self.smallest_wins = choice(_SMALLEST_WINS, layer.layer.winner, "winner")
         self.beat = Beat(value_shape(layer.output_format), lanes)
         self.beats = layer.output_shape.size // lanes
+        self.levels = max(1, ceil_log2(lanes))
+        self.latency = 2 + self.levels
         super().__init__(
             {
                 "i": In(beat_stream(self.beat.value_shape, lanes)),
@@ -74,7 +85,7 @@ class Classifier(wiring.Component):
                         yield o.sink
                     last = max(last, o.taken[frame] + 1)
                 i.taken.append(last)
-            o.available.append(last + 3)
+            o.available.append(last + self.latency)
             yield o.sink
 
     def elaborate(self, platform: Any) -> Module:
@@ -90,30 +101,30 @@ class Classifier(wiring.Component):
             buffer.reserve.eq(taken & self.i.payload.last),
         ]
 
-        # Cycle 1: the best score of the beat, and its index in the frame.
+        # The best score of the beat and its index in the frame: pairs are compared in each cycle.
         lanes = self.beat.lanes
         candidates = [
             (self.beat.lane(self.i.payload, lane), Value.cast(lane)) for lane in range(lanes)
         ]
-        while len(candidates) > 1:
-            pairs = zip(candidates[::2], candidates[1::2], strict=False)
-            odd = candidates[-1:] if len(candidates) % 2 else []
-            candidates = [self._better(*first, *second) for first, second in pairs] + odd
         beat_start = Signal(range(self.beats * lanes))
+        with m.If(taken):
+            m.d.sync += beat_start.eq(Mux(self.i.payload.last, 0, beat_start + lanes))
+        beat = (taken, self.i.payload.last, beat_start)
+        for level in range(self.levels - 1):
+            candidates, beat = self._compare_pairs(m, candidates, beat, level)
+        [(best, lane_index)] = self._joined(candidates)
         valid = Signal()
         last = Signal(reset_less=True)
         score = Signal(self.beat.value_shape, reset_less=True)
         index = Signal(range(self.beats * lanes), reset_less=True)
-        with m.If(taken):
-            m.d.sync += beat_start.eq(Mux(self.i.payload.last, 0, beat_start + lanes))
         m.d.sync += [
-            valid.eq(taken),
-            last.eq(self.i.payload.last),
-            score.eq(candidates[0][0]),
-            index.eq(beat_start + candidates[0][1]),
+            valid.eq(beat[0]),
+            last.eq(beat[1]),
+            score.eq(best),
+            index.eq(beat[2] + lane_index),
         ]
 
-        # Cycle 2: compare with the best score of the frame so far.
+        # Then the best score of the frame so far.
         first = Signal(init=1)
         best_score = Signal.like(score)
         best_index = Signal.like(index)
@@ -125,7 +136,7 @@ class Classifier(wiring.Component):
                 best_index.eq(Mux(first, index, new_index)),
             ]
 
-        # Cycle 3: after the last beat, write the result.
+        # After the last beat, the result is written.
         finished = Signal()
         m.d.sync += finished.eq(valid & last)
         m.d.comb += [
@@ -141,6 +152,29 @@ class Classifier(wiring.Component):
             buffer.o.ready.eq(self.o.ready),
         ]
         return m
+
+    def _compare_pairs(
+        self, m: Module, candidates: list[_Candidate], beat: _BeatState, level: int
+    ) -> tuple[list[_Candidate], _BeatState]:
+        """Register the better of each pair, and with them whose beat they are of."""
+        joined = self._joined(candidates)
+        registers: list[_Candidate] = []
+        for number, (score, lane) in enumerate(joined):
+            better = Signal(self.beat.value_shape, name=f"score_{level}_{number}", reset_less=True)
+            of_lane = Signal(len(lane), name=f"lane_{level}_{number}", reset_less=True)
+            m.d.sync += [better.eq(score), of_lane.eq(lane)]
+            registers.append((better, of_lane))
+        valid = Signal(name=f"valid_{level}")
+        last = Signal(name=f"last_{level}", reset_less=True)
+        start = Signal(len(beat[2]), name=f"beat_start_{level}", reset_less=True)
+        m.d.sync += [valid.eq(beat[0]), last.eq(beat[1]), start.eq(beat[2])]
+        return registers, (valid, last, start)
+
+    def _joined(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """The better of each pair; the last one alone if their number is odd."""
+        pairs = zip(candidates[::2], candidates[1::2], strict=False)
+        odd = candidates[-1:] if len(candidates) % 2 else []
+        return [self._better(*first, *second) for first, second in pairs] + odd
 
     def _better(
         self, score: Value, index: Value, later_score: Value, later_index: Value
