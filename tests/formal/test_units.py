@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from systolith.hw.streams.output_buffer import OutputBuffer
-from systolith.hw.units import reducer
+from systolith.hw.systolic.window_memory import WindowMemory
+from systolith.hw.units import convolution, reducer
 from systolith.hw.units.registry import UNITS, build_unit
 from systolith.sim.bench.unit_reference import layer_values
 from tests.formal.faulty import FAULTS, Faulty
@@ -21,6 +22,7 @@ from tests.formal.units import StallClaims, ValueClaims, payloads
 pytestmark = pytest.mark.formal
 
 FRAMES = (0, 1, 2)
+BORDERED = ["convolution", "convolution-strided"]
 POOLINGS = [name for name in ANY_DATA if "pool" in name or name == "subsampling"]
 
 
@@ -99,6 +101,21 @@ def test_a_buffer_that_promises_too_much_is_refuted(
         stall_claims(instance, build(instance)), depth=instance.depth + 12, memories=False
     )
     assert not outcome.holds
+
+
+@pytest.mark.parametrize("padding_error", [0, 1])
+@pytest.mark.parametrize("name", BORDERED)
+def test_values_of_windows_in_memories(
+    name: str, padding_error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "MANY_CHUNKS", 2)
+    instance = ANY_DATA[name]
+    layer = instance.layer
+    wrong = replace(layer, padding_value=layer.padding_value - padding_error)
+    unit = build(replace(instance, layer=wrong))
+    assert isinstance(unit.feeder, WindowMemory)
+    outcome = check(value_claims(instance, 1, unit), depth=instance.depth, memories=False)
+    assert outcome.claim == ("value" if padding_error else None)
 
 
 @pytest.mark.parametrize("frame", FRAMES)

@@ -87,11 +87,13 @@ _FRAMES = 2
 _MANY_FRAMES = 400
 _CLASSES = 24
 _NETWORK_STALLS = (1, 2)
+# Without the first opt_clean, registers with constant bits and two names are conflicts for Yosys.
 _NETLIST = """
 read_rtlil design.il
 proc
 flatten {parts}
 delete * {modules}
+opt_clean
 opt -full
 memory_collect
 opt_clean

@@ -48,7 +48,8 @@ class FrameBench(wiring.Component):
     i : In(beat_stream(unsigned(9), 1))
         Bits 7..0: a pixel; bit 8: whether it ends an image.
     o : Out(beat_stream(unsigned(10), 1))
-        Like `i`, bit 9 clear; or a flag in bit 0, bit 9 set. `last` is never set.
+        Like `i`, bit 9 clear; or a flag in bit 0, bit 9 set. Bit 1 of a flag is set if the checker,
+        full of flags, offers an image's final pixel. `last` is never set.
     """
 
     def __init__(self, checker: Any, size: int) -> None:
@@ -69,7 +70,8 @@ class FrameBench(wiring.Component):
         image = Signal(range(GROUP + 1))
         left = Signal(range(FRAMES_IN_FLIGHT + 1), init=1)
         flag_is_next = Signal()
-        with_flag = (image < PROMPT) | (image >= PROMPT + FRAMES_IN_FLIGHT)
+        full = (image >= PROMPT + FRAMES_IN_FLIGHT) & (image != GROUP)
+        with_flag = (image < PROMPT) | full | (image == GROUP)
         m.d.comb += [
             checker.i.payload.data.eq(self.i.payload.data[:_LAST]),
             checker.i.payload.last.eq(self.i.payload.data[_LAST]),
@@ -81,7 +83,8 @@ class FrameBench(wiring.Component):
             flags.ready.eq(self.o.ready & flag_is_next),
         ]
         with m.If(flag_is_next):
-            m.d.comb += self.o.payload.data.eq(Cat(flags.payload, Const(0, _IS_FLAG - 1), 1))
+            beat = Cat(flags.payload, full & pixels.valid, Const(0, _IS_FLAG - 2), 1)
+            m.d.comb += self.o.payload.data.eq(beat)
         with m.Else():
             m.d.comb += self.o.payload.data.eq(Cat(pixels.payload.data, pixels.payload.last))
         with m.If(self.o.valid & self.o.ready):
