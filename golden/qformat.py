@@ -23,7 +23,8 @@ RawImages = NDArray[np.integer[Any]]
 pixels."""
 
 _INT64 = np.iinfo(np.int64)
-_NOTATION = re.compile(r"([su])(\d{1,2})\.(-?\d{1,3})")
+NOTATION = re.compile(r"([su])(\d{1,2})\.(-?\d{1,3})")
+"""How `str` writes a format."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class QFormat:
         ValueError
             The text is no format.
         """
-        found = _NOTATION.fullmatch(text)
+        found = NOTATION.fullmatch(text)
         if found is None:
             raise ValueError(
                 f"format: must be s or u, the bits, a point and the fraction bits, such as s8.5 "

@@ -6,12 +6,16 @@ The digits that ship serve networks that were trained on MNIST; others need imag
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from systolith.scripts.options import load_data
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from systolith.golden import Dataset, TrainedNetwork
     from systolith.golden.qformat import RawImages
     from systolith.golden.quantization.trials import Trials
@@ -35,8 +39,8 @@ def named_calibration(
 ) -> tuple[RawImages, str]:
     """The images on which a network's formats are chosen, and their name.
 
-    They are the first `count` of a file, which needs no labels, or of the validation digits:
-    without a number the first 1,000, or all if there are fewer.
+    They are chosen (`choose`) from a file, which needs no labels, or from the validation digits:
+    `count`, or without a number 1,000, or all if there are fewer.
 
     Raises
     ------
@@ -44,15 +48,11 @@ def named_calibration(
         There is no file and the network was not trained on MNIST, the file is not valid, or it has
         fewer than `count` images.
     """
-    if data is not None:
-        images = _loaded(data, label_column, networks=(trained,)).images
-        name = f"{data.name} (custom)"
-    else:
-        digits = validation_images(None, "--data FILE", trained, label_column=label_column)
-        images, name = digits.images, digits.title
-    if count is not None and count > len(images):
-        raise ValueError(f"--images: {name} has {len(images):,} images, not {count:,}")
-    return images[: count or CALIBRATION_IMAGES], name
+    found = validation_images(data, "--data FILE", trained, label_column=label_column)
+    if count is not None and count > len(found):
+        raise ValueError(f"--images: {found.title} has {len(found):,} images, not {count:,}")
+    chosen = choose(found, count or min(len(found), CALIBRATION_IMAGES))
+    return chosen.images, chosen.title
 
 
 def validation_images(
@@ -105,18 +105,52 @@ def _loaded(data: Path, label_column: str | None, networks: tuple[TrainedNetwork
     return load_data(data, first, label_column)
 
 
+def choose(data: Dataset, count: int) -> Dataset:
+    """`count` images of a data set; the title says how they were chosen, unless they are all.
+
+    They are the first of the digits that ship. Of other images `seeded_choice` chooses, as a file
+    may be sorted by class.
+
+    Raises
+    ------
+    ValueError
+        There are fewer.
+    """
+    from systolith.golden.files.seeded_choice import SEED
+
+    if _ships(data) or count >= len(data):
+        return data.take(count)
+    how = f"{data.split}, chosen of {len(data):,} with seed {SEED}"
+    return replace(data.part(_numbers(data, count)), split=how)
+
+
 def split(data: Dataset) -> tuple[Dataset, Dataset]:
-    """The images on which formats are chosen, at most half of a data set, and the others.
+    """The images on which formats are chosen (`choose`), at most half, and the others in order.
 
     Raises
     ------
     ValueError
         There are fewer than two images.
     """
+    import numpy as np
+
     count = min(CALIBRATION_IMAGES, len(data) // 2)
     if not count:
         raise ValueError(f"data {data.name!r}: needs at least 2 images, to choose formats and rank")
-    return data.take(count), data.part(slice(count, None))
+    others = np.delete(np.arange(len(data)), _numbers(data, count))
+    return choose(data, count), data.part(others)
+
+
+def _ships(data: Dataset) -> bool:
+    return data.split == "validation"
+
+
+def _numbers(data: Dataset, count: int) -> NDArray[np.int64]:
+    import numpy as np
+
+    from systolith.golden.files.seeded_choice import chosen_numbers
+
+    return np.arange(count) if _ships(data) else chosen_numbers(len(data), count)
 
 
 def how_to_repeat(trials: Trials) -> str:

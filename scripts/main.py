@@ -29,6 +29,7 @@ from systolith.scripts.commands.synth import synth
 from systolith.scripts.commands.train import train
 from systolith.scripts.console import print_error, print_text
 from systolith.scripts.interrupts import interruptible
+from systolith.scripts.outputs import inputs_stay
 from systolith.scripts.standard_streams import closed_pipes_are_quiet
 
 
@@ -68,7 +69,7 @@ for _command in (
     corpus,
 ):
     # A command has the name of its function; `import` is a word of Python.
-    app.command("import" if _command is import_network else None)(_command)
+    app.command("import" if _command is import_network else None)(inputs_stay(_command))
 
 
 @app.callback(invoke_without_command=True)

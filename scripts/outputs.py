@@ -1,12 +1,60 @@
-"""Checks of files and folders to write before any work is done, and errors that name them."""
+"""Checks of files and folders to write before any work is done, and errors that name them.
+
+A command may write over its earlier outputs, but never over a file that it reads.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import Any
+
+_WRITTEN = ("out", "timeline")
+_NETWORKS = ("network", "networks")  # names of networks that ship, or paths
+_READ_IN_FOLDERS = ("manifest.json", "simulation.json", "synthesis.json", "sweep.json")
+
+
+def inputs_stay(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that refuses to write over what its arguments and options name to be read.
+
+    What it reads besides, or writes in a folder, it checks itself with `require_apart`.
+    """
+
+    @wraps(command)
+    def checked(**given: Any) -> None:
+        read = [
+            path
+            for name, value in given.items()
+            if name not in _WRITTEN
+            for path in _paths(value, name in _NETWORKS)
+        ]
+        read += [folder / file for folder in read for file in _READ_IN_FOLDERS]
+        for name in _WRITTEN:
+            require_apart(name, _paths(given.get(name)), read)
+        command(**given)
+
+    return checked
+
+
+def require_apart(option: str, written: Iterable[Path], read: Iterable[Path]) -> None:
+    """Refuse to write over an input, also through a link or another spelling of its path.
+
+    Raises
+    ------
+    ValueError
+        A path to write is one that is read; names the option.
+    """
+    read = list(read)
+    for path in written:
+        if any(_is_same(path, each) for each in read):
+            raise ValueError(
+                f"--{option}: {path} is an input of this command, which would be lost: choose "
+                "another name"
+            )
 
 
 def require_file(path: Path) -> None:
@@ -55,6 +103,19 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno is None:
             raise
         raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from None
+
+
+def _paths(given: Any, names: bool = False) -> list[Path]:
+    """The paths in the value of an option; with `names` words are paths, too."""
+    values = given if isinstance(given, list) else [given]
+    return [Path(each) for each in values if isinstance(each, (Path, str) if names else Path)]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them does not exist
+        return False
 
 
 def _require_writable(folder: Path, wanted: Path) -> None:

@@ -18,10 +18,7 @@ from systolith.golden import Dataset, ImportedNetwork, Preprocessing, TrainedNet
 from systolith.golden.network import float_model
 from systolith.golden.network.dataset_check import check_dataset
 from systolith.golden.qformat import PIXELS
-from systolith.golden.reports.statistics import mcnemar
-
-CHECKED_IMAGES = 1000
-"""The largest number of images on which other preprocessings are tried."""
+from systolith.golden.reports.statistics import mcnemar, wilson_interval
 
 _UNIT = (1 / 255,)
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -56,8 +53,8 @@ class PreprocessingCheck:
         The number of images, and of those that get the class of their label as declared.
     better, better_correct
         The options of the most accurate common preprocessing and its number of images, if it is
-        clearly better: by 2 points, and by more than chance explains (McNemar's test: 0.001).
-        Else None and 0.
+        clearly better: by 2 points, by more than chance explains (McNemar's test: 0.001), and
+        better than the most frequent label for every image (95 % interval). Else None and 0.
     """
 
     images: int
@@ -67,7 +64,7 @@ class PreprocessingCheck:
 
 
 def check_preprocessing(imported: ImportedNetwork, dataset: Dataset) -> PreprocessingCheck:
-    """Classify the first images of a data set as declared, and as other networks declare it.
+    """Classify the images of a data set as declared, and as other networks declare it.
 
     Raises
     ------
@@ -75,9 +72,8 @@ def check_preprocessing(imported: ImportedNetwork, dataset: Dataset) -> Preproce
         Images or labels do not fit the network.
     """
     check_dataset(imported.trained.network, dataset)
-    used = dataset.take(min(len(dataset), CHECKED_IMAGES))
-    right = _right(imported.trained, used)
-    images, correct = len(used), int(right.sum())
+    right = _right(imported.trained, dataset)
+    images, correct = len(dataset), int(right.sum())
     tried = {}
     for options, preprocessing in COMMON.items():
         channels = imported.trained.network.input.channels
@@ -86,13 +82,19 @@ def check_preprocessing(imported: ImportedNetwork, dataset: Dataset) -> Preproce
         if preprocessing != imported.preprocessing and preprocessing.fits(channels):
             # What overflows under another preprocessing says nothing about the declared one.
             with suppress(ValueError):
-                tried[options] = _right(imported.with_preprocessing(preprocessing), used)
+                tried[options] = _right(imported.with_preprocessing(preprocessing), dataset)
     if not tried:
         return PreprocessingCheck(images, correct)
     best = max(tried, key=lambda options: int(tried[options].sum()))
     gains, losses = int((tried[best] & ~right).sum()), int((right & ~tried[best]).sum())
-    if gains - losses >= _LEAST_GAIN * images and mcnemar(gains, losses) < _CHANCE:
-        return PreprocessingCheck(images, correct, best, correct + gains - losses)
+    better = correct + gains - losses
+    most_frequent = int(np.bincount(dataset.known_labels).max())
+    if (
+        gains - losses >= _LEAST_GAIN * images
+        and mcnemar(gains, losses) < _CHANCE
+        and wilson_interval(better, images)[0] > most_frequent / images
+    ):
+        return PreprocessingCheck(images, correct, best, better)
     return PreprocessingCheck(images, correct)
 
 

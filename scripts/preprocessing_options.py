@@ -81,17 +81,19 @@ RawOption = Annotated[
 def _format(given: str | QFormat) -> QFormat:
     """A parser of the format of an input."""
     from systolith.golden.network.graph import MAX_INPUT_BITS, MAX_INPUT_FRAC_BITS
-    from systolith.golden.qformat import QFormat
+    from systolith.golden.qformat import NOTATION, QFormat
 
     if isinstance(given, QFormat):
         return given
+    found = None
     try:
         found = QFormat.parse(given)
     except ValueError as error:
-        raise typer.BadParameter(
-            str(error).removeprefix("format: "), param_hint="--input-format"
-        ) from None
-    if found.bits > MAX_INPUT_BITS or abs(found.frac_bits) > MAX_INPUT_FRAC_BITS:
+        if NOTATION.fullmatch(given) is None:
+            raise typer.BadParameter(
+                str(error).removeprefix("format: "), param_hint="--input-format"
+            ) from None
+    if found is None or found.bits > MAX_INPUT_BITS or abs(found.frac_bits) > MAX_INPUT_FRAC_BITS:
         raise typer.BadParameter(
             f"must have 1 to {MAX_INPUT_BITS} bits and from -{MAX_INPUT_FRAC_BITS} to "
             f"{MAX_INPUT_FRAC_BITS} fraction bits, not {given!r}",

@@ -195,8 +195,8 @@ class Dataset:
         """The name and the split, as reports print them."""
         return f"{self.name} ({self.split})"
 
-    def part(self, part: slice) -> Dataset:
-        """Some of the images, with their labels."""
+    def part(self, part: slice | NDArray[np.int64]) -> Dataset:
+        """Some of the images, with their labels: a slice of them, or those of these numbers."""
         labels = None if self.labels is None else self.labels[part]
         saturated = None if self.saturated_values is None else self.saturated_values[part]
         return replace(self, images=self.images[part], labels=labels, saturated_values=saturated)
@@ -257,8 +257,8 @@ def load_dataset(
     Raises
     ------
     FileFormatError
-        A file is missing, damaged or foreign, images and labels do not fit each other, or a value
-        does not fit the input.
+        A file is missing, damaged, foreign or without images, images and labels do not fit each
+        other, or a value does not fit the input.
     """
     source = Path(path)
     if source.suffix == ".csv":
@@ -269,6 +269,8 @@ def load_dataset(
     if label_column is not None:
         raise FileFormatError(f"{source}: only CSV files have a column of labels, {label_column!r}")
     values, labels = _read(source)
+    if values.shape[:1] == (0,):
+        raise FileFormatError(f"{source}: has no images")
     if taker is None:
         return _dataset(source, values, labels)
     try:

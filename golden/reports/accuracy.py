@@ -68,7 +68,8 @@ class CalibrationEntry:
     name, sha256, images
         Their name, the hash of the images without labels, and their number.
     in_dataset
-        Whether the report's data set begins with them: the accuracy is then not that of a test.
+        Whether they are of the report's data set, its first images or those that `seeded_choice`
+        chooses: the accuracy is then not that of a test.
     """
 
     name: str

@@ -171,7 +171,7 @@ def _observations(report: AccuracyReport) -> Iterator[str]:
         plural = report.outputs is not None
         what = "These errors are not those" if plural else f"This {report.measure} is not that"
         yield (
-            f"{what} of a test: formats were chosen on the first "
+            f"{what} of a test: formats were chosen on "
             f"{_count(known.images, 'image')} of the same data."
         )
     if trials is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.files.datasets import Dataset, images_sha256
+from systolith.golden.files.seeded_choice import chosen_numbers
 from systolith.golden.fixed.execution import FixedModel
 from systolith.golden.fixed.integers import FixedLayer, Integers
 from systolith.golden.network import float_model
@@ -130,12 +131,15 @@ def evaluate(
 
 
 def _calibration(quantized: QuantizedNetwork, dataset: Dataset) -> CalibrationEntry | None:
-    """The calibration images, and whether they are the first of the data set."""
+    """The calibration images, and whether the data set has them: its first ones, or chosen ones."""
     known = quantized.calibrated_on
     if known is None:
         return None
-    found = images_sha256(dataset.images[: known.images])
-    return CalibrationEntry(known.name, known.sha256, known.images, found == known.sha256)
+    in_dataset = len(dataset) >= known.images and any(
+        images_sha256(dataset.images[numbers]) == known.sha256
+        for numbers in (slice(known.images), chosen_numbers(len(dataset), known.images))
+    )
+    return CalibrationEntry(known.name, known.sha256, known.images, in_dataset)
 
 
 class _OutputCounter:

@@ -23,7 +23,7 @@ from systolith.scripts.options import (
     fraction,
     whole_number,
 )
-from systolith.scripts.outputs import writing
+from systolith.scripts.outputs import require_apart, writing
 from systolith.scripts.plan_options import ResultOption
 
 if TYPE_CHECKING:
@@ -120,11 +120,9 @@ def compare(
     from systolith import golden
     from systolith.golden.files.whole_files import write_whole
     from systolith.scripts.comparing.comparison_document import to_document
-    from systolith.scripts.comparing.report_sources import load_reports
+    from systolith.scripts.comparing.report_sources import compared_files, load_reports
 
-    for path in out or ():
-        if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
-            raise ValueError(f"--out: {path} is one of the files that are compared")
+    require_apart("out", out or (), compared_files(inputs))
     by_class = None if result is None else result == "class"
     loaded = load_reports(inputs, data, images, label_column, by_class)
     comparison = golden.compare(loaded.reports, names_of(loaded.paths), label)

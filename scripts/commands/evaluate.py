@@ -110,8 +110,9 @@ def evaluate(
 
     Advice and sensitivity are measured: the network is quantized with other
     widths, everywhere and layer by layer, and scored on validation digits,
-    never on the images that are evaluated. The first 1,000 (at most half)
-    choose the formats, the others score them.
+    never on the images that are evaluated. 1,000 of them (at most half: the
+    first digits, of --trial-data those that a fixed seed chooses) choose the
+    formats, the others score them.
 
     A network whose file does not say that it was trained on MNIST needs images
     of its own: --data, and --trial-data for advice and sensitivity.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from systolith.scripts.calibration_split import choose
 from systolith.scripts.console import print_error, print_line, print_table
 from systolith.scripts.options import LabelColumnOption, file_to_write, load_data
 from systolith.scripts.outputs import writing
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from systolith.golden.onnx.runtime_comparison import LayerDifference
     from systolith.golden.qformat import RawImages
 
+
+_CHECKED_IMAGES = 1000
+"""The largest number of images on which preprocessings are compared."""
 
 _SHAPE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
 
@@ -98,9 +102,9 @@ def import_network(
 
     No ONNX file says what its input is, so it must be declared: the network
     takes (pixel * scale - mean) / std, or pixels as they are. With --data the
-    accuracy on its first 1,000 images is printed, and a warning if one of the
-    usual declarations is clearly better; without labels, only the ranges of
-    input and outputs. Features that are no pixels get a
+    accuracy on 1,000 of its images, which a fixed seed chooses, is printed, and
+    a warning if one of the usual declarations is clearly better; without
+    labels, only the ranges of input and outputs. Features that are no pixels get a
     format: s8.5 is signed and has 8 bits, 5 of them after the binary point.
 
     Needs the extra onnx; without it, the command that installs it is printed.
@@ -145,10 +149,9 @@ def import_network(
         names = ", ".join(each.layer for each in wrong)
         print(f"systolith: {model}: not written, as ONNX Runtime differs: {names}", file=sys.stderr)
         raise typer.Exit(1)
-    if dataset is not None and dataset.labels is not None:
-        _check_preprocessing(imported, dataset)
-    elif dataset is not None:
-        _print_ranges(imported, dataset)
+    if dataset is not None:
+        judge = _check_preprocessing if dataset.labels is not None else _print_ranges
+        judge(imported, choose(dataset, min(len(dataset), _CHECKED_IMAGES)))
     with writing(out):
         imported.trained.save(out)
     print_line("written", str(out))
@@ -205,9 +208,8 @@ def _check_preprocessing(imported: ImportedNetwork, dataset: Dataset) -> None:
 def _print_ranges(imported: ImportedNetwork, dataset: Dataset) -> None:
     """Print what is known of the preprocessing without labels: the ranges that it gives."""
     from systolith.golden.network import float_model
-    from systolith.scripts.preprocessing_check import CHECKED_IMAGES
 
-    images = dataset.images[:CHECKED_IMAGES]
+    images = dataset.images
     values = imported.preprocessing.apply(images)
     outputs = float_model.scores(imported.trained, images)
     print_line(

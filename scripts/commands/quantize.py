@@ -90,7 +90,8 @@ def quantize(
         typer.Option(
             parser=whole_number("--images", 1),
             metavar="N",
-            help="Choose the formats on the first N images.",
+            help="Choose the formats on N images, which a fixed seed takes from all over the file; "
+            "of the digits, on the first.",
             show_default="1,000, or all if there are fewer",
         ),
     ] = None,
@@ -139,6 +140,7 @@ def quantize(
     ratio = smaller_than_float(bits, weights)
     than = f", {ratio} smaller than {FLOAT_BITS}-bit floats" if ratio else ""
     print_text(f"{out}: {quantized.name}, weights of {in_kibibytes(bits)}{than}")
+    print_text(f"formats chosen on {len(chosen):,} images of {name}")
     standing = affines(trained.network)
     for layer in quantized.fixed.layers:
         if real := padded_with(layer, standing[layer.layer.inputs[0]]):

@@ -17,7 +17,7 @@ from systolith.scripts.calibration_split import named_calibration, split, test_i
 from systolith.scripts.commands.simulate import engines_in_words, fail_unless_passed, print_report
 from systolith.scripts.console import console, print_line, print_text
 from systolith.scripts.options import LabelColumnOption, folder_to_write, whole_number
-from systolith.scripts.outputs import writing
+from systolith.scripts.outputs import require_apart, writing
 from systolith.scripts.plan_options import ResultOption
 from systolith.scripts.progress import Progress, progress
 
@@ -74,8 +74,9 @@ def run(
     value of every layer; report.html shows all of it. Ends with 1 unless all
     values are equal.
 
-    With --data the first 1,000 images of the file (at most half of them)
-    choose the formats, and the others are evaluated and simulated.
+    With --data 1,000 images of the file (at most half of them), which a fixed
+    seed takes from all over it, choose the formats, and the others are
+    evaluated and simulated.
 
     [bold]Examples[/bold]
 
@@ -103,17 +104,25 @@ def _flow(
 ) -> Flow:
     """The flow of a network on the images of a file, or on digits."""
     from systolith import golden
+    from systolith.golden.files.seeded_choice import SEED
     from systolith.golden.network.dataset_check import check_dataset
 
     trained = golden.load_network(network)
+    folder = out / trained.name
+    require_apart(
+        "out",
+        (folder, folder / f"{trained.name}.npz"),
+        [Path(network), *([] if data is None else [data])],
+    )
     evaluated = test_images(data, "--data FILE", trained, label_column=label_column)
     check_dataset(trained.network, evaluated)
     if data is None:
         calibration, name = named_calibration(trained, None)
     else:
-        first, others = split(evaluated)
-        calibration, name = first.images, first.title
-        evaluated = replace(others, split=f"without the first {len(first):,}")
+        chosen, others = split(evaluated)
+        calibration, name = chosen.images, chosen.title
+        how = f"without the {len(chosen):,} of {len(evaluated):,} chosen with seed {SEED}"
+        evaluated = replace(others, split=how)
     count = min(_DEFAULT_IMAGES, len(evaluated)) if images is None else images
     evaluated.take(count)
     return Flow(
@@ -125,7 +134,7 @@ def _flow(
         name,
         evaluated,
         count,
-        out / trained.name,
+        folder,
         result,
     )
 
@@ -212,7 +221,8 @@ class Flow:
             self.quantized.save(path)
         settings = self.quantized.settings.default
         return path, (
-            f"weights of {settings.weight_bits} bits, feature maps of {settings.activation_bits}"
+            f"weights of {settings.weight_bits} bits, feature maps of {settings.activation_bits}, "
+            f"formats chosen on {len(self.calibration):,} images of {self.calibration_name}"
         )
 
     def evaluate_float(self, shown: Progress) -> tuple[Path, str]:

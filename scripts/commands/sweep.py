@@ -11,6 +11,7 @@ import typer
 
 from systolith.scripts.calibration_split import (
     check_apart,
+    choose,
     split,
     test_images,
     validation_images,
@@ -30,6 +31,7 @@ from systolith.scripts.options import (
     one_of,
     whole_number,
 )
+from systolith.scripts.outputs import require_apart
 from systolith.scripts.plan_options import PRESETS
 from systolith.scripts.progress import progress
 
@@ -159,7 +161,8 @@ def sweep(
         typer.Option(
             parser=whole_number("--images", 1),
             metavar="N",
-            help="Rank points on N images, the first after those on which formats are chosen.",
+            help="Rank points on N images other than those on which formats are chosen: of the "
+            "digits the first, of others those that a fixed seed chooses.",
             show_default="all",
         ),
     ] = None,
@@ -198,8 +201,8 @@ def sweep(
     against weight bits, and accuracy against multipliers and cycles; only their
     points are then scored on the test digits. Networks whose files do not say
     that they were trained on MNIST need --data and --test-data, which must
-    share no image; of --data the first 1,000, at most half, choose the
-    formats.
+    share no image; 1,000 images of --data, at most half, which a fixed seed
+    takes from all over the file, choose the formats.
 
     Results are cached in DIR as soon as they are there: an interrupted sweep
     continues, and a sweep with more widths computes only the new ones. DIR
@@ -227,6 +230,8 @@ def sweep(
     from systolith.scripts.sweeping.sweep_folder import SweepFolder
     from systolith.scripts.sweeping.variations import combinations, counted
 
+    read = [each for each in (data, test_data) if each is not None]
+    require_apart("out", [out / "sweep.csv"], read)
     if dask is not None and jobs is not None:
         raise typer.BadParameter("only one can be given, not both --dask and --jobs")
     loaded = {}
@@ -252,7 +257,7 @@ def sweep(
         budgets=_budgets(preset, max_multipliers, loaded, calibration_data),
         calibration_images=calibration_data.images,
         calibration_name=calibration_data.title,
-        validation=others if images is None else others.take(images),
+        validation=others if images is None else choose(others, images),
         test=test,
         target=synth,
     )

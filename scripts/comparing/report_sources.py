@@ -100,12 +100,7 @@ def load_reports(
         A file is none of these, a folder has none of them, there are more than `MOST_REPORTS`,
         images are needed that are not given, or given and not needed.
     """
-    files: list[Path] = []
-    for path in paths:
-        there = [] if path in (found := _files(path)) else files
-        files += [file for file in found if not any(map(file.samefile, filter(Path.exists, there)))]
-    if len(files) > MOST_REPORTS:
-        raise ValueError(f"{len(files)} reports: at most {MOST_REPORTS} can be compared")
+    files = compared_files(paths)
     sources = [_source(file) for file in files]
     networks = [
         (each.file, each.network, each.by_class if by_class is None else by_class)
@@ -124,6 +119,23 @@ def load_reports(
             evaluated = iter(evaluate_all(networks, dataset, images, shown))
     reports = [each.report or replace(next(evaluated), hardware=each.hardware) for each in sources]
     return Loaded(files, reports, [each.network for each in sources], dataset)
+
+
+def compared_files(paths: Sequence[Path]) -> list[Path]:
+    """The files that paths stand for, each of a folder once; hardware is its folder.
+
+    Raises
+    ------
+    ValueError
+        A folder has none, or there are more than `MOST_REPORTS`.
+    """
+    files: list[Path] = []
+    for path in paths:
+        there = [] if path in (found := _files(path)) else files
+        files += [file for file in found if not any(map(file.samefile, filter(Path.exists, there)))]
+    if len(files) > MOST_REPORTS:
+        raise ValueError(f"{len(files)} reports: at most {MOST_REPORTS} can be compared")
+    return files
 
 
 def _files(path: Path) -> list[Path]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from systolith.scripts.main import main
 from systolith.scripts.outputs import require_file, require_folder, writing
+from tests.scripts import tiny
 
 
 def test_what_can_be_written_passes_and_stays_unwritten(tmp_path: Path) -> None:
@@ -64,3 +66,66 @@ def test_what_a_link_points_to_is_what_is_written(tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to("/dev/null")
     require_file(link)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a network, its fixed-point twin, images, and links and hardware of them."""
+    monkeypatch.chdir(tmp_path)
+    quantized = tiny.quantized()
+    quantized.save("q.npz")
+    quantized.parent.save("net.npz")
+    tiny.save_images(tmp_path / "data.npz", 20)
+    Path("sub").mkdir()
+    Path("link.npz").symlink_to("data.npz")
+    for name in ("net.onnx", "plan.toml", "sweep.csv", "report.json", "rtl/manifest.json"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("{}")
+    Path("runs/tiny").mkdir(parents=True)
+    quantized.parent.save("runs/tiny/tiny.npz")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "import net.onnx --raw --data data.npz --out data.npz",
+        "import net.onnx --raw --data data.npz --out ./sub/../data.npz",
+        "import net.onnx --raw --data data.npz --out link.npz",
+        "import net.onnx --raw --data link.npz --out data.npz",
+        "quantize net.npz --data data.npz --out data.npz",
+        "quantize net.npz --data data.npz --out net.npz",
+        "evaluate net.npz --data sweep.csv --out report.json --out sweep.csv",
+        "evaluate q.npz --rtl rtl --out rtl/manifest.json",
+        "evaluate q.npz --advice --trial-data sweep.csv --out sweep.csv",
+        "compare net.npz report.json --out report.json",
+        "corpus sub --raw --data report.json --out report.json",
+        "plan q.npz --plan plan.toml --out plan.toml",
+        "synth rtl --target ecp5-25k --out rtl/manifest.json",
+        "generate q.npz --data sub --out sub",
+        "sweep net.npz --data sub --out sub",
+        "sweep net.npz --data data.npz --test-data sweep.csv --out .",
+        "run --network net.npz --data sub --out sub",
+        "run --network runs/tiny/tiny.npz --data data.npz --out runs",
+    ],
+)
+def test_no_command_writes_over_what_it_reads(
+    here: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def contents() -> dict[Path, bytes]:
+        return {each: each.read_bytes() for each in here.rglob("*") if each.is_file()}
+
+    before = contents()
+    assert main(command.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "is an input of this command" in err
+    assert contents() == before
+
+
+def test_an_earlier_output_is_written_over(here: Path) -> None:
+    for _ in range(2):
+        assert main("quantize net.npz --data data.npz --out new.npz".split()) == 0
+    Path("copy.npz").write_bytes(Path("data.npz").read_bytes())
+    assert main("quantize net.npz --data data.npz --out copy.npz".split()) == 0
+    assert Path("copy.npz").read_bytes() == Path("new.npz").read_bytes()

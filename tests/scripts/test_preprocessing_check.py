@@ -42,7 +42,7 @@ def labels_of(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def checked(preprocessing: Preprocessing) -> PreprocessingCheck:
     imported = golden.import_onnx("net.onnx", preprocessing)
-    images = pixels()
+    images = pixels()[:1000]
     return check_preprocessing(imported, golden.Dataset("a", "b", images, labels_of(images)))
 
 
@@ -63,12 +63,26 @@ def test_a_slightly_better_one_is_not_worth_a_word(here: Path) -> None:
     assert found.better is None
 
 
+def test_one_at_the_level_of_chance_is_not_better(here: Path) -> None:
+    """All images get the class 0 as declared, and with 1/255 the class 1, as 60 % of the labels."""
+    images, labels = (
+        np.full((1000, 2, 2, 1), 9, np.uint8),
+        (np.arange(1000) >= 400).astype(np.int64),
+    )
+    imported = golden.import_onnx("net.onnx", Preprocessing())
+    found = check_preprocessing(imported, golden.Dataset("a", "b", images, labels))
+    assert found == PreprocessingCheck(1000, 400)
+
+
 def test_the_command_prints_accuracy_and_warning(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main("import net.onnx --out net.npz --scale 1/255 --data data.npz".split()) == 0
     out, err = capsys.readouterr()
-    assert "1,000 of 1,000 images of data.npz (custom) are right" in " ".join(out.split())
+    assert (
+        "1,000 of 1,000 images of data.npz (custom, chosen of 1,500 with seed 1) are right"
+        in " ".join(out.split())
+    )
     assert err == ""
     assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 0
     (line,) = capsys.readouterr().err.splitlines()

@@ -21,6 +21,9 @@ MAX_VALUES = 2**22
 MAX_CONSTANT = 2**26
 """The most values of a constant that is computed."""
 
+MAX_WEIGHTS = 2**24
+"""The most weights of all layers together: an import takes up to 40 bytes for each."""
+
 
 class AbandonedError(Exception):
     """A refused node whose output is unknown; the reason is among the refusals."""
@@ -55,6 +58,8 @@ class Call:
         The version of ONNX's operators.
     images, batch
         The images that are followed, and those of a batch of the file: more, if it is large.
+    earlier_weights
+        The weights of the layers before, each use of a constant counted.
     refusals
         Where refusals go.
     notes
@@ -68,6 +73,7 @@ class Call:
         opset: int,
         images: int,
         batch: int,
+        earlier_weights: int,
         refusals: list[Refusal],
         notes: list[str],
     ) -> None:
@@ -76,6 +82,7 @@ class Call:
         self.opset = opset
         self.images = images
         self.batch = batch
+        self.earlier_weights = earlier_weights
         self._refusals = refusals
         self._notes = notes
 
@@ -154,6 +161,13 @@ class Call:
             self.abandon(f"input {position + 1}", "has values that are not finite")
         return result
 
+    def weights(self, position: int) -> NDArray[np.float64] | None:
+        """An input of weights, as `reals`; their number is checked before they are converted."""
+        value = self.constant(position)
+        if value is not None:
+            self.require_weights(value.size)
+        return self.reals(position)
+
     def signal(self, position: int = 0) -> Signal:
         """An input that depends on the image."""
         value = self.inputs[position] if position < len(self.inputs) else None
@@ -182,6 +196,9 @@ class Call:
             self.abandon("", f"makes {size:,} values, more than the {most:,} that are allowed")
 
     def require_weights(self, count: int) -> None:
-        """Refuse more weights than are allowed."""
-        if count > MAX_CONSTANT:
-            self.abandon("", f"needs {count:,} weights, more than the {MAX_CONSTANT:,} allowed")
+        """Refuse a layer of this many weights if all layers would have more than are allowed."""
+        if self.earlier_weights + count > MAX_WEIGHTS:
+            before = f" after {self.earlier_weights:,} of other layers" * bool(self.earlier_weights)
+            self.abandon(
+                "", f"needs {count:,} weights{before}, more than the {MAX_WEIGHTS:,} allowed in all"
+            )

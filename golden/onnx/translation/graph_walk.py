@@ -40,7 +40,7 @@ from systolith.golden.onnx.translation.operator_table import (
     why_not,
 )
 from systolith.golden.onnx.translation.output_order import Output, as_output
-from systolith.golden.onnx.translation.steps import Ending, Scaling, Source, Step
+from systolith.golden.onnx.translation.steps import Ending, Products, Scaling, Source, Step
 
 MAX_WORK = 2**25
 """The most values that all nodes together make."""
@@ -261,6 +261,7 @@ class _Walker:
         self.values: dict[str, _Value] = {**graph.constants, name: Signal(order, source), "": None}
         self.work = 0
         self.products = 0
+        self.weights = 0
 
     def follow(self, node: Node, read: Set[str]) -> None:
         """Translate a node, or refuse it; `read` are the tensors that are used."""
@@ -271,7 +272,7 @@ class _Walker:
         if node.operator in IDLE_OUTPUTS:
             more = tuple(name if name in read else "" for name in node.outputs[1:])
             used = replace(node, outputs=node.outputs[:1] + more)
-        call = Call(used, known, opset, images, batch, self.refusals, self.notes)
+        call = Call(used, known, opset, images, batch, self.weights, self.refusals, self.notes)
         made: _Value = _Unknown()
         try:
             if not self._is_taken(call):
@@ -339,6 +340,9 @@ class _Walker:
             if self.products > MAX_PRODUCTS:
                 call.abandon("", f"its constants need more than {MAX_PRODUCTS:,} multiplications")
             result = computed(call)
+        if isinstance(result, Signal) and all(each.step is not result.step for each in signals):
+            step = result.step
+            self.weights += step.weights.size if isinstance(step, Products) else 0
         if not isinstance(result, Signal):
             self.work += result.size
         elif isinstance(result.step, Scaling):

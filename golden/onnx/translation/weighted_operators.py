@@ -21,7 +21,7 @@ from systolith.golden.onnx.translation.window_attributes import WindowAttributes
 
 def conv(call: Call) -> Signal:
     """A convolution with constant weights."""
-    weights = call.reals(1)
+    weights = call.weights(1)
     if weights is None or weights.ndim not in (3, 4):
         call.abandon("input 2", "must be weights with 3 or 4 axes")
     if not weights.size:
@@ -76,7 +76,7 @@ def _grouped(call: Call, kernel: Reals, groups: int) -> Reals:
 def gemm(call: Call) -> Signal:
     """`alpha * A @ B + beta * C`, where A are the values of a map and B, C are constants."""
     call.signal()
-    weights, bias = call.reals(1), call.reals(2)
+    weights, bias = call.weights(1), call.reals(2)
     if weights is None or weights.ndim != 2:
         call.abandon("input 2", "must be weights with 2 axes")
     if call.integer("transB", 0):
@@ -99,7 +99,7 @@ def matmul(call: Call) -> Signal:
     """The values of a map times constants; over the last axis of a map it is a convolution."""
     if not isinstance(call.inputs[0], Signal):
         call.abandon("input 1", "weights on the left are not built", "transpose both inputs")
-    weights = call.reals(1)
+    weights = call.weights(1)
     if weights is None or weights.ndim != 2:
         call.abandon("input 2", "must be weights with 2 axes")
     signal = call.signal()

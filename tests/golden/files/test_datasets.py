@@ -154,7 +154,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
         assert found.sha256 not in (dataset().sha256, datasets.images_sha256(images))
         with pytest.raises(ValueError, match=f"data '{name}' .* has no labels, which this needs"):
             _ = found.known_labels
-    for wrong in (np.array(3, np.uint8), images[:0], images.astype(np.int64)):
+    for wrong in (np.array(3, np.uint8), images.astype(np.int64)):
         np.savez(tmp_path / "bad.npz", images=wrong)
         with pytest.raises(
             FileFormatError, match=r"bad\.npz: .* images must be integers of 8 or 16 bits of shape"
@@ -203,8 +203,8 @@ def cut(path: Path) -> None:
         (save(images=PIXELS, labels=np.array([0, 2**63], np.uint64)), "not 9223372036854775808"),
         (save(images=PIXELS, labels=LABELS[:1]), "2 images need 2 integer labels"),
         (
-            save(images=PIXELS[:0], labels=LABELS[:0]),
-            "images must be integers of 8 or 16 bits of shape",
+            save(images=PIXELS[:0] + 0.5, labels=LABELS[:0]),
+            "has no images$",
         ),
     ],
 )

@@ -19,7 +19,7 @@ from systolith.golden.network.graph import Convolution, Input, Shape, WindowedLa
 from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.runtime_comparison import TOLERANCE
-from systolith.golden.onnx.translation.call import MAX_CONSTANT, MAX_VALUES
+from systolith.golden.onnx.translation.call import MAX_VALUES, MAX_WEIGHTS
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
 from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
@@ -661,12 +661,29 @@ def test_the_input_is_read_as_images_are(tmp_path: Path) -> None:
         assert first.image_shape == expected
 
 
+def test_weights_count_for_every_layer_that_uses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [node("Flatten", "x", "a"), node("Gemm", "a w", "b"), node("Relu", "b", "c")]
+    nodes += [node("Flatten", "c", "d"), node("Gemm", "d w", "e"), node("MatMul", "e w", "y")]
+    content = model(nodes, {"w": normal(4, 4)}, ("N", 1, 2, 2))
+    monkeypatch.setattr("systolith.golden.onnx.translation.call.MAX_WEIGHTS", 48)
+    taken(tmp_path, content)
+    monkeypatch.setattr("systolith.golden.onnx.translation.call.MAX_WEIGHTS", 47)
+    with pytest.raises(golden.RefusedError) as caught:
+        taken(tmp_path, content)
+    (refusal,) = caught.value.refusals
+    assert str(refusal) == (
+        "y (MatMul): needs 16 weights after 32 of other layers, more than the 47 allowed in all"
+    )
+
+
 def test_the_document_has_every_operator() -> None:
     text = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
     assert [name for name in (*OPERATORS, *FOLDED) if f"`{name}`" not in text] == []
     assert f"{MAX_NODES:,} nodes" in text
     assert f"feature maps of {MAX_VALUES:,} values" in text
-    assert f"{MAX_CONSTANT:,} weights" in text
+    assert f"{MAX_WEIGHTS:,} weights" in text
 
 
 def test_a_row_of_values_is_the_image_that_it_is_declared_to_be(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from systolith import golden, sim
+from systolith.golden.files.seeded_choice import chosen_numbers
 from systolith.golden.network.graph import Network
 from systolith.scripts.main import main
 from tests.scripts import tiny
@@ -162,22 +163,36 @@ def test_run_splits_the_images(
     trained = tiny.quantized().parent
     trained.save("mine.npz")
     tiny.save_images(tmp_path / "data.npz", 60)
+    named = "data.npz (custom, chosen of 60 with seed 1)"
     assert main("run --network mine.npz --data data.npz --images 12 --out out".split()) == 0
     out = capsys.readouterr().out
     assert "quantize mine.npz" in out and out.count("--data data.npz") == 3
+    assert f"formats chosen on 30 images of {named}" in " ".join(out.split())
     folder, data = Path("out", "tiny"), golden.load_dataset("data.npz")
+    numbers = chosen_numbers(60, 30)
     for kind in ("float", "fixed"):
         report = golden.AccuracyReport.load(folder / f"{kind}.json")
-        assert (report.dataset.name, report.dataset.split) == ("data.npz", "without the first 30")
-        assert report.labels == tuple(data.known_labels[30:].tolist())
+        assert report.dataset.name == "data.npz"
+        assert report.dataset.split == "without the 30 of 60 chosen with seed 1"
+        assert report.labels == tuple(np.delete(data.known_labels, numbers).tolist())
     known = report.calibrated_on
     assert known is not None
-    assert (known.name, known.images, known.in_dataset) == ("data.npz (custom)", 30, False)
-    expected = golden.quantize(trained, data.images[:30], name="data.npz (custom)")
+    assert (known.name, known.images, known.in_dataset) == (named, 30, False)
+    expected = golden.quantize(trained, data.images[numbers], name=named)
     assert golden.QuantizedNetwork.load(folder / "tiny.npz").sha256 == expected.sha256
     simulated = json.loads((folder / "rtl" / "simulation.json").read_text())
     assert simulated["bit_exact"] is True
     assert (simulated["images"], simulated["dataset"]["images"]) == (12, 30)
+
+    # The same choice of quantize is recognised in the data that it was made of.
+    capsys.readouterr()
+    assert main("quantize mine.npz --data data.npz --images 30 --out q.npz".split()) == 0
+    assert f"formats chosen on 30 images of {named}\n" in capsys.readouterr().out
+    assert golden.QuantizedNetwork.load("q.npz").sha256 == expected.sha256
+    assert main("evaluate q.npz --data data.npz".split()) == 0
+    assert "formats were chosen on 30 images of the same data" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
     one = "run --network mine.npz --data data.npz --images 31 --out new"
     assert main(one.split()) == 2

@@ -156,5 +156,5 @@ def test_what_is_compared_is_not_overwritten(
 ) -> None:
     before = Path(reports[0]).read_bytes()
     assert main(["compare", *reports, "--out", reports[0]]) == 2
-    assert "is one of the files that are compared" in capsys.readouterr().err
+    assert "is an input of this command" in capsys.readouterr().err
     assert Path(reports[0]).read_bytes() == before

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from systolith import golden, hw
+from systolith.golden.files.seeded_choice import chosen_numbers
 from systolith.hw.errors import PlanError
 from systolith.scripts.commands.sweep import reachable_presets
 from systolith.scripts.main import main
@@ -56,19 +57,20 @@ def test_tables_and_files(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert text in " ".join(out.split())
     report = json.loads((here / "out" / "sweep.json").read_text())
     assert report["schema"] == "systolith.sweep/2"
+    named = "data.npz (custom, chosen of 60 with seed 1)"
     calibration = {key: report["calibration"][key] for key in ("name", "images")}
-    assert calibration == {"name": "data.npz (custom)", "images": 30}
+    assert calibration == {"name": named, "images": 30}
     assert [network["network"] for network in report["networks"]] == ["tiny.npz"]
     assert {plan["budget"] for plan in report["plans"]} == {"2 multipliers", "6 multipliers"}
     assert sorted(
         (point["settings"]["weight_bits"], point["settings"]["activation_bits"])
         for point in report["points"]
     ) == [(4, 6), (4, 8), (8, 6), (8, 8)]
-    data = golden.load_dataset("data.npz")
+    data, numbers = golden.load_dataset("data.npz"), chosen_numbers(60, 30)
     for point in report["points"]:
         settings = golden.Settings.from_mapping(point["settings"])
         quantized = golden.quantize(
-            golden.load_network("tiny.npz"), data.images[:30], settings, "data.npz (custom)"
+            golden.load_network("tiny.npz"), data.images[numbers], settings, named
         )
         assert quantized.sha256 == point["quantized_sha256"]
         front = here / "out" / "front" / f"{point['name']}.npz"

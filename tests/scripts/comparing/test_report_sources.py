@@ -104,6 +104,7 @@ def test_a_sweep_stands_for_the_networks_of_its_front(here: Path) -> None:
 def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
     words = "sweep q10.npz --data data.npz --test-data test.npz --out swept --jobs 1"
     tiny.save_images(here / "test.npz", 20, seed=3)
+    tiny.quantized(3).parent.save("q10.npz")
     assert main([*words.split(), "--weight-bits", "2,8", "--activation-bits", "2,8"]) == 0
     points = json.loads((here / "swept" / "sweep.json").read_text())["points"]
     front = [Path(f"swept/front/{point['name']}.npz") for point in points if point["on_front"]]
