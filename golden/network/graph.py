@@ -516,6 +516,10 @@ class AveragePooling(Pooling):
         if self.count_padding and not any(self.pads):
             self.fail("counts padding, and has none")
 
+    @property
+    def form(self) -> str:
+        return super().form + (", padding counted" if self.count_padding else "")
+
     def values_counted(self, source: Shape) -> NDArray[np.int64]:
         """The number of values of which each window has the mean, `(rows, columns)`."""
         windows, (rows, columns) = self.windows, self.positions(source)

@@ -147,7 +147,7 @@ def _check_given(fixed: FixedNetwork, given: Mapping[str, GivenSize]) -> None:
         if name not in names:
             raise PlanError(
                 f"network {fixed.name!r} has no layer {name!r} to give a size: "
-                f"it has {', '.join(names)}"
+                f"it has {', '.join([source.name, *names])}"
             )
         layer = fixed[name]
         channels = layer.input_shape.channels

@@ -303,7 +303,11 @@ def test_layers_with_given_sizes_have_them_and_no_plan_is_better() -> None:
 @pytest.mark.parametrize(
     ("goal", "given", "message"),
     [
-        (Goal(20), {"X": GivenSize(1)}, "network 'tiny' has no layer 'X' to give a size: it has C"),
+        (
+            Goal(20),
+            {"X": GivenSize(1)},
+            "network 'tiny' has no layer 'X' to give a size: it has input, C",
+        ),
         (Goal(20), {"C": GivenSize(5, 1)}, "convolution 'C': rows must be from 1 to 4"),
         (Goal(20), {"C": GivenSize(1, 1, 3)}, "convolution 'C': lanes must divide 1"),
         (Goal(20), {"F": GivenSize(lanes=3)}, "dense 'F': columns must be from 1 to 2"),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from systolith.golden.network.graph import Convolution, Input, Network
+from systolith.golden.network.graph import AveragePooling, Convolution, Input, Network
 from systolith.scripts.commands.describe import described
 from systolith.scripts.main import main
 
@@ -94,6 +94,10 @@ def test_windows_are_shown_with_all_that_they_have() -> None:
             padding_end=(1, 0),
             groups=8,
         ),
+        AveragePooling(
+            name="S2", inputs=("C1",), stride=(1, 1), padding=(1, 0), count_padding=True
+        ),
     )
-    [_, layer] = described(Network("strided", layers))["layers"]
-    assert layer["form"] == "3 x 3 / 2, pad 0 1 1 0, 8 groups"
+    [_, conv, pooling] = described(Network("strided", layers))["layers"]
+    assert conv["form"] == "3 x 3 / 2, pad 0 1 1 0, 8 groups"
+    assert pooling["form"] == "2 x 2, pad 1 0 1 0, padding counted"
