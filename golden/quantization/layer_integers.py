@@ -22,6 +22,7 @@ from systolith.golden.network.graph import (
     Shape,
     Subsampling,
 )
+from systolith.golden.qformat import MAX_BITS
 from systolith.golden.quantization.float_layer import FloatLayer, Reals
 from systolith.golden.quantization.format_choice import choose_frac_bits
 from systolith.golden.quantization.methods import MOST_FRAC_BITS
@@ -138,11 +139,17 @@ def _radial_basis(layer: FloatLayer) -> FixedLayer:
     finest = fmt.frac_bits + max(0, bits - fmt.bits) + _CENTRE_HEADROOM_BITS
     frac_bits = finest if frac_bits is None else min(frac_bits, finest)
     common = max(frac_bits, fmt.frac_bits)
+    centre_bits = bits + common - frac_bits
+    if 2 * centre_bits > MAX_BITS:
+        raise ValueError(
+            f"its centres take {centre_bits} bits in steps of its input, {fmt}, and their squares "
+            f"more than {MAX_BITS}: the input is far too small beside them"
+        )
     raw = QFormat(bits, frac_bits).quantize(centres) << (common - frac_bits)
     fixed = replace(
         layer.base,
         weights=raw,
-        weight_formats=(QFormat(bits + common - frac_bits, common),) * centres.shape[-1],
+        weight_formats=(QFormat(centre_bits, common),) * centres.shape[-1],
         input_shift=common - fmt.frac_bits,
     )
     acc_frac_bits = np.full(centres.shape[-1], 2 * common)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -145,6 +147,16 @@ def activated(activation: Activation, before: NDArray[Any]) -> NDArray[Any]:
     return values[activation.kind]
 
 
+@contextmanager
+def input_of_some_size() -> Iterator[None]:
+    """Reject networks in which a squashing function leaves next to nothing for radial bases."""
+    try:
+        yield
+    except CalibrationError as refusal:
+        assume("far too small" not in str(refusal))
+        raise
+
+
 @settings(max_examples=60)
 @given(SEEDS)
 def test_every_layer_is_the_real_one_but_for_rounding(seed: int) -> None:
@@ -156,7 +168,8 @@ def test_every_layer_is_the_real_one_but_for_rounding(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_trained(rng)
     pixels = random_images(rng, network.network, 10)
-    made = quantize(network, pixels, WIDE)
+    with input_of_some_size():
+        made = quantize(network, pixels, WIDE)
     found, standing = real_values(made, pixels), affines(network.network)
     source = float_model.run(network, pixels)["input"]
     linear = without_activations(network)
@@ -511,7 +524,7 @@ def test_a_granularity_that_is_not_known_is_refused() -> None:
 def test_accumulators_that_fit_no_register_are_refused() -> None:
     network = trained(dense("F", activation=RELU), RadialBasis(name="R", inputs=("x",), units=2))
     far = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e15)
-    with pytest.raises(CalibrationError, match="radial_basis 'R': format: bits must be"):
+    with pytest.raises(CalibrationError, match=r"'R': its centres take 65 bits .* too small"):
         quantize(far, images(far), Settings(LayerSettings(16, 16)))
 
 
@@ -523,7 +536,8 @@ def test_a_network_that_was_observed_once_is_quantized_as_any(seed: int) -> None
     images = random_images(rng, network.network, 6)
     seen = observe(network, images)
     for each in (Settings(), Settings(LayerSettings(4, 5, "minmax"))):
-        once = quantize_observed(seen, each)
+        with input_of_some_size():
+            once = quantize_observed(seen, each)
         assert once.sha256 == quantize(network, images, each).sha256
 
 
