@@ -23,7 +23,7 @@ from systolith.golden.files import json_files
 from systolith.golden.files.json_files import Count, PositiveCount
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.reports.html_table import html_table
-from systolith.hw.accelerator import CLASSIFIER, FRAME_CHECKER, unit_part
+from systolith.hw.accelerator import CLASSIFIER, FRAME_CHECKER, SCORE_STREAM, unit_part
 from systolith.hw.silicon.placement import Placement
 from systolith.hw.silicon.slowest_paths import SlowestPath
 from systolith.hw.silicon.synthesis import TOP_PART, Netlist
@@ -54,7 +54,7 @@ class PartEntry(msgspec.Struct, frozen=True):
     Parameters
     ----------
     name
-        The layer; `frame checker`, `classifier`, or `top` for what is outside all others.
+        The layer; `frame checker`, `classifier`, `score stream`, or `top` for the rest.
     luts, carries, flip_flops, multipliers, block_memories, distributed_memories
         Cells of the device, by what they are counted as (`targets`).
     occupied
@@ -291,9 +291,12 @@ def make_report(
         parts=tuple(
             entry(name, part)
             for name, part in (
-                *(("frame checker", FRAME_CHECKER), ("classifier", CLASSIFIER)),
+                ("frame checker", FRAME_CHECKER),
+                ("classifier", CLASSIFIER),
+                ("score stream", SCORE_STREAM),
                 ("top", TOP_PART),
             )
+            if part in netlist.cells
         ),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from systolith import hw
 from systolith.hw.accelerator import axis_ports
 from systolith.hw.errors import MisfitError
 from systolith.hw.silicon import multiplier_registers, synthesis
@@ -64,6 +65,15 @@ def test_the_cells_of_the_parts_are_all_cells(report: SynthesisReport) -> None:
         report.cells["LUT4"] + 2 * report.cells["CCU2C"] + 4 * report.cells["TRELLIS_DPR16X4"]
     )
     assert len(COUNT_HEADINGS) == len(KINDS)
+
+
+def test_all_scores_in_place_of_a_class_have_a_part_of_their_own(
+    cache: Path, tmp_path: Path
+) -> None:
+    hw.generate(tiny.quantized(), tmp_path / "rtl", result="scores")
+    report = synthesize_folder(tmp_path / "rtl", "ecp5-25k")
+    assert [each.name for each in report.parts] == ["frame checker", "score stream", "top"]
+    assert sum(each.flip_flops for each in report.all_parts) == report.flip_flops
 
 
 def test_every_planned_multiplier_is_one(report: SynthesisReport, folder: Path) -> None:
