@@ -37,6 +37,7 @@ from systolith.hw.silicon.targets import (
     multiplier_sizes,
 )
 from systolith.hw.silicon.tools import ToolError
+from systolith.hw.streams.result_layout import ResultKind
 from systolith.hw.verilog.artifacts import Artifacts
 
 SCHEMA = "systolith.synthesis/1"
@@ -292,13 +293,18 @@ def make_report(
             entry(name, part)
             for name, part in (
                 ("frame checker", FRAME_CHECKER),
-                ("classifier", CLASSIFIER),
-                ("score stream", SCORE_STREAM),
+                _RESULT_PARTS[manifest.result.kind],
                 ("top", TOP_PART),
             )
-            if part in netlist.cells
         ),
     )
+
+
+_RESULT_PARTS: dict[ResultKind, tuple[str, str]] = {
+    "class": ("classifier", CLASSIFIER),
+    "scores": ("score stream", SCORE_STREAM),
+}
+"""By what an accelerator puts out: the name of the part that does, and its submodule."""
 
 
 def _derived(
