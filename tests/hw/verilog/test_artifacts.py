@@ -109,7 +109,10 @@ def test_generating_again_gives_the_same_bytes_and_removes_old_results(
     copy: Path, network: QuantizedNetwork
 ) -> None:
     before = contents(copy)
-    for name in ("simulation.json", "waves.fst", "waves.gtkw", "waves.sucl"):
+    for name in (
+        *("simulation.json", "simulation.log", "results.xml", "synthesis.json"),
+        *("waves.fst", "waves.gtkw", "waves.sucl", "board.bit", "board.json"),
+    ):
         (copy / name).write_text("{}")
     (copy / "notes.txt").write_text("mine")
     generate(network, copy, {"scores": Folding(rows=2, columns=2, lanes=2)})

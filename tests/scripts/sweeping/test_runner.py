@@ -175,11 +175,11 @@ def test_plans_and_front(tmp_path: Path) -> None:
 
 
 def test_ties_go_to_fewer_bits_of_weights_then_of_maps() -> None:
-    choices = [("a", each) for each in settings((8, 8), (4, 8), (4, 6), (6, 6), (5, 5))]
-    correct_and_bits = [(9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
+    choices = [("a", each) for each in settings((8, 8), (8, 3), (4, 8), (4, 6), (6, 6), (5, 5))]
+    correct_and_bits = [(9, 80), (9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
     results = [PointResult(10, right, "", bits, None) for right, bits in correct_and_bits]
     points = ranked(choices, results, "accuracy")
-    assert [point.widths for point in points] == ["6/6", "4/6", "4/8", "8/8", "5/5"]
+    assert [point.widths for point in points] == ["6/6", "4/6", "4/8", "8/3", "8/8", "5/5"]
 
 
 def test_the_test_set_decides_nothing(tmp_path: Path) -> None:
