@@ -27,7 +27,7 @@ from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import SCHEMA, QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from systolith.golden.quantization.value_format import with_accumulator
-from tests.golden.random_networks import random_images, random_trained
+from tests.golden.random_networks import input_of_some_size, random_images, random_trained
 
 Header = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -61,6 +61,7 @@ def assert_same(first: QuantizedNetwork, second: QuantizedNetwork) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
+@input_of_some_size()
 def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     rng = np.random.default_rng(seed)
     trained = random_trained(rng)
