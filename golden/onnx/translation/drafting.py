@@ -24,6 +24,7 @@ from systolith.golden.onnx.translation.layouts import in_image
 from systolith.golden.onnx.translation.steps import (
     Border,
     Layout,
+    Polynomial,
     Pool,
     Products,
     Reals,
@@ -76,6 +77,12 @@ def draft_layers(last: Step, preprocessing: Preprocessing) -> tuple[InputDraft, 
             drafter.pool(step)
         elif isinstance(step, Squashing):
             drafter.squash(step)
+        elif isinstance(step, Polynomial):
+            _refuse(
+                step.node,
+                "makes a polynomial of a map, which is taken inside a GELU by a tanh only",
+                "train with another activation",
+            )
     drafter.settle()
     return drafter.input, drafter.drafts
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -115,6 +116,13 @@ class Scaling(Step):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Polynomial(Step):
+    """A polynomial of every value, the constant first; a layer has it in an activation only."""
+
+    coefficients: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Squashing(Step):
     """An activation."""
 
@@ -124,3 +132,20 @@ class Squashing(Step):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ending(Step):
     """An operator at the end that changes scores but not the winning class."""
+
+
+_MOST_STEPS = 16
+"""The most steps in a row that an activation is written as."""
+
+
+def last_shared(one: Step, other: Step, kinds: tuple[type[Step], ...]) -> Step | None:
+    """The last step of two chains after which both have only a few steps, of these kinds."""
+
+    def end(step: Step) -> Iterator[Step]:
+        for each in islice(step.chain(), _MOST_STEPS):
+            yield each
+            if not isinstance(each, kinds):
+                return
+
+    ending = set(end(one))
+    return next((each for each in end(other) if each in ending), None)

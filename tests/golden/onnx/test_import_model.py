@@ -299,12 +299,34 @@ def test_a_product_with_its_own_sigmoid_is_swish(factors: str, tmp_path: Path) -
     first = taken(tmp_path, model(nodes, W, (1, 1, 5, 5))).trained.network.layers[1]
     assert first.activation.kind == "swish"
     other = [*nodes[:2], node("Relu", "s", "t"), node("Mul", "a t", "y")]
-    assert "joins two feature maps" in refusals(tmp_path, model(other, W, (1, 1, 5, 5)))[0]
+    assert "a map and a function of it" in refusals(tmp_path, model(other, W, (1, 1, 5, 5)))[0]
 
 
 _GATES = {
     "gelu of PyTorch": ("gelu", "Div a r2 e; Erf e g; Add g one h; Mul a h m; Mul m half y"),
     "gelu of transformers": ("gelu", "Mul a half m; Div a r2 e; Erf e g; Add one g h; Mul h m y"),
+    "gelu by a tanh of PyTorch": (
+        "gelu_tanh",
+        (
+            "Mul a a b; Mul a b c; Mul c k d; Add a d e; Mul e root f; Tanh f g; Add g one h; "
+            "Mul a h m; Mul m half y"
+        ),
+    ),
+    "gelu by a tanh of transformers": (
+        "gelu_tanh",
+        (
+            "Mul a half m; Pow a three c; Mul c k d; Add a d e; Mul root e f; Tanh f g; "
+            "Add one g h; Mul m h y"
+        ),
+    ),
+    "gelu by a tanh, factored": (
+        "gelu_tanh",
+        (
+            "Mul a root b; Mul a k c; Mul c a d; Add d one e; Mul b e f; Tanh f g; Add g one h; "
+            "Mul h half m; Mul a m y"
+        ),
+    ),
+    "softsign of PyTorch": ("softsign", "Abs a e; Add e one g; Div a g y"),
     "hard swish of Keras": (
         "hard_swish",
         "Add a three e; Clip e zero six g; Div g six h; Mul a h y",
@@ -314,6 +336,7 @@ _GATES = {
     "swish with a slope": ("swish", "Mul a three e; Sigmoid e g; Mul g a y"),
 }
 _NUMBERS = {"r2": 2**0.5, "one": 1, "half": 0.5, "three": 3, "zero": 0, "six": 6}
+_NUMBERS |= {"k": 0.044715, "root": (2 / np.pi) ** 0.5}
 
 
 @pytest.mark.parametrize("spelling", _GATES)
@@ -333,7 +356,30 @@ def test_activations_that_exporters_write_as_products(spelling: str, tmp_path: P
     wrong = constants | {"r2": constants["one"], "one": constants["half"], "six": constants["r2"]}
     if set(_NUMBERS) & set(lines.split()) - {"three"}:
         found = refusals(tmp_path, model(nodes, {**W, **wrong}, (1, 1, 5, 5)))
-        assert any("joins two feature maps" in each for each in found)
+        assert any("joins a map and a function of it" in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("Mul a a y", "y (Mul): makes a polynomial of a map, which is taken inside a GELU"),
+        ("Mul a a b; Mul b b y", "b (Mul): makes a polynomial of a map"),
+        ("Pow a three b; Mul b a y", "y (Mul): makes a power of a map above its cube"),
+        ("Add a a y", "y (Add): joins a map and a function of it"),
+        ("Pow a half y", "y (Pow, input 2): must be 2 or 3"),
+        ("Add a c b; Mul a b y", "y (Mul): joins a map and a function of it"),
+        ("Abs a b; Div b a y", "y (Div): joins a map and a function of it"),
+        ("Conv a w b; Add a b y", "y (Add): joins two feature maps: branches"),
+    ],
+)
+def test_other_functions_of_a_map_are_named(lines: str, reason: str, tmp_path: Path) -> None:
+    nodes = [node("Conv", "x one_by_one", "a")]
+    for operator, *names in (line.split() for line in lines.split("; ")):
+        more = {"pads": [1, 1, 1, 1]} if operator == "Conv" else {}
+        nodes.append(node(operator, " ".join(names[:-1]), names[-1], **more))
+    constants = {name: constant(_NUMBERS[name]) for name in ("three", "half")}
+    constants |= {"one_by_one": normal(3, 1, 1, 1), "c": normal(3, 1, 1), "w": normal(3, 3, 3, 3)}
+    assert refusals(tmp_path, model(nodes, constants, (1, 1, 5, 5)))[0].startswith(reason)
 
 
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
