@@ -428,6 +428,31 @@ def test_sums_of_opset_6_say_which_axis_they_mean(tmp_path: Path) -> None:
     assert network(6).sha256 == network(7).sha256
 
 
+@pytest.mark.parametrize("pixel", [64, 33])
+def test_padding_inside_a_border_must_have_its_value(pixel: int, tmp_path: Path) -> None:
+    # Of pixels with this mean, 33 is the nearest to zero.
+    declared = golden.Preprocessing((1 / 255,), (0.1307,))
+    pads = constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+    nodes = [node("Pad", "x p v", "a"), node("Conv", "a w", "y", pads=[1, 1, 1, 1])]
+    content = model(nodes, {**W, "p": pads, "v": constant(pixel / 255 - 0.1307)})
+    if pixel == 33:
+        imported = golden.import_onnx(_file(tmp_path, content), declared)
+        golden.quantize(imported.trained, np.zeros((1, 8, 8, 1), np.uint8))
+        return
+    with pytest.raises(golden.RefusedError) as error:
+        golden.import_onnx(_file(tmp_path, content), declared)
+    assert str(error.value.refusals[0]) == (
+        "y (Conv, pads): pads with the raw value 33 around a border of 64: not built; put the "
+        "whole padding into the Pad before it, or leave that out"
+    )
+
+
+def _file(folder: Path, content: bytes) -> Path:
+    path = folder / "small.onnx"
+    path.write_bytes(content)
+    return path
+
+
 @pytest.mark.parametrize("value", [0.0, 0.25])
 def test_a_border_of_the_input(value: float, tmp_path: Path) -> None:
     pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "v": constant(value)}
