@@ -1,6 +1,7 @@
 """What a chain of nodes computes, step by step: each step makes a map of the one before it.
 
-Values of a map stand in stream order (row, column, channel). Arithmetic is float64.
+Values of a map stand in stream order (row, column, channel). Arithmetic is float64; weights that
+nothing was done to may be float32, as they are stored.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from systolith.golden.network.windows import SINGLE_VALUES, Windows
 from systolith.golden.onnx.model.onnx_graph import Node
 
 Reals = NDArray[np.float64]
+Weights = NDArray[np.floating[Any]]
 Order = NDArray[np.int64]
 
 
@@ -92,7 +94,7 @@ class Products(Step):
     Dense layers have neither windows nor groups.
     """
 
-    weights: Reals
+    weights: Weights
     bias: Reals
     windows: Windows = SINGLE_VALUES
     groups: int = 1

@@ -19,7 +19,11 @@ from systolith.golden.network.graph import Convolution, Input, Shape, WindowedLa
 from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.runtime_comparison import TOLERANCE
-from systolith.golden.onnx.translation.call import MAX_VALUES, MAX_WEIGHTS
+from systolith.golden.onnx.translation.call import (
+    MAX_STORED_WEIGHTS,
+    MAX_VALUES,
+    MAX_WEIGHTS,
+)
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
 from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
@@ -749,12 +753,31 @@ def test_weights_count_for_every_layer_that_uses_them(
     )
 
 
+@pytest.mark.parametrize("most", [32, 31])
+def test_a_model_may_have_the_weights_that_it_stores(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("systolith.golden.onnx.translation.call.MAX_WEIGHTS", 20)
+    monkeypatch.setattr("systolith.golden.onnx.translation.call.MAX_STORED_WEIGHTS", most)
+    nodes = [node("MatMul", "x w", "a"), node("Relu", "a", "b"), node("MatMul", "b v", "y")]
+    constants = {"w": normal(4, 4), "v": normal(4, 4)}
+    once = model(nodes, constants, ("N", 4))
+    if most == 32:
+        taken(tmp_path, once)
+    else:
+        assert "more than the 31 allowed in all" in refusals(tmp_path, once)[0]
+    # Two uses of one constant are stored once.
+    again = model([*nodes[:2], node("MatMul", "b w", "y")], {"w": constants["w"]}, ("N", 4))
+    assert "more than the 20 allowed in all" in refusals(tmp_path, again)[0]
+
+
 def test_the_document_has_every_operator() -> None:
     text = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
     assert [name for name in (*OPERATORS, *FOLDED) if f"`{name}`" not in text] == []
     assert f"{MAX_NODES:,} nodes" in text
     assert f"feature maps of {MAX_VALUES:,} values" in text
     assert f"{MAX_WEIGHTS:,} weights" in text
+    assert f"up to {MAX_STORED_WEIGHTS:,}" in text
 
 
 def test_a_row_of_values_is_the_image_that_it_is_declared_to_be(tmp_path: Path) -> None:
