@@ -143,9 +143,9 @@ class Family:
 
     @property
     def luts_of_distributed_memory(self) -> int:
-        """The look-up tables that a site of a distributed memory occupies."""
-        cells = [cell for cell in self.cells.values() if cell.kind == "distributed_memories"]
-        return math.ceil(max(Fraction(cell.luts) / cell.sites for cell in cells))
+        """The look-up tables that a site of a distributed memory occupies; 0 without any."""
+        cells = (cell for cell in self.cells.values() if cell.kind == "distributed_memories")
+        return max((math.ceil(cell.luts / cell.sites) for cell in cells), default=0)
 
     def counted(self, cells: Mapping[str, int]) -> dict[Kind, int]:
         """The number of cells of each kind."""

@@ -55,6 +55,12 @@ def test_small_multiplications_share_a_multiplier_of_gowin() -> None:
     assert multiplier_sizes({"MULT18X18": 3}, family) == ""
 
 
+def test_the_luts_of_a_distributed_memory() -> None:
+    families = {device.family.name: device.family for device in DEVICES.values()}
+    luts = {name: each.luts_of_distributed_memory for name, each in families.items()}
+    assert luts == {"ecp5": 6, "ice40": 0, "gowin": 4, "xc7": 1}
+
+
 def test_cells_are_counted_by_kind() -> None:
     counts = find_device("ecp5-25k").family.counted({"LUT4": 5, "CCU2C": 3, "PFUMX": 9})
     assert counts["luts"] == 5 and counts["carries"] == 3 and sum(counts.values()) == 8
