@@ -437,6 +437,21 @@ def test_rounding_up_adds_no_window_that_would_begin_beyond_the_map(
     assert network.shapes()[network.output.name] == (windows, windows, 1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_have_the_precision_of_the_model(dtype: Any, tmp_path: Path) -> None:
+    """A third is another number in each."""
+    content = model(
+        [node("Gemm", "x d b", "y")],
+        {"d": constant([[1 / 3], [0.1]], dtype), "b": constant([0.7], dtype)},
+        ("N", 2),
+        dtype=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
+    )
+    arrays = taken(tmp_path, content).trained.arrays["y"]
+    for name, expected in (("weights", [[1 / 3], [0.1]]), ("bias", [0.7])):
+        assert arrays[name].dtype == dtype
+        assert arrays[name].tolist() == constant(expected, dtype).tolist()
+
+
 def test_sums_of_opset_6_say_which_axis_they_mean(tmp_path: Path) -> None:
     # ONNX Runtime begins with opset 7: there the same constants need axes of their own.
     def network(opset: int) -> golden.TrainedNetwork:
