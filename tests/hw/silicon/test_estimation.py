@@ -208,6 +208,20 @@ def test_the_budget_that_fits_is_smaller_than_that_of_a_plan_that_does_not(
     assert unknown.startswith("which --max-multipliers fits is not known: target ice40-up5k: there")
 
 
+def test_a_smaller_budget_is_sought_for_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[object, object]] = []
+
+    def fastest(*_: object, result: object, most: object, **__: object) -> None:
+        seen.append((result, most))
+        raise MisfitError("too large")
+
+    monkeypatch.setattr(fitting, "fastest_fitting_plan", fastest)
+    network = tiny.quantized().fixed
+    found = fitting_budget(network, ECP5, 6, result="scores")
+    assert found.startswith("no smaller --max-multipliers fits")
+    assert seen == [("scores", 5)]
+
+
 def test_a_device_with_too_few_multipliers_for_any_plan() -> None:
     network = tiny.quantized().fixed
     small = replace(ECP5, capacity=replace(ECP5.capacity, multipliers=1))

@@ -340,6 +340,22 @@ def test_what_fits_a_device_is_planned_by_the_other_options_too(
     ]
 
 
+def test_what_is_estimated_puts_out_the_result_that_is_asked_for(
+    quantized: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    def structures(_: object, plan: hw.Plan, result: object = None) -> None:
+        seen.append((plan["conv"].rows, plan["conv"].columns, result))
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("systolith.hw.silicon.estimation.structures", structures)
+    command = ["plan", quantized, "--target", "ecp5-25k", "--max-multipliers", "9"]
+    assert main([*command, "--fix", "conv=3x1", "--result", "scores"]) == 2
+    assert "seen enough" in capsys.readouterr().err
+    assert seen == [(3, 1, "scores")]
+
+
 def test_a_plan_with_a_goal_may_not_fit(
     quantized: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -379,6 +380,22 @@ def test_what_cannot_be_swept(tmp_path: Path) -> None:
     few = replace(request, budgets={"one": hw.Goal(max_multipliers=1)})
     with pytest.raises(ValueError, match="max_multipliers must be at least 2"):
         run(tmp_path, few)
+
+
+def test_a_synthesis_is_cached_by_all_that_it_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(
+        weights: int = 8, budget: str = "few", target: str = "ecp5-25k", version: str = "0.70"
+    ) -> str:
+        tool = SimpleNamespace(version=version)
+        monkeypatch.setattr(runner, "find_tool", lambda name: tool)
+        request = replace(small_sweep(), target=target)
+        found = runner._Tasks(request).synthesis("tiny", {"weight_bits": weights}, budget)
+        assert found.arguments[1:] == ({"weight_bits": weights}, request.budgets[budget], target)
+        return found.key
+
+    assert key() == key()
+    others = key(weights=4), key(budget="more"), key(target="ecp5-85k"), key(version="0.71")
+    assert len({key(), *others}) == 5
 
 
 def test_points_of_the_fronts_are_synthesized_under_every_budget(
