@@ -130,6 +130,34 @@ def first_unbeaten(choices: Sequence[tuple[tuple[float, ...], Any]]) -> list[Any
     return list(found.values())
 
 
+@pytest.mark.parametrize("unlabelled", ["validation", "test"])
+def test_scores_without_labels_are_agreements_beside_accuracies(
+    unlabelled: str, tmp_path: Path
+) -> None:
+    """Of the float network with itself, it is 1; all labels are its classes but every third."""
+    request = small_sweep()
+    parts = {}
+    for name in ("validation", "test"):
+        data = getattr(request, name)
+        labels = data.known_labels.copy()
+        labels[::3] = (labels[::3] + 1) % 3
+        parts[name] = replace(data, labels=None if name == unlabelled else labels)
+    report, _ = run(tmp_path, replace(request, **parts))
+    (network,) = report.networks
+    for name, score, images in (
+        ("validation", network.validation, report.data),
+        ("test", network.test, report.test),
+    ):
+        count = len(parts[name])
+        right = count - len(range(0, count, 3))
+        labelled = Score(right, right / count)
+        assert score == (Score(None, None, 1.0) if name == unlabelled else labelled)
+        assert images.measure == ("agreement" if name == unlabelled else "accuracy")
+    for point in report.points:
+        assert (point.validation.correct is None) == (unlabelled == "validation")
+        assert point.test is None or (point.test.correct is None) == (unlabelled == "test")
+
+
 def test_the_fronts_are_those_of_weights_and_of_multipliers_and_interval(tmp_path: Path) -> None:
     """By the definition, of the figures in the file."""
     found = json.loads(run(tmp_path)[0].to_json())
