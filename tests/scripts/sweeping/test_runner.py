@@ -13,7 +13,7 @@ import pytest
 
 from systolith import golden, hw
 from systolith.golden.network import float_model
-from systolith.golden.network.graph import Network
+from systolith.golden.network.graph import Convolution, Network
 from systolith.scripts.sweeping import jobs, runner
 from systolith.scripts.sweeping.jobs import PointResult, SiliconCost
 from systolith.scripts.sweeping.outcome import Score, SweepReport
@@ -388,11 +388,11 @@ def test_points_without_hardware_have_no_designs(tmp_path: Path) -> None:
 def test_weights_that_are_not_connected_are_not_counted(tmp_path: Path) -> None:
     """6 of two filters, 4 of three connections, and 8 of each of three units."""
     first, conv, dense = tiny.quantized().parent.network.layers
-    sparse = replace(
-        conv,
+    sparse = Convolution(
         name="sparse",
         inputs=("conv",),
         kernel=(2, 2),
+        out_channels=2,
         connection_table=((0,), (0, 1)),
     )
     network = Network("sparse", (first, conv, sparse, replace(dense, inputs=("sparse",))))
@@ -403,7 +403,12 @@ def test_weights_that_are_not_connected_are_not_counted(tmp_path: Path) -> None:
     }
     arrays["sparse"]["weights"][:, :, 1, 0] = 0
     trained = golden.TrainedNetwork(network, arrays)
-    request = replace(small_sweep(), networks={"sparse": trained}, settings=settings((8, 8)))
+    request = replace(
+        small_sweep(),
+        networks={"sparse": trained},
+        settings=settings((8, 8)),
+        budgets={"few": hw.Goal(max_multipliers=3)},
+    )
     report, _ = run(tmp_path, request)
     assert report.networks[0].weights == 2 * 6 + 3 * 4 + 3 * 8
 
