@@ -96,8 +96,11 @@ def plan(
     under a limit of cycles. Buffers get the smallest size with which the
     slowest unit never waits.
 
-    With --target, ends with 1 if the device is too small, by the estimate, and
-    says what there is too little of and which budget fits.
+    With --target and no other goal, estimates the plans for the multipliers of
+    the device and for fewer, one by one, and takes the first that fits; for
+    large networks after some plans by halves, which may miss a faster one. Ends
+    with 1 if the device is too small, by the estimate, and says what there is
+    too little of and which budget fits.
 
     [bold]Examples[/bold]
 
