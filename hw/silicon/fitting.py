@@ -97,14 +97,14 @@ def fastest_fitting_plan(
         parts = structures(fixed, plan, result)
         bits += sum(sum(part.bits.values()) for part in parts.values())
         tried = FittingPlan(plan, goal, estimate(parts, device))
-        if misfit(tried.estimate.occupied, device.capacity):
+        if misfit(tried.estimate.occupied, device):
             too_large, high = tried, _multipliers(fixed, plan, result) - 1
         else:
             best, low = tried, budget
     if best is not None:
         return best
     assert too_large is not None
-    lacks = "; ".join(misfit(too_large.estimate.occupied, device.capacity))
+    lacks = "; ".join(misfit(too_large.estimate.occupied, device))
     raise MisfitError(
         f"{whole} with any --max-multipliers, by the estimates: with "
         f"{too_large.goal.max_multipliers} it would take about {lacks}"
