@@ -286,12 +286,12 @@ def machine() -> dict[str, str]:
     return {"processor": processor(), **{name: metadata.version(name) for name in names}}
 
 
-def to_mapping(verdicts: Sequence[Verdict], seed: int, seconds: float) -> dict[str, Any]:
-    """The content of the JSON file."""
+def to_mapping(verdicts: Sequence[Verdict], seed: int, seconds: float | None) -> dict[str, Any]:
+    """The content of the JSON file; `seconds` is None for a campaign that was resumed."""
     return {
         "schema": SCHEMA,
         "seed": seed,
-        "seconds": round(seconds),
+        "seconds": None if seconds is None else round(seconds),
         "found": {
             name: {
                 side: round(share_found(some, by), 4)
@@ -321,7 +321,7 @@ def _sets(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     return {name: some for name, some in sets.items() if any(not each.equivalent for each in some)}
 
 
-def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
+def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float | None) -> str:
     """The Markdown page: shares found by set and unit, mutants missed, and the fixed set."""
     counts = []
     groups = _sets(verdicts)
@@ -362,7 +362,8 @@ def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
     fixed = [_row(each) for each in verdicts if each.fixed]
     if fixed:
         parts += ["## The fixed set\n", table(columns, fixed, left=len(columns))]
-    parts.append(f"The campaign took {seconds / 60:.0f} minutes. Machine: {about}.\n")
+    duration = "" if seconds is None else f"The campaign took {seconds / 60:.0f} minutes. "
+    parts.append(f"{duration}Machine: {about}.\n")
     return "\n".join(parts)
 
 
@@ -415,8 +416,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"seed {options.seed}", flush=True)
     fixed = fixed_set()
     mutations = [*random_set(of, options.count, options.seed), *fixed]
+    resumed = options.resume is not None and options.resume.exists()
     verdicts = judge(of, mutations, len(fixed), os.cpu_count() or 1, options.resume)
-    seconds = time.monotonic() - started
+    seconds = None if resumed else time.monotonic() - started
     text = to_markdown(verdicts, options.seed, seconds)
     print(text, end="")
     for path in options.out:

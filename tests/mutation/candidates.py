@@ -186,10 +186,14 @@ def _flags_that_count(
     }
     wanted = difference.astype(np.int8)
     terms: dict[bytes, list[tuple[Slice, ...]]] = {}
+    found: list[list[tuple[Slice, ...]]] = []
 
     def add(column: NDArray[np.int8], term: list[tuple[Slice, ...]]) -> None:
         if column.any() and (column <= wanted).all():
             terms.setdefault(column.tobytes(), term)
+            # Several may do in the samples, and only one of them always.
+            if len(found) < _MAX_SUMS and (column == wanted).all():
+                found.append(term)
 
     # The beats in a pipeline.
     for bits in flags.values():
@@ -215,10 +219,9 @@ def _flags_that_count(
         both = np.frombuffer(one, np.int8) + np.frombuffer(two, np.int8)
         if (both <= wanted).all():
             sums.setdefault(both.tobytes(), [*first, *second])
-    found: list[list[tuple[Slice, ...]]] = []
     for key, some in sums.items():
         rest = (wanted - np.frombuffer(key, np.int8)).tobytes()
-        if rest in sums and len(found) < _MAX_SUMS:
+        if rest in sums and len(found) < 2 * _MAX_SUMS:
             found.append([*some, *sums[rest]])
     return found
 

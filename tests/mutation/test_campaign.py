@@ -84,6 +84,7 @@ def test_the_page_names_what_was_missed() -> None:
     assert "| all | 4 | 1 | 1 | 66.7% | 33.3% | 33.3% |" in page
     missed = rf"| S2 | off by one | $4 B[0] | row\|end | {MISSED} |".replace("[0]", r"\[0\]")
     assert page.count(missed) == 2, "under the missed ones and in the fixed set"
+    assert "took 1 minutes" in page and "took" not in to_markdown(verdicts, 7, None)
     values = to_mapping(verdicts, 7, 60.0)
     assert values["found"]["all"]["any check"] == 0.6667
     assert values["mutants"][2]["equivalent"] is True
