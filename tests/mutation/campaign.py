@@ -353,8 +353,8 @@ def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float | None) -
         "The unit checks compare every value of a unit alone and check its stream rules, under "
         "stalls, with full buffers and after resets (`unit values`), and compare the cycle of each "
         "handshake (`unit cycles`). The checks of the network compare every layer's values and "
-        "check its stream rules, with stalls and without (`network values`), and compare the "
-        "interval and the latencies with their predictions (`network cycles`).\n"
+        "the results, and check the stream rules, with stalls and without (`network values`), and "
+        "compare the interval and the latencies with their predictions (`network cycles`).\n"
     )
     parts = ["# Mutants\n", introduction, table(heads, counts, left=1), checks]
     if missed:

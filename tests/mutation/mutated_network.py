@@ -79,7 +79,7 @@ UNIT_CHECKS = ("unit values", "unit cycles")
 """Of a unit alone: its values and stream rules under stalls; the cycle of every handshake."""
 
 NETWORK_CHECKS = ("network values", "network cycles")
-"""Of the network: the values of every layer and the rules of every stream; its cycles."""
+"""Of the network: the values of every layer, the results, and the rules of every stream; cycles."""
 
 _BENCH = "part_bench"
 _PATIENCE = 2_000
@@ -270,9 +270,10 @@ class MutatedNetwork:
         """The check of `NETWORK_CHECKS` that detects a mutant in the network, and its message."""
         network = replace(self.network, constants={SELECT: number}, patience=_PATIENCE)
         fixed, images = self.subject.quantized.fixed, self.subject.images
+        layers = [layer.name for layer in fixed.layers]
         predicted = True
         for stalls in (None, *_NETWORK_STALLS):
-            check = Check(fixed, images, [layer.name for layer in fixed.layers])
+            check = Check(fixed, images, layers, self.subject.manifest.result)
             stopwatch = Stopwatch(network)
             try:
                 with closing(simulate_bulk(network, images, stalls, processes=1)) as batches:

@@ -244,6 +244,13 @@ def test_a_classifier_that_stalls_too_early_is_found_by_its_cycles(whole: Subjec
 
 
 @pytest.mark.formal
+def test_a_wrong_score_of_the_winner_is_found_in_the_network(whole: Subject) -> None:
+    wrong = Mutation(PART, "inv", register_of(whole.modules[PART], "score"), "Q", 1)
+    failure = MutatedNetwork(whole, [wrong]).network_failure(1)
+    assert failure is not None and failure[0] == "network values" and "results" in failure[1]
+
+
+@pytest.mark.formal
 def test_a_fault_of_a_full_buffer_is_found_because_it_fills(
     whole: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
