@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from systolith.hw.silicon.slowest_paths import SlowestPath
 from systolith.hw.silicon.targets import Capacity
 from systolith.scripts.pages.synthesis_page import floor_use, slowest_paths
@@ -40,9 +42,14 @@ def test_a_slowest_path_is_divided_into_cells_and_wires() -> None:
     ]
 
 
-def test_each_layer_has_its_share_of_what_the_device_has() -> None:
+@pytest.mark.parametrize(
+    ("target", "memories"),
+    [("ecp5-25k", "distributed memories"), ("xc7a35t", "LUTs for distributed memories")],
+)
+def test_each_layer_has_its_share_of_what_the_device_has(target: str, memories: str) -> None:
     """Of what it has nothing of, a bar is full."""
-    spec = floor_use(REPORT).to_dict()
+    report: Any = SimpleNamespace(**vars(REPORT), target=target)
+    spec = floor_use(report).to_dict()
     (bars,), shown = drawn(spec), tooltips(spec)
     assert [
         tuple(each[key] for key in ("layer", "resource", "used", "share")) for each in shown
@@ -53,7 +60,7 @@ def test_each_layer_has_its_share_of_what_the_device_has() -> None:
         ("conv", "block memories", 1, 0.25),
         ("dense", "LUTs", 100, 0.1),
         ("dense", "multipliers", 2, 2 / 12),
-        ("dense", "distributed memories", 5, 1),
+        ("dense", memories, 5, 1),
     ]
     assert [(each["x"], each["y"], each["color"]) for each in bars.marks] == [
         (each["share"], each["resource"], each["layer"]) for each in shown
