@@ -42,13 +42,13 @@ def report(names: tuple[str, ...], correct: tuple[int, ...]) -> SweepReport:
         )
         for rank, right in enumerate(correct, 1)
     ]
-    images = Images("digits", "validation", "", 1000)
+    images, test = Images("digits", "validation", "", 1000), Images("digits", "test", "", 50)
     score = Score(1, 0.001)
     return SweepReport(
         schema="",
         calibration={"name": "digits", "sha256": "", "images": 10},
         data=images,
-        test=images,
+        test=test,
         networks=[SweptNetwork(name, name, "", 900, score, score) for name in names],
         plans=plans,
         points=points,
@@ -140,6 +140,17 @@ def test_control_characters_of_a_name_are_shown_as_escapes(
     draw_pareto(report(("a\x1bb",), (990,)))
     shown = json.dumps(specs, ensure_ascii=False)
     assert "\\u001b" not in shown and "a\\\\x1bb" in shown
+
+
+def test_no_errors_are_half_an_error_on_a_logarithmic_axis(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    specs = saved(monkeypatch)
+    draw_pareto(report(("one",), (1000, 0)))
+    (spec,) = specs
+    _, others, filled = panels(spec)[0][:3]
+    drawn = [each["y"] for layer in (filled, others) for each in layer.marks]
+    assert sorted(drawn) == [pytest.approx(0.5 / 1000), 1]
 
 
 def test_no_errors_and_no_designs_can_be_drawn() -> None:
