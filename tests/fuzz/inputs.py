@@ -180,7 +180,7 @@ TEMPLATES = (
     Template(("run --network absent --images 10001 --out new",), 1, frozenset({2})),
     Template(("synth rtl --target xc7a35t --json",), 1),
     Template(("classify rtl --simulated --data d.npz --images 2 --json",), 1),
-    Template(("board rtl --board icepi-zero --baud 1",), 1, frozenset({2})),
+    Template(("board rtl --board icepi-zero --baud 50000000",), 1, frozenset({2})),
     Template(("--version",), 1),
     Template((_GENERATE, _ON_VERILATOR), 1, altered="q.npz", mutations=(rename_in_npz,)),
     Template((_GENERATE, _ON_ICARUS), 4, altered="q.npz", mutations=(rename_in_npz,)),

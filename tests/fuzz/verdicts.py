@@ -189,7 +189,7 @@ def _outputs(outcome: Outcome, folder: Path) -> list[str]:
     command, *words = outcome.arguments
     found = [after for word, after in pairwise(words) if word in _OUTPUT_OPTIONS]
     found += [word.partition("=")[2] for word in words if word.startswith(_OUTPUT_ASSIGNED)]
-    if command == "simulate":
+    if command in ("simulate", "synth", "board"):
         found += words  # among them the folder, in which it writes what it finds
     if command == "run":
         found.append("systolith-out")  # without --out
