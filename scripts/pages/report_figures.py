@@ -32,6 +32,7 @@ _DIFFERENCES = (*(-step for step in reversed(_STEPS)), 0.0, *_STEPS)
 _CHANGES = {"-2": "#8e3fb5", "-1": "#d9731a", "+1": "#2e8b57"}
 """The changes of a width, and their colours."""
 _SMALL_HEIGHT = 200
+_LEAST_HEIGHT, _CELL_HEIGHT, _CELL_MARGINS = 260, 20, 60
 
 
 def accuracy_against_bits(trials: Trials) -> Figure:
@@ -219,7 +220,7 @@ def confusion(report: AccuracyReport) -> Figure:
             ),
             base.mark_text(color="black").encode(text="images:Q"),
         ),
-        max(260, 60 + 20 * len(classes)),
+        max(_LEAST_HEIGHT, _CELL_MARGINS + _CELL_HEIGHT * len(classes)),
         f"The wrong classes of {report.images - report.matching} images, by their labels",
     )
 

@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from systolith.hw.planning import timeline
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import Process, StreamCycles, always_ready, offering, recurrence
 
@@ -71,6 +72,14 @@ def test_images_may_be_late_at_first() -> None:
     found = passing(Slow([9, 8, 8, 7, 6, 5]), 10, [0, 0])
     assert not found.lag(10)
     assert found.images > 3
+
+
+@pytest.mark.parametrize(("most", "lag"), [(5, 0), (4, 1)])
+def test_images_that_do_not_settle_count_as_late(
+    most: int, lag: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "_MOST_IMAGES", most)
+    assert passing(Slow([9, 8, 8, 7, 6, 5]), 10, [0, 0]).lag(10) == lag
 
 
 @pytest.mark.parametrize("places", range(1, 9))

@@ -147,6 +147,28 @@ def test_a_histogram_has_float_bars_and_a_fixed_line(last: bool) -> None:
     assert [each.marks for each in ends] == expected
 
 
+@pytest.mark.parametrize(
+    ("bits", "steps"),
+    # 256 values and a half step at each end take 64 bins of 4 steps, or a few of them one more.
+    [(6, 1), (8, 4), (9, 8), (10, 16)],
+)
+def test_a_bin_is_as_few_whole_steps_wide_as_64_bins_allow(bits: int, steps: int) -> None:
+    random = np.random.default_rng(bits)
+    fmt = QFormat(bits, bits - 1)
+    held = random.integers(fmt.min_raw, fmt.max_raw + 1, (50, 4, 4, 2)) * fmt.step
+    real = np.clip(held + random.normal(0, 0.02, held.shape), -1, fmt.max_raw * fmt.step)
+    shown = report_figures.histogram(LayerValues("C1", real, held, fmt, fmt.step, 0.0), False)
+    bars, line, _ = drawn(shown.to_dict())
+    assert {round((mark["x2"] - mark["x"]) / fmt.step, 6) for mark in bars.marks} == {steps}
+    # No value lies on an edge, so each is in one bin, and every bin has its own share.
+    for marks, found in ((bars.marks, real), (line.marks, held)):
+        width = steps * fmt.step
+        shares = [np.mean((mark["x"] <= found) & (found < mark["x"] + width)) for mark in marks]
+        assert [mark["y"] for mark in marks] == pytest.approx(shares)
+        assert sum(shares) == pytest.approx(1)
+    assert (bars.marks[0]["x"] + fmt.step / 2) / fmt.step == pytest.approx(fmt.min_raw)
+
+
 def test_the_ends_of_a_format_have_its_offset() -> None:
     """Raw values from -4 to 3: from -1.75 to 1.75."""
     assert values().ends == (-1.75, 1.75)

@@ -1,0 +1,62 @@
+# amaranth: UnusedElaboratable=no
+"""The search for the smallest buffers, among lags that are known for every size."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from systolith.hw.folding import Folding
+from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers
+
+
+class Known(_Buffers):
+    """One FIFO, whose lag is known for each depth from 1 on."""
+
+    def __init__(self, lags: Sequence[int]) -> None:
+        self.plan = {"A": Folding(depth=len(lags))}
+        self.lags = lags
+        self.tried: list[int] = []
+
+    def _try(self, sizes: Sequence[tuple[_Buffer, int]]) -> int:
+        ((_, depth),) = sizes
+        self.tried.append(depth)
+        if not self.lags[depth - 1]:
+            self.plan = {"A": replace(self.plan["A"], depth=depth)}
+        return self.lags[depth - 1]
+
+
+@pytest.mark.parametrize(
+    ("lags", "most_trials"),
+    [
+        ([0, 0, 0, 0], 1),
+        ([5, 0], 1),
+        # On a line through the first two lags, the third trial is the answer, and the fourth and
+        # last shows that one less does not suffice.
+        ([*range(190, 0, -2), *[0] * 30], 5),
+        # Lags that stay the same, and grow, say nothing about where they end.
+        ([7, 7, 7, 7, 7, 7, 0, 0], 4),
+        ([3, 7, 7, 9, 9, 2, 0, 0], 4),
+        ([*[7] * 50, *range(20, 0, -1), *[0] * 58], 9),
+        ([9, 8, 7, 6, 5, 4, 3, 3, 3, 2, 2, 1, 0], 8),
+    ],
+)
+def test_a_fifo_gets_the_smallest_depth_that_suffices_after_few_trials(
+    lags: list[int], most_trials: int
+) -> None:
+    known = Known(lags)
+    known._reduce_depth(_Buffer("A", "depth", range(1, len(lags) + 1)))
+    assert known.plan["A"].depth == 1 + sum(lag > 0 for lag in lags)
+    assert len(known.tried) <= most_trials
+    assert len(set(known.tried)) == len(known.tried)
+
+
+def test_transfers_are_the_same_if_the_last_image_repeats() -> None:
+    before = _Transfers(array("q"), array("q", [0, 3, 10, 14]))
+    for same in ([0, 3], [0, 3, 10, 14], [0, 3, 10, 14, 20, 24], [0, 3, 10, 14, 20, 24, 30]):
+        assert before.same_taken(array("q", same), interval=10, beats=2)
+    for other in ([0, 4], [0, 3, 10, 15], [0, 3, 10, 14, 20, 23], [0, 3, 10, 14, 20, 24, 31]):
+        assert not before.same_taken(array("q", other), interval=10, beats=2)
