@@ -101,7 +101,7 @@ def test_a_label_of_several_lines_is_in_the_middle_of_its_row() -> None:
     rows = COMPARISON.rows
     label = "a label that is much longer than any line of a really narrow window"
     wide = replace(COMPARISON, rows=(replace(rows[0], label=label), *rows[1:]))
-    axis = comparison_figures._reports(wide).to_dict()["axis"]
+    axis = comparison_figures.by_layer(wide)["sqnr"].to_dict()["layer"][0]["encoding"]["y"]["axis"]
     lines = len(comparison_figures._wrapped(label).split("\n"))
     assert lines == 4
     conditions = axis["labelOffset"]["condition"]

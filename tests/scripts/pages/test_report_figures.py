@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.quantization.trials import Trial, Trials
@@ -155,8 +156,11 @@ def test_a_histogram_has_float_bars_and_a_fixed_line(last: bool) -> None:
 def test_a_bin_is_as_few_whole_steps_wide_as_64_bins_allow(bits: int, steps: int) -> None:
     random = np.random.default_rng(bits)
     fmt = QFormat(bits, bits - 1)
-    held = random.integers(fmt.min_raw, fmt.max_raw + 1, (50, 4, 4, 2)) * fmt.step
-    real = np.clip(held + random.normal(0, 0.02, held.shape), -1, fmt.max_raw * fmt.step)
+    raw = random.integers(fmt.min_raw, fmt.max_raw + 1, (50, 4, 4, 2))
+    held = raw.astype(np.float64) * fmt.step
+    real: NDArray[np.float64] = np.clip(
+        held + random.normal(0, 0.02, held.shape), -1, fmt.max_raw * fmt.step
+    )
     shown = report_figures.histogram(LayerValues("C1", real, held, fmt, fmt.step, 0.0), False)
     bars, line, _ = drawn(shown.to_dict())
     assert {round((mark["x2"] - mark["x"]) / fmt.step, 6) for mark in bars.marks} == {steps}
