@@ -336,6 +336,16 @@ def test_activations_that_exporters_write_as_products(spelling: str, tmp_path: P
         assert any("joins two feature maps" in each for each in found)
 
 
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_a_gate_times_no_positive_number_is_no_activation(factor: float, tmp_path: Path) -> None:
+    nodes = [
+        *(node("Conv", "x w", "a"), node("Sigmoid", "a", "s")),
+        *(node("Mul", "s f", "g"), node("Mul", "a g", "y")),
+    ]
+    content = model(nodes, {**W, "f": constant(factor, np.float32)}, (1, 1, 5, 5))
+    assert any("joins two feature maps" in each for each in refusals(tmp_path, content))
+
+
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
 def test_zeros_around_a_max_pooling_must_not_win(before: str, tmp_path: Path) -> None:
     pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}

@@ -6,11 +6,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from systolith.hw.folding import Folding
 from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers
+from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 
 class Known(_Buffers):
@@ -52,6 +54,42 @@ def test_a_fifo_gets_the_smallest_depth_that_suffices_after_few_trials(
     assert known.plan["A"].depth == 1 + sum(lag > 0 for lag in lags)
     assert len(known.tried) <= most_trials
     assert len(set(known.tried)) == len(known.tried)
+
+
+def test_a_buffer_is_as_large_as_what_was_in_use_before_it_is_reduced() -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    buffers = _Buffers(fixed, EVERY_KIND_PLAN, "class")
+    before = {name: each.depth for name, each in buffers.plan.items()}
+    assert buffers.lag() == 0
+    first = {name: each.depth for name, each in buffers.plan.items()}
+    assert all(first[name] <= before[name] for name in first)
+    assert sum(first.values()) < 0.5 * sum(before.values())
+    # They are in use again.
+    assert buffers.lag() == 0
+    assert {name: each.depth for name, each in buffers.plan.items()} == first
+
+
+def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    buffers = _Buffers(fixed, EVERY_KIND_PLAN, "class")
+    tried = 0
+    original = buffers._try
+
+    def counted(sizes: Sequence[tuple[_Buffer, int]]) -> int:
+        nonlocal tried
+        tried += 1
+        return original(sizes)
+
+    monkeypatch.setattr(buffers, "_try", counted)
+    assert buffers.reduce_usual()
+    assert tried == 1
+    assert list(buffers.lines()) == []
+    before = {
+        before for before, after in pairwise(fixed.layers) if after.layer.type_name == "dense"
+    }
+    assert {each.layer for each in buffers.depths()} <= {layer.name for layer in before}
 
 
 def test_transfers_are_the_same_if_the_last_image_repeats() -> None:

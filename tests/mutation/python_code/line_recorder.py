@@ -2,12 +2,14 @@
 
 `pytest -p tests.mutation.python_code.line_recorder --record-lines FILE` writes a database of
 coverage.py, whose contexts are the tests' names, `OUTSIDE` for fixtures, and nothing for imports,
-and `FILE.json` with the seconds of every test that passed. File names are relative.
+and `FILE.json` with the seconds of the processor that all takes, and every test that passed. File
+names are relative.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,16 +48,26 @@ class _Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         self._coverage.switch_context(item.nodeid)
+        begun = _processor_seconds()
         try:
             return (yield)
         finally:
             self._coverage.switch_context(OUTSIDE)
+            self._seconds[item.nodeid] = _processor_seconds() - begun
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
-            self._seconds[report.nodeid] = report.duration
+        if report.when == "call" and not report.passed:
+            del self._seconds[report.nodeid]
 
     def pytest_sessionfinish(self) -> None:
         self._coverage.stop()
         self._coverage.save()
-        self._file.with_suffix(".json").write_text(json.dumps(self._seconds), "utf-8")
+        text = json.dumps({"all": _processor_seconds(), "tests": self._seconds})
+        begun = self._file.with_suffix(".part")
+        begun.write_text(text, "utf-8")
+        begun.replace(self._file.with_suffix(".json"))
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it started, whatever else the machine does."""
+    return sum(os.times()[:4])

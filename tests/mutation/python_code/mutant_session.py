@@ -21,7 +21,6 @@ from queue import SimpleQueue
 
 import pytest
 
-from systolith.golden.files.whole_files import write_whole
 from systolith.scripts.progress import progress
 from tests.mutation.python_code.line_recorder import OUTSIDE
 from tests.mutation.python_code.source_mutants import (
@@ -38,6 +37,7 @@ TESTS = ("tests/golden", "tests/hw/planning", "tests/hw/verilog", "tests/sim", "
 FOUND, SURVIVED, UNTESTED = "found", "survived", "no test runs the line"
 
 _ALLOWED_SECONDS = 40.0
+_PATIENCE = 30.0
 _NOT_COPIED = (".*", "__pycache__", "build", "dist", "systolith-out")
 
 
@@ -65,7 +65,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredFile:
-    """A test file: the seconds that its tests take, and what executes the lines of modules.
+    """A test file: the seconds of the processor that it takes, and what executes which lines.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class MeasuredFile:
     def executing(self, module: str, lines: Iterable[int] | None) -> list[str]:
         """The tests that execute any of some lines of a module, the fastest first.
 
-        None means that some line of the module is executed, be it on import.
+        None stands for all lines, be it on import.
         """
         there = self.lines.get(module, {})
         found = set[str]().union(*(there.get(n, ()) for n in (there if lines is None else lines)))
@@ -104,12 +104,10 @@ def chosen_tests(mutant: Mutant, files: Sequence[MeasuredFile]) -> list[dict[str
     A file is near if it mirrors the module, then if it is in the mirrored folder, then if it is
     fast. The tests that execute the changed statement come first, then the others of these files,
     because what a test computes may be cached for the next one. They take `_ALLOWED_SECONDS` at
-    most, except that those of the first file that execute it always run. A statement that only
-    runs on import is tested by what runs any other line of its module.
+    most, except that those of the first file that execute it always run. What runs on import is
+    tested by what executes any line of its module.
     """
-    lines: Iterable[int] | None = mutant.statement
-    if not any(each.executing(mutant.module, lines) for each in files):
-        lines = None
+    lines = mutant.statement
     running = {each: names for each in files if (names := each.executing(mutant.module, lines))}
     mirror = Path("tests", mutant.module).with_name(f"test_{Path(mutant.module).name}")
 
@@ -181,15 +179,13 @@ def measured(tree: Path, test: str, data: Path) -> MeasuredFile:
     """What the tests of a file execute, measured once and read again; only those that pass."""
     from coverage import CoverageData
 
-    whole = data.with_suffix(".seconds")
-    if not whole.exists():
+    seconds = data.with_suffix(".json")
+    if not seconds.exists():
         data.parent.mkdir(parents=True, exist_ok=True)
         data.unlink(missing_ok=True)
         recorder = ("-p", "tests.mutation.python_code.line_recorder", f"--record-lines={data}")
-        begun = time.monotonic()
         run(tree, pytest_command([test], *recorder), 900)
-        write_whole(whole, f"{time.monotonic() - begun}".encode())
-    seconds = json.loads(data.with_suffix(".json").read_text("utf-8"))
+    found = json.loads(seconds.read_text("utf-8"))
     database = CoverageData(str(data))
     database.read()
     lines = {
@@ -199,8 +195,8 @@ def measured(tree: Path, test: str, data: Path) -> MeasuredFile:
         }
         for file in database.measured_files()
     }
-    overhead = float(whole.read_text("utf-8")) - sum(seconds.values())
-    return MeasuredFile(test, overhead, seconds, lines)
+    overhead = found["all"] - sum(found["tests"].values())
+    return MeasuredFile(test, overhead, found["tests"], lines)
 
 
 def judged(tree: Path, mutant: Mutant, stages: Sequence[Mapping[str, float]]) -> tuple[str, str]:
@@ -221,9 +217,9 @@ def judged(tree: Path, mutant: Mutant, stages: Sequence[Mapping[str, float]]) ->
     try:
         for tests in stages:
             # No test may wait forever, nor may the import of the module.
-            limit = f"faulthandler_timeout={20 + 4 * max(tests.values())}"
+            limit = f"faulthandler_timeout={_PATIENCE + 10 * max(tests.values())}"
             options = ("-x", "-o", limit, "-o", "faulthandler_exit_on_timeout=true")
-            seconds = 120 + 4 * sum(tests.values())
+            seconds = 5 * _PATIENCE + 10 * sum(tests.values())
             ended = run(tree, pytest_command(tests, *options), seconds)
             found = first_failure(ended.stdout)
             if ended.returncode == pytest.ExitCode.USAGE_ERROR and not found:

@@ -74,7 +74,8 @@ class Mutant:
     line
         The first line that differs, from 1.
     statement
-        The lines of the statement that differs, of a compound one those of its head.
+        The lines of the statement that differs, of a compound one those of its head; None if it
+        runs on import.
     before, after
         The text that differs: of a line, or of a planted fault.
     text
@@ -83,7 +84,7 @@ class Mutant:
 
     module: str
     line: int
-    statement: range
+    statement: range | None
     before: str
     after: str
     text: str
@@ -166,9 +167,9 @@ def modules(root: Path, area: str) -> list[str]:
 def places(root: Path, module: str) -> list[Place]:
     """Every place of a module, but for those of which nothing depends that a test could hold.
 
-    Annotations are not evaluated; `frozen` and the like tell mistakes in the code itself; and how
-    large, how far apart, at which angle and how opaque the marks and texts of a picture are is a
-    matter of looks.
+    Annotations and imports for them are not evaluated; `frozen` and the like tell mistakes in the
+    code itself; and how large, how far apart, at which angle and how opaque the marks and texts of
+    a picture are is a matter of looks.
     """
     from cosmic_ray import plugins
     from cosmic_ray.ast import ast_nodes, get_ast
@@ -192,14 +193,17 @@ Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 def annotated(source: str) -> list[Span]:
-    """The place of each annotation."""
+    """The place of each annotation, and of each `if TYPE_CHECKING`."""
     found: list[ast.expr | None] = []
+    heads: list[Span] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.AnnAssign, ast.arg)):
             found.append(node.annotation)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             found.append(node.returns)
-    return [_span(each) for each in found if each is not None]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            heads.append(((node.lineno, node.col_offset), _span(node.test)[1]))
+    return heads + [_span(each) for each in found if each is not None]
 
 
 def looks(source: str) -> list[Span]:
@@ -231,18 +235,22 @@ def changed(module: str, source: str, text: str) -> Mutant:
     return Mutant(module, line, statement(source, line), before.strip(), after.strip(), text)
 
 
-def statement(source: str, line: int) -> range:
-    """The lines of the innermost statement around a line, of a compound one those of its head."""
-    around = range(line, line + 1)
+def statement(source: str, line: int) -> range | None:
+    """The lines of the innermost statement around a line, of a compound one those of its head.
+
+    None for what runs on import, which is not in the body of a function.
+    """
+    around, called = range(line, line + 1), False
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.stmt):
-            decorators = [each.lineno for each in getattr(node, "decorator_list", ())]
-            start, end = min(node.lineno, *decorators, node.lineno), (node.end_lineno or 0) + 1
+            start, end = node.lineno, (node.end_lineno or 0) + 1
             if start <= line < end:
                 inner = (each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt))
                 first = min((each.lineno for each in inner), default=end)
                 around = range(start, max(first, start + 1))
-    return around
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    called = called or line >= first
+    return around if called else None
 
 
 def sample(by_area: Mapping[str, Sequence[Place]], seed: int) -> list[Place]:

@@ -78,6 +78,7 @@ def test_a_mutant_names_the_first_line_that_differs() -> None:
 def test_annotations_are_known_by_their_places() -> None:
     assert sorted(annotated(SOURCE)) == [((1, 13), (1, 23)), ((1, 32), (1, 42))]
     assert annotated("x: int = 1\ny = 2") == [((1, 3), (1, 6))]
+    assert annotated("if TYPE_CHECKING:\n    import x") == [((1, 0), (1, 16))]
 
 
 def test_looks_are_the_numbers_that_say_how_large_or_opaque_something_is() -> None:
@@ -96,9 +97,11 @@ def test_a_mutant_in_a_copy_is_seen_through_the_link_and_taken_out(tree: Path) -
     assert judged(tree, LIMIT, []) == (UNTESTED, "")
 
 
-def test_a_mutant_whose_tests_do_not_end_is_found(tree: Path) -> None:
-    # A limit of one second.
-    found = judged(tree, TIMES, [{"tests/test_slow.py": -4.75}])
+def test_a_mutant_whose_tests_do_not_end_is_found(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutant_session, "_PATIENCE", 1)
+    found = judged(tree, TIMES, [{"tests/test_slow.py": 0.0}])
     assert found == (FOUND, "its tests did not end")
     assert (tree / "golden" / "doubling.py").read_text() == SOURCE
 
@@ -194,12 +197,13 @@ def test_what_runs_on_import_is_for_the_tests_of_other_lines_of_its_module() -> 
     assert chosen_tests(TIMES, []) == []
 
 
-def test_the_lines_of_a_compound_statement_are_those_of_its_head() -> None:
-    source = "if (1 <\n    2):\n    x = (3,\n         4)\n\n@f(\n    5)\ndef g(x):\n    pass\n"
-    assert [statement(source, line) for line in (2, 4)] == [range(1, 3), range(3, 5)]
-    assert [statement(source, line) for line in (7, 9, 5)] == [
-        *(range(6, 9), range(9, 10), range(5, 6))
-    ]
+def test_the_lines_of_a_compound_statement_of_a_function_are_those_of_its_head() -> None:
+    source = (
+        "def f():\n    if (1 <\n      2):\n        x = (3,\n           4)\n\nclass A:\n    b = 2\n"
+    )
+    assert [statement(source, line) for line in (3, 5)] == [range(2, 4), range(4, 6)]
+    # What runs on import.
+    assert [statement(source, line) for line in (1, 6, 7, 8)] == [None] * 4
 
 
 def test_the_first_failure_is_what_pytest_printed_first() -> None:

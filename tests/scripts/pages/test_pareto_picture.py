@@ -122,6 +122,17 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
     assert [(each["x"], each["text"]) for each in labels] == [(0.0977, "7/2")]
 
 
+def test_labels_of_every_other_network_are_on_the_other_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = report(("one", "two", "three"), (990, 985, 900))
+    specs = saved(monkeypatch)
+    draw_pareto(given)
+    marks = [layer["mark"] for layer in specs[0]["hconcat"][0]["layer"]]
+    sides = [(mark["align"], mark["baseline"]) for mark in marks if mark["type"] == "text"]
+    assert sides == [("left", "top"), ("right", "bottom"), ("left", "top")]
+
+
 def test_points_in_one_place_share_a_label() -> None:
     given = report(("one",), (990, 990))
     first, second = given.points
