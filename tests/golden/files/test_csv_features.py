@@ -53,6 +53,15 @@ def test_values_are_row_by_row_and_rounded_to_even(
     assert (found.labels, found.saturated, found.split) == (None, 0, "custom")
 
 
+@pytest.mark.parametrize("first", ["0", "1"])
+def test_a_single_value_that_could_be_a_column_s_number_is_a_value(
+    first: str, tmp_path: Path
+) -> None:
+    single = Input(name="input", height=1, width=1)
+    found = load(tmp_path, f"{first}\n200\n", single)
+    assert found.images.ravel().tolist() == [int(first), 200]
+
+
 def test_labels_are_in_the_last_column_if_it_is_called_so_or_in_the_one_that_is_named(
     tmp_path: Path,
 ) -> None:

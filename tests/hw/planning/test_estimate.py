@@ -8,7 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from systolith.golden.network.graph import Dense, Input, Network
+from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding
+from systolith.hw.planning.budget import Goal, make_plan
 from systolith.hw.planning.estimate import PlannedLayer, bottleneck, report_plan
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
@@ -76,3 +79,19 @@ def test_the_table_of_a_notebook_has_a_row_for_each_layer_and_figures_on_the_rig
 def test_the_json_is_indented_by_two_and_ends_a_line() -> None:
     text = report_plan(quantized(EVERY_KIND), EVERY_KIND_PLAN).to_json().decode()
     assert text == json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def test_all_scores_of_a_large_result_limit_the_interval() -> None:
+    network = Network(
+        "scores",
+        (
+            Input(name="input", height=1, width=2),
+            Dense(name="A", inputs=("input",), units=3),
+            Dense(name="B", inputs=("A",), units=200),
+        ),
+    )
+    fixed = quantized(network).fixed
+    with pytest.raises(PlanError, match="target_cycles must be at least 200, the shortest"):
+        make_plan(fixed, Goal(target_cycles=199), result="scores")
+    plan = make_plan(fixed, Goal(target_cycles=200), result="scores")
+    assert report_plan(quantized(network), plan, "scores").predicted.interval_cycles == 200

@@ -68,6 +68,12 @@ def test_images_keep_the_interval_or_fall_behind(cycles: list[int], lag: int) ->
     assert passing(Slow(cycles), 10, [0, 0]).lag(10) == lag
 
 
+def test_images_that_are_a_cycle_later_each_time_are_soon_known_to_be_late() -> None:
+    found = passing(Slow([11]), 10, [0])
+    assert found.lag(10) == 1
+    assert found.images < 5
+
+
 def test_images_may_be_late_at_first() -> None:
     found = passing(Slow([9, 8, 8, 7, 6, 5]), 10, [0, 0])
     assert not found.lag(10)

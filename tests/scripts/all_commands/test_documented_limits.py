@@ -18,7 +18,8 @@ from systolith.golden.reports import accuracy, paired_difference
 from systolith.hw import PRESETS
 from systolith.scripts.comparing import report_sources
 from systolith.scripts.pages import changed_images, evaluation_page
-from systolith.scripts.sweeping import variations
+from systolith.scripts.sweeping import sweep_folder, variations
+from systolith.sim import report
 
 _DOCS = Path(__file__).parents[3] / "docs"
 
@@ -50,6 +51,10 @@ _NUMBER = r"(-?[\d.,]*\d)"
             "limits",
             "Numbers on the command line are at most 2**#.",
             [json_files.MAX_COUNT.bit_length() - 1],
+        ),
+        *(
+            ("limits", "that of a sweep of at most # MiB", [module._MAX_BYTES / 2**20])
+            for module in (accuracy, report, sweep_folder)
         ),
         ("files", "UTF-8, at most # MiB", [csv_features.MAX_BYTES / 2**20]),
         (

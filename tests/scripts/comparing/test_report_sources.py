@@ -11,7 +11,7 @@ import pytest
 from systolith import golden, hw
 from systolith.golden.reports.accuracy import HardwareEntry
 from systolith.scripts.comparing import evaluation_cache
-from systolith.scripts.comparing.report_sources import load_reports
+from systolith.scripts.comparing.report_sources import compared_files, load_reports
 from systolith.scripts.main import main
 from tests.scripts import tiny
 
@@ -113,6 +113,10 @@ def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
     # What stands before a folder is compared with, and is not there again.
     before = [front[-1], Path("swept")]
     assert load_reports(before, DATA, None).paths == [front[-1], *front[:-1]]
+
+
+def test_a_hundred_reports_can_be_compared(here: Path) -> None:
+    assert len(compared_files([Path("r.json")] * 100)) == 100
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ GREY, GREEN, ORANGE, RED = "#6b7785", "#2e8b57", "#d9731a", "#e0455a"
 
 
 def test_a_worse_report_is_red_and_a_better_one_green() -> None:
-    bars, points = drawn(comparison_figures.accuracy(COMPARISON).to_dict())
+    spec = comparison_figures.accuracy(COMPARISON).to_dict()
+    bars, points = drawn(spec)
+    # Fewer errors are further to the right.
+    scale = spec["layer"][0]["encoding"]["x"]["scale"]
+    assert (scale["type"], scale["reverse"]) == ("log", True)
     assert points.marks == [
         {"y": "one", "x": pytest.approx(0.1), "color": GREY},
         {"y": "two", "x": pytest.approx(0.2), "color": RED},

@@ -108,6 +108,9 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
                 (each["x"], round(each["y"], 6), each["color"], each["shape"])
                 for each in layer.marks
             )
+        # Fewer errors are higher.
+        scale = spec["hconcat"][0]["layer"][0]["encoding"]["y"]["scale"]
+        assert (scale["type"], scale["reverse"]) == ("log", True)
         # Of each network the fewest errors at no higher cost.
         for each in line.marks:
             affordable = [

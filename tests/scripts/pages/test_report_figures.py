@@ -66,6 +66,10 @@ def test_errors_against_bits_are_those_of_each_width_s_own_trial() -> None:
     )
     here, spread, line = drawn(report_figures.accuracy_against_bits(trials).to_dict())
     assert (here.mark, here.marks) == ("rule", [{"y": pytest.approx(0.1)}])
+    spec = report_figures.accuracy_against_bits(trials).to_dict()
+    scales = [layer["encoding"].get("y", {}).get("scale") for layer in spec["layer"]]
+    # Fewer errors are higher.
+    assert {(scale["type"], scale["reverse"]) for scale in scales if scale} == {("log", True)}
     assert line.mark == "line"
     # Nothing wrong is drawn as half an image, because a logarithm has no zero.
     assert line.marks == [
@@ -135,6 +139,7 @@ def test_a_histogram_has_float_bars_and_a_fixed_line(last: bool) -> None:
     """The middle of each bin is a value of the format: a bin is half below and half above it."""
     bars, line, *ends = drawn(report_figures.histogram(values(), last).to_dict())
     assert (bars.mark, line.mark) == ("rect", "line")
+    assert {mark["y2"] for mark in bars.marks} == {0}
     shares: list[dict[float, float]] = []
     for each, colour in ((bars, FLOAT_COLOUR), (line, FIXED_COLOUR)):
         assert {mark["color"] for mark in each.marks} == {colour}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import pytest
@@ -25,6 +25,13 @@ def test_the_others_pause_and_go_on(kind: StallKind) -> None:
 def test_cyclic_repeats() -> None:
     found = first("cyclic", 0, 70)
     assert found[:7] * 10 == found
+
+
+def test_cyclic_has_short_and_long_runs_of_either_kind() -> None:
+    found = first("cyclic", 0, 70)
+    runs = [(pause, len(list(each))) for pause, each in groupby(found)]
+    lengths = {kind: {length for pause, length in runs if pause == kind} for kind in (False, True)}
+    assert lengths == {False: {1, 2}, True: {1, 3}}
 
 
 def test_random_has_long_runs_of_either_kind_and_follows_its_seed() -> None:
