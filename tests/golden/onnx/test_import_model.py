@@ -346,6 +346,21 @@ def test_a_gate_times_no_positive_number_is_no_activation(factor: float, tmp_pat
     assert any("joins two feature maps" in each for each in refusals(tmp_path, content))
 
 
+def test_a_border_may_be_around_channels_that_come_last(tmp_path: Path) -> None:
+    pads = {"p": constant([0, 1, 1, 0, 0, 1, 1, 0], np.int64), "v": constant(0.25)}
+    nodes = [
+        node("Pad", "x p v", "a"),
+        node("Transpose", "a", "b", perm=[0, 3, 1, 2]),
+        node("Conv", "b w", "y"),
+    ]
+    weights = {"w": normal(3, 2, 3, 3)}
+    half = golden.Preprocessing((1 / 256,))
+    imported = taken(tmp_path, model(nodes, {**weights, **pads}, ("N", 6, 8, 2)), half)
+    first = imported.trained.network.input
+    assert (first.height, first.width, first.channels) == (6, 8, 2)
+    assert (first.border, first.background) == ((1, 64))
+
+
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
 def test_zeros_around_a_max_pooling_must_not_win(before: str, tmp_path: Path) -> None:
     pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}

@@ -105,6 +105,13 @@ def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
         assert ends.marks[place].items() >= {**common, "x": low, "x2": high}.items()
         assert points.marks[place].items() >= {**common, "x": (gains - losses) / 1000}.items()
     assert " ".join(spec["title"]["text"]) == helped_most_in_words(trials)
+    # Logarithmic from a thousandth on, on both sides of zero.
+    x = spec["layer"][0]["encoding"]["x"]
+    assert (x["scale"]["type"], x["scale"]["constant"]) == ("symlog", 0.001)
+    found = [each["x"] for each in ends.marks] + [each["x2"] for each in ends.marks]
+    assert x["scale"]["domain"] == [min(found), max(found)]
+    ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]
+    assert sorted(x["axis"]["values"]) == sorted([0, *ticks, *(-tick for tick in ticks)])
 
 
 def test_confusion_has_labels_downwards_and_classes_across() -> None:
