@@ -120,7 +120,7 @@ def sensitivity_by_layer(trials: Trials) -> Figure:
     ).properties(title=alt.TitleParams(title, anchor="start", fontSize=13))
     parts = len({row["part"] for row in rows})
     text = f"The difference of {trials.measure} by layer and bits. {helped_most_in_words(trials)}"
-    return sized(marks, _MARGINS + _PART_HEIGHT * parts, text)
+    return sized(marks, height=_MARGINS + _PART_HEIGHT * parts, text=text)
 
 
 def _wrong(correct: int, images: int) -> float:
@@ -220,8 +220,8 @@ def confusion(report: AccuracyReport) -> Figure:
             ),
             base.mark_text(color="black").encode(text="images:Q"),
         ),
-        max(_LEAST_HEIGHT, _CELL_MARGINS + _CELL_HEIGHT * len(classes)),
-        f"The wrong classes of {report.images - report.matching} images, by their labels",
+        height=max(_LEAST_HEIGHT, _CELL_MARGINS + _CELL_HEIGHT * len(classes)),
+        text=f"The wrong classes of {report.images - report.matching} images, by their labels",
     )
 
 

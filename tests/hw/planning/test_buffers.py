@@ -10,8 +10,12 @@ from itertools import pairwise
 
 import pytest
 
+from systolith.golden.network.graph import Convolution
+from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Folding
+from systolith.hw.planning.budget import Goal, make_plan
 from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers
+from systolith.hw.planning.prediction import min_interval, predict
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 
@@ -67,6 +71,25 @@ def test_a_buffer_is_as_large_as_what_was_in_use_before_it_is_reduced() -> None:
     # They are in use again.
     assert buffers.lag() == 0
     assert {name: each.depth for name, each in buffers.plan.items()} == first
+
+
+@pytest.mark.parametrize("multipliers", [8, 15, 30])
+def test_no_buffer_of_a_small_network_could_be_smaller(multipliers: int) -> None:
+    """Every smaller size is tried on a whole accelerator, which then misses the interval."""
+    fixed = quantized(EVERY_KIND).fixed
+    plan = make_plan(fixed, Goal(max_multipliers=multipliers))
+    interval = min_interval(fixed, plan)
+    assert predict(Accelerator(fixed, plan)).interval_cycles == interval
+    for name, folding in plan.items():
+        smaller = [replace(folding, depth=folding.depth - 1)] if folding.depth > 1 else []
+        layer = fixed[name].layer
+        if isinstance(layer, Convolution) and (folding.lines or 0) > layer.windows.reach[0]:
+            smaller.append(replace(folding, lines=(folding.lines or 0) - 1))
+        for less in smaller:
+            accelerator = Accelerator(fixed, {**plan, name: less})
+            assert predict(accelerator).interval_cycles > interval
+    # Here no FIFO needs a second entry.
+    assert {folding.depth for folding in plan.values()} == {1}
 
 
 def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(

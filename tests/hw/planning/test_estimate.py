@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -11,13 +12,24 @@ import pytest
 from systolith.golden.network.graph import Dense, Input, Network
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding
-from systolith.hw.planning.budget import Goal, make_plan
+from systolith.hw.planning.budget import PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlannedLayer, bottleneck, report_plan
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 
 def layers(**cycles: int) -> list[PlannedLayer]:
     return [PlannedLayer(name, "dense", Folding(), 1, n, n, 0) for name, n in cycles.items()]
+
+
+def test_presets_are_those_of_the_document() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "planning.md").read_text()
+    small, medium, large = (PRESETS[name] for name in ("small", "medium", "large"))
+    for line in (
+        f"| `--preset small` | at most {small.max_multipliers} multipliers,",
+        f"| `--preset medium` | at most {medium.max_multipliers}, as",
+        f"| `--preset large` | an image every {large.target_cycles} cycles |",
+    ):
+        assert line in text
 
 
 @pytest.mark.parametrize(

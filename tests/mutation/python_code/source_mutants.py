@@ -60,7 +60,7 @@ _LOOKS = re.compile(
     "size|width|height|spacing|padding|offset|columns|dx|dy|opacity|symbolOpacity|strokeWidth"
     "|strokeDash|fontSize|labelAngle|labelLimit|labelSeparation|titleLimit|tickCount|extent"
 )
-_SIZE = re.compile("_([A-Z]+_)*(WIDTH|HEIGHT|MARGINS|CHARACTERS|LABEL_LIMIT|GAP)")
+_SIZE = re.compile("_([A-Z]+_)*(WIDTH|HEIGHT|MARGINS|CHARACTERS|LABEL_LIMIT|GAP|BACKGROUND)")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from systolith.golden.onnx.model import onnx_reading, onnx_tensors
 from systolith.golden.onnx.translation import call, graph_walk
 from systolith.golden.quantization import entropy, settings
 from systolith.golden.reports import accuracy, paired_difference
-from systolith.hw import PRESETS
 from systolith.scripts.comparing import report_sources
 from systolith.scripts.pages import changed_images, evaluation_page
 from systolith.scripts.sweeping import sweep_folder, variations
@@ -81,17 +80,6 @@ _NUMBER = r"(-?[\d.,]*\d)"
         ("reports", "`compare` takes up to # of these", [report_sources.MOST_REPORTS]),
         ("reports", "**changed class**, at most #:", [changed_images.MOST_IMAGES]),
         ("sweeps", "there may be #.", [variations.MOST_POINTS]),
-        (
-            "planning",
-            "`--preset small` | at most # multipliers",
-            [PRESETS["small"].max_multipliers],
-        ),
-        ("planning", "`--preset medium` | at most #,", [PRESETS["medium"].max_multipliers]),
-        (
-            "planning",
-            "`--preset large` | an image every # cycles",
-            [PRESETS["large"].target_cycles],
-        ),
     ],
 )
 def test_a_documented_limit_is_that_of_the_code(

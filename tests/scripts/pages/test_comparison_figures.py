@@ -125,6 +125,15 @@ def test_the_share_of_wrong_images_is_that_of_each_label() -> None:
     }
 
 
+def test_the_first_report_whose_confusion_differs_is_chosen() -> None:
+    """The second report is the same as the first here; without a difference it is chosen."""
+    first, two, *_ = COMPARISON.rows
+    same = replace(first, label="same")
+    for rows, chosen in (((first, same, two), two.label), ((first, same), "same")):
+        figure = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows))
+        assert figure.to_dict()["params"][0]["value"] == chosen
+
+
 def test_a_confusion_has_the_images_more_or_fewer_than_in_the_first() -> None:
     spec = comparison_figures.confusion_difference(COMPARISON).to_dict()
     (chosen,) = spec["params"]

@@ -111,6 +111,8 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
         # Fewer errors are higher.
         scale = spec["hconcat"][0]["layer"][0]["encoding"]["y"]["scale"]
         assert (scale["type"], scale["reverse"]) == ("log", True)
+        costs_of = [part["layer"][0]["encoding"]["x"]["scale"] for part in spec["hconcat"]]
+        assert [each.get("type") for each in costs_of] == [None, "log", "log"]
         # Of each network the fewest errors at no higher cost.
         for each in line.marks:
             affordable = [
