@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from systolith.golden.network.graph import Convolution
+from systolith.golden.network.graph import Convolution, Dense, Input, Network
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Folding
 from systolith.hw.planning.budget import Goal, make_plan
@@ -73,10 +73,24 @@ def test_a_buffer_is_as_large_as_what_was_in_use_before_it_is_reduced() -> None:
     assert {name: each.depth for name, each in buffers.plan.items()} == first
 
 
-@pytest.mark.parametrize("multipliers", [8, 15, 30])
-def test_no_buffer_of_a_small_network_could_be_smaller(multipliers: int) -> None:
+DENSE = Network(
+    "dense",
+    (
+        Input(name="input", height=8, width=8, scale=0.01),
+        Convolution(name="C", inputs=("input",), kernel=(3, 3), out_channels=4),
+        Dense(name="F", inputs=("C",), units=8),
+        Dense(name="scores", inputs=("F",), units=3),
+    ),
+)
+"""While images are sent faster than needed, up to 57 values wait between its first two units."""
+
+
+@pytest.mark.parametrize(
+    ("network", "multipliers"), [(EVERY_KIND, 8), (EVERY_KIND, 30), (DENSE, 4), (DENSE, 22)]
+)
+def test_no_buffer_of_a_small_network_could_be_smaller(network: Network, multipliers: int) -> None:
     """Every smaller size is tried on a whole accelerator, which then misses the interval."""
-    fixed = quantized(EVERY_KIND).fixed
+    fixed = quantized(network).fixed
     plan = make_plan(fixed, Goal(max_multipliers=multipliers))
     interval = min_interval(fixed, plan)
     assert predict(Accelerator(fixed, plan)).interval_cycles == interval
