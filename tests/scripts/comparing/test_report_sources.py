@@ -44,6 +44,15 @@ def test_networks_are_evaluated_once(here: Path, monkeypatch: pytest.MonkeyPatch
 NETWORKS = ["q9.npz", "q10.npz"]
 
 
+def test_a_network_that_changes_meanwhile_is_not_cached_as_the_one_before(here: Path) -> None:
+    data, network = golden.load_dataset(DATA), golden.load("q9.npz")
+    key = "0" * 64
+    with pytest.raises(ValueError, match=r"q9\.npz: has changed while it was evaluated"):
+        evaluation_cache.evaluate_cached(key, "q9.npz", "1" * 64, data, None, None)
+    found = evaluation_cache.evaluate_cached(key, "q9.npz", network.sha256, data, 20, None)
+    assert (found.network_sha256, found.images) == (network.sha256, 20)
+
+
 def test_other_images_and_other_code_are_evaluated_anew(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
