@@ -346,6 +346,18 @@ def test_a_gate_times_no_positive_number_is_no_activation(factor: float, tmp_pat
     assert any("joins two feature maps" in each for each in refusals(tmp_path, content))
 
 
+@pytest.mark.parametrize("opset", [11, 13])
+def test_a_softmax_is_over_all_scores_unless_it_has_an_axis(opset: int, tmp_path: Path) -> None:
+    """Its axis is 1 by default up to opset 12, and the last one from opset 13 on."""
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d", "g"), node("Softmax", "g", "y")]
+    weights = {"d": normal(25, 4)}
+    content = model(nodes, weights, (1, 1, 5, 5), opset=opset)
+    assert taken(tmp_path, content).trained.network.layers[-1].name
+    nodes[-1] = node("Softmax", "g", "y", axis=0)
+    (found,) = refusals(tmp_path, model(nodes, weights, (1, 1, 5, 5), opset=opset))
+    assert found.startswith("y (Softmax, axis): 0 is not over all scores of an image")
+
+
 def test_a_border_may_be_around_channels_that_come_last(tmp_path: Path) -> None:
     pads = {"p": constant([0, 1, 1, 0, 0, 1, 1, 0], np.int64), "v": constant(0.25)}
     nodes = [
