@@ -105,6 +105,11 @@ def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
         assert ends.marks[place].items() >= {**common, "x": low, "x2": high}.items()
         assert points.marks[place].items() >= {**common, "x": (gains - losses) / 1000}.items()
     assert " ".join(spec["title"]["text"]) == helped_most_in_words(trials)
+    # The bits that are saved, in KiB of 8,192 bits.
+    (rows_drawn,) = spec["datasets"].values() if "datasets" in spec else [spec["data"]["values"]]
+    assert {row["part"]: float(row["saved"].split()[0]) for row in rows_drawn} == pytest.approx(
+        {"C1 weights": 50 / 8192, "C1 map": -6 / 8192}, rel=0.01
+    )
     # Logarithmic from a thousandth on, on both sides of zero.
     x = spec["layer"][0]["encoding"]["x"]
     assert (x["scale"]["type"], x["scale"]["constant"]) == ("symlog", 0.001)
