@@ -73,7 +73,7 @@ mutants-python: $(FINISHED)-mutants ## faults put into the Python code, and thos
 fuzz: $(FINISHED)-test ## 2,000 hostile files and options (arguments: make fuzz ARGS="--seed 1")
 	$(BIN)/python -m tests.fuzz.fuzz_campaign $(ARGS)
 
-gates: $(FINISHED)-formal ## netlists of every unit and of a small network, gate by gate
+gates: $(FINISHED)-formal ## netlists of every unit and of whole networks, gate by gate
 	$(BIN)/python -m pytest -n $(JOBS) -m gates
 
 silicon: $(FINISHED)-synth ## a small network placed and routed on every target (installs nextpnr)
@@ -97,7 +97,7 @@ bench-sensitivity: $(FINISHED)-test ## which layers need their bits, of the netw
 bench-silicon: $(FINISHED)-synth ## LUTs and clock of the networks that ship, and how far estimates are off (hours)
 	$(BIN)/python -m systolith.scripts.benchmarks.silicon_figures $(ARGS)
 
-bench-simulation: $(FINISHED)-test ## all test digits through the RTL of five accelerators, and how fast
+bench-simulation: $(FINISHED)-test ## all test digits through the RTL of nine accelerators, and how fast
 	$(BIN)/python -m systolith.scripts.benchmarks.all_digits $(ARGS)
 
 bench-sweep: $(FINISHED)-test ## what a sweep of 12 pairs of widths costs

@@ -13,15 +13,18 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import typer
+
 _WRITTEN = ("out", "timeline")
 _NETWORKS = ("network", "networks")  # names of networks that ship, or paths
 _READ_IN_FOLDERS = ("manifest.json", "simulation.json", "synthesis.json", "sweep.json")
 
 
 def inputs_stay(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that refuses to write over what its arguments and options name to be read.
+    """A command that refuses to write over the files that it reads, named to it or found.
 
-    What it reads besides, or writes in a folder, it checks itself with `require_apart`.
+    Those that its arguments and options name are refused at once, others before they are read.
+    What it writes in a folder, it checks itself with `require_apart`.
     """
 
     @wraps(command)
@@ -33,9 +36,17 @@ def inputs_stay(command: Callable[..., None]) -> Callable[..., None]:
             for path in _paths(value, name in _NETWORKS)
         ]
         read += [folder / file for folder in read for file in _READ_IN_FOLDERS]
-        for name in _WRITTEN:
-            require_apart(name, _paths(given.get(name)), read)
-        command(**given)
+        written = {name: _paths(given.get(name)) for name in _WRITTEN}
+
+        def observe(*read: Path) -> None:
+            for name, paths in written.items():
+                require_apart(name, paths, read)
+
+        observe(*read)
+        from systolith.golden.files.whole_files import observed_reads
+
+        with observed_reads(observe):
+            command(**given)
 
     return checked
 
@@ -45,15 +56,15 @@ def require_apart(option: str, written: Iterable[Path], read: Iterable[Path]) ->
 
     Raises
     ------
-    ValueError
+    BadParameter
         A path to write is one that is read; names the option.
     """
     read = list(read)
     for path in written:
         if any(_is_same(path, each) for each in read):
-            raise ValueError(
-                f"--{option}: {path} is an input of this command, which would be lost: choose "
-                "another name"
+            raise typer.BadParameter(
+                f"{path} is an input of this command, which would be lost: choose another name",
+                param_hint=f"--{option}",
             )
 
 

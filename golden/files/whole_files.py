@@ -9,9 +9,28 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from systolith.golden.errors import FileFormatError
+
+_observer: ContextVar[Callable[[Path], None] | None] = ContextVar("observer", default=None)
+
+
+@contextmanager
+def observed_reads(observe: Callable[[Path], None]) -> Iterator[None]:
+    """Call `observe` with each file that this thread reads, just before it reads it.
+
+    It sees also those that nobody named, such as labels next to images. What it raises ends the
+    reading.
+    """
+    before = _observer.set(observe)
+    try:
+        yield
+    finally:
+        _observer.reset(before)
 
 
 def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -29,6 +48,9 @@ def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
             raise FileFormatError(f"{path}: is {what}, not a file")
         if status.st_size > limit:
             raise FileFormatError(f"{path}: has {status.st_size} bytes, at most {limit} are read")
+        observe = _observer.get()
+        if observe is not None:
+            observe(Path(path))
         return Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise FileFormatError(f"{path}: no such file") from None

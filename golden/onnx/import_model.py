@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith.golden.network import graph_json
+from systolith.golden.network.affine import affines
 from systolith.golden.network.graph import (
     LAYER_TYPES,
     Input,
@@ -25,13 +26,14 @@ from systolith.golden.onnx.layer_names import LayerNames, network_name
 from systolith.golden.onnx.model.onnx_graph import OnnxGraph
 from systolith.golden.onnx.model.onnx_reading import read_onnx
 from systolith.golden.onnx.preprocessing import Preprocessing
-from systolith.golden.onnx.refusals import RefusedError
+from systolith.golden.onnx.refusals import Refusal, RefusedError
 from systolith.golden.onnx.translation.drafting import draft_layers
 from systolith.golden.onnx.translation.graph_walk import Walk, walk
 from systolith.golden.onnx.translation.layer_drafts import Draft, DraftError, InputDraft
 from systolith.golden.onnx.translation.layouts import unusual_axes
 from systolith.golden.onnx.translation.steps import Step
 from systolith.golden.qformat import QFormat
+from systolith.golden.quantization.padding import padding_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,9 +165,33 @@ def _network(
         layers.append(_layer(draft, origin.layer, layers[-1].name))
         arrays[origin.layer] = _arrays(draft, dtype)
     network = Network(network_name(stem), tuple(layers))
+    _require_one_padding(network, origins[0])
     # What could not be read again is not made.
     graph_json.from_json(json.dumps(graph_json.to_json(network)).encode())
     return TrainedNetwork(network, arrays), origins
+
+
+def _require_one_padding(network: Network, origin: Origin) -> None:
+    """Refuse a first layer with other padding than the border of the input.
+
+    Raises
+    ------
+    DraftError
+        The input has a border of another raw value than that of the layer's own padding.
+    """
+    first, layer = network.input, network.layers[1]
+    if not first.border or not any(layer.pads):
+        return
+    own = padding_value(layer, first.format, affines(network)[first.name])
+    if own != first.background:
+        refusal = Refusal(
+            origin.chief,
+            dict(origin.nodes)[origin.chief],
+            "pads",
+            f"pads with the raw value {own} around a border of {first.background}: not built",
+            "put the whole padding into the Pad before it, or leave that out",
+        )
+        raise DraftError(refusal)
 
 
 def _origin(names: LayerNames, draft: Draft) -> Origin:

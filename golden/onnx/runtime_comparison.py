@@ -270,14 +270,13 @@ def _model(imported: ImportedNetwork, outputs: list[str]) -> bytes:
         "imported",
         [each for each in proto.graph.input if each.name == walk.input_name],
         [onnx.ValueInfoProto(name=name) for name in outputs],
-        [
-            numpy_helper.from_array(values, name)
-            for name, values in imported.graph.constants.items()
-            if name in read
-        ],
     )
     model = helper.make_model(
         graph, opset_imports=proto.opset_import, ir_version=min(proto.ir_version, 13)
     )
+    # Only now, because a model copies its graph.
+    for name, values in imported.graph.constants.items():
+        if name in read:
+            model.graph.initializer.append(numpy_helper.from_array(values, name))
     content: bytes = model.SerializeToString()
     return content

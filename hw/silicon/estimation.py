@@ -48,9 +48,6 @@ _SHIFT_REGISTER = 4
 """Chains of this many registers are shift registers in LUTs on 7-series; the last register stays
 outside, or in a multiplier."""
 
-_SITE_LUTS = 4
-"""The LUTs of a distributed memory of 16 words of 4 bits."""
-
 _HALF_BITS = 9
 """The widest operands of the multipliers of Gowin of which two share one of 18 x 18."""
 
@@ -203,7 +200,8 @@ def estimate(parts: Mapping[str, Structure], device: Device) -> Estimate:
         distributed += mapped.distributed
         multipliers += mapped.multipliers
     logic_luts = _weighted(total, known.logic_luts)
-    others = _weighted(total, known.carry_luts) + memory_luts(distributed, device.family)
+    others = _weighted(total, known.carry_luts)
+    others += distributed * device.family.luts_of_distributed_memory
     return Estimate(
         logic_luts,
         Capacity(
@@ -287,11 +285,6 @@ def features(part: Structure, family: Family) -> Mapped:
         distributed,
         multipliers,
     )
-
-
-def memory_luts(sites: int, family: Family) -> int:
-    """The LUTs that distributed memories occupy, from their sites (`targets.Capacity`)."""
-    return sites if family.name == "xc7" else _SITE_LUTS * sites
 
 
 def _multiplier_sites(wide: int, narrow: int, family: Family) -> Fraction:

@@ -141,6 +141,12 @@ class Family:
                 sites[cell.kind] += cell.sites * count
         return Capacity(**{name: math.ceil(each) for name, each in sites.items()})
 
+    @property
+    def luts_of_distributed_memory(self) -> int:
+        """The look-up tables that a site of a distributed memory occupies; 0 without any."""
+        cells = (cell for cell in self.cells.values() if cell.kind == "distributed_memories")
+        return max((math.ceil(cell.luts / cell.sites) for cell in cells), default=0)
+
     def counted(self, cells: Mapping[str, int]) -> dict[Kind, int]:
         """The number of cells of each kind."""
         counts: dict[Kind, int] = dict.fromkeys(KINDS, 0)
@@ -164,7 +170,8 @@ _ECP5 = Family(
             "TRELLIS_FF": _FLIP_FLOP,
             "MULT18X18D": _MULTIPLIER,
             "DP16KD|PDPW16KD": _BLOCK,
-            "TRELLIS_DPR16X4": _distributed(luts=4, sites=1),
+            # Four for the words, and the two whose inputs bring what is written.
+            "TRELLIS_DPR16X4": _distributed(luts=6, sites=1),
             "PFUMX|L6MUX21|GSR|VLO|VHI": _FREE,
         }
     ),

@@ -49,7 +49,6 @@ from systolith.hw.silicon.estimation import (
     coefficients,
     estimate,
     features,
-    memory_luts,
     structures,
 )
 from systolith.hw.silicon.flow import synthesize_folder
@@ -241,7 +240,7 @@ def fit_family(
     """The coefficients of a family, from features of parts and what they took."""
 
     def carry_luts(entry: PartEntry) -> int:
-        memories = memory_luts(entry.occupied.distributed_memories, family)
+        memories = entry.occupied.distributed_memories * family.luts_of_distributed_memory
         return entry.occupied.luts - entry.luts - memories
 
     return FamilyCoefficients(

@@ -249,6 +249,8 @@ def to_markdown(report: AccuracyReport, sensitivity: bool = False) -> str:
     if report.layers:
         rows = [(cell(layer.name), *layer_cells(layer)) for layer in report.layers]
         text += "\n## Layers\n\n" + table(("layer", *LAYER_HEADINGS), rows, left=1)
+        if windows := [(cell(layer.name), layer.form) for layer in report.layers if layer.form]:
+            text += "\n" + table(("layer", "windows"), windows, left=2)
     if report.outputs is None:
         return f"{text}\n## Classes\n\n{_confusion_table(report)}"
     return f"{text}\n## Outputs\n\n{table(OUTPUT_HEADINGS, output_rows(report.outputs), left=0)}"

@@ -128,7 +128,7 @@ def generate(
             mhz=mhz,
             result=result,
         )
-    print_plan(manifest)
+    print_plan(manifest, network)
     if manifest.handover is not None:
         print_line("test bench", f"make -C {quote(str(out / 'tb'))}: {manifest.handover.images}")
     print_text(str(out / manifest.files.verilog))

@@ -158,7 +158,7 @@ def plan(
             document |= {"target": target, "estimate": msgspec.to_builtins(estimated)}
         print_json(to_json(document))
     else:
-        print_plan(report, mhz)
+        print_plan(report, network, mhz)
         if device is not None and estimated is not None:
             print_estimate(estimated, device)
             if mhz is None:
@@ -216,8 +216,10 @@ def print_estimate(estimated: Estimate, device: Device) -> None:
     print_line("fits", "no, by the estimate" if lacks else "yes, by the estimate")
 
 
-def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
-    """Print the unit of every layer, and the speed of the whole."""
+def print_plan(
+    report: PlanReport | Manifest, network: QuantizedNetwork, mhz: float | None = None
+) -> None:
+    """Print the unit of every layer, its windows, and the speed of the whole."""
     from systolith.hw.planning.estimate import bottleneck
 
     interval = report.predicted.interval_cycles
@@ -254,6 +256,9 @@ def print_plan(report: PlanReport | Manifest, mhz: float | None = None) -> None:
             "",
         ),
     )
+    layers = network.fixed.network.layers
+    if windows := [(layer.name, layer.form) for layer in layers if layer.form]:
+        print_table("", ("layer", "windows"), windows, left=2)
     if report.input.lanes > 1:
         of = report.input
         print_line("input", f"{of.lanes} values a beat, s_axis_tdata {of.tdata_bits} bits")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 from systolith.hw.build_cache import cached, content_key
 from systolith.hw.silicon import multiplier_registers
 from systolith.hw.silicon.multiplier_registers import BEFORE, with_multiplier_registers
+from systolith.hw.silicon.synthesis import Netlist
 from systolith.hw.verilog.netlist import cell_models, synthesis_script
 from systolith.sim.simulators.builds import Design
+from tests.gates.block_memories import block_memory_models
 from tests.gates.multipliers import multiplier_models
 from tests.yowasp import full_yosys_version, run_full_yosys
 
@@ -81,6 +84,29 @@ def _source() -> str:
     return inspect.getsource(multiplier_registers)
 
 
+def synthesized_text(synthesized: Netlist) -> str:
+    """The Verilog of the netlist that `systolith synth` counts and places.
+
+    Raises
+    ------
+    MissingToolError, SimulationError
+        As `netlist`.
+    """
+    script = f"read_json {_AFTER}\nwrite_verilog -noattr -noexpr -simple-lhs {_NETLIST}\n"
+
+    def build(folder: Path) -> None:
+        (folder / _AFTER).write_bytes(synthesized.content)
+        run_full_yosys(script, folder)
+
+    key = content_key("netlist", full_yosys_version(), script, synthesized.content)
+    return cached(key, _NETLIST, build).read_text("utf-8")
+
+
 def with_models(design: Design, text: str, target: str) -> Design:
     """A netlist in place of a design, with the models of its cells."""
-    return replace(design, verilog=text + cell_models(target) + multiplier_models(target))
+    ours = multiplier_models(target) + block_memory_models(target)
+    theirs = cell_models(target)
+    for name in re.findall(r"^module (\w+)", ours, re.MULTILINE):
+        empty = rf"^(\(\* blackbox \*\)\n)?module {name}\b.*?^endmodule\b"
+        theirs = re.sub(empty, "", theirs, flags=re.DOTALL | re.MULTILINE)
+    return replace(design, verilog=text + theirs + ours)

@@ -4,10 +4,15 @@ import errno
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import external_data_helper
 
+from systolith.golden.files import idx
 from systolith.scripts.main import main
 from systolith.scripts.outputs import require_file, require_folder, writing
+from tests.golden.onnx.small_models import model, node, normal
 from tests.scripts import tiny
 
 
@@ -121,6 +126,37 @@ def test_no_command_writes_over_what_it_reads(
     assert out == "" and err.count("\n") == 1
     assert "is an input of this command" in err
     assert contents() == before
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("quantize net.npz --data t-images-idx3.json --out labels.npz", "t-labels-idx1.json"),
+        (
+            "evaluate net.npz --data t-images-idx3.json --out t-labels-idx1.json",
+            "t-labels-idx1.json",
+        ),
+        ("import big.onnx --raw --out w.npz", "w.npz"),
+        ("corpus . --raw --out w.md", "w.npz"),
+    ],
+)
+def test_nor_over_what_it_reads_without_being_told(
+    here: Path, command: str, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.zeros((20, 5, 4), np.uint8)
+    Path("t-images-idx3.json").write_bytes(idx.encode(pixels))
+    Path("t-labels-idx1.json").write_bytes(idx.encode(pixels[:, 0, 0]))
+    Path("labels.npz").symlink_to("t-labels-idx1.json")
+    network = onnx.load_from_string(model([node("MatMul", "x w", "y")], {"w": normal(10, 3)}))
+    external_data_helper.convert_model_to_external_data(network, location="w.npz", size_threshold=0)
+    onnx.save(network, "big.onnx")
+    Path("w.md").symlink_to("w.npz")
+    before = Path(found).read_bytes()
+    assert main(command.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "is an input of this command" in err
+    assert Path(found).read_bytes() == before
 
 
 def test_an_earlier_output_is_written_over(here: Path) -> None:

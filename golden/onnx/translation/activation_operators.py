@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 import numpy as np
+from numpy.polynomial.polynomial import polyadd, polymul
+from numpy.typing import NDArray
 
 from systolith.golden.network.graph import Activation, GraphError
 from systolith.golden.onnx.translation.call import Call, Signal
-from systolith.golden.onnx.translation.steps import Reals, Scaling, Squashing, Step
+from systolith.golden.onnx.translation.steps import (
+    Polynomial,
+    Reals,
+    Scaling,
+    Squashing,
+    Step,
+    last_shared,
+)
+
+_Terms = NDArray[np.floating[Any]]
 
 _MOST = float(np.finfo(np.float32).max)
 
@@ -74,77 +87,207 @@ def gated(call: Call) -> Signal | None:
 
     `x` and `g` may be multiplied by constants, as by the half of GELU.
     """
-    signals = [each for each in call.inputs if isinstance(each, Signal)]
-    for factor, gate in (signals, signals[::-1]) if len(signals) == 2 else ():
-        before, gain = set(gate.step.chain()), 1.0
-        x: Step | None = factor.step
-        while isinstance(x, Scaling) and x not in before and not x.offset.any():
-            gain *= _same(x.gain)
-            x = x.source
-        if x is None or x not in before or not np.array_equal(gate.order, factor.order):
+    pair = _two_signals(call)
+    for factor, gate in (pair, pair[::-1]) if pair else ():
+        found = _gate(factor, gate)
+        if found is None:
             continue
-        found = _gated_by(gate.step, x)
-        if found is not None and gain > 0:
-            call.inputs = [Signal(factor.order, x)]
-            amplitude = gain * found.amplitude
-            return _squashed(call, found.kind, *found.parameters, amplitude=amplitude)
+        amplitude = found.factor * found.gain
+        if found.is_logistic:
+            return _of(call, found.x, "swish", found.inner[1], amplitude=amplitude)
+        for known in _FACTORS:
+            if known.fits(found):
+                return _of(call, found.x, known.kind, amplitude=known.amplitude * amplitude)
     return None
+
+
+def divided(call: Call) -> Signal | None:
+    """`x / g(x)`, as exporters write Softsign; None for any other quotient."""
+    pair = _two_signals(call)
+    found = _gate(*pair) if pair else None
+    if found is not None and _SOFTSIGN.fits(found):
+        return _of(call, found.x, _SOFTSIGN.kind, amplitude=found.factor / found.gain)
+    return None
+
+
+def polynomial(combine: Callable[[_Terms, _Terms], _Terms]) -> Callable[[Call], Signal | None]:
+    """A sum or product of polynomials of one map, which GELU has inside; None for any other.
+
+    None, too, if a scaling is all that it is.
+    """
+
+    def take(call: Call) -> Signal | None:
+        one, other = _two_signals(call) or (None, None)
+        if one is None or other is None or not np.array_equal(one.order, other.order):
+            return None
+        x = last_shared(one.step, other.step, (Scaling, Polynomial))
+        if x is None or (one.order < 0).any():
+            return None
+        first, second = (_coefficients(_between(x, each.step)) for each in (one, other))
+        if first is None or second is None:
+            return None
+        made = combine(first, second)
+        return _polynomial(call, Signal(one.order, x), made) if len(made) > 2 else None
+
+    return take
+
+
+def power(call: Call) -> Signal:
+    """`Pow`: the square or the cube of a map, which GELU has inside."""
+    x, exponent = call.signal(), call.reals(1)
+    if exponent is None or exponent.size != 1 or exponent.flat[0] not in (2, 3):
+        call.abandon("input 2", "must be 2 or 3: activations have no other powers inside")
+    if exponent.ndim > x.order.ndim:
+        call.abandon("input 2", "has more axes than the map")
+    return _polynomial(call, x, np.eye(_MOST_TERMS)[int(exponent.flat[0])])
+
+
+_MOST_TERMS = 4
+"""Those of a cube, the highest power that an activation has inside."""
+
+
+def _polynomial(call: Call, x: Signal, coefficients: _Terms) -> Signal:
+    if len(coefficients) > _MOST_TERMS:
+        call.abandon("", "makes a power of a map above its cube, which no activation has inside")
+    step = Polynomial(
+        source=x.step,
+        shape=x.step.shape,
+        node=call.node,
+        tensor=call.node.outputs[0],
+        order=x.order,
+        coefficients=tuple(coefficients.tolist()),
+    )
+    return Signal(x.order, step)
+
+
+def _two_signals(call: Call) -> tuple[Signal, Signal] | None:
+    signals = [each for each in call.inputs if isinstance(each, Signal)]
+    return (signals[0], signals[1]) if len(signals) == len(call.inputs) == 2 else None
+
+
+def _between(x: Step, step: Step) -> list[Step]:
+    """The steps after `x`, up to `step`."""
+    return [*takewhile(lambda each: each is not x, step.chain())][::-1]
+
+
+def _coefficients(steps: Sequence[Step]) -> _Terms | None:
+    """Those of the polynomial that scalings and polynomials are together, the constant first.
+
+    None if there are other steps, a value of its own for each channel, or powers above a cube.
+    """
+    found = np.array([0.0, 1.0])
+    for step in steps:
+        inner, found = found, np.zeros(1)
+        for each in _terms(step)[::-1]:
+            found = polyadd(polymul(found, inner), [each])
+        if len(found) > _MOST_TERMS or not np.isfinite(found).all():
+            return None
+    return found
+
+
+def _terms(step: Step) -> tuple[float, ...]:
+    """The coefficients of a scaling or polynomial; of any other step, none that are numbers."""
+    if isinstance(step, Polynomial):
+        return step.coefficients
+    return (_same(step.offset), _same(step.gain)) if isinstance(step, Scaling) else (math.nan,)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """`factor * x` beside `gain * (f(inner(x)) + offset)`.
+
+    Parameters
+    ----------
+    x, factor
+        The map, and a positive number.
+    functions, parameters
+        The activations whose composition `f` is, and their parameters.
+    inner
+        The coefficients of a polynomial, the constant first.
+    offset, gain
+        Two numbers, the second one positive.
+    """
+
+    x: Signal
+    factor: float
+    functions: tuple[str, ...]
+    parameters: tuple[float, ...]
+    inner: tuple[float, ...]
+    offset: float
+    gain: float
+
+    @property
+    def is_logistic(self) -> bool:
+        """Whether it is the gate of a Swish, of any slope."""
+        line = len(self.inner) == 2 and self.inner[0] == 0 < self.inner[1]
+        return self.functions == ("sigmoid",) and line and self.offset == 0
 
 
 @dataclass(frozen=True)
 class _Gate:
-    """`x * g(x)`, where `g(x) = f(inner gain * x + inner offset) + outer offset`.
+    """A gate that is known: `x` multiplied or divided by it is an activation.
 
     Parameters
     ----------
-    functions
-        The activations whose composition `f` is.
-    constants
-        Their parameters, then inner gain, inner offset and outer offset.
+    functions, constants
+        As `_Found` has them: parameters, inner coefficients, offset.
     kind, amplitude
-        The activation that the product is, and its amplitude.
+        The activation.
     """
 
     functions: tuple[str, ...]
     constants: tuple[float, ...]
     kind: str
-    amplitude: float
+    amplitude: float = 1
+
+    def fits(self, found: _Found) -> bool:
+        """Whether it is this gate."""
+        constants = *found.parameters, *found.inner, found.offset
+        return (
+            self.functions == found.functions
+            and len(self.constants) == len(constants)
+            and np.allclose(constants, self.constants, rtol=_FLOAT32, atol=0)
+        )
 
 
-_GATES = (
-    _Gate(("erf",), (1 / math.sqrt(2), 0, 1), "gelu", 2),
-    _Gate(("softplus", "tanh"), (1, 0, 0), "mish", 1),
-    _Gate(("clip",), (0, 6, 1, 3, 0), "hard_swish", 6),
-    _Gate(("hard_sigmoid",), (1 / 6, 1 / 2, 1, 0, 0), "hard_swish", 1),
+_GELU_GAIN = math.sqrt(2 / math.pi)
+_FACTORS = (
+    _Gate(("erf",), (0, 1 / math.sqrt(2), 1), "gelu", 2),
+    _Gate(("tanh",), (0, _GELU_GAIN, 0, 0.044715 * _GELU_GAIN, 1), "gelu_tanh", 2),
+    _Gate(("softplus", "tanh"), (0, 1, 0), "mish"),
+    _Gate(("clip",), (0, 6, 3, 1, 0), "hard_swish", 6),
+    _Gate(("hard_sigmoid",), (1 / 6, 1 / 2, 0, 1, 0), "hard_swish"),
 )
+_SOFTSIGN = _Gate(("abs",), (0, 1, 1), "softsign")
 
 
-def _gated_by(gate: Step, x: Step) -> Activation | None:
-    """The activation `x * g(x)`, by the steps from `x` to `g`; None if there is none."""
-    inner, outer = [1.0, 0.0], [1.0, 0.0]
-    functions: list[str] = []
-    parameters: list[float] = []
-    for step in [each for each in gate.chain() if each not in set(x.chain())][::-1]:
-        if isinstance(step, Scaling):
-            scaled = outer if functions else inner
-            gain, offset = _same(step.gain), _same(step.offset)
-            scaled[:] = gain * scaled[0], gain * scaled[1] + offset
-        elif isinstance(step, Squashing) and outer == [1, 0] and step.activation.amplitude == 1:
-            functions.append(step.activation.kind)
-            parameters += step.activation.parameters
-        else:
-            return None
-    if not outer[0] > 0:
+def _gate(factor: Signal, gate: Signal) -> _Found | None:
+    """A map, scaled, beside a function of it; None if the second is none."""
+    before, gain = set(gate.step.chain()), 1.0
+    x: Step | None = factor.step
+    while isinstance(x, Scaling) and x not in before and not x.offset.any():
+        gain *= _same(x.gain)
+        x = x.source
+    if x is None or x not in before or not np.array_equal(gate.order, factor.order):
         return None
-    if functions == ["sigmoid"] and inner[0] > 0 and inner[1] == outer[1] == 0:
-        return Activation("swish", outer[0], parameters=(inner[0],))
-    constants = (*parameters, *inner, outer[1] / outer[0])
-    for each in _GATES:
-        if each.functions == tuple(functions) and np.allclose(
-            constants, each.constants, rtol=_FLOAT32, atol=0
-        ):
-            return Activation(each.kind, each.amplitude * outer[0])
-    return None
+    steps = _between(x, gate.step)
+    start = [*takewhile(lambda each: not isinstance(each, Squashing), steps)]
+    middle = [*takewhile(lambda each: isinstance(each, Squashing), steps[len(start) :])]
+    inner, outer = _coefficients(start), _coefficients(steps[len(start) + len(middle) :])
+    activations = [each.activation for each in middle if isinstance(each, Squashing)]
+    if inner is None or outer is None or len(outer) != 2 or not (gain > 0 and outer[1] > 0):
+        return None
+    if any(each.amplitude != 1 for each in activations):
+        return None
+    return _Found(
+        x=Signal(factor.order, x),
+        factor=gain,
+        functions=tuple(each.kind for each in activations),
+        parameters=tuple(number for each in activations for number in each.parameters),
+        inner=tuple(inner.tolist()),
+        offset=float(outer[0] / outer[1]),
+        gain=float(outer[1]),
+    )
 
 
 def _same(values: Reals) -> float:
@@ -178,8 +321,14 @@ def _limit(call: Call, name: str, position: int, default: float) -> float:
     return float(given) if isinstance(given, float) else default
 
 
-def _squashed(call: Call, kind: str, *parameters: float, amplitude: float = 1.0) -> Signal:
-    signal = call.signal()
+def _squashed(call: Call, kind: str, *parameters: float) -> Signal:
+    return _of(call, call.signal(), kind, *parameters)
+
+
+def _of(
+    call: Call, signal: Signal, kind: str, *parameters: float, amplitude: float = 1.0
+) -> Signal:
+    """The activation of a map that need not be an input of the node itself."""
     try:
         activation = Activation(kind, amplitude, parameters=parameters)
     except GraphError as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from systolith.golden.onnx.model.onnx_graph import Node, Values
 from systolith.golden.onnx.model.plain_text import shown
 from systolith.golden.onnx.refusals import Refusal
-from systolith.golden.onnx.translation.steps import Order, Step
+from systolith.golden.onnx.translation.steps import Order, Step, Weights
 
 MAX_VALUES = 2**22
 """The most values of a feature map, over all images that are followed."""
@@ -22,7 +22,11 @@ MAX_CONSTANT = 2**26
 """The most values of a constant that is computed."""
 
 MAX_WEIGHTS = 2**24
-"""The most weights of all layers together: an import takes up to 40 bytes for each."""
+"""The most weights of all layers together, if the model does not store as many."""
+
+MAX_STORED_WEIGHTS = 2**26
+"""The most weights of all layers of a model that stores as many: an import takes up to 31 bytes
+for each."""
 
 
 class AbandonedError(Exception):
@@ -60,6 +64,8 @@ class Call:
         The images that are followed, and those of a batch of the file: more, if it is large.
     earlier_weights
         The weights of the layers before, each use of a constant counted.
+    stored_weights
+        The float32 values that the model's constants have room for.
     refusals
         Where refusals go.
     notes
@@ -74,6 +80,7 @@ class Call:
         images: int,
         batch: int,
         earlier_weights: int,
+        stored_weights: int,
         refusals: list[Refusal],
         notes: list[str],
     ) -> None:
@@ -83,6 +90,7 @@ class Call:
         self.images = images
         self.batch = batch
         self.earlier_weights = earlier_weights
+        self.stored_weights = stored_weights
         self._refusals = refusals
         self._notes = notes
 
@@ -157,16 +165,22 @@ class Call:
             return None
         with np.errstate(invalid="ignore"):
             result = value.astype(np.float64)
-        if not np.isfinite(result).all():
-            self.abandon(f"input {position + 1}", "has values that are not finite")
+        self._require_finite(position, result)
         return result
 
-    def weights(self, position: int) -> NDArray[np.float64] | None:
-        """An input of weights, as `reals`; their number is checked before they are converted."""
+    def weights(self, position: int) -> Weights | None:
+        """An input of finite weights, in float32 or float64; their number is checked."""
         value = self.constant(position)
         if value is not None:
             self.require_weights(value.size)
-        return self.reals(position)
+        if value is None or value.dtype != np.float32:
+            return self.reals(position)
+        self._require_finite(position, value)
+        return value
+
+    def _require_finite(self, position: int, values: Values) -> None:
+        if not np.isfinite(values).all():
+            self.abandon(f"input {position + 1}", "has values that are not finite")
 
     def signal(self, position: int = 0) -> Signal:
         """An input that depends on the image."""
@@ -197,8 +211,9 @@ class Call:
 
     def require_weights(self, count: int) -> None:
         """Refuse a layer of this many weights if all layers would have more than are allowed."""
-        if self.earlier_weights + count > MAX_WEIGHTS:
+        most = max(MAX_WEIGHTS, min(self.stored_weights, MAX_STORED_WEIGHTS))
+        if self.earlier_weights + count > most:
             before = f" after {self.earlier_weights:,} of other layers" * bool(self.earlier_weights)
             self.abandon(
-                "", f"needs {count:,} weights{before}, more than the {MAX_WEIGHTS:,} allowed in all"
+                "", f"needs {count:,} weights{before}, more than the {most:,} allowed in all"
             )

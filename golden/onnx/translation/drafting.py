@@ -24,6 +24,7 @@ from systolith.golden.onnx.translation.layouts import in_image
 from systolith.golden.onnx.translation.steps import (
     Border,
     Layout,
+    Polynomial,
     Pool,
     Products,
     Reals,
@@ -76,6 +77,12 @@ def draft_layers(last: Step, preprocessing: Preprocessing) -> tuple[InputDraft, 
             drafter.pool(step)
         elif isinstance(step, Squashing):
             drafter.squash(step)
+        elif isinstance(step, Polynomial):
+            _refuse(
+                step.node,
+                "makes a polynomial of a map, which is taken inside a GELU by a tanh only",
+                "train with another activation",
+            )
     drafter.settle()
     return drafter.input, drafter.drafts
 
@@ -132,11 +139,12 @@ class _Drafter:
         self._settle_into_input()
         gain, offset = self._pending.gain, self._pending.offset
         nodes = self._pending.nodes
-        if weights.ndim == 2:
-            bias = bias + offset @ weights
-            weights = gain[:, np.newaxis] * weights
-        elif not self._pending.is_identity:
-            if self._is_by_channel() and (not any(step.windows.padding) or not offset.any()):
+        # Large weights are not copied where nothing is pending.
+        if not self._pending.is_identity:
+            if weights.ndim == 2:
+                bias = bias + offset @ weights
+                weights = gain[:, np.newaxis] * weights
+            elif self._is_by_channel() and (not any(step.windows.padding) or not offset.any()):
                 channels = weights.shape[2]
                 bias = bias + np.einsum("ijko,k->o", weights, offset[:channels])
                 weights = weights * gain[:channels, np.newaxis]

@@ -6,7 +6,15 @@ import numpy as np
 
 from systolith.golden.onnx.translation.call import Call, Signal
 from systolith.golden.onnx.translation.output_order import as_output
-from systolith.golden.onnx.translation.steps import Ending, Order, Reals, Scaling
+from systolith.golden.onnx.translation.steps import (
+    Ending,
+    Order,
+    Polynomial,
+    Reals,
+    Scaling,
+    Squashing,
+    last_shared,
+)
 
 
 def add(call: Call) -> Signal:
@@ -133,11 +141,13 @@ def _operands(call: Call) -> tuple[Signal, Reals]:
         call.abandon("", f"must have 2 inputs, not {len(call.inputs)}")
     first, second = call.inputs
     if isinstance(first, Signal) and isinstance(second, Signal):
-        call.refuse(
-            "",
-            "joins two feature maps: branches and residual connections are not built",
-            "a chain of layers",
-        )
+        if last_shared(first.step, second.step, (Scaling, Polynomial, Squashing)) is not None:
+            reason = "joins a map and a function of it, which gives no activation that is built"
+            remedy = "train with another"
+        else:
+            reason = "joins two feature maps: branches and residual connections are not built"
+            remedy = "a chain of layers"
+        call.refuse("", reason, remedy)
         return first, np.ones(())
     place = 0 if isinstance(first, Signal) else 1
     constant = call.reals(1 - place)

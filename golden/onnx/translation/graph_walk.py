@@ -262,6 +262,7 @@ class _Walker:
         self.work = 0
         self.products = 0
         self.weights = 0
+        self.stored_weights = sum(each.nbytes for each in graph.constants.values()) // 4
 
     def follow(self, node: Node, read: Set[str]) -> None:
         """Translate a node, or refuse it; `read` are the tensors that are used."""
@@ -272,7 +273,8 @@ class _Walker:
         if node.operator in IDLE_OUTPUTS:
             more = tuple(name if name in read else "" for name in node.outputs[1:])
             used = replace(node, outputs=node.outputs[:1] + more)
-        call = Call(used, known, opset, images, batch, self.weights, self.refusals, self.notes)
+        weights = self.weights, self.stored_weights
+        call = Call(used, known, opset, images, batch, *weights, self.refusals, self.notes)
         made: _Value = _Unknown()
         try:
             if not self._is_taken(call):

@@ -8,7 +8,7 @@ from systolith.golden.network.graph import NO_ACTIVATION, Activation, Shape
 from systolith.golden.network.windows import SINGLE_VALUES, Windows
 from systolith.golden.onnx.model.onnx_graph import Node
 from systolith.golden.onnx.refusals import Refusal
-from systolith.golden.onnx.translation.steps import Reals, Step
+from systolith.golden.onnx.translation.steps import Reals, Step, Weights
 
 
 class DraftError(Exception):
@@ -30,7 +30,7 @@ class Draft:
     shape: Shape
     nodes: list[Node]
     equals: Step | None
-    weights: Reals | None = None
+    weights: Weights | None = None
     bias: Reals | None = None
     windows: Windows = SINGLE_VALUES
     groups: int = 1

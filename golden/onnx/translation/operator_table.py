@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from numpy.polynomial.polynomial import polyadd, polymul
+
 from systolith.golden.onnx.model.onnx_graph import Values
 from systolith.golden.onnx.translation import activation_operators as activation
 from systolith.golden.onnx.translation import elementwise_operators as elementwise
@@ -32,13 +34,18 @@ _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 _REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
 
 
-def _multiply(call: Call) -> Signal:
-    return activation.gated(call) or elementwise.multiply(call)
+def _first(*takes: Callable[[Call], Signal | None]) -> Callable[[Call], Signal]:
+    """What the first that does not give None makes of a node; the last one never does."""
+
+    def take(call: Call) -> Signal:
+        return next(made for each in takes if (made := each(call)) is not None)
+
+    return take
 
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType(
     {
-        "Add": Operator(elementwise.add, _LEGACY),
+        "Add": Operator(_first(activation.polynomial(polyadd), elementwise.add), _LEGACY),
         "ArgMax": Operator(elementwise.arg_max, ("axis", "keepdims", "select_last_index")),
         "AveragePool": Operator(pooling.average_pool, (*_POOL, "count_include_pad")),
         "BatchNormalization": Operator(
@@ -75,7 +82,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
             activation.with_parameters("thresholded_relu", alpha=1.0), ("alpha",)
         ),
         "Conv": Operator(weighted.conv, (*_WINDOW, "group")),
-        "Div": Operator(elementwise.divide, _LEGACY),
+        "Div": Operator(_first(activation.divided, elementwise.divide), _LEGACY),
         "Dropout": Operator(moved, ("ratio", "seed", "is_test")),
         "Expand": Operator(moved),
         "Flatten": Operator(moved, ("axis",)),
@@ -89,9 +96,12 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "MatMul": Operator(weighted.matmul),
         "Max": Operator(activation.maximum, ("consumed_inputs",)),
         "MaxPool": Operator(pooling.max_pool, _POOL),
-        "Mul": Operator(_multiply, _LEGACY),
+        "Mul": Operator(
+            _first(activation.gated, activation.polynomial(polymul), elementwise.multiply), _LEGACY
+        ),
         "Neg": Operator(elementwise.negate),
         "Pad": Operator(pad, ("mode", "pads", "value", "paddings")),
+        "Pow": Operator(activation.power, _LEGACY),
         "ReduceMax": Operator(pooling.reduce_max, _REDUCE),
         "ReduceMean": Operator(pooling.reduce_mean, _REDUCE),
         "Relu": Operator(activation.plain("relu"), ("consumed_inputs",)),

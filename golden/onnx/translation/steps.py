@@ -1,13 +1,15 @@
 """What a chain of nodes computes, step by step: each step makes a map of the one before it.
 
-Values of a map stand in stream order (row, column, channel). Arithmetic is float64.
+Values of a map stand in stream order (row, column, channel). Arithmetic is float64; weights that
+nothing was done to may be float32, as they are stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from systolith.golden.network.windows import SINGLE_VALUES, Windows
 from systolith.golden.onnx.model.onnx_graph import Node
 
 Reals = NDArray[np.float64]
+Weights = NDArray[np.floating[Any]]
 Order = NDArray[np.int64]
 
 
@@ -91,7 +94,7 @@ class Products(Step):
     Dense layers have neither windows nor groups.
     """
 
-    weights: Reals
+    weights: Weights
     bias: Reals
     windows: Windows = SINGLE_VALUES
     groups: int = 1
@@ -115,6 +118,13 @@ class Scaling(Step):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Polynomial(Step):
+    """A polynomial of every value, the constant first; a layer has it in an activation only."""
+
+    coefficients: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Squashing(Step):
     """An activation."""
 
@@ -124,3 +134,20 @@ class Squashing(Step):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ending(Step):
     """An operator at the end that changes scores but not the winning class."""
+
+
+_MOST_STEPS = 16
+"""The most steps in a row that an activation is written as."""
+
+
+def last_shared(one: Step, other: Step, kinds: tuple[type[Step], ...]) -> Step | None:
+    """The last step of two chains after which both have only a few steps, of these kinds."""
+
+    def end(step: Step) -> Iterator[Step]:
+        for each in islice(step.chain(), _MOST_STEPS):
+            yield each
+            if not isinstance(each, kinds):
+                return
+
+    ending = set(end(one))
+    return next((each for each in end(other) if each in ending), None)

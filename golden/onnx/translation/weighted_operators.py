@@ -15,7 +15,7 @@ from systolith.golden.onnx.translation.layouts import (
     laid_out,
     made,
 )
-from systolith.golden.onnx.translation.steps import Order, Products, Reals
+from systolith.golden.onnx.translation.steps import Order, Products, Reals, Weights
 from systolith.golden.onnx.translation.window_attributes import WindowAttributes
 
 
@@ -60,7 +60,7 @@ def conv(call: Call) -> Signal:
     )
 
 
-def _grouped(call: Call, kernel: Reals, groups: int) -> Reals:
+def _grouped(call: Call, kernel: Weights, groups: int) -> Weights:
     """Weights `(rows, columns, in, out)` over all input maps, zero outside of the groups."""
     rows, columns, out, own = kernel.shape
     if groups == 1:
@@ -81,7 +81,8 @@ def gemm(call: Call) -> Signal:
         call.abandon("input 2", "must be weights with 2 axes")
     if call.integer("transB", 0):
         weights = weights.T
-    weights = call.number("alpha", 1.0) * weights
+    if (alpha := call.number("alpha", 1.0)) != 1:
+        weights = alpha * weights.astype(np.float64)
     units = weights.shape[1]
     if bias is None:
         bias = np.zeros(units)
@@ -114,7 +115,7 @@ def matmul(call: Call) -> Signal:
     return Signal(result, replace(dense.step, order=result))
 
 
-def _dense(call: Call, signal: Signal, weights: Reals, bias: Reals) -> Signal:
+def _dense(call: Call, signal: Signal, weights: Weights, bias: Reals) -> Signal:
     """A dense layer; its rows are put in the order of the stream."""
     order, source = signal.order, signal.step
     if order.ndim != 2 or order.shape != (call.images, len(weights)):
@@ -126,9 +127,15 @@ def _dense(call: Call, signal: Signal, weights: Reals, bias: Reals) -> Signal:
     places = _places(call, order, source.shape)
     given = places >= 0
     call.require_weights(source.shape.size * weights.shape[1])
-    rows = np.zeros((source.shape.size, weights.shape[1]))
-    # A value that the graph repeats has a row for each of its copies.
-    np.add.at(rows, places[given], weights[given])
+    used, places = weights if given.all() else weights[given], places[given]
+    is_repeated = len(np.unique(places)) < len(places)
+    sizes = source.shape.size, weights.shape[1]
+    rows: Weights = np.zeros(sizes, np.float64 if is_repeated else weights.dtype)
+    if is_repeated:
+        # A value that the graph repeats has a row for each of its copies.
+        np.add.at(rows, places, used)
+    else:
+        rows[places] = used
     shape = Shape(1, 1, weights.shape[1])
     units = np.arange(call.images * shape.size).reshape(call.images, -1)
     step = Products(
@@ -153,7 +160,7 @@ def _places(call: Call, order: Order, shape: Shape) -> Order:
     return places
 
 
-def _pixelwise(call: Call, signal: Signal, weights: Reals, bias: Reals) -> Signal:
+def _pixelwise(call: Call, signal: Signal, weights: Weights, bias: Reals) -> Signal:
     """A convolution of 1 x 1: the constants weigh the channels of each pixel."""
     order = signal.order
     if order.ndim != 4:

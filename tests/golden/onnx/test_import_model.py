@@ -19,7 +19,11 @@ from systolith.golden.network.graph import Convolution, Input, Shape, WindowedLa
 from systolith.golden.network.windows import Padding, Windows
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES
 from systolith.golden.onnx.runtime_comparison import TOLERANCE
-from systolith.golden.onnx.translation.call import MAX_VALUES, MAX_WEIGHTS
+from systolith.golden.onnx.translation.call import (
+    MAX_STORED_WEIGHTS,
+    MAX_VALUES,
+    MAX_WEIGHTS,
+)
 from systolith.golden.onnx.translation.constant_folding import FOLDED
 from systolith.golden.onnx.translation.operator_table import OPERATORS
 from tests.golden.onnx.small_models import RAW, constant, layers, model, node, normal, taken
@@ -299,12 +303,34 @@ def test_a_product_with_its_own_sigmoid_is_swish(factors: str, tmp_path: Path) -
     first = taken(tmp_path, model(nodes, W, (1, 1, 5, 5))).trained.network.layers[1]
     assert first.activation.kind == "swish"
     other = [*nodes[:2], node("Relu", "s", "t"), node("Mul", "a t", "y")]
-    assert "joins two feature maps" in refusals(tmp_path, model(other, W, (1, 1, 5, 5)))[0]
+    assert "a map and a function of it" in refusals(tmp_path, model(other, W, (1, 1, 5, 5)))[0]
 
 
 _GATES = {
     "gelu of PyTorch": ("gelu", "Div a r2 e; Erf e g; Add g one h; Mul a h m; Mul m half y"),
     "gelu of transformers": ("gelu", "Mul a half m; Div a r2 e; Erf e g; Add one g h; Mul h m y"),
+    "gelu by a tanh of PyTorch": (
+        "gelu_tanh",
+        (
+            "Mul a a b; Mul a b c; Mul c k d; Add a d e; Mul e root f; Tanh f g; Add g one h; "
+            "Mul a h m; Mul m half y"
+        ),
+    ),
+    "gelu by a tanh of transformers": (
+        "gelu_tanh",
+        (
+            "Mul a half m; Pow a three c; Mul c k d; Add a d e; Mul root e f; Tanh f g; "
+            "Add one g h; Mul m h y"
+        ),
+    ),
+    "gelu by a tanh, factored": (
+        "gelu_tanh",
+        (
+            "Mul a root b; Mul a k c; Mul c a d; Add d one e; Mul b e f; Tanh f g; Add g one h; "
+            "Mul h half m; Mul a m y"
+        ),
+    ),
+    "softsign of PyTorch": ("softsign", "Abs a e; Add e one g; Div a g y"),
     "hard swish of Keras": (
         "hard_swish",
         "Add a three e; Clip e zero six g; Div g six h; Mul a h y",
@@ -314,6 +340,7 @@ _GATES = {
     "swish with a slope": ("swish", "Mul a three e; Sigmoid e g; Mul g a y"),
 }
 _NUMBERS = {"r2": 2**0.5, "one": 1, "half": 0.5, "three": 3, "zero": 0, "six": 6}
+_NUMBERS |= {"k": 0.044715, "root": (2 / np.pi) ** 0.5}
 
 
 @pytest.mark.parametrize("spelling", _GATES)
@@ -333,7 +360,30 @@ def test_activations_that_exporters_write_as_products(spelling: str, tmp_path: P
     wrong = constants | {"r2": constants["one"], "one": constants["half"], "six": constants["r2"]}
     if set(_NUMBERS) & set(lines.split()) - {"three"}:
         found = refusals(tmp_path, model(nodes, {**W, **wrong}, (1, 1, 5, 5)))
-        assert any("joins two feature maps" in each for each in found)
+        assert any("joins a map and a function of it" in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("Mul a a y", "y (Mul): makes a polynomial of a map, which is taken inside a GELU"),
+        ("Mul a a b; Mul b b y", "b (Mul): makes a polynomial of a map"),
+        ("Pow a three b; Mul b a y", "y (Mul): makes a power of a map above its cube"),
+        ("Add a a y", "y (Add): joins a map and a function of it"),
+        ("Pow a half y", "y (Pow, input 2): must be 2 or 3"),
+        ("Add a c b; Mul a b y", "y (Mul): joins a map and a function of it"),
+        ("Abs a b; Div b a y", "y (Div): joins a map and a function of it"),
+        ("Conv a w b; Add a b y", "y (Add): joins two feature maps: branches"),
+    ],
+)
+def test_other_functions_of_a_map_are_named(lines: str, reason: str, tmp_path: Path) -> None:
+    nodes = [node("Conv", "x one_by_one", "a")]
+    for operator, *names in (line.split() for line in lines.split("; ")):
+        more = {"pads": [1, 1, 1, 1]} if operator == "Conv" else {}
+        nodes.append(node(operator, " ".join(names[:-1]), names[-1], **more))
+    constants = {name: constant(_NUMBERS[name]) for name in ("three", "half")}
+    constants |= {"one_by_one": normal(3, 1, 1, 1), "c": normal(3, 1, 1), "w": normal(3, 3, 3, 3)}
+    assert refusals(tmp_path, model(nodes, constants, (1, 1, 5, 5)))[0].startswith(reason)
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0])
@@ -417,6 +467,31 @@ def test_sums_of_opset_6_say_which_axis_they_mean(tmp_path: Path) -> None:
         return golden.import_onnx(path, RAW).trained
 
     assert network(6).sha256 == network(7).sha256
+
+
+@pytest.mark.parametrize("pixel", [64, 33])
+def test_padding_inside_a_border_must_have_its_value(pixel: int, tmp_path: Path) -> None:
+    # Of pixels with this mean, 33 is the nearest to zero.
+    declared = golden.Preprocessing((1 / 255,), (0.1307,))
+    pads = constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+    nodes = [node("Pad", "x p v", "a"), node("Conv", "a w", "y", pads=[1, 1, 1, 1])]
+    content = model(nodes, {**W, "p": pads, "v": constant(pixel / 255 - 0.1307)})
+    if pixel == 33:
+        imported = golden.import_onnx(_file(tmp_path, content), declared)
+        golden.quantize(imported.trained, np.zeros((1, 8, 8, 1), np.uint8))
+        return
+    with pytest.raises(golden.RefusedError) as error:
+        golden.import_onnx(_file(tmp_path, content), declared)
+    assert str(error.value.refusals[0]) == (
+        "y (Conv, pads): pads with the raw value 33 around a border of 64: not built; put the "
+        "whole padding into the Pad before it, or leave that out"
+    )
+
+
+def _file(folder: Path, content: bytes) -> Path:
+    path = folder / "small.onnx"
+    path.write_bytes(content)
+    return path
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25])
@@ -715,12 +790,31 @@ def test_weights_count_for_every_layer_that_uses_them(
     )
 
 
+@pytest.mark.parametrize("most", [32, 31])
+def test_a_model_may_have_the_weights_that_it_stores(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("systolith.golden.onnx.translation.call.MAX_WEIGHTS", 20)
+    monkeypatch.setattr("systolith.golden.onnx.translation.call.MAX_STORED_WEIGHTS", most)
+    nodes = [node("MatMul", "x w", "a"), node("Relu", "a", "b"), node("MatMul", "b v", "y")]
+    constants = {"w": normal(4, 4), "v": normal(4, 4)}
+    once = model(nodes, constants, ("N", 4))
+    if most == 32:
+        taken(tmp_path, once)
+    else:
+        assert "more than the 31 allowed in all" in refusals(tmp_path, once)[0]
+    # Two uses of one constant are stored once.
+    again = model([*nodes[:2], node("MatMul", "b w", "y")], {"w": constants["w"]}, ("N", 4))
+    assert "more than the 20 allowed in all" in refusals(tmp_path, again)[0]
+
+
 def test_the_document_has_every_operator() -> None:
     text = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
     assert [name for name in (*OPERATORS, *FOLDED) if f"`{name}`" not in text] == []
     assert f"{MAX_NODES:,} nodes" in text
     assert f"feature maps of {MAX_VALUES:,} values" in text
     assert f"{MAX_WEIGHTS:,} weights" in text
+    assert f"up to {MAX_STORED_WEIGHTS:,}" in text
 
 
 def test_a_row_of_values_is_the_image_that_it_is_declared_to_be(tmp_path: Path) -> None:

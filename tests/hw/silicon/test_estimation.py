@@ -143,7 +143,7 @@ def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch)
         "a": Structure({"adder": 10, "register": 3}, memory(16, 8).memories, ((8, 8),)),
         "b": Structure({"adder": 5}, (), ()),
     }
-    assert estimate(parts, ECP5) == Estimate(15, Capacity(15 + 6 + 4 * 2, 3 + 8, 1, 0, 2))
+    assert estimate(parts, ECP5) == Estimate(15, Capacity(15 + 6 + 6 * 2, 3 + 8, 1, 0, 2))
     with pytest.raises(
         ValueError, match="xc7a35t: there are no estimates for its family, only for ecp5"
     ):

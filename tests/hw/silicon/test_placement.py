@@ -11,7 +11,7 @@ from systolith.hw.silicon import placement
 from systolith.hw.silicon.placement import NoRoomError, part_of, place
 from systolith.hw.silicon.synthesis import TOP_PART, Netlist, synthesize
 from systolith.hw.silicon.targets import DEVICES
-from systolith.hw.silicon.tools import Tool, ToolError
+from systolith.hw.silicon.tools import LOG, Tool, ToolError
 from tests.hw.silicon.fake_tools import placer
 from tests.scripts import tiny
 
@@ -109,6 +109,10 @@ def test_the_slowest_of_all_paths_is_the_clock(target: str, tmp_path: Path) -> N
     slowest = report.placed_parts[0][1].picoseconds
     assert slowest == pytest.approx(1e6 / report.clock_mhz, rel=1e-3)
     assert {each.name for each, _ in report.placed_parts} >= {"conv", "dense"}
+    if target == "ecp5-25k":
+        assert report.memories.distributed
+        logs = "".join(each.read_text() for each in (tmp_path / "cache").rglob(LOG))
+        assert f"Total LUT4s: {report.occupied.luts:9}/24288 " in logs
 
 
 @pytest.mark.silicon

@@ -62,7 +62,7 @@ def test_the_cells_of_the_parts_are_all_cells(report: SynthesisReport) -> None:
     assert report.luts == report.cells["LUT4"]
     assert report.flip_flops == report.cells["TRELLIS_FF"] == report.occupied.flip_flops
     assert report.occupied.luts == (
-        report.cells["LUT4"] + 2 * report.cells["CCU2C"] + 4 * report.cells["TRELLIS_DPR16X4"]
+        report.cells["LUT4"] + 2 * report.cells["CCU2C"] + 6 * report.cells["TRELLIS_DPR16X4"]
     )
     assert len(COUNT_HEADINGS) == len(KINDS)
 

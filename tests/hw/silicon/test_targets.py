@@ -25,11 +25,11 @@ def test_options_have_the_names_of_all_devices() -> None:
 @pytest.mark.parametrize(
     ("target", "cells", "occupied"),
     [
-        # A carry cell of ECP5 has two LUTs, and a distributed memory four.
+        # A carry cell of ECP5 has two LUTs, and a distributed memory six.
         (
             "ecp5-25k",
             {"LUT4": 5, "CCU2C": 3, "TRELLIS_FF": 7, "TRELLIS_DPR16X4": 2, "MULT18X18D": 1},
-            (19, 7, 1, 0, 2),
+            (23, 7, 1, 0, 2),
         ),
         ("ice40-up5k", {"SB_LUT4": 5, "SB_CARRY": 3, "SB_DFFESR": 2}, (5, 2, 0, 0, 0)),
         # Two multipliers of 9 x 9 share one of 18 x 18.
@@ -53,6 +53,12 @@ def test_small_multiplications_share_a_multiplier_of_gowin() -> None:
     sizes = multiplier_sizes({"MULT9X9": 3, "MULT36X36": 1, "LUT4": 7}, family)
     assert sizes == "3 MULT9X9 (1/2 each), 1 MULT36X36 (4 each)"
     assert multiplier_sizes({"MULT18X18": 3}, family) == ""
+
+
+def test_the_luts_of_a_distributed_memory() -> None:
+    families = {device.family.name: device.family for device in DEVICES.values()}
+    luts = {name: each.luts_of_distributed_memory for name, each in families.items()}
+    assert luts == {"ecp5": 6, "ice40": 0, "gowin": 4, "xc7": 1}
 
 
 def test_cells_are_counted_by_kind() -> None:

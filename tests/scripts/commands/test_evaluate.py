@@ -86,6 +86,15 @@ def test_of_many_classes_the_most_frequent_errors_are_shown(classes: int) -> Non
     assert len(table) == 4 + 20
 
 
+def test_the_windows_of_layers_that_have_some_are_shown() -> None:
+    images = golden.Dataset("a", "b", np.zeros((1, 5, 4, 1), np.uint8), None)
+    report = golden.evaluate(tiny.quantized(), images)
+    table = to_markdown(report).partition("| layer | windows |\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == ["| --- | --- |", "| conv | 3 x 2 |"]
+    none = replace(report, layers=tuple(replace(each, form="") for each in report.layers))
+    assert "windows" not in to_markdown(none)
+
+
 def test_advice_is_measured_on_validation_digits(
     quantized: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -266,7 +266,10 @@ def test_each_figure_of_the_table_stands_in_its_column(
     latency = report["predicted"]["latency_cycles"]
     conv, dense = (f"{layer['memory_bits']:,}" for layer in report["layers"])
     assert main(["plan", quantized, "--plan", str(plan)]) == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    table, _, more = capsys.readouterr().out.partition(" layer  windows")
+    windows, words = more.splitlines()[2:4], more.splitlines()[4:]
+    assert [*map(str.split, windows)] == ["conv 3 x 2".split(), []]
+    lines = [line.split() for line in (*table.splitlines(), *words)]
     rows = {words[0]: words[1:] for words in lines if words}
     assert rows["layer"] == [
         *("unit", "rows", "columns", "lanes", "order", "depth", "lines"),
