@@ -396,6 +396,22 @@ def test_a_gate_times_no_positive_number_is_no_activation(factor: float, tmp_pat
     assert any("joins two feature maps" in each for each in refusals(tmp_path, content))
 
 
+@pytest.mark.parametrize("include", [0, 1])
+def test_an_average_is_scaled_by_its_weights_if_it_counts_its_padding(
+    include: int, tmp_path: Path
+) -> None:
+    how = {"pads": [1, 1, 1, 1], "count_include_pad": include}
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("AveragePool", "c", "a", kernel_shape=[2, 2], strides=[2, 2], **how),
+        node("Mul", "a m", "y"),
+    ]
+    factors = {"m": np.array([2, 3, 5], np.float32).reshape(1, 3, 1, 1)}
+    content = model(nodes, {**W, **factors}, (1, 1, 8, 8))
+    kinds = [kind for kind, _ in layers(taken(tmp_path, content))]
+    assert ("average_pooling" in kinds) == (not include)
+
+
 @pytest.mark.parametrize("opset", [11, 13])
 def test_a_softmax_is_over_all_scores_unless_it_has_an_axis(opset: int, tmp_path: Path) -> None:
     """Its axis is 1 by default up to opset 12, and the last one from opset 13 on."""

@@ -48,6 +48,7 @@ def passing(unit: Slow, interval: int, arrivals: list[int]) -> Timeline:
 
 def test_cycles_are_returned_by_image() -> None:
     found = passing(Slow([1], latency=4), 10, [0, 0, 5])
+    assert found.images == 0
     found.run(2)
     assert found.taken("i").tolist() == [[0, 1, 5], [10, 11, 15]]
     assert found.offered("i").tolist() == [[0, 1, 5], [10, 11, 15]]

@@ -158,9 +158,15 @@ def test_control_characters_of_a_name_are_shown_as_escapes(
     assert "\\u001b" not in shown and "a\\\\x1bb" in shown
 
 
-def test_no_errors_and_no_designs_can_be_drawn() -> None:
+def test_no_errors_are_drawn_as_half_an_image_and_no_designs_can_be_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert "8/1" in texts(draw_pareto(report(("one",), (1000, 0))))
     assert "weights (KiB)" in texts(draw_pareto(report(("one",), ())))
+    specs = saved(monkeypatch)
+    draw_pareto(report(("one",), (1000, 0)))
+    weights, *_ = panels(specs[0])
+    assert {each["y"] for layer in weights[1:3] for each in layer.marks} == {0.5 / 1000, 1}
 
 
 def test_luts_are_a_panel_of_their_own_where_they_are_known() -> None:

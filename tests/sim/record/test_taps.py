@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from systolith.golden.network.graph import Dense, Input, MaxPooling, Network, Shape
+from systolith.golden.network.graph import Dense, Input, MaxPooling, Network, Shape, Subsampling
 from systolith.sim.record import taps
 from systolith.sim.record.packing import BeatFormat
 from systolith.sim.record.taps import Tap
@@ -39,16 +39,17 @@ def test_the_patience_is_more_than_any_image_takes() -> None:
         (
             Input(name="input", height=200, width=200),
             MaxPooling(name="M", inputs=("input",), window=(2, 2)),
-            Dense(name="F", inputs=("M",), units=5),
+            Subsampling(name="S", inputs=("M",), window=(10, 10)),
+            Dense(name="F", inputs=("S",), units=5),
         ),
     )
     fixed = quantized(network).fixed
-    for multipliers, macs in ((1, 10_000 * 5), (5, 10_000)):
-        layers = [SimpleNamespace(multipliers=0), SimpleNamespace(multipliers=multipliers)]
+    for multipliers, cycles in ((1, 100 + 100 * 5), (5, 100 // 5 + 100)):
+        layers = [SimpleNamespace(multipliers=each) for each in (0, multipliers, multipliers)]
         manifest: Any = SimpleNamespace(layers=layers)
-        pixels, pooled, scores = 200 * 200, 100 * 100, 5
-        streams = (pixels + pooled) + (pooled + scores)
-        assert taps._patience(fixed, manifest) == 10_000 + streams + 4 * macs
+        pixels, pooled, summed, scores = 200 * 200, 100 * 100, 10 * 10, 5
+        streams = (pixels + pooled) + (pooled + summed) + (summed + scores)
+        assert taps._patience(fixed, manifest) == 10_000 + streams + 4 * cycles
 
 
 def test_a_record_has_no_gaps() -> None:
