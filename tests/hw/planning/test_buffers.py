@@ -129,6 +129,36 @@ def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(
     assert {each.layer for each in buffers.depths()} <= {layer.name for layer in before}
 
 
+class Several(_Buffers):
+    """FIFOs of which each needs a known depth; the lag is what all of them lack."""
+
+    def __init__(self, needed: dict[str, int]) -> None:
+        self.plan = {name: Folding(depth=20) for name in needed}
+        self.needed = needed
+        self.trials = 0
+
+    def _try(self, sizes: Sequence[tuple[_Buffer, int]]) -> int:
+        self.trials += 1
+        tried = {buffer.layer: size for buffer, size in sizes}
+        lag = sum(max(0, self.needed[name] - size) for name, size in tried.items())
+        if not lag:
+            self.plan |= {name: replace(self.plan[name], depth=n) for name, n in tried.items()}
+        return lag
+
+
+@pytest.mark.parametrize(
+    ("deep", "most_trials"), [({}, 1), ({"F3": 7}, 12), ({"F0": 2, "F8": 20}, 20)]
+)
+def test_many_fifos_are_reduced_at_once_but_for_those_that_need_their_depth(
+    deep: dict[str, int], most_trials: int
+) -> None:
+    needed = {f"F{number}": 1 for number in range(9)} | deep
+    several = Several(needed)
+    several.reduce_all([_Buffer(name, "depth", range(1, 21)) for name in needed])
+    assert {name: each.depth for name, each in several.plan.items()} == needed
+    assert several.trials <= most_trials
+
+
 def test_transfers_are_the_same_if_the_last_image_repeats() -> None:
     before = _Transfers(array("q"), array("q", [0, 3, 10, 14]))
     for same in ([0, 3], [0, 3, 10, 14], [0, 3, 10, 14, 20, 24], [0, 3, 10, 14, 20, 24, 30]):

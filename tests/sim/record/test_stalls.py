@@ -42,6 +42,12 @@ def test_random_has_long_runs_of_either_kind_and_follows_its_seed() -> None:
     assert found != first("random", 4)
 
 
+def test_random_pauses_in_as_many_cycles_as_the_mean_of_its_shares() -> None:
+    """1/8, 1/2 and 7/8, each for as many cycles as the others in the mean."""
+    found = first("random", 5, 200_000)
+    assert sum(found) / len(found) == pytest.approx((1 / 8 + 1 / 2 + 7 / 8) / 3, abs=0.02)
+
+
 def test_an_unknown_pattern_is_refused() -> None:
     bogus: Any = "bogus"
     with pytest.raises(ValueError, match="stall pattern 'bogus': allowed are none, cyclic, random"):
