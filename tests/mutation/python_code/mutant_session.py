@@ -261,9 +261,10 @@ class Session:
 
     def __init__(self, folder: Path, root: Path) -> None:
         found = (path for each in TESTS for path in (root / each).rglob("test_*.py"))
-        self._tests = {path.relative_to(root).as_posix(): _digest([path]) for path in sorted(found)}
-        self._state = _digest(root / name for name in self._tests)
-        mutated = _digest(root / module for area in AREAS for module in modules(root, area))
+        tests = sorted(path.relative_to(root).as_posix() for path in found)
+        self._tests = {name: _digest(root, [name]) for name in tests}
+        self._state = _digest(root, tests)
+        mutated = _digest(root, (module for area in AREAS for module in modules(root, area)))
         self.folder = folder / mutated
         self.root = root
         self._log = self.folder / "verdicts.jsonl"
@@ -350,9 +351,9 @@ class Session:
         return verdicts
 
 
-def _digest(paths: Iterable[Path]) -> str:
-    """What names the texts of files."""
+def _digest(root: Path, names: Iterable[str]) -> str:
+    """What names the texts of files, wherever their tree is."""
     texts = hashlib.sha256()
-    for path in paths:
-        texts.update(path.as_posix().encode() + path.read_bytes())
+    for name in names:
+        texts.update(name.encode() + (root / name).read_bytes())
     return texts.hexdigest()[:12]
