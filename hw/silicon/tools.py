@@ -28,6 +28,9 @@ LOG = "tool.log"
 """The name of the file with a tool's output, in the folder that it runs in."""
 
 _POLL_SECONDS = 0.05
+_WASM_TRAP = "thrown Wasm exception"
+"""The last line of a tool from YoWASP that crashed; memory of WebAssembly ends at 4 GB."""
+
 _TAIL_BYTES = 20_000
 
 
@@ -216,4 +219,5 @@ def _last_error(text: str) -> str:
     """The last error in a tool's output, or its last line."""
     lines = [line.strip() for line in text[-_TAIL_BYTES:].splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or ["it printed nothing"])[-1]
+    last = (errors or lines or ["it printed nothing"])[-1]
+    return f"it crashed, or needed more than 4 GB ({last})" if last == _WASM_TRAP else last

@@ -15,10 +15,13 @@ from systolith.hw.streams.formats import pack, select_word
 ENTRIES_A_WORD = 4
 MAX_WORDS = 1024
 """The most words of a table. Verilog initializes a word a line: wide words make short files."""
+MAX_PORTS = 8
+"""The most read ports of a memory. Yosys tries every way to share copies of a memory among them:
+8 take a second, 12 take a minute, and 14 take all memory that it can have."""
 
 
 class ActivationTable(wiring.Component):
-    """Looks up the entries of `lanes` indices a cycle, in one memory with a read port a lane.
+    """Looks up the entries of `lanes` indices a cycle, in memories with a read port a lane.
 
     `RequantizePipeline` has it for activations that a table computes (tanh, sigmoid). Latency: 2
     cycles.
@@ -57,15 +60,18 @@ class ActivationTable(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         width = self.entry_shape.width
-        m.submodules.table = table = Memory(
-            shape=self.packed * width, depth=len(self.words), init=self.words
-        )
+        tables = [
+            Memory(shape=self.packed * width, depth=len(self.words), init=self.words)
+            for _ in range(0, self.lanes, MAX_PORTS)
+        ]
+        for number, table in enumerate(tables):
+            m.submodules[f"table{number or ''}"] = table
         low_bits = (self.packed - 1).bit_length()
         for lane in range(self.lanes):
             index = self.index.word_select(lane, self.index_bits)
             read_place = Signal(low_bits, name=f"read_place{lane}", reset_less=True)
             place = Signal(low_bits, name=f"place{lane}", reset_less=True)
-            port = table.read_port()
+            port = tables[lane // MAX_PORTS].read_port()
             # A register directly behind the memory, which may be slow.
             word = Signal.like(port.data, name=f"word{lane}", reset_less=True)
             m.d.comb += port.addr.eq(index[low_bits:])

@@ -79,6 +79,10 @@ def test_the_output_is_returned(tmp_path: Path) -> None:
         ("print('ERROR: no module'); print('later'); exit(1)", "status 1: ERROR: no module$"),
         ("print('one'); print('two'); exit(3)", "ended with status 3: two$"),
         ("exit(2)", "ended with status 2: it printed nothing$"),
+        (
+            "print('thrown Wasm exception'); exit(1)",
+            r"ended with status 1: it crashed, or needed more than 4 GB \(thrown Wasm exception\)$",
+        ),
         ("import os; os.kill(os.getpid(), 9)", "was killed by signal 9: it printed nothing$"),
     ],
 )

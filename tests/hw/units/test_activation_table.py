@@ -2,19 +2,22 @@
 from __future__ import annotations
 
 import random
+import re
+from collections import Counter
 from typing import Any
 
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.sim import Simulator
 
 from systolith.hw.streams.formats import pack
-from systolith.hw.units.activation_table import MAX_WORDS, ActivationTable
+from systolith.hw.units.activation_table import MAX_PORTS, MAX_WORDS, ActivationTable
 from tests.hw.stream_driver import unpack
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 5])
-@pytest.mark.parametrize(("shape", "lanes"), [(signed(3), 1), (unsigned(7), 3)])
+@pytest.mark.parametrize(("shape", "lanes"), [(signed(3), 1), (unsigned(7), 19)])
 def test_every_entry_is_found(bits: int, shape: Shape, lanes: int) -> None:
     rng = random.Random(bits)
     low, high = (-4, 3) if shape.signed else (0, 127)
@@ -37,6 +40,14 @@ def test_every_entry_is_found(bits: int, shape: Shape, lanes: int) -> None:
 
 def test_a_long_table_has_wide_words() -> None:
     assert len(ActivationTable(range(1 << 14), signed(16), 1).words) == MAX_WORDS
+
+
+@pytest.mark.parametrize("lanes", [1, 8, 9, 24])
+def test_no_memory_has_more_read_ports_than_yosys_can_map(lanes: int) -> None:
+    text = rtlil.convert(ActivationTable(range(64), unsigned(6), lanes))
+    ports = Counter(re.findall(r"cell \$memrd_v2 .*?\n\s+parameter .MEMID (\S+)", text))
+    assert sum(ports.values()) == lanes
+    assert max(ports.values()) <= MAX_PORTS == 8
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 12])
