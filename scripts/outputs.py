@@ -1,6 +1,7 @@
 """Checks of files and folders to write before any work is done, and errors that name them.
 
-A command may write over its earlier outputs, but never over a file that it reads.
+A command may write over its earlier outputs, but never over a file that it reads, nor in place of
+one that belongs to an accelerator's folder.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import typer
 
 _WRITTEN = ("out", "timeline")
 _NETWORKS = ("network", "networks")  # names of networks that ship, or paths
-_READ_IN_FOLDERS = ("manifest.json", "simulation.json", "synthesis.json", "sweep.json")
+_MANIFEST = "manifest.json"
+_READ_IN_FOLDERS = (_MANIFEST, "simulation.json", "synthesis.json", "sweep.json")
 
 
 def inputs_stay(command: Callable[..., None]) -> Callable[..., None]:
     """A command that refuses to write over the files that it reads, named to it or found.
 
+    It refuses the files of an accelerator's folder, too, whether they are there or not yet.
     Those that its arguments and options name are refused at once, others before they are read.
     What it writes in a folder, it checks itself with `require_apart`.
     """
@@ -37,6 +40,8 @@ def inputs_stay(command: Callable[..., None]) -> Callable[..., None]:
         ]
         read += [folder / file for folder in read for file in _READ_IN_FOLDERS]
         written = {name: _paths(given.get(name)) for name in _WRITTEN}
+        for name, paths in written.items():
+            _require_no_accelerators_file(name, paths)
 
         def observe(*read: Path) -> None:
             for name, paths in written.items():
@@ -120,6 +125,33 @@ def _paths(given: Any, names: bool = False) -> list[Path]:
     """The paths in the value of an option; with `names` words are paths, too."""
     values = given if isinstance(given, list) else [given]
     return [Path(each) for each in values if isinstance(each, (Path, str) if names else Path)]
+
+
+def _require_no_accelerators_file(option: str, written: Iterable[Path]) -> None:
+    """Refuse a file that `generate` wrote to a folder, or that later commands write there."""
+    for path in written:
+        whole = Path(os.path.realpath(path))
+        for folder in whole.parents[:2]:
+            if whole.relative_to(folder).as_posix() in _accelerators_files(folder):
+                raise typer.BadParameter(
+                    f"{path} is a file of the accelerator in {folder}: choose another name",
+                    param_hint=f"--{option}",
+                )
+
+
+def _accelerators_files(folder: Path) -> set[str]:
+    """The files that the folder of an accelerator has or may have; none in other folders."""
+    if not (folder / _MANIFEST).is_file():
+        return set()
+    from systolith.golden.errors import FileFormatError
+    from systolith.hw.verilog.artifacts import RESULT_FILES
+    from systolith.hw.verilog.manifest import load_manifest
+
+    try:
+        generated = load_manifest(folder).sha256()
+    except (FileFormatError, OSError):
+        return set()
+    return {_MANIFEST, *generated, *RESULT_FILES}
 
 
 def _is_same(one: Path, other: Path) -> bool:

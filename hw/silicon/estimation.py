@@ -54,6 +54,11 @@ _HALF_BITS = 9
 _LOGIC_PRODUCT = 9
 """The widest product that `synth_xilinx` makes of LUTs."""
 
+_LEAST_BITS = {"gowin": 4, "xc7": 2}
+"""The narrowest operands of multipliers: `synth_gowin` and `synth_xilinx` make logic of narrower
+ones, as small constants are. On ECP5 `multiplier_registers` comes before powers of two are found,
+and only factors of 1 and -1 are logic; these are not told from other powers of two."""
+
 _SCRIPT = """
 read_rtlil <<rtlil
 {rtlil}
@@ -289,6 +294,8 @@ def features(part: Structure, family: Family) -> Mapped:
 
 def _multiplier_sites(wide: int, narrow: int, family: Family) -> Fraction:
     """The multipliers of the device that a multiplication takes; 0 if it is logic."""
+    if narrow < _LEAST_BITS.get(family.name, 0):
+        return Fraction(0)
     if family.name == "gowin" and wide <= _HALF_BITS:
         return Fraction(1, 2)
     if family.name == "xc7":

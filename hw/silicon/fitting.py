@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The fastest plan that fits a device, by estimates; `plan --target` calls it."""
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 
 from systolith.golden.files.json_files import MAX_COUNT
 from systolith.golden.fixed.integers import FixedNetwork
+from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import MisfitError, PlanError
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import Aim, Goal, make_plan
@@ -15,8 +17,12 @@ from systolith.hw.silicon.estimation import Estimate, estimate, require_estimate
 from systolith.hw.silicon.targets import Device, misfit
 from systolith.hw.streams.result_layout import ResultKind
 
-_TRIALS = 8
-"""The most plans that are estimated: each takes seconds."""
+_BITS_ONE_BY_ONE = 300_000
+"""After so many bits of registers and operators in the plans that were tried, the search goes on by
+halves: 6,500 take about a second of processor time. `lenet5` has 10,000 to 20,000 in a plan."""
+
+_HALVINGS = 7
+"""The most plans that the search by halves tries."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,13 @@ def fastest_fitting_plan(
     result: ResultKind | None = None,
     most: int | None = None,
 ) -> FittingPlan:
-    """The plan with the most multipliers, up to those of the device, that fits it.
+    """The fastest plan with at most the multipliers of a device that fits it, by its estimate.
 
-    If all multipliers of the device do not fit with their logic, a search by halves finds how many
-    do.
+    A smaller plan may need more memories, so plans are tried one by one from the fastest down. Each
+    has fewer multipliers than the one before, and none is left out: a plan is the fastest for every
+    budget down to its own multipliers. In a large network that would take minutes; after
+    `_BITS_ONE_BY_ONE` the search goes on by halves. Among the plans that are left, it takes for
+    granted that a smaller one fits where a larger one does, and may miss the fastest.
 
     Parameters
     ----------
@@ -65,42 +74,41 @@ def fastest_fitting_plan(
     require_estimates(device)
     whole = f"{fixed.name} does not fit {device.part}"
 
-    def fitting(multipliers: int) -> FittingPlan:
-        announce(f"at most {multipliers:,} multipliers")
-        goal = Goal(max_multipliers=multipliers, minimize=minimize)
-        plan = make_plan(fixed, goal, given, result)
-        return FittingPlan(plan, goal, estimate(structures(fixed, plan, result), device))
-
-    high = device.most_multipliers if most is None else most
-    try:
-        tried = fitting(high)
-    except PlanError as error:
-        # Without that limit, the plan fails for another reason.
-        make_plan(fixed, Goal(max_multipliers=MAX_COUNT), given, result)
-        raise MisfitError(f"{whole}: {error}") from None
-    if not misfit(tried.estimate.occupied, device.capacity):
-        return tried
-    low, best = 0, None
-    for _ in range(_TRIALS - 1):
-        middle = (low + high) // 2
-        if middle in (low, high):
-            break
+    # No plan fits with more than `high` multipliers; plans with `low` fit or do not exist.
+    low, high = 0, device.most_multipliers if most is None else most
+    best = too_large = None
+    bits = halvings = 0
+    while low < high and halvings < _HALVINGS:
+        budget = high
+        if bits >= _BITS_ONE_BY_ONE:
+            budget = (low + high + 1) // 2
+            halvings += 1
+        announce(f"at most {budget:,} multipliers")
+        goal = Goal(max_multipliers=budget, minimize=minimize)
         try:
-            trial = fitting(middle)
-        except PlanError:
-            low = middle
+            plan = make_plan(fixed, goal, given, result)
+        except PlanError as error:
+            if too_large is None:
+                # Without that limit, the plan fails for another reason.
+                make_plan(fixed, Goal(max_multipliers=MAX_COUNT), given, result)
+                raise MisfitError(f"{whole}: {error}") from None
+            low = budget
             continue
-        if misfit(trial.estimate.occupied, device.capacity):
-            high, tried = middle, trial
+        parts = structures(fixed, plan, result)
+        bits += sum(sum(part.bits.values()) for part in parts.values())
+        tried = FittingPlan(plan, goal, estimate(parts, device))
+        if misfit(tried.estimate.occupied, device):
+            too_large, high = tried, _multipliers(fixed, plan, result) - 1
         else:
-            low, best = middle, trial
-    if best is None:
-        lacks = "; ".join(misfit(tried.estimate.occupied, device.capacity))
-        raise MisfitError(
-            f"{whole} with any --max-multipliers, by the estimates: with "
-            f"{tried.goal.max_multipliers} it would take about {lacks}"
-        )
-    return best
+            best, low = tried, budget
+    if best is not None:
+        return best
+    assert too_large is not None
+    lacks = "; ".join(misfit(too_large.estimate.occupied, device))
+    raise MisfitError(
+        f"{whole} with any --max-multipliers, by the estimates: with "
+        f"{too_large.goal.max_multipliers} it would take about {lacks}"
+    )
 
 
 def fitting_budget(
@@ -111,6 +119,8 @@ def fitting_budget(
     result: ResultKind | None = None,
 ) -> str:
     """Which budget would fit a device where a plan does not, in words for an error.
+
+    It is the largest one that `fastest_fitting_plan` finds.
 
     Parameters
     ----------
@@ -131,3 +141,7 @@ def fitting_budget(
     except ValueError as error:
         return f"which --max-multipliers fits is not known: {error}"
     return f"--max-multipliers {found.goal.max_multipliers} fits, by the estimate"
+
+
+def _multipliers(fixed: FixedNetwork, plan: Plan, result: ResultKind | None) -> int:
+    return Accelerator(fixed, plan, result=result).multipliers

@@ -30,7 +30,6 @@ from systolith.hw.silicon.synthesis import TOP_PART, Netlist
 from systolith.hw.silicon.targets import (
     DEVICES,
     KINDS,
-    WORDS,
     Capacity,
     Device,
     misfit,
@@ -164,7 +163,7 @@ class SynthesisReport(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def misfit(self) -> tuple[str, ...]:
         """What the device has too little of, and by how much, in words; empty if it fits."""
-        return misfit(self.occupied, self.available) or self.no_room
+        return misfit(self.occupied, DEVICES[self.target]) or self.no_room
 
     @property
     def multiplier_sizes(self) -> str:
@@ -175,7 +174,8 @@ class SynthesisReport(msgspec.Struct, frozen=True, omit_defaults=True):
     def use(self) -> tuple[tuple[str, int, int], ...]:
         """What the device has, in words: what is used of it, and what is there."""
         used, available = asdict(self.occupied), asdict(self.available)
-        return tuple((WORDS[name], used[name], available[name]) for name in used)
+        words = DEVICES[self.target].family.words
+        return tuple((words[name], used[name], available[name]) for name in used)
 
     def to_json(self) -> bytes:
         """The bytes of the file."""
@@ -202,7 +202,10 @@ class SynthesisReport(msgspec.Struct, frozen=True, omit_defaults=True):
         return sorted(found, key=lambda each: -each[1].picoseconds)
 
 
-COUNT_HEADINGS = "logic LUTs", "carry cells", *(WORDS[kind] for kind in KINDS[2:])
+COUNT_HEADINGS = (
+    *("logic LUTs", "carry cells", "flip-flops"),
+    *("multiplier cells", "block memory cells", "distributed memory cells"),
+)
 """The headings of `counts`."""
 
 

@@ -147,6 +147,17 @@ class Family:
         cells = (cell for cell in self.cells.values() if cell.kind == "distributed_memories")
         return max((math.ceil(cell.luts / cell.sites) for cell in cells), default=0)
 
+    @property
+    def words(self) -> Mapping[str, str]:
+        """What a device has, in words: `WORDS`, with what its distributed memories are counted in.
+
+        Where cells differ in size, as in 7-series, that is look-up tables.
+        """
+        sizes = {cell.sites for cell in self.cells.values() if cell.kind == "distributed_memories"}
+        if len(sizes) <= 1:
+            return WORDS
+        return {**WORDS, "distributed_memories": "LUTs for distributed memories"}
+
     def counted(self, cells: Mapping[str, int]) -> dict[Kind, int]:
         """The number of cells of each kind."""
         counts: dict[Kind, int] = dict.fromkeys(KINDS, 0)
@@ -406,12 +417,12 @@ def multiplier_sizes(cells: Mapping[str, int], family: Family) -> str:
     return ", ".join(f"{cells[name]:,} {name} ({each} each)" for name, each in sites.items())
 
 
-def misfit(needed: Capacity, available: Capacity) -> tuple[str, ...]:
-    """What there is too little of, and by how much, in words; empty if there is enough."""
+def misfit(needed: Capacity, device: Device) -> tuple[str, ...]:
+    """What a device has too little of, and by how much, in words; empty if it has enough."""
     return tuple(
-        f"{need:,} {WORDS[name]} of {has:,} ({need - has:,} too many)"
+        f"{need:,} {device.family.words[name]} of {has:,} ({need - has:,} too many)"
         for name, need in asdict(needed).items()
-        if need > (has := getattr(available, name))
+        if need > (has := getattr(device.capacity, name))
     )
 
 

@@ -96,8 +96,11 @@ def plan(
     under a limit of cycles. Buffers get the smallest size with which the
     slowest unit never waits.
 
-    With --target, ends with 1 if the device is too small, by the estimate, and
-    says what there is too little of and which budget fits.
+    With --target and no other goal, estimates the plans for the multipliers of
+    the device and for fewer, one by one, and takes the first that fits; for
+    large networks after some plans by halves, which may miss a faster one. Ends
+    with 1 if the device is too small, by the estimate, and says what there is
+    too little of and which budget fits.
 
     [bold]Examples[/bold]
 
@@ -182,7 +185,7 @@ def _require_fit(
     from systolith.hw.silicon.fitting import fitting_budget
     from systolith.hw.silicon.targets import misfit
 
-    if not (lacks := misfit(estimated.occupied, device.capacity)):
+    if not (lacks := misfit(estimated.occupied, device)):
         return
     with progress("looking for a budget that fits") as shown:
         advice = fitting_budget(network.fixed, device, report.multipliers, shown.announce, result)
@@ -196,7 +199,7 @@ def print_estimate(estimated: Estimate, device: Device) -> None:
     """Print what a plan will about take of a device."""
     from dataclasses import asdict
 
-    from systolith.hw.silicon.targets import WORDS, misfit
+    from systolith.hw.silicon.targets import misfit
 
     has = asdict(device.capacity)
     print_table(
@@ -204,7 +207,7 @@ def print_estimate(estimated: Estimate, device: Device) -> None:
         ("resource", "about", "available", "share"),
         [
             (
-                WORDS[name],
+                device.family.words[name],
                 f"{about:,}",
                 f"{has[name]:,}",
                 f"{about / has[name]:.1%}" if has[name] else "",
@@ -212,7 +215,7 @@ def print_estimate(estimated: Estimate, device: Device) -> None:
             for name, about in asdict(estimated.occupied).items()
         ],
     )
-    lacks = misfit(estimated.occupied, device.capacity)
+    lacks = misfit(estimated.occupied, device)
     print_line("fits", "no, by the estimate" if lacks else "yes, by the estimate")
 
 

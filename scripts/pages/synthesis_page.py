@@ -13,7 +13,7 @@ from systolith.hw.silicon.synthesis_report import (
     counts,
     path_ends,
 )
-from systolith.hw.silicon.targets import WORDS
+from systolith.hw.silicon.targets import DEVICES
 from systolith.scripts.pages.html_page import Figure, render
 from systolith.scripts.pages.report_figures import sized
 
@@ -38,6 +38,7 @@ def synthesis_page(report: SynthesisReport) -> str:
 
 def floor_use(report: SynthesisReport) -> Figure:
     """The share of each resource of the device that each layer occupies, as stacked bars."""
+    words = DEVICES[report.target].family.words
     rows: list[dict[str, Any]] = []
     for place, entry in enumerate(report.all_parts):
         for name, used in asdict(entry.occupied).items():
@@ -45,7 +46,7 @@ def floor_use(report: SynthesisReport) -> Figure:
                 available = getattr(report.available, name)
                 rows.append(
                     {
-                        "resource": WORDS[name],
+                        "resource": words[name],
                         "layer": entry.name,
                         "place": place,
                         "used": used,
@@ -58,7 +59,7 @@ def floor_use(report: SynthesisReport) -> Figure:
         .mark_bar()
         .encode(
             x=alt.X("share:Q", title="share of the device", axis=alt.Axis(format="~p")),
-            y=alt.Y("resource:N", title=None, sort=[*WORDS.values()]),
+            y=alt.Y("resource:N", title=None, sort=[*words.values()]),
             color=alt.Color(
                 "layer:N", title=None, sort=names, scale=alt.Scale(domain=names, scheme="tableau20")
             ),
@@ -66,7 +67,7 @@ def floor_use(report: SynthesisReport) -> Figure:
             tooltip=["layer:N", "resource:N", "used:Q", alt.Tooltip("share:Q", format=".1%")],
         )
     )
-    return sized(chart, height=_BAR_HEIGHT * len(WORDS), text=f"The use of {report.part} by layer")
+    return sized(chart, height=_BAR_HEIGHT * len(words), text=f"The use of {report.part} by layer")
 
 
 def slowest_paths(report: SynthesisReport) -> Figure:

@@ -151,10 +151,10 @@ def gates(built: Artifacts) -> TappedNetwork:
 
 @pytest.mark.gates
 @pytest.mark.parametrize("stalls", [None, 1])
-def test_a_whole_network(gates: TappedNetwork, stalls: int | None) -> None:
+def test_a_whole_network(built: Artifacts, gates: TappedNetwork, stalls: int | None) -> None:
     shape = (50, *gates.source_shape)
     images = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
-    check = Check(FIXED, images, NAMES)
+    check = Check(FIXED, images, NAMES, built.manifest.result)
     assert sum(check.take(simulate_bulk(gates, images, stalls))) == 50
     assert check.violations() == ()
     assert [layer.mismatches for layer in check.layer_results()] == [0] * len(NAMES)

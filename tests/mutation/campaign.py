@@ -194,8 +194,22 @@ def fixed_set() -> list[Mutation]:
     return [Mutation(**each) for each in json.loads(text)]
 
 
-def judge(of: Subject, mutations: Sequence[Mutation], fixed: int, jobs: int) -> list[Verdict]:
-    """Run all checks on each mutant; the last `fixed` mutations are the fixed set.
+def judge(
+    of: Subject, mutations: Sequence[Mutation], fixed: int, jobs: int, resume: Path | None = None
+) -> list[Verdict]:
+    """Run all checks on each mutant.
+
+    Parameters
+    ----------
+    of, mutations
+        The network, and its mutants.
+    fixed
+        The last `fixed` mutations are the fixed set.
+    jobs
+        Simulations at a time.
+    resume
+        A file to which a line is appended for each mutant that was simulated. What it already has
+        for these mutants of this hardware is not simulated again.
 
     Raises
     ------
@@ -209,17 +223,24 @@ def judge(of: Subject, mutations: Sequence[Mutation], fixed: int, jobs: int) -> 
     failure = mutated.network_failure(0)
     assert failure is None, f"the network, not mutated: {failure}"
 
-    def verdict(number: int) -> Verdict:
-        mutation = mutations[number - 1]
-        checks = mutated.unit_failure(number, mutation.unit), mutated.network_failure(number)
-        unit, network = (None if check is None else check[0] for check in checks)
-        return Verdict(mutation, number > len(mutations) - fixed, unit, network)
+    def checks(number: int) -> tuple[str | None, str | None]:
+        unit = mutated.unit_failure(number, mutations[number - 1].unit)
+        network = mutated.network_failure(number)
+        return unit and unit[0], network and network[0]
 
-    verdicts = []
+    lines = resume.read_text("utf-8").splitlines() if resume and resume.exists() else []
+    known = [entry for line in lines for key, *entry in [json.loads(line)] if key == mutated.key]
     with progress("mutants") as report, ThreadPoolExecutor(jobs) as pool:
-        for each in pool.map(verdict, range(1, len(mutations) + 1)):
-            verdicts.append(each)
-            report(len(verdicts), len(mutations))
+        for each in pool.map(checks, range(len(known) + 1, len(mutations) + 1)):
+            known.append([*each])
+            report(len(known), len(mutations))
+            if resume:
+                with resume.open("a", encoding="utf-8") as file:
+                    print(json.dumps([mutated.key, *each]), file=file)
+    verdicts = [
+        Verdict(mutation, number >= len(mutations) - fixed, *found)
+        for number, (mutation, found) in enumerate(zip(mutations, known, strict=True))
+    ]
     return _prove(mutated, verdicts, jobs)
 
 
@@ -231,10 +252,7 @@ def _prove(mutated: MutatedNetwork, verdicts: Sequence[Verdict], jobs: int) -> l
             survivors.setdefault(each.mutation.unit, []).append(number)
 
     def equivalent(part: str) -> list[int]:
-        try:
-            prover = Prover(part, mutated.unit_netlist(part), mutated.commands(part))
-        except SimulationError:
-            return []
+        prover = Prover(part, mutated.unit_netlist(part), mutated.commands(part))
         proven = []
         for number in survivors[part]:
             try:
@@ -268,12 +286,12 @@ def machine() -> dict[str, str]:
     return {"processor": processor(), **{name: metadata.version(name) for name in names}}
 
 
-def to_mapping(verdicts: Sequence[Verdict], seed: int, seconds: float) -> dict[str, Any]:
-    """The content of the JSON file."""
+def to_mapping(verdicts: Sequence[Verdict], seed: int, seconds: float | None) -> dict[str, Any]:
+    """The content of the JSON file; `seconds` is None for a campaign that was resumed."""
     return {
         "schema": SCHEMA,
         "seed": seed,
-        "seconds": round(seconds),
+        "seconds": None if seconds is None else round(seconds),
         "found": {
             name: {
                 side: round(share_found(some, by), 4)
@@ -303,7 +321,7 @@ def _sets(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     return {name: some for name, some in sets.items() if any(not each.equivalent for each in some)}
 
 
-def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
+def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float | None) -> str:
     """The Markdown page: shares found by set and unit, mutants missed, and the fixed set."""
     counts = []
     groups = _sets(verdicts)
@@ -335,8 +353,8 @@ def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
         "The unit checks compare every value of a unit alone and check its stream rules, under "
         "stalls, with full buffers and after resets (`unit values`), and compare the cycle of each "
         "handshake (`unit cycles`). The checks of the network compare every layer's values and "
-        "check its stream rules, with stalls and without (`network values`), and compare the "
-        "interval and the latencies with their predictions (`network cycles`).\n"
+        "the results, and check the stream rules, with stalls and without (`network values`), and "
+        "compare the interval and the latencies with their predictions (`network cycles`).\n"
     )
     parts = ["# Mutants\n", introduction, table(heads, counts, left=1), checks]
     if missed:
@@ -344,7 +362,8 @@ def to_markdown(verdicts: Sequence[Verdict], seed: int, seconds: float) -> str:
     fixed = [_row(each) for each in verdicts if each.fixed]
     if fixed:
         parts += ["## The fixed set\n", table(columns, fixed, left=len(columns))]
-    parts.append(f"The campaign took {seconds / 60:.0f} minutes. Machine: {about}.\n")
+    duration = "" if seconds is None else f"The campaign took {seconds / 60:.0f} minutes. "
+    parts.append(f"{duration}Machine: {about}.\n")
     return "\n".join(parts)
 
 
@@ -376,6 +395,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--new-fixed-set", action="store_true", help="choose a new fixed set first, and write it"
     )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="append what was found to FILE, and simulate only the mutants that it does not have; "
+        "remove it when the checks have changed",
+    )
     options = parser.parse_args(arguments)
     for path in options.out:
         if path.suffix not in (".json", ".md"):
@@ -390,8 +416,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"seed {options.seed}", flush=True)
     fixed = fixed_set()
     mutations = [*random_set(of, options.count, options.seed), *fixed]
-    verdicts = judge(of, mutations, len(fixed), os.cpu_count() or 1)
-    seconds = time.monotonic() - started
+    resumed = options.resume is not None and options.resume.exists()
+    verdicts = judge(of, mutations, len(fixed), os.cpu_count() or 1, options.resume)
+    seconds = None if resumed else time.monotonic() - started
     text = to_markdown(verdicts, options.seed, seconds)
     print(text, end="")
     for path in options.out:

@@ -29,6 +29,8 @@ from tests.mutation.invariants import (
 _LARGEST_RANGE = 8  # bits of a register whose limit is a candidate
 _LARGEST_POINTER = 4
 _MAX_FLAGS = 120
+_MAX_FACTORS = 3
+_MAX_TERMS = 300
 _MAX_SUMS = 20
 
 
@@ -121,7 +123,7 @@ def _bits(samples: Sequence[int], registers: Sequence[Slice]) -> list[Invariant]
 def _numbers(
     samples: Sequence[int], registers: Sequence[Slice], of: Sequence[Slice]
 ) -> list[Invariant]:
-    """Limits of small registers, registers that are not above others, and constant sums."""
+    """Of small registers: limits, an order, constant sums, and a constant value by a flag."""
     small = [each for each in of if 1 < each.width <= _LARGEST_RANGE and "[" not in each.name]
     values = {each: [each.value(state) for state in samples] for each in small}
     invariants = [
@@ -131,7 +133,19 @@ def _numbers(
     ]
     changing = [each for each in small if len(set(values[each])) > 1]
     invariants += [not_above(x, y) for x, y in itertools.permutations(changing, 2)]
-    for x, y in itertools.permutations(changing, 2):
+    # A FIFO is empty while the register behind it is, and a counter rests without a beat.
+    flags = [each for each in registers if each.width == 1][:_MAX_FLAGS]
+    for flag in flags:
+        high = np.array([flag.value(state) for state in samples], np.bool_)
+        for value, chosen in ((0, ~high), (1, high)):
+            if chosen.any() and not chosen.all():
+                invariants += [
+                    equals_in_case(((flag, value),), Difference(each, None), seen[0])
+                    for each in small
+                    for seen in [np.array(values[each])[chosen]]
+                    if (seen == seen[0]).all()
+                ]
+    for x, y in itertools.product(changing, small):
         # The places of a FIFO: those reserved are those filled and those on their way to it.
         if "reserved" in x.name and "level" in y.name:
             difference = np.subtract(values[x], values[y])
@@ -153,7 +167,7 @@ def _flags_that_count(
     samples: Sequence[int],
     registers: Sequence[Slice],
 ) -> list[list[tuple[Slice, ...]]]:
-    """Sets of at most four flags, or pairs of flags that are both high, that add up to a number.
+    """Products of flags that add up to a number: at most four terms, each a product or a pipeline.
 
     Parameters
     ----------
@@ -164,32 +178,50 @@ def _flags_that_count(
     registers
         Their bits are the flags.
     """
+    flags = {
+        register: {bit: np.array([bit.value(s) for s in samples], np.int8) for bit in bits}
+        for register in registers
+        if not register.memory and register.width <= _LARGEST_RANGE
+        for bits in [register.bits()]
+    }
+    wanted = difference.astype(np.int8)
+    terms: dict[bytes, list[tuple[Slice, ...]]] = {}
+    found: list[list[tuple[Slice, ...]]] = []
+
+    def add(column: NDArray[np.int8], term: list[tuple[Slice, ...]]) -> None:
+        if column.any() and (column <= wanted).all():
+            terms.setdefault(column.tobytes(), term)
+            # Several may do in the samples, and only one of them always.
+            if len(found) < _MAX_SUMS and (column == wanted).all():
+                found.append(term)
+
+    # The beats in a pipeline.
+    for bits in flags.values():
+        add(np.sum(list(bits.values()), axis=0, dtype=np.int8), [(bit,) for bit in bits])
     high = {
         bit: column
-        for register in registers
-        if not register.memory and register.width <= _LARGEST_POINTER
-        for bit in register.bits()
-        for column in [np.array([bit.value(state) for state in samples], np.int8)]
+        for register, bits in flags.items()
+        if register.width <= _LARGEST_POINTER
+        for bit, column in bits.items()
         if column.any() and not column.all()
     }
     fewer = dict(itertools.islice(high.items(), _MAX_FLAGS))
-    columns: dict[bytes, tuple[Slice, ...]] = {}
-    for chosen in [*((f,) for f in fewer), *itertools.combinations(fewer, 2)]:
-        column = np.bitwise_and.reduce([fewer[bit] for bit in chosen])
-        if column.any() and (column <= difference).all():
-            columns.setdefault(column.tobytes(), chosen)
-    wanted = difference.astype(np.int8)
-    # Sums of none, one and two columns; of these, two together make up to four.
+    for count in range(1, _MAX_FACTORS + 1):
+        for chosen in itertools.combinations(fewer, count):
+            add(np.bitwise_and.reduce([fewer[bit] for bit in chosen]), [chosen])
+    # The largest ones say most.
+    most = sorted(terms, key=lambda column: -sum(column))[:_MAX_TERMS]
+    columns = {column: terms[column] for column in most}
+    # Sums of none, one and two terms; of these, two together make up to four.
     sums: dict[bytes, list[tuple[Slice, ...]]] = {np.zeros_like(wanted).tobytes(): []}
-    sums |= {key: [chosen] for key, chosen in columns.items()}
+    sums |= columns
     for (one, first), (two, second) in itertools.combinations(columns.items(), 2):
         both = np.frombuffer(one, np.int8) + np.frombuffer(two, np.int8)
         if (both <= wanted).all():
-            sums.setdefault(both.tobytes(), [first, second])
-    found: list[list[tuple[Slice, ...]]] = []
+            sums.setdefault(both.tobytes(), [*first, *second])
     for key, some in sums.items():
         rest = (wanted - np.frombuffer(key, np.int8)).tobytes()
-        if rest in sums and len(found) < _MAX_SUMS:
+        if rest in sums and len(found) < 2 * _MAX_SUMS:
             found.append([*some, *sums[rest]])
     return found
 

@@ -1,8 +1,9 @@
 """Proves that a mutant behaves as its unit does, for all inputs and all time, by induction.
 
-Use it for a mutant that no check finds: one that is proven equivalent is no fault. Unit and mutant
-start in the same state and get the same inputs. Candidate invariants that hold in that state
-(registers of both that are equal, and those of `candidates`) are dropped until the rest is
+Use it for a mutant that no check finds: one that is proven equivalent is no fault. Most are proven
+by `correspondence`, in seconds; the others need more invariants than that signals are equal. Unit
+and mutant start in the same state and get the same inputs. Candidate invariants that hold in that
+state (registers of both that are equal, and those of `candidates`) are dropped until the rest is
 inductive: after a cycle before which all of them held, all of them hold. If no state that satisfies
 the rest has different outputs, no reachable state has, and the mutant is equivalent. What a stream
 offers is compared while `valid` is high, and nothing is compared during a reset.
@@ -13,13 +14,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from tests.mutation.candidates import relation_candidates, unit_candidates
+from tests.mutation.correspondence import signals_correspond
 from tests.mutation.invariants import Invariant, Slice
 from tests.mutation.mutation import Netlist
 from tests.mutation.smt_model import SmtModel, any_of
 
-_RUNS = 16
+_RUNS = 40
 _RUN_CYCLES = 60
 _REFUTING_CYCLES = 12
 
@@ -40,18 +43,13 @@ class Prover:
     ------
     MissingToolError
         Yosys or the solver is not installed.
-    UnansweredError
-        A question about the unit itself takes too long.
     """
 
     def __init__(
         self, unit: str, netlist: Netlist, commands: Sequence[str], seconds: float = 300.0
     ) -> None:
+        self._module = (unit, netlist, commands)
         self._seconds = seconds
-        self._model = SmtModel(unit, netlist, commands, seconds)
-        self._initial = self._model.initial_state()
-        self._samples = self._sample(0)
-        self._known = self._unit_invariants()
 
     def equivalent(self, number: int) -> bool:
         """Whether a mutant is proven equivalent; if not, it may be equivalent all the same.
@@ -61,11 +59,25 @@ class Prover:
         UnansweredError
             A question takes too long.
         """
-        # Most proofs need no cases, and there are many.
-        return any(self._proven(number, by_case) for by_case in (False, True))
+        # Most proofs with invariants need no cases, and there are many.
+        return signals_correspond(*self._module, number) or any(
+            self._proven_with_invariants(number, by_case) for by_case in (False, True)
+        )
 
-    def _proven(self, number: int, by_case: bool) -> bool:
-        """`equivalent`, with or without candidates by case."""
+    @cached_property
+    def _model(self) -> SmtModel:
+        return SmtModel(*self._module, self._seconds)
+
+    @cached_property
+    def _initial(self) -> int:
+        return self._model.initial_state()
+
+    @cached_property
+    def _samples(self) -> list[int]:
+        return self._sample(0)
+
+    def _proven_with_invariants(self, number: int, by_case: bool) -> bool:
+        """Whether candidates prove it, with or without those by case."""
         end = time.monotonic() + self._seconds
         registers = self._model.registers
         samples = list(zip(self._samples, self._sample(number), strict=True))
@@ -141,7 +153,8 @@ class Prover:
         lines += self._model.state("b0", number, "a0", equal)
         return lines + [f"(assert {i.term('a0', 'b0')})" for i in (*self._known, *invariants)]
 
-    def _unit_invariants(self) -> list[Invariant]:
+    @cached_property
+    def _known(self) -> list[Invariant]:
         """Invariants of the unit itself, proven by induction."""
         model = self._model
         invariants = unit_candidates(self._samples, model.registers, model.registers)

@@ -79,7 +79,7 @@ UNIT_CHECKS = ("unit values", "unit cycles")
 """Of a unit alone: its values and stream rules under stalls; the cycle of every handshake."""
 
 NETWORK_CHECKS = ("network values", "network cycles")
-"""Of the network: the values of every layer and the rules of every stream; its cycles."""
+"""Of the network: the values of every layer, the results, and the rules of every stream; cycles."""
 
 _BENCH = "part_bench"
 _PATIENCE = 2_000
@@ -209,6 +209,14 @@ class MutatedNetwork:
         self._units: dict[str, _PartBench] = {}
 
     @cached_property
+    def key(self) -> str:
+        """A hash of the hardware with its mutants, and of the images."""
+        commands = [command for part in self._modules for command in self.commands(part)]
+        top = self.subject.modules[self.subject.accelerator.name]
+        text = json.dumps([top, self._modules, commands])
+        return content_key(text, self.subject.images.tobytes(), str(self.subject.seed))
+
+    @cached_property
     def network(self) -> TappedNetwork:
         """The whole network, with taps of its streams."""
         accelerator, fixed = self.subject.accelerator, self.subject.quantized.fixed
@@ -250,7 +258,7 @@ class MutatedNetwork:
                     patience=_PATIENCE,
                 )
                 for pace, found in zip(paces, cycles, strict=True):
-                    if modelled(self.subject.accelerator.units[part], pace) != found:
+                    if modelled(self.subject.component(part), pace) != found:
                         return UNIT_CHECKS[1], "not the cycles of the model"
         except AssertionError as error:
             return UNIT_CHECKS[0], str(error)
@@ -262,9 +270,10 @@ class MutatedNetwork:
         """The check of `NETWORK_CHECKS` that detects a mutant in the network, and its message."""
         network = replace(self.network, constants={SELECT: number}, patience=_PATIENCE)
         fixed, images = self.subject.quantized.fixed, self.subject.images
+        layers = [layer.name for layer in fixed.layers]
         predicted = True
         for stalls in (None, *_NETWORK_STALLS):
-            check = Check(fixed, images, [layer.name for layer in fixed.layers])
+            check = Check(fixed, images, layers, self.subject.manifest.result)
             stopwatch = Stopwatch(network)
             try:
                 with closing(simulate_bulk(network, images, stalls, processes=1)) as batches:
@@ -307,7 +316,10 @@ class MutatedNetwork:
             )
         if isinstance(component, Classifier):
             frames = random_scores(fixed, _CLASSES, seed)
-            return self._around(part, ClassifierBench(place), frames, class_values(fixed, frames))
+            expected = class_values(fixed, frames)
+            case = self._around(part, ClassifierBench(place), frames, expected)
+            paces = random_paces(seed, frames.size // component.beat.lanes, len(expected))
+            return replace(case, measured=((frames, expected, paces),))
         design = self._design(part, {part: self._modules[part]})
         unit = BenchedUnit(design, beat_format(component, "i"), beat_format(component, "o"))
         layer = fixed[part]

@@ -161,6 +161,12 @@ def wire_names(netlist: Netlist) -> dict[Bit, str]:
     }
 
 
+def valid_of(port: str, ports: Iterable[str]) -> str | None:
+    """The port that says whether an output of a stream matters; None if it always does."""
+    valid = f"{port.rsplit('_', 1)[0]}_valid"
+    return valid if not port.endswith(("_valid", "_ready")) and valid in ports else None
+
+
 def buffer_of(register: str) -> str:
     """The name of the cell that `netlist_editor` puts between a register and what it drives."""
     return f"$behind{register.replace(' ', '_')}"

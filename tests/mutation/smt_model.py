@@ -20,7 +20,7 @@ from systolith.hw.errors import MissingToolError
 from systolith.hw.installation import install_extra
 from systolith.sim.errors import SimulationError
 from tests.mutation.invariants import Slice
-from tests.mutation.mutation import SELECT, Netlist
+from tests.mutation.mutation import SELECT, Netlist, valid_of
 from tests.yowasp import run_full_yosys
 
 _SCRIPT = """
@@ -39,7 +39,7 @@ _SLICE = re.compile(
 _NEXT = re.compile(r"\(\|[^|]*#(\d+)\| next_state\)")
 _BITS = re.compile(r"#b([01]+)")
 _SHARES = (0.1, 0.5, 0.9)  # of the cycles in which an input of one bit is 1
-_RESET_SHARE = 0.01
+_RESET_SHARE = 0.001
 
 
 class UnansweredError(SimulationError):
@@ -146,8 +146,8 @@ class SmtModel:
         for port, direction in self._ports.items():
             if direction == "output":
                 unlike = f"(not (= {value(port, unit)} {value(port, mutant)}))"
-                valid = f"{port.rsplit('_', 1)[0]}_valid"
-                if not port.endswith(("_valid", "_ready")) and valid in self._ports:
+                valid = valid_of(port, self._ports)
+                if valid:
                     unlike = f"(and {value(valid, unit)} {unlike})"
                 different.append(unlike)
         return [f"(assert (not {value('rst', unit)}))", any_of(different)]

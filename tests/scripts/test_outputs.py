@@ -91,6 +91,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {each: each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -117,15 +121,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_command_writes_over_what_it_reads(
     here: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def contents() -> dict[Path, bytes]:
-        return {each: each.read_bytes() for each in here.rglob("*") if each.is_file()}
-
-    before = contents()
+    before = contents(here)
     assert main(command.split()) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
     assert "is an input of this command" in err
-    assert contents() == before
+    assert contents(here) == before
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,38 @@ def test_nor_over_what_it_reads_without_being_told(
     assert out == "" and err.count("\n") == 1
     assert "is an input of this command" in err
     assert Path(found).read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def hardware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an accelerator."""
+    folder = tmp_path_factory.mktemp("hardware") / "acc"
+    tiny.generate(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "synth acc --target ecp5-25k --out acc/simulation.json",
+        "synth acc --target ecp5-25k --out acc/board.json",
+        "evaluate q.npz --data data.npz --out acc/manifest.json",
+        "evaluate q.npz --data data.npz --out acc/synthesis.json",
+        "evaluate q.npz --data data.npz --out acc/datasheet.md",
+        "plan q.npz --out acc/plan.toml",
+        "quantize net.npz --data data.npz --out acc/tiny.npz",
+    ],
+)
+def test_no_command_writes_a_file_of_an_accelerator(
+    here: Path, hardware: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("acc").symlink_to(hardware)
+    before = contents(hardware)
+    assert main(command.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "is a file of the accelerator in" in err
+    assert contents(hardware) == before
 
 
 def test_an_earlier_output_is_written_over(here: Path) -> None:

@@ -1,13 +1,16 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
+from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import MisfitError, PlanError
 from systolith.hw.folding import Plan
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
+from systolith.hw.planning.prediction import predict
 from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.silicon import estimation, fitting
 from systolith.hw.silicon.estimation import (
@@ -112,6 +115,17 @@ def test_wide_multiplications_take_several_multipliers() -> None:
     assert features(narrow, XC7.family).multipliers == 1
 
 
+def test_multiplications_by_small_constants_are_logic() -> None:
+    # As Yosys 0.70 maps a pixel times -1, -2, 3, 5 and 9; -2 is -1 and a shift.
+    constants = Structure({}, (), ((9, 1), (9, 1), (9, 3), (9, 4), (9, 5)))
+    gowin, ecp5, xc7 = (
+        features(constants, DEVICES[target].family)
+        for target in ("gowin-gw2a18", "ecp5-25k", "xc7a35t")
+    )
+    assert [mapped.multipliers for mapped in (gowin, ecp5, xc7)] == [1, 5, 3]
+    assert (gowin.features["product"], xc7.features["product"]) == (9 + 9 + 27, 9 + 9)
+
+
 def test_registers_in_multipliers_and_shift_registers_are_no_flip_flops() -> None:
     part = Structure(
         {"register": 100, "adder": 40}, (), ((8, 8),), InMultipliers(16, 16, 20), {3: 5, 6: 2}
@@ -156,22 +170,25 @@ def test_the_coefficients_that_ship_are_of_known_features() -> None:
             assert set(weights) == set(FEATURES) and min(weights.values()) >= 0
 
 
-def fake_estimates(monkeypatch: pytest.MonkeyPatch, luts_of_a_multiplier: int) -> None:
-    def no_structures(fixed: object, plan: Plan, result: object) -> Plan:
-        return plan
+def fake_estimates(monkeypatch: pytest.MonkeyPatch, luts: Callable[[int], int]) -> None:
+    """Let a plan take LUTs by its multipliers alone, and have as many bits."""
 
-    def by_multipliers(plan: Plan, device: object) -> Estimate:
+    def by_multipliers(parts: Mapping[str, Structure], device: object) -> Estimate:
+        multipliers = parts["all"].bits["register"]
+        return Estimate(0, Capacity(luts(multipliers), 0, multipliers, 0, 0))
+
+    def one_structure(fixed: object, plan: Plan, result: object) -> dict[str, Structure]:
         multipliers = sum(folding.rows * folding.columns for folding in plan.values())
-        return Estimate(0, Capacity(luts_of_a_multiplier * multipliers, 0, multipliers, 0, 0))
+        return {"all": Structure({"register": multipliers}, (), ())}
 
-    monkeypatch.setattr(fitting, "structures", no_structures)
+    monkeypatch.setattr(fitting, "structures", one_structure)
     monkeypatch.setattr(fitting, "estimate", by_multipliers)
 
 
 def test_all_multipliers_of_the_device_are_used_where_they_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fake_estimates(monkeypatch, 1)
+    fake_estimates(monkeypatch, lambda multipliers: multipliers)
     network = tiny.quantized().fixed
     found = fastest_fitting_plan(network, ECP5)
     assert found.goal == Goal(max_multipliers=28)
@@ -179,21 +196,65 @@ def test_all_multipliers_of_the_device_are_used_where_they_fit(
 
 
 def test_fewer_are_used_where_their_logic_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_estimates(monkeypatch, 24_288 // 10)
+    fake_estimates(monkeypatch, lambda multipliers: 24_288 // 10 * multipliers)
     network = tiny.quantized().fixed
     found = fastest_fitting_plan(network, ECP5)
     best = make_plan(network, Goal(max_multipliers=10))
     assert found.plan == best
-    fake_estimates(monkeypatch, 24_289)
+    fake_estimates(monkeypatch, lambda multipliers: 24_289 * multipliers)
     with pytest.raises(MisfitError, match=r"tiny does not fit LFE5U-25F.*with 2 .*LUTs of 24,288"):
         fastest_fitting_plan(network, ECP5)
+
+
+@pytest.fixture(scope="module")
+def plans_by_budget() -> dict[int, tuple[int, int, Plan]]:
+    """The interval, the multipliers and the plan for every budget of a small network."""
+    network = tiny.quantized().fixed
+    found = {}
+    for budget in range(2, 29):
+        plan = make_plan(network, Goal(max_multipliers=budget))
+        accelerator = Accelerator(network, plan)
+        found[budget] = predict(accelerator).interval_cycles, accelerator.multipliers, plan
+    return found
+
+
+@pytest.mark.parametrize("too_large", [{9}, {9, 5}, {9, 6, 3}, {6, 5, 3}, {9, 6, 5, 3}])
+def test_the_fastest_plan_is_found_where_a_smaller_one_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+    plans_by_budget: dict[int, tuple[int, int, Plan]],
+    too_large: set[int],
+) -> None:
+    fake_estimates(monkeypatch, lambda multipliers: 24_289 * (multipliers in too_large))
+    _, budget, best = min(
+        (interval, -budget, plan)
+        for budget, (interval, multipliers, plan) in plans_by_budget.items()
+        if multipliers not in too_large
+    )
+    network = tiny.quantized().fixed
+    assert fastest_fitting_plan(network, ECP5).plan == best
+    if 9 in too_large:
+        advice = f"--max-multipliers {-budget} fits, by the estimate"
+        assert fitting_budget(network, ECP5, 9) == advice
+
+
+def test_a_long_search_goes_on_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tiny.quantized().fixed
+    monkeypatch.setattr(fitting, "_BITS_ONE_BY_ONE", 9)
+    tried: list[str] = []
+    # Budgets from 9 up have the same plan. Of 1 to 8, it tries 4, 6, 7 and 8.
+    fake_estimates(monkeypatch, lambda multipliers: 24_289 * (multipliers == 9))
+    assert fastest_fitting_plan(network, ECP5, announce=tried.append).goal.max_multipliers == 8
+    assert [int(each.split()[2]) for each in tried] == [28, 4, 6, 7, 8]
+    # That with 3 does not fit either: the search misses those with 5 and 6, which do.
+    fake_estimates(monkeypatch, lambda multipliers: 24_289 * (multipliers in (3, 9)))
+    assert fastest_fitting_plan(network, ECP5).goal.max_multipliers == 2
 
 
 def test_the_budget_that_fits_is_smaller_than_that_of_a_plan_that_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network = tiny.quantized().fixed
-    fake_estimates(monkeypatch, 24_288 // 5)
+    fake_estimates(monkeypatch, lambda multipliers: 24_288 // 5 * multipliers)
     assert fitting_budget(network, ECP5, 28) == "--max-multipliers 5 fits, by the estimate"
     # A synthesis can be larger than its estimate.
     assert fitting_budget(network, ECP5, 4) == "--max-multipliers 3 fits, by the estimate"

@@ -73,10 +73,15 @@ def test_what_was_not_mapped_is_an_error(target: str) -> None:
 
 
 def test_what_does_not_fit_is_told_with_how_much() -> None:
-    has = DEVICES["ecp5-25k"].capacity
-    assert misfit(has, has) == ()
-    assert misfit(replace(has, multipliers=30), has) == ("30 multipliers of 28 (2 too many)",)
-    assert len(misfit(Capacity(*(each + 1 for each in asdict(has).values())), has)) == 5
+    device = DEVICES["ecp5-25k"]
+    has = device.capacity
+    assert misfit(has, device) == ()
+    assert misfit(replace(has, multipliers=30), device) == ("30 multipliers of 28 (2 too many)",)
+    assert len(misfit(Capacity(*(each + 1 for each in asdict(has).values())), device)) == 5
+    xc7 = DEVICES["xc7a35t"]
+    assert misfit(replace(xc7.capacity, distributed_memories=6401), xc7) == (
+        "6,401 LUTs for distributed memories of 6,400 (1 too many)",
+    )
 
 
 def test_refusals() -> None:

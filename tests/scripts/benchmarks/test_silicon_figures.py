@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -40,6 +43,22 @@ def test_errors_are_relative() -> None:
     assert error(100, 100) == 0.0
     assert error(1200, 1000) == pytest.approx(0.2)
     assert error(50, 0) == 50
+
+
+def test_the_documents_have_the_errors_of_the_estimates() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    found: dict[str, dict[str, list[float]]] = {}
+    for each in json.loads((docs / "silicon.json").read_text())["estimates"]:
+        for name, real in each["real"].items():
+            of = found.setdefault(each["target"], {}).setdefault(name, [])
+            of.append(100 * error(each["estimate"][name], real))
+    text = (docs / "synthesis.md").read_text()
+    for target, errors in found.items():
+        cells = []
+        for each in errors.values():
+            low, high = (f"{round(of):+d}" if round(of) else "0" for of in (min(each), max(each)))
+            cells.append(f"{low} to {high} %" if any(each) else "exact")
+        assert f"| `{target}` | {' | '.join(cells)} |\n" in text
 
 
 def test_the_page_has_every_figure() -> None:

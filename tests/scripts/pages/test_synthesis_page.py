@@ -18,7 +18,9 @@ def report(**more: Any) -> Any:
         SimpleNamespace(name="top", occupied=Capacity(100, 0, 0, 1, 0)),
     ]
     available = Capacity(1000, 500, 12, 4, 0)
-    return SimpleNamespace(all_parts=parts, available=available, part="some", **more)
+    return SimpleNamespace(
+        all_parts=parts, available=available, part="some", target="ecp5-25k", **more
+    )
 
 
 def test_each_part_takes_its_share_of_what_the_device_has() -> None:
