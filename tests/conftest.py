@@ -9,6 +9,8 @@ import signal
 import hypothesis
 import pytest
 
+from systolith.scripts import progress
+
 # A deadline would make a test's result depend on what else the machine does.
 hypothesis.settings.register_profile("systolith", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("systolith")
@@ -35,3 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"random networks: --network-seed {config.option.network_seed}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_lines_of_progress() -> None:
+    """Commands print one every ten seconds: on a slow machine, among what a test expects."""
+    progress.SECONDS_BETWEEN_LINES = 3600.0

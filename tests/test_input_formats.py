@@ -39,16 +39,20 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fmt", "more", "width", "simulation"),
+    ("fmt", "more", "standing", "width", "simulation"),
     [
-        ("u12.4", "--scale 1/64 --mean 0.5 --std 0.25", 16, "--simulator icarus --images 3"),
-        ("s16.13", "", 16, "--engine bulk --stalls 3"),
-        ("s3.1", "--mean 0.5", 8, "--layer c1 --engine cocotb"),
+        (
+            *("u12.4", "--scale 1/64 --mean 0.5 --std 0.25", "0.00390625 - 2"),
+            *(16, "--simulator icarus --images 3"),
+        ),
+        ("s16.13", "", "0.000122070312 + 0", 16, "--engine bulk --stalls 3"),
+        ("s3.1", "--mean 0.5", "0.5 - 0.5", 8, "--layer c1 --engine cocotb"),
     ],
 )
 def test_every_layer_is_exact(
-    fmt: str, more: str, width: int, simulation: str, imported: None
+    fmt: str, more: str, standing: str, width: int, simulation: str, imported: None
 ) -> None:
+    """What a raw value stands for is in the data sheet."""
     form = golden.QFormat.parse(fmt)
     rng = np.random.default_rng(1)
     raw = rng.integers(form.min_raw, form.max_raw, (20, 32), endpoint=True)
@@ -72,6 +76,8 @@ def test_every_layer_is_exact(
         assert found["correct"] is found["accuracy"] is None
     verilog = Path("rtl/net.v").read_text("utf-8")
     assert re.search(rf"^  input \[{width - 1}:0\] s_axis_tdata,$", verilog, re.MULTILINE)
+    sheet = Path("rtl/datasheet.md").read_text("utf-8")
+    assert f"A raw value `p` stands for `p * {standing}`." in sheet
     manifest = json.loads(Path("rtl/manifest.json").read_text("utf-8"))
     assert manifest["input"] == {"lanes": 1, "bits": form.bits, "signed": form.signed}
     # The bench sends random bits above those of the value.

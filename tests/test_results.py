@@ -108,6 +108,7 @@ def test_a_regression_network_puts_out_all_scores(
     sheet = (folder / "datasheet.md").read_text("utf-8")
     assert "3 beats an image" in sheet and "| 31 to 0 | a score, two's complement" in sheet
     assert "| `m_axis_tdata` | 32 | output |" in sheet
+    assert "Up to 2 scores wait at `m_axis`" in sheet
     assert "// m_axis_tdata: 3 scores an image" in (folder / "net.v").read_text("utf-8")
     need("icarus")
     same = sim.simulate(folder, 10, DATA, simulator="icarus")

@@ -83,9 +83,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tiny.save_images(tmp_path / "data.npz", 20)
     Path("sub").mkdir()
     Path("link.npz").symlink_to("data.npz")
-    for name in ("net.onnx", "plan.toml", "sweep.csv", "report.json", "rtl/manifest.json"):
-        Path(name).parent.mkdir(exist_ok=True)
+    for name in ("net.onnx", "plan.toml", "sweep.csv", "report.json"):
         Path(name).write_text("{}")
+    Path("rtl").mkdir()
+    for name in ("manifest", "simulation", "synthesis"):
+        Path(f"rtl/{name}.json").write_text("{}")
     Path("runs/tiny").mkdir(parents=True)
     quantized.parent.save("runs/tiny/tiny.npz")
     return tmp_path
@@ -109,6 +111,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
         "evaluate q.npz --advice --trial-data sweep.csv --out sweep.csv",
         "compare net.npz report.json --out report.json",
         "corpus sub --raw --data report.json --out report.json",
+        "compare rtl report.json --out rtl/simulation.json",
+        "compare rtl report.json --out rtl/synthesis.json",
         "plan q.npz --plan plan.toml --out plan.toml",
         "synth rtl --target ecp5-25k --out rtl/manifest.json",
         "generate q.npz --data sub --out sub",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import itertools
 import json
 import os
@@ -11,7 +12,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -33,6 +36,7 @@ from systolith.sim.record.taps import (
     CYCLES_FIELD,
     FRAME_CYCLES,
     RESULT_FIELD,
+    Batch,
     RuleBroken,
     TappedNetwork,
     tapped_network,
@@ -47,6 +51,7 @@ LAYERS = ("pool", "conv__x", "dense")
 SIZES = (3 * 2 * 2, 2 * 1 * 3, 4)
 PIXELS = 7 * 5 * 2
 DATA = small_hardware.dataset(12)
+MODULE = importlib.import_module("systolith.sim.simulate")
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +195,19 @@ def test_the_file(folder: Path) -> None:
     }
     run(folder, stalls=9)
     assert (folder / FILE_NAME).read_bytes() == content
+
+
+def test_the_file_of_a_few_images_describes_their_whole_data_set(folder: Path) -> None:
+    simulate(folder, 3, replace(DATA, saturated_values=np.arange(12)), engine="bulk")
+    found = json.loads((folder / FILE_NAME).read_bytes())
+    assert found["images"] == 3
+    assert found["dataset"] == {
+        "name": DATA.name,
+        "split": DATA.split,
+        "sha256": DATA.sha256,
+        "images": 12,
+        "saturated": 66,
+    }
 
 
 @pytest.mark.parametrize(
@@ -366,6 +384,30 @@ def test_both_engines_one_after_the_other(folder: Path) -> None:
     assert "image 9 came out in cycle " in log and "images 0 to 1: cycles " in log
     found = json.loads((folder / FILE_NAME).read_bytes())
     assert (found["engine"], found["engine_images"]) == ("both", {"cocotb": 10, "bulk": 2})
+
+
+def test_the_second_engine_has_the_images_and_the_parts_after_the_first_one_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that cycles of both never get into one timeline."""
+    given: dict[str, list[int]] = {}
+
+    def batches(engine: str, *parts: Batch) -> Callable[..., Iterator[Batch]]:
+        def simulated(_: object, images: NDArray[Any], *__: object, **___: object) -> Any:
+            given[engine] = images.tolist()
+            yield from parts
+
+        return simulated
+
+    records = np.zeros(2, np.void)
+    cocotb = batches("cocotb", Batch(0, 0, records[:1]), Batch(0, 1, records[:1]))
+    bulk = batches("bulk", Batch(1, 2, records), Batch(0, 0, records))
+    monkeypatch.setattr(MODULE, "simulate_cocotb", cocotb)
+    monkeypatch.setattr(MODULE, "simulate_bulk", bulk)
+    run = SimpleNamespace(engines={"cocotb": 2, "bulk": 4}, stalls=None, simulator="verilator")
+    found = MODULE._batches(run, None, np.arange(6), [], lambda step: None)
+    assert [(each.part, each.first) for each in found] == [(0, 0), (0, 1), (2, 4), (1, 2)]
+    assert given == {"cocotb": [0, 1], "bulk": [2, 3, 4, 5]}
 
 
 @pytest.mark.parametrize(

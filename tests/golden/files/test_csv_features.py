@@ -126,6 +126,21 @@ def test_what_is_not_known_or_no_number_is_refused(
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("wrong", range(4))
+@pytest.mark.parametrize("labels", range(5))
+def test_a_wrong_pixel_is_named_by_its_column_wherever_the_labels_are(
+    labels: int, wrong: int, tmp_path: Path
+) -> None:
+    names, row = list("abcd"), ["1"] * 4
+    row[wrong] = "256"
+    name = names[wrong]
+    names.insert(labels, "kind")
+    row.insert(labels, "0")
+    message = rf"line 2, column {names.index(name) + 1} \({name}\): .* not '256'"
+    with pytest.raises(FileFormatError, match=message):
+        load(tmp_path, f"{','.join(names)}\n{','.join(row)}\n", PIXELS, label_column="kind")
+
+
 @pytest.mark.parametrize("empty", ["", "\n", "\n\n", "\r\n\r\n"])
 def test_empty_lines_at_the_end_hold_nothing(empty: str, tmp_path: Path) -> None:
     assert load(tmp_path, f"1,1,1,1\n2,2,2,2\n{empty}", SENSOR).images.shape[0] == 2

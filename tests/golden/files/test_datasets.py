@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_take() -> None:
             match=rf"images: must be from 1 to 4, the number in 'few' \(custom\), not {count}",
         ):
             dataset().take(count)
+
+
+def test_a_part_has_its_own_labels_and_saturated_values() -> None:
+    whole = replace(dataset(), saturated_values=np.array([1, 20, 300, 4000]))
+    assert (whole.saturated, dataset().saturated) == (4321, 0)
+    for part, numbers in (
+        (whole.take(2), [0, 1]),
+        (whole.part(slice(1, None)), [1, 2, 3]),
+        (whole.part(np.array([0, 3])), [0, 3]),
+    ):
+        assert part.saturated == sum((1, 20, 300, 4000)[number] for number in numbers)
+        assert part.known_labels.tolist() == numbers
+        assert part.images[:, 0, 0, 0].tolist() == [6 * number for number in numbers]
 
 
 def test_the_digest_depends_on_pixels_labels_and_shape() -> None:

@@ -42,6 +42,31 @@ def test_others_are_refused(given: Dataset, message: str) -> None:
         check_dataset(shipped.network("lenet5"), given)
 
 
+@pytest.mark.parametrize(
+    ("classifies", "by_class", "refused"),
+    [
+        *((True, None, True), (True, True, True), (True, False, False)),
+        *((False, None, False), (False, True, True), (False, False, False)),
+    ],
+)
+def test_labels_are_checked_where_the_result_is_a_class(
+    classifies: bool, by_class: bool | None, refused: bool
+) -> None:
+    """Whatever the network looks like: one of three scores, or of a single one."""
+    layers = (
+        Input(name="input", height=2, width=2),
+        Dense(name="F", inputs=("input",), units=3 if classifies else 1),
+    )
+    network = Network("small", layers)
+    assert network.has_classes == classifies
+    check_dataset(network, data(0, 2, 2, 1), by_class)
+    if not refused:
+        check_dataset(network, data(3, 2, 2, 1), by_class)
+        return
+    with pytest.raises(ValueError, match="has the label 3, network 'small' has the classes 0 to"):
+        check_dataset(network, data(3, 2, 2, 1), by_class)
+
+
 def test_raw_values_out_of_the_range_of_an_input_are_refused() -> None:
     layers = (
         Input(name="input", height=2, width=2, format=QFormat(4, 1)),

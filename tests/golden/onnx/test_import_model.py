@@ -471,6 +471,40 @@ def test_what_an_average_counts(pads: list[int], include: int, ceil: int, tmp_pa
         taken(tmp_path, content)
 
 
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    ("size", "pads", "windows"),
+    [
+        # With steps of 3, a window at 6 would begin beyond a map of 6 or below, and one at 3 fits.
+        *((6, 0, 2), (5, 0, 2), (4, 0, 2), (3, 0, 1), (7, 0, 3)),
+        *((5, 1, 2), (6, 1, 3), (2, 1, 1)),
+    ],
+)
+def test_rounding_up_adds_no_window_that_would_begin_beyond_the_map(
+    size: int, pads: int, windows: int, operator: str, tmp_path: Path
+) -> None:
+    how = {"strides": [3, 3], "pads": [pads, pads, 0, 0], "ceil_mode": 1}
+    nodes = [node(operator, "x", "y", kernel_shape=[2, 2], **how)]
+    imported = taken(tmp_path, model(nodes, {}, (1, 1, size, size)))
+    network = imported.trained.network
+    assert network.shapes()[network.output.name] == (windows, windows, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_have_the_precision_of_the_model(dtype: Any, tmp_path: Path) -> None:
+    """A third is another number in each."""
+    content = model(
+        [node("Gemm", "x d b", "y")],
+        {"d": constant([[1 / 3], [0.1]], dtype), "b": constant([0.7], dtype)},
+        ("N", 2),
+        dtype=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
+    )
+    arrays = taken(tmp_path, content).trained.arrays["y"]
+    for name, expected in (("weights", [[1 / 3], [0.1]]), ("bias", [0.7])):
+        assert arrays[name].dtype == dtype
+        assert arrays[name].tolist() == constant(expected, dtype).tolist()
+
+
 def test_sums_of_opset_6_say_which_axis_they_mean(tmp_path: Path) -> None:
     # ONNX Runtime begins with opset 7: there the same constants need axes of their own.
     def network(opset: int) -> golden.TrainedNetwork:
@@ -555,6 +589,15 @@ def test_softmax_is_left_out_and_said_so(tmp_path: Path) -> None:
     nodes = [*nodes[:2], node("Softmax", "g", "s"), node("Gemm", "s e", "y")]
     assert refusals(tmp_path, model(nodes, {"d": normal(64, 4), "e": normal(4, 4)})) == [
         "y (Gemm): follows a Softmax, which is taken at the end only"
+    ]
+
+
+def test_the_axis_of_a_softmax_that_names_none_depends_on_the_opset(tmp_path: Path) -> None:
+    """Up to opset 12 it is all from the first after the batch, and later the last one alone."""
+    nodes = [node("GlobalAveragePool", "x", "a"), node("Softmax", "a", "y")]
+    taken(tmp_path, model(nodes, {}, ("N", 3, 4, 4), opset=12))
+    assert refusals(tmp_path, model(nodes, {}, ("N", 3, 4, 4))) == [
+        "y (Softmax, axis): -1 is not over all scores of an image; leave the operator out"
     ]
 
 
@@ -759,6 +802,24 @@ def test_an_altered_weight_is_seen_by_the_comparison(tmp_path: Path) -> None:
     values.flat[0] += 0.01
     imported.graph.constants["w"] = values  # type: ignore[index]
     (difference,) = golden.compare_with_runtime(imported)
+    assert not difference.is_rounding
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_layer_that_differs_on_one_of_several_images_differs(
+    order: tuple[int, ...], tmp_path: Path
+) -> None:
+    """The second weight is 2 in place of 1, and one of the images has a second pixel of 5."""
+    path = tmp_path / "small.onnx"
+    path.write_bytes(model([node("MatMul", "x d", "y")], {"d": np.ones((2, 1), "f")}, ("N", 2)))
+    imported = golden.import_onnx(path, RAW)
+    ((name, arrays),) = imported.trained.arrays.items()
+    assert arrays["weights"].shape == (2, 1)
+    other = {name: {**arrays, "weights": np.array([[1], [2]], np.float32)}}
+    wrong = replace(imported, trained=golden.TrainedNetwork(imported.trained.network, other))
+    images = np.array([[9, 0], [0, 5]], np.uint8)[list(order)].reshape(2, 1, 1, 2)
+    (difference,) = golden.compare_with_runtime(wrong, images)
+    assert (difference.largest_value, difference.difference) == (9, 5)
     assert not difference.is_rounding
 
 

@@ -20,7 +20,7 @@ from systolith.golden.quantization.bias_correction import with_corrected_bias
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from tests.golden.fixed_networks import convolution, only
-from tests.golden.random_networks import random_trained
+from tests.golden.random_networks import input_of_some_size, random_trained
 
 CHANNELS = 3
 
@@ -58,6 +58,7 @@ def test_sums_that_are_right_stay() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
+@input_of_some_size()
 def test_scores_of_random_networks_have_the_mean_of_the_float_ones(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_trained(rng)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -47,7 +45,12 @@ from systolith.golden.quantization.settings import (
     SettingsError,
     keys_of,
 )
-from tests.golden.random_networks import random_arrays, random_images, random_trained
+from tests.golden.random_networks import (
+    input_of_some_size,
+    random_arrays,
+    random_images,
+    random_trained,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 RELU = Activation("relu")
@@ -145,16 +148,6 @@ def activated(activation: Activation, before: NDArray[Any]) -> NDArray[Any]:
         "gelu": amplitude * argument * ndtr(argument),
     }
     return values[activation.kind]
-
-
-@contextmanager
-def input_of_some_size() -> Iterator[None]:
-    """Reject networks in which a squashing function leaves next to nothing for radial bases."""
-    try:
-        yield
-    except CalibrationError as refusal:
-        assume("far too small" not in str(refusal))
-        raise
 
 
 @settings(max_examples=60)

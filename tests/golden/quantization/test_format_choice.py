@@ -173,6 +173,13 @@ def test_the_ends_of_all_values_count() -> None:
     assert choose_frac_bits(np.zeros(3), 8, True, "minmax", ends=(0.0, 100.0)) == 0
 
 
+def test_the_ends_of_all_values_count_before_a_function_too() -> None:
+    """With 0 to 7 fraction bits 8 bits hold these values exactly, and with 0 all up to 100."""
+    for values in (np.array([[1.0, -1.0]]), np.zeros((3, 2))):
+        found = choose_frac_bits_before(values, 8, True, lambda x: x[:, 0], ends=(-1.0, 100.0))
+        assert found == 0
+
+
 def test_tiny_values_count_as_zero_and_huge_ones_are_refused() -> None:
     assert choose_frac_bits(np.array([1e-300, 0.0]), 8, True, "mse") is None
     with pytest.raises(ValueError, match=r"values up to 1e\+200 are too large for 8 bits"):

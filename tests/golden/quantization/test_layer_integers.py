@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from systolith.golden.network.graph import Activation, Dense, Input, Network
+from systolith.golden.network.graph import Activation, AveragePooling, Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization import observation
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.settings import LayerSettings, Settings
 
@@ -78,6 +79,7 @@ def sigmoid(a: Reals) -> Reals:
     return np.asarray(1 / (1 + np.exp(-a)))
 
 
+@pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize(
     ("activation", "derivative"),
     [
@@ -90,8 +92,13 @@ def sigmoid(a: Reals) -> Reals:
     ids=["flat tanh", "steep tanh", "sigmoid", "relu", "none"],
 )
 def test_a_corrected_bias_takes_back_the_mean_error_weighted_by_the_slope(
-    activation: Activation, derivative: Callable[[Reals], Reals]
+    activation: Activation,
+    derivative: Callable[[Reals], Reals],
+    every: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """On the images that were sampled: of many, not all are."""
+    monkeypatch.setattr(observation, "_SAMPLED_VALUES", -(-2 * len(PIXELS) // every))
     weights = np.array([[0.9, -1.3], [-2.1, 0.37], [1.45, 2.2]], np.float32)
     network = two_layers(weights, activation)
     images = PIXELS.reshape(-1, 1, 3, 1)
@@ -100,11 +107,42 @@ def test_a_corrected_bias_takes_back_the_mean_error_weighted_by_the_slope(
         for on in (False, True)
     )
     assert plain.weights is not None and plain.bias is not None and corrected.bias is not None
-    exact = (PIXELS / 256 - 0.25) @ weights.astype(float) + [0.25, -0.5]
+    sampled = PIXELS[::every]
+    exact = (sampled / 256 - 0.25) @ weights.astype(float) + [0.25, -0.5]
     for channel, fmt in enumerate(plain.weight_formats):
-        raw = PIXELS.astype(int) @ plain.weights[:, channel] + plain.bias[channel]
+        raw = sampled.astype(int) @ plain.weights[:, channel] + plain.bias[channel]
         error = exact[:, channel] - raw * 2.0**-fmt.frac_bits
         slopes = derivative(exact[:, channel])
         mean = (error * slopes).sum() / slopes.sum()
         assert corrected.bias[channel] == plain.bias[channel] + round(mean * 2.0**fmt.frac_bits)
     assert corrected.bias.tolist() != plain.bias.tolist()
+
+
+@pytest.mark.parametrize("window", [(2, 2), (3, 3), (5, 5), (7, 6)])
+def test_factors_of_windows_fit_the_multipliers_of_fpgas(window: tuple[int, int]) -> None:
+    """Of 18 bits with a sign; the mean of equal values misses them by less than a 65,536th."""
+    padding = (window[0] // 2, window[1] // 2)
+    network = Network(
+        "averaged",
+        (
+            Input(name="input", height=8, width=8),
+            AveragePooling(name="A", inputs=("input",), window=window, padding=padding),
+            Dense(name="O", inputs=("A",), units=1),
+        ),
+    )
+    size = network.shapes()["A"].size
+    arrays = {"O": {"weights": np.ones((size, 1), np.float32), "bias": np.zeros(1, np.float32)}}
+    images = np.full((1, 8, 8, 1), 255, np.uint8)
+    layer = quantize(TrainedNetwork(network, arrays), images).fixed["A"]
+    assert layer.factors is not None and layer.requantization is not None
+    assert layer.factors.max() < 2**17
+    shift = int(layer.requantization.shifts[0])
+    counted = np.outer(inside(window[0]), inside(window[1]))
+    assert layer.factors.shape == counted.shape
+    np.testing.assert_allclose(layer.factors * counted, 2.0**shift, rtol=2**-16)
+
+
+def inside(size: int) -> list[int]:
+    """The elements of each window that lie in a row of 8, with half a window of padding around."""
+    starts = range(-(size // 2), 8 + size // 2 - size + 1, size)
+    return [sum(0 <= start + place < 8 for place in range(size)) for start in starts]

@@ -21,12 +21,13 @@ from systolith.golden.files import npz
 from systolith.golden.files.datasets import MNIST, UNNAMED
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.consistency import FixedNetworkError
-from systolith.golden.network.graph import Convolution, Input, Network
+from systolith.golden.network.graph import Convolution, Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import SCHEMA, QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
-from tests.golden.random_networks import random_images, random_trained
+from systolith.golden.quantization.value_format import with_accumulator
+from tests.golden.random_networks import input_of_some_size, random_images, random_trained
 
 Header = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -60,6 +61,7 @@ def assert_same(first: QuantizedNetwork, second: QuantizedNetwork) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
+@input_of_some_size()
 def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     rng = np.random.default_rng(seed)
     trained = random_trained(rng)
@@ -122,6 +124,35 @@ def test_numpy_reads_the_integers(lenet5: QuantizedNetwork, tmp_path: Path) -> N
     with np.load(tmp_path / "q.npz") as file:
         assert (file["fixed/C3/weights"] == lenet5.fixed["C3"].weights).all()
         assert json.loads(file["header"].tobytes())["schema"] == SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("raw", "size"),
+    [
+        *((127, 1), (128, 2), (-128, 1), (-129, 2)),
+        *((2**15 - 1, 2), (2**15, 4), (-(2**15), 2), (-(2**15) - 1, 4)),
+        *((2**31 - 1, 4), (2**31, 8), (-(2**31), 4), (-(2**31) - 1, 8)),
+    ],
+)
+def test_integers_are_stored_in_the_fewest_bytes_that_hold_them(
+    raw: int, size: int, tmp_path: Path
+) -> None:
+    network = Network(
+        "one",
+        (
+            Input(name="input", height=1, width=1),
+            Dense(name="F", inputs=("input",), units=1),
+        ),
+    )
+    arrays = {"F": {"weights": np.ones((1, 1), np.float32), "bias": np.zeros(1, np.float32)}}
+    made = quantize(TrainedNetwork(network, arrays), np.full((1, 1, 1, 1), 9, np.uint8))
+    biased = with_accumulator(replace(made.fixed["F"], bias=np.array([raw])))
+    made = replace(made, fixed=replace(made.fixed, layers=(biased,)))
+    made.save(tmp_path / "q.npz")
+    with np.load(tmp_path / "q.npz") as file:
+        assert file["fixed/F/bias"].dtype == np.dtype(f"i{size}")
+    read = QuantizedNetwork.load(tmp_path / "q.npz").fixed["F"]
+    assert read.bias is not None and read.bias.tolist() == [raw]
 
 
 def test_weight_bits_total(lenet5: QuantizedNetwork) -> None:

@@ -294,6 +294,20 @@ def test_trials_that_cannot_be_are_refused(
         AccuracyReport.from_json(json.dumps(value))
 
 
+@pytest.mark.parametrize(("gains", "losses", "fits"), [(4, 5, True), (5, 4, False), (3, 6, False)])
+def test_a_trial_gains_wrong_images_alone_and_loses_right_ones_alone(
+    report: AccuracyReport, gains: int, losses: int, fits: bool
+) -> None:
+    """Of nine images, five of which are right."""
+    value = json.loads(replace(report, trials=TRIALS).to_json())
+    value["trials"]["trials"][0].update(gains=gains, losses=losses, correct=5 + gains - losses)
+    if fits:
+        AccuracyReport.from_json(json.dumps(value))
+        return
+    with pytest.raises(FileFormatError, match="which does not follow from 5 of 9"):
+        AccuracyReport.from_json(json.dumps(value))
+
+
 def test_trials_of_older_versions_are_read(report: AccuracyReport) -> None:
     value = json.loads(replace(report, trials=TRIALS).to_json())
     for key in ("calibrated_on", "shipped"):

@@ -66,8 +66,9 @@ def trial(
 ) -> Trial:
     change = None if layer is None or bits is None else bits - 8
     right = 4900 + gains - losses
-    saved = saved or 8000 - weights
-    return Trial(layer, key, bits, right, gains, losses, weights, change, saved)
+    # Of a single layer only: trials of the whole network have none.
+    own = None if layer is None else saved or 8000 - weights
+    return Trial(layer, key, bits, right, gains, losses, weights, change, own)
 
 
 def figures(gains: int, losses: int, corrected: float) -> str:

@@ -83,6 +83,16 @@ def test_gains_and_losses_are_paired() -> None:
     ]
 
 
+def test_without_labels_each_report_is_held_against_its_own_float_network() -> None:
+    """The first agrees on images 0 and 1, the second on 1, 2 and 3."""
+    first, second = (
+        report(given, correct=None, labels=None, float_predictions=floats)
+        for given, floats in (((0, 1, 0, 1), (0, 1, 1, 0)), ((0, 1, 1, 1), (1, 1, 1, 1)))
+    )
+    (found,) = differences(first, second)
+    assert (found.gains, found.losses, found.accuracy) == (2, 1, 0.25)
+
+
 def differences(*reports: AccuracyReport) -> list[Difference]:
     return [row.difference for row in compare(reports).rows if row.difference is not None]
 

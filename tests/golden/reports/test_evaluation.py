@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
@@ -155,6 +156,17 @@ def test_every_figure_of_the_whole(
         "weight_bits_total": 8 * (4 * 4 + 4 * 2),
     }
     assert (report.trials, report.hardware) == (None, None)
+
+
+def test_a_report_of_some_images_describes_the_whole_data_set(
+    quantized: QuantizedNetwork, dataset: Dataset
+) -> None:
+    marked = replace(dataset, saturated_values=np.arange(COUNT))
+    report = evaluate(quantized, marked, 7)
+    found = report.dataset
+    assert report.images == 7
+    assert (found.images, found.saturated) == (COUNT, COUNT * (COUNT - 1) // 2)
+    assert found.sha256 == dataset.sha256
 
 
 def test_values_side_by_side_have_the_offset_of_the_input() -> None:

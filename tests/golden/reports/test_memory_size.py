@@ -12,6 +12,7 @@ from systolith.golden.reports.memory_size import in_kibibytes, smaller_than_floa
     [
         *((0, "0 KiB"), (6, "0.000732 KiB"), (242_368, "29.6 KiB"), (-150, "-0.0183 KiB")),
         *((820_000, "100 KiB"), (10**9, "122,070 KiB")),
+        *((-820_000, "-100 KiB"), (-(10**9), "-122,070 KiB")),
     ],
 )
 def test_three_digits_or_whole_kibibytes(bits: int, text: str) -> None:

@@ -41,6 +41,8 @@ def test_it_has_the_figures(folder: Path, sheet: str) -> None:
         f"| {predicted.interval_cycles:,} cycles from one result to the next |",
         f"| {predicted.latency_cycles:,} cycles from the first pixel to its image's result |",
         f"| at 12.5 MHz | {12.5e6 / predicted.interval_cycles:,.0f} images/s, ",
+        f" images/s, {predicted.latency_cycles / 12.5:,.1f} us latency |",
+        "Up to 4 results wait at `m_axis`",
         f"| multipliers | {manifest.multipliers} |",
         f"| memory | {manifest.memory_bits:,} bits |",
         "| image | 9 x 8 x 2 pixels (rows x columns x channels), 8 bits each: 144 beats |",

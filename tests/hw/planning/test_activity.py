@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from systolith.golden.network.graph import Convolution, Input, MaxPooling, Network
-from systolith.hw.accelerator import Accelerator
+from systolith.hw.accelerator import RESULT, Accelerator
 from systolith.hw.folding import Folding
 from systolith.hw.planning.activity import activity
+from systolith.hw.streams.cycles import run_until_taken
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 # The steps of an array: windows, chunks, folds. The beats of a layer without an array.
@@ -36,6 +37,16 @@ def test_units_are_busy_for_the_cycles_of_their_work() -> None:
     assert seen.results[-1] < seen.span_cycles * len(next(iter(seen.busy.values()))[0])
     # The shortest of which 50 reach the last result.
     assert 50 * (seen.span_cycles - 1) <= seen.results[-1] < 50 * seen.span_cycles
+
+
+def test_a_result_is_in_the_cycle_of_the_last_of_its_scores() -> None:
+    fixed = quantized(EVERY_KIND).fixed
+    accelerator = Accelerator(fixed, EVERY_KIND_PLAN, result="scores")
+    seen = activity(accelerator, images=2, spans=50)
+    result = accelerator.cycles()[0][RESULT]
+    run_until_taken(result, 2 * 3)
+    # Three scores an image: the third and the sixth beat.
+    assert seen.results == (result.taken[2], result.taken[5])
 
 
 def test_work_after_the_last_result_is_left_out() -> None:

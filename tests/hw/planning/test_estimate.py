@@ -53,6 +53,15 @@ def test_presets_are_those_of_the_document() -> None:
         ),
         (
             1000,
+            {"A": 200},
+            999,
+            (
+                "no unit needs 1,000 cycles an image: units wait for each other or for pixels; the "
+                "slowest is A with 200"
+            ),
+        ),
+        (
+            1000,
             {"A": 999, "B": 9},
             1000,
             "the 1,000 scores, one a cycle, hold the layers back; the slowest is A with 999",

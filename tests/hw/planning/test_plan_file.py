@@ -151,6 +151,16 @@ def test_sizes_that_a_goal_leaves_open_are_chosen(tmp_path: Path) -> None:
     assert plan_from_file(path, SMALL) == (make_plan(SMALL.fixed, GOAL, given), GOAL)
 
 
+def test_one_complete_layer_does_not_make_a_plan_complete(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    sizes = 'rows = 4\ncolumns = 1\nlanes = 1\ndepth = 2\norder = "inputs"\n'
+    path.write_text(f"goal.max_multipliers = 30\n[layers.C1]\n{sizes}", "utf-8")
+    with pytest.raises(PlanError, match="has a goal and leaves sizes open, so that it is no plan"):
+        load_plan(path, EVERY_KIND)
+    with pytest.raises(PlanError, match=r"layers\.C1\.depth must be left out where a goal leaves"):
+        plan_from_file(path, SMALL)
+
+
 def test_what_follows_from_the_sizes_must_be_left_out(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("goal.max_multipliers = 30\n[layers.C1]\nrows = 4\ndepth = 2\n", "utf-8")

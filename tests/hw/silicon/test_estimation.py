@@ -85,11 +85,13 @@ def test_memories_are_mapped_as_yosys_does(
 
 
 def test_each_read_port_needs_a_block_and_demanded_blocks_are_made() -> None:
-    # As Yosys 0.70 maps them for both families, in the networks that ship.
+    # As Yosys 0.70 maps them: for both families, in the networks that ship; a port that writes
+    # leaves one of the two of a block to read.
     three = MemoryShape(256, 32, 3, clocked=True, written=False)
     forced = MemoryShape(150, 56, 1, clocked=True, written=False, block=True)
     buffer = MemoryShape(240, 8, 1, clocked=True, written=True)
-    for shape, blocks in ((three, 3), (forced, 2), (buffer, 1)):
+    both = MemoryShape(1024, 18, 2, clocked=True, written=True)
+    for shape, blocks in ((three, 3), (forced, 2), (buffer, 1), (both, 2)):
         assert map_memory(shape, ECP5.family) == MappedMemory("block", blocks, blocks)
     assert map_memory(three, XC7.family).place == "logic"
     # One of 36 Kbit, which counts as two.
@@ -151,15 +153,19 @@ def test_what_is_beside_the_multipliers_of_a_network() -> None:
 
 def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = FamilyCoefficients({"adder": 1.0}, {"adder": 0.4}, {"register": 1.0, "read": 1.0})
-    known = Coefficients(SCHEMA, {"ecp5": weights})
+    known = Coefficients(SCHEMA, {"ecp5": weights, "gowin": weights})
     monkeypatch.setattr(estimation, "coefficients", lambda: known)
     parts = {
         "a": Structure({"adder": 10, "register": 3}, memory(16, 8).memories, ((8, 8),)),
         "b": Structure({"adder": 5}, (), ()),
     }
     assert estimate(parts, ECP5) == Estimate(15, Capacity(15 + 6 + 6 * 2, 3 + 8, 1, 0, 2))
+    # Three of half a multiplier in one part and two in another are two and a half, so three.
+    halves = {"a": Structure({}, (), ((9, 8),) * 3), "b": Structure({}, (), ((9, 8),) * 2)}
+    gowin = DEVICES["gowin-gw2a18"]
+    assert estimate(halves, gowin).occupied.multipliers == 3
     with pytest.raises(
-        ValueError, match="xc7a35t: there are no estimates for its family, only for ecp5"
+        ValueError, match="xc7a35t: there are no estimates for its family, only for ecp5, gowin"
     ):
         estimate(parts, XC7)
 
@@ -261,6 +267,20 @@ def test_the_budget_that_fits_is_smaller_than_that_of_a_plan_that_does_not(
     assert fitting_budget(network, ECP5, 1).startswith("no smaller --max-multipliers fits")
     unknown = fitting_budget(network, DEVICES["ice40-up5k"], 28)
     assert unknown.startswith("which --max-multipliers fits is not known: target ice40-up5k: there")
+
+
+def test_a_smaller_budget_is_sought_for_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[object, object]] = []
+
+    def fastest(*_: object, result: object, most: object, **__: object) -> None:
+        seen.append((result, most))
+        raise MisfitError("too large")
+
+    monkeypatch.setattr(fitting, "fastest_fitting_plan", fastest)
+    network = tiny.quantized().fixed
+    found = fitting_budget(network, ECP5, 6, result="scores")
+    assert found.startswith("no smaller --max-multipliers fits")
+    assert seen == [("scores", 5)]
 
 
 def test_a_device_with_too_few_multipliers_for_any_plan() -> None:

@@ -7,9 +7,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from systolith.golden.errors import FileFormatError
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import UnitError
@@ -105,11 +108,24 @@ def test_the_manifest_describes_the_hardware(folder: Path, network: QuantizedNet
     assert set(layer["formats"]) == {"input", "weights", "output"}
 
 
+def test_multipliers_of_weights_that_are_always_zero_are_constant(tmp_path: Path) -> None:
+    weights = np.ones((6, 4))
+    weights[[0, 2, 5], [1, 3, 3]] = 0
+    trained = TrainedNetwork(ONE_LAYER, {"scores": {"weights": weights, "bias": np.zeros(4)}})
+    images = np.arange(12, dtype=np.uint8).reshape(2, 2, 3, 1)
+    generate(quantize(trained, images), tmp_path, {"scores": Folding(rows=6, columns=4)})
+    [layer] = json.loads((tmp_path / "manifest.json").read_text("utf-8"))["layers"]
+    assert (layer["multipliers"], layer["constant_multipliers"]) == (24, 3)
+
+
 def test_generating_again_gives_the_same_bytes_and_removes_old_results(
     copy: Path, network: QuantizedNetwork
 ) -> None:
     before = contents(copy)
-    for name in ("simulation.json", "waves.fst", "waves.gtkw", "waves.sucl"):
+    for name in (
+        *("simulation.json", "simulation.log", "results.xml", "synthesis.json"),
+        *("waves.fst", "waves.gtkw", "waves.sucl", "board.bit", "board.json"),
+    ):
         (copy / name).write_text("{}")
     (copy / "notes.txt").write_text("mine")
     generate(network, copy, {"scores": Folding(rows=2, columns=2, lanes=2)})

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from systolith.golden.errors import FileFormatError
 from systolith.golden.network.graph import (
     Activation,
     Convolution,
@@ -20,7 +22,7 @@ from systolith.golden.network.graph import (
 )
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.folding import Folding
-from systolith.hw.verilog.artifacts import generate
+from systolith.hw.verilog.artifacts import generate, load
 from tests.hw.small_networks import quantized
 
 NETWORK = Network(
@@ -118,3 +120,15 @@ def test_multipliers_and_tools(folder: Path) -> None:
     assert manifest["multipliers"] == 10
     for name in ("systolith", "amaranth"):
         assert manifest["tools"][name] == metadata.version(name)
+
+
+def test_layers_in_another_order_than_the_network_s_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "rtl"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    manifest["layers"][:2] = manifest["layers"][1::-1]
+    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(FileFormatError, match=r"its layers are not those of three-kinds\.npz"):
+        load(copy)

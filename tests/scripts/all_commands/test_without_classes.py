@@ -174,9 +174,10 @@ def test_hardware_of_scores_is_compared_by_its_outputs(
     assert main(["compare", rtl, q, "--data", data, "--result", "scores", "--json"]) == 0
     reports = json.loads(capsys.readouterr().out)["reports"]
     assert [each["measure"] for each in reports] == ["error", "error"]
-    assert main(["evaluate", q, "--rtl", rtl, "--data", data, "--json"]) == 0
-    found = golden.AccuracyReport.from_json(capsys.readouterr().out)
-    assert found.outputs is not None
+    for option, measure in (([], "error"), (["--result", "class"], "accuracy")):
+        assert main(["evaluate", q, "--rtl", rtl, "--data", data, "--json", *option]) == 0
+        found = golden.AccuracyReport.from_json(capsys.readouterr().out)
+        assert found.measure == measure
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_a_drop_fails(reports: list[str], capsys: pytest.CaptureFixture[str]) ->
         "systolith: second.json: accuracy 0.8000 is 0.1000 below that of first.json; "
         "--fail-on-drop allows 0.09\n"
     )
+    assert main(["compare", *reports, "--fail-on-drop", "0"]) == 1
     assert main(["compare", *reversed(reports), "--fail-on-drop", "0"]) == 0
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from systolith import golden, sim
 from systolith.golden.onnx import runtime_comparison
+from systolith.scripts.commands import corpus
 from systolith.scripts.main import main
 from tests.golden.onnx.small_models import model, node, normal
 
@@ -105,6 +106,19 @@ def test_bad_input(
     assert out == ""
     assert names in err
     assert err.count("\n") == 1
+
+
+def test_as_many_images_are_simulated_as_asked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if fewer are given: these come again."""
+    given = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8, 1)
+    np.savez("data.npz", images=given, labels=np.arange(3))
+    simulated = []
+    monkeypatch.setattr(corpus, "_simulate", lambda *args: simulated.append(args[-1]))
+    assert main("corpus models --raw --data data.npz --rtl 5".split()) == 0
+    (images,) = simulated
+    assert np.array_equal(images, given[[0, 1, 2, 0, 1]])
 
 
 def test_hardware_is_simulated(

@@ -72,13 +72,14 @@ def test_the_bench_has_the_images_given_and_the_sheet_the_report(
     tiny.save_images(tmp_path / "mine.npz", 3)
     assert main(["evaluate", quantized, "--data", data, "--out", report]) == 0
     capsys.readouterr()
-    options = ["--data", data, "--report", report, "--mhz", "50"]
+    options = ["--data", data, "--report", report, "--mhz", "50", "--name", "mine"]
     assert main(["generate", quantized, "--out", out, *options]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert f"test bench make -C '{out}/tb': the first 3 of 3 images of " in shown
     assert (Path(out) / "tb" / "images.hex").read_text().count("// image") == 3
     sheet = (Path(out) / "datasheet.md").read_text("utf-8")
     assert "of 3 images right" in sheet and "| at 50 MHz |" in sheet
+    assert "module mine(" in (Path(out) / "mine.v").read_text("utf-8")
 
 
 def test_a_report_of_another_network_is_one_line(

@@ -136,6 +136,39 @@ def test_a_difference_is_a_failed_check_and_nothing_is_written(
     assert not Path("net.npz").exists()
 
 
+def test_the_output_that_is_named_is_the_last_layer(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d", "y"), node("Gemm", "y e", "z")]
+    content = model(nodes, {"d": normal(64, 4), "e": normal(4, 2)}, outputs=("y", "z"))
+    Path("two.onnx").write_bytes(content)
+    (line,) = refused(capsys, "import two.onnx --out net.npz --raw")
+    assert "has 2 outputs, choose one with --output: y, z" in line
+    for output, units in (("y", [4]), ("z", [4, 2])):
+        assert main(f"import two.onnx --out net.npz --raw --output {output}".split()) == 0
+        network = golden.load_network("net.npz").network
+        assert [shape.channels for shape in network.shapes().values()][1:] == units
+
+
+def test_the_largest_difference_on_the_given_images_is_printed(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.arange(128, dtype=np.uint8).reshape(2, 8, 8, 1)
+    np.savez("data.npz", images=images)
+
+    def compare(_: object, given: Any) -> tuple[runtime_comparison.LayerDifference, ...]:
+        assert given.tolist() == images.tolist()
+        return tuple(
+            runtime_comparison.LayerDifference(name, 2.0, difference, True)
+            for name, difference in (("a", 2e-6), ("b", 8e-6), ("c", 4e-6))
+        )
+
+    monkeypatch.setattr(runtime_comparison, "compare_with_runtime", compare)
+    assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "3 of 2 layers compared, largest difference 4.0e-06 of the largest value, in b" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "names"),
     [

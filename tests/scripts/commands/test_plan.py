@@ -4,14 +4,16 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from systolith import hw
 from systolith.golden import QuantizedNetwork
+from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.silicon import targets
-from systolith.hw.silicon.targets import DEVICES, Capacity
+from systolith.hw.silicon.targets import DEVICES, Capacity, Device
 from systolith.scripts.main import main
 from tests.scripts import tiny
 
@@ -314,6 +316,44 @@ def test_the_fastest_plan_that_fits_a_device(
     assert occupied["multipliers"] == without["multipliers"]
     # Of this network on this device Yosys makes 1,208 LUTs and 1,032 flip-flops.
     assert occupied["luts"] > 500 and occupied["flip_flops"] > 500
+
+
+def test_what_fits_a_device_is_planned_by_the_other_options_too(
+    quantized: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    def fastest(_: object, device: Device, *options: Any) -> None:
+        minimize, given, _, result = options
+        seen.append((device.name, minimize, given, result))
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("systolith.hw.silicon.fitting.fastest_fitting_plan", fastest)
+    command = ["plan", quantized, "--target", "ecp5-25k"]
+    more = ["--minimize", "latency", "--fix", "conv=3x1", "--result", "scores"]
+    for words in ([], more):
+        assert main([*command, *words]) == 2
+        assert "seen enough" in capsys.readouterr().err
+    assert seen == [
+        ("ecp5-25k", "interval", {}, None),
+        ("ecp5-25k", "latency", {"conv": GivenSize(3, 1)}, "scores"),
+    ]
+
+
+def test_what_is_estimated_puts_out_the_result_that_is_asked_for(
+    quantized: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    def structures(_: object, plan: hw.Plan, result: object = None) -> None:
+        seen.append((plan["conv"].rows, plan["conv"].columns, result))
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("systolith.hw.silicon.estimation.structures", structures)
+    command = ["plan", quantized, "--target", "ecp5-25k", "--max-multipliers", "9"]
+    assert main([*command, "--fix", "conv=3x1", "--result", "scores"]) == 2
+    assert "seen enough" in capsys.readouterr().err
+    assert seen == [(3, 1, "scores")]
 
 
 def test_a_plan_with_a_goal_may_not_fit(

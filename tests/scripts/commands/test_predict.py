@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from systolith import golden, hw
 from systolith.golden.fixed import execution
 from systolith.golden.network import graph
 from systolith.scripts.main import main
+from systolith.sim import classification
 from systolith.sim.faults import find_fault
+from systolith.sim.record.taps import Batch
 from tests.golden.random_networks import random_arrays
 from tests.scripts import tiny
 
@@ -102,6 +105,23 @@ def test_hardware_that_differs_ends_with_1(
         "as_generated": False,
         "bit_exact": False,
     }
+
+
+def test_results_that_did_not_come_out_end_with_1(
+    folder: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    """And no value of a layer is wrong."""
+
+    def nothing(*_: object) -> Iterator[Batch]:
+        yield from ()
+
+    monkeypatch.setattr(classification, "simulate_bulk", nothing)
+    assert main(["predict", str(folder / "rtl"), *pictures, "--json"]) == 1
+    shown, error = capsys.readouterr()
+    assert error == "systolith: 2 of 2 images did not come out\n"
+    found = json.loads(shown)
+    assert found["hardware"] == {"as_generated": True, "bit_exact": False}
+    assert [each["hardware_class"] for each in found["pictures"]] == [-1, -1]
 
 
 def test_of_many_classes_only_the_winner_has_its_score(tmp_path: Path, capsys: Shown) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +10,7 @@ from systolith import golden
 from systolith.golden.quantization.methods import METHODS
 from systolith.scripts.commands.quantize import read_settings
 from systolith.scripts.main import main
+from tests.scripts import tiny
 
 
 @pytest.fixture
@@ -56,6 +59,36 @@ def test_methods_are_options(
         settings = golden.QuantizedNetwork.load(out).settings.of("C1")
         found.append((settings.calibration, settings.bias_correction))
     assert found == [(calibration, False), (calibration, True)]
+
+
+@pytest.mark.parametrize(
+    ("option", "key", "value"),
+    [
+        ("", "", None),
+        ("--weight-bits 4", "weight_bits", 4),
+        ("--activation-bits 5", "activation_bits", 5),
+        ("--calibration percentile", "calibration", "percentile"),
+    ],
+)
+def test_an_option_overrides_its_own_key_of_the_file_alone(
+    option: str, key: str, value: Any, tmp_path: Path
+) -> None:
+    settings = {
+        "weight_bits": 6,
+        "activation_bits": 7,
+        "calibration": "minmax",
+        "granularity": "tensor",
+        "rounding": "floor",
+        "bias_correction": True,
+    }
+    file, out = tmp_path / "settings.toml", tmp_path / "q.npz"
+    file.write_text("".join(f"{name} = {json.dumps(each)}\n" for name, each in settings.items()))
+    tiny.quantized().parent.save(tmp_path / "net.npz")
+    tiny.save_images(tmp_path / "data.npz", 20)
+    words = ["quantize", str(tmp_path / "net.npz"), "--data", str(tmp_path / "data.npz")]
+    assert main([*words, "--config", str(file), "--out", str(out), *option.split()]) == 0
+    found = golden.QuantizedNetwork.load(out).settings.to_mapping()
+    assert found == {**settings, **({key: value} if key else {}), "layers": {}}
 
 
 def test_no_file_and_no_options_are_the_defaults() -> None:

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from systolith import golden, hw
+from systolith.golden.files.datasets import images_sha256
 from systolith.golden.files.seeded_choice import chosen_numbers
 from systolith.hw.errors import PlanError
 from systolith.scripts.commands.sweep import reachable_presets
@@ -120,6 +122,13 @@ def test_some_images_are_enough(here: Path, capsys: pytest.CaptureFixture[str]) 
     report = json.loads(capsys.readouterr().out)
     assert report["data"]["images"] == 7
     assert len(report["points"]) == 8
+    # Half of the images choose the formats, and only others rank.
+    everything = golden.load_dataset("data.npz")
+    others = np.delete(np.arange(60), chosen_numbers(60, 30))
+    ranked = everything.part(others[chosen_numbers(30, 7)])
+    assert report["data"]["sha256"] == ranked.sha256
+    calibrating = everything.images[chosen_numbers(60, 30)]
+    assert report["calibration"]["sha256"] == images_sha256(calibrating)
 
 
 def children(process: subprocess.Popen[Any]) -> set[str]:

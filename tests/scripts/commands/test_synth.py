@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,12 +123,21 @@ def test_what_the_placer_finds_no_room_for_does_not_fit(
     full = "Info: \t TRELLIS_COMB: 25000/24288 102%\nERROR: no BELs remaining"
     nextpnr = placer({}, tmp_path / "log", full)
     monkeypatch.setattr(placement, "find_tool", lambda name: nextpnr)
-    monkeypatch.setattr(flow, "fitting_budget", lambda *_: "no budget fits")
+    asked: list[tuple[object, ...]] = []
+
+    def fitting_budget(_: object, device: Device, *about: Any) -> str:
+        multipliers, _, result = about
+        asked.append((device.name, multipliers, result))
+        return "no budget fits"
+
+    monkeypatch.setattr(flow, "fitting_budget", fitting_budget)
     command = ["synth", str(folder), "--target", "ecp5-25k", "--place"]
     assert main(command) == Status.CHECK_FAILED
     message = "25,000 TRELLIS_COMB of 24,288 (712 too many); no budget fits\n"
     assert capsys.readouterr().err.endswith(message)
     assert load_report(folder).misfit == (message.partition(";")[0],)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert asked == [("ecp5-25k", manifest["multipliers"], "class")]
 
 
 @pytest.mark.parametrize(

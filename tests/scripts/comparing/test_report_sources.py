@@ -67,9 +67,11 @@ def test_other_images_and_other_code_are_evaluated_anew(
     tiny.save_images(here / "other.npz", 31)
     (other,) = load_reports([path], Path("other.npz"), None).reports
     assert (other.images, cached()) == (31, 3)
+    (errors,) = load_reports([path], DATA, None, by_class=False).reports
+    assert (errors.measure, cached()) == ("error", 4)
     monkeypatch.setattr(evaluation_cache, "_code", lambda: "other")
     load_reports([path], DATA, None)
-    assert cached() == 4
+    assert cached() == 5
 
 
 def test_a_folder_stands_for_its_reports_and_networks(here: Path) -> None:

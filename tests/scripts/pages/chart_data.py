@@ -26,6 +26,15 @@ def drawn(spec: dict[str, Any]) -> list[Layer]:
     return _layers(spec, spec.get("datasets", {}))
 
 
+def tooltips(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the last layer with tooltips shows of each mark that is touched, by its fields."""
+    datasets = spec.get("datasets", {})
+    layers = [each for each in spec.get("layer", [spec]) if "tooltip" in each["encoding"]]
+    fields = [each["field"] for each in layers[-1]["encoding"]["tooltip"]]
+    rows = _rows(layers[-1].get("data", spec.get("data")), datasets)
+    return [{field: row[field] for field in fields} for row in rows]
+
+
 def panels(spec: dict[str, Any]) -> list[list[Layer]]:
     """The layers of each chart of several side by side."""
     return [_layers(panel, spec.get("datasets", {})) for panel in spec["hconcat"]]
@@ -51,7 +60,7 @@ def _layers(spec: dict[str, Any], datasets: dict[str, Any]) -> list[Layer]:
 
 
 def _layer(layer: dict[str, Any], data: Any, datasets: dict[str, Any]) -> Layer:
-    rows = data["values"] if "values" in data else datasets[data["name"]]
+    rows = _rows(data, datasets)
     for transform in layer.get("transform", []):
         match = re.fullmatch(r"datum\.(\w+) == '(\w+)'", transform["filter"])
         assert match is not None, transform
@@ -62,6 +71,11 @@ def _layer(layer: dict[str, Any], data: Any, datasets: dict[str, Any]) -> Layer:
         mark["type"] if isinstance(mark, dict) else mark,
         [{name: _value(each, row) for name, each in channels.items()} for row in rows],
     )
+
+
+def _rows(data: Any, datasets: dict[str, Any]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = data["values"] if "values" in data else datasets[data["name"]]
+    return rows
 
 
 def _value(channel: dict[str, Any], row: dict[str, Any]) -> Any:

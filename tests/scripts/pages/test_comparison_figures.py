@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from systolith.golden.reports.comparison import Row
 from systolith.scripts.pages import comparison_figures
-from tests.scripts.comparing.comparisons import COMPARISON
+from tests.scripts.comparing.comparisons import COMPARISON, FIRST
 from tests.scripts.pages.chart_data import drawn
 
 GREY, GREEN, ORANGE, RED = "#6b7785", "#2e8b57", "#d9731a", "#e0455a"
@@ -30,6 +31,16 @@ def test_a_worse_report_is_red_and_a_better_one_green() -> None:
     assert [(each["x"], each["x2"]) for each in bars.marks] == [
         pytest.approx(each, abs=1e-4) for each in ((1 - 0.59585, 1 - 0.98213), eight, eight, eight)
     ]
+
+
+def test_no_errors_are_half_an_error_on_a_logarithmic_axis() -> None:
+    perfect = replace(FIRST, correct=10, confusion=((5, 0), (0, 5)))
+    comparison = replace(COMPARISON, rows=(Row("all", "a.json", perfect, None),))
+    bars, points = drawn(comparison_figures.accuracy(comparison).to_dict())
+    (bar,), (point,) = bars.marks, points.marks
+    assert point["x"] == bar["x2"] == pytest.approx(0.5 / 10)
+    # Wilson's interval of 10 of 10 ends at 1 / (1 + 1.96**2 / 10).
+    assert bar["x"] == pytest.approx(1 - 0.72247, abs=1e-4)
 
 
 @pytest.mark.parametrize(

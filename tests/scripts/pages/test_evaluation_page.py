@@ -127,6 +127,18 @@ def test_the_hardware_s_raw_values_have_the_offset_of_the_layer() -> None:
     assert shown["pictures"][-1]["what"] == "RTL: 3 of 4 equal to fixed"
 
 
+def test_histograms_are_of_the_images_that_the_report_is_about(
+    quantized: golden.QuantizedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(page, "render", lambda _, figures, **given: seen.update(given))
+    page.evaluation_page(golden.evaluate(quantized, DATA, 7), quantized, DATA)
+    assert seen["sampled"] == 7
+    monkeypatch.setattr(page, "SAMPLED_IMAGES", 5)
+    page.evaluation_page(golden.evaluate(quantized, DATA, 7), quantized, DATA)
+    assert seen["sampled"] == 5
+
+
 def test_figures_and_what_is_said_of_histograms(
     shown: dict[str, Any], quantized: golden.QuantizedNetwork
 ) -> None:

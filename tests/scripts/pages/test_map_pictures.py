@@ -6,9 +6,11 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from systolith.golden.fixed.arithmetic import QFormat
 from systolith.scripts.pages.map_pictures import grey, maps
 
 
@@ -21,6 +23,22 @@ def decoded(address: str) -> NDArray[np.uint8]:
 def test_ink_is_dark() -> None:
     image = np.array([[[0], [255], [10]]], np.uint8)
     assert decoded(grey(image)).tolist() == [[255, 0, 245]]
+
+
+@pytest.mark.parametrize(
+    ("fmt", "raw", "shades"),
+    [
+        # The least value is white, the greatest black, and those between are spread evenly.
+        (QFormat(3, 1), [-4, -1, 0, 3], [255, 146, 110, 0]),
+        (QFormat(12, 4, signed=False), [0, 2048, 4095], [255, 128, 0]),
+        (QFormat(16, 13), [-(2**15), -1, 2**15 - 1], [255, 128, 0]),
+    ],
+)
+def test_values_of_any_format_have_the_shades_of_its_range(
+    fmt: QFormat, raw: list[int], shades: list[int]
+) -> None:
+    image = np.array(raw, fmt.raw_type).reshape(1, -1, 1)
+    assert decoded(grey(image, fmt)).tolist() == [shades]
 
 
 def test_colours_tell_signs() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.quantization.trials import Trial, Trials
@@ -16,7 +17,7 @@ from systolith.golden.reports.sensitivity import helped_most_in_words
 from systolith.golden.reports.side_by_side import LayerValues
 from systolith.golden.reports.statistics import paired_interval
 from systolith.scripts.pages import report_figures
-from tests.scripts.pages.chart_data import drawn
+from tests.scripts.pages.chart_data import drawn, tooltips
 
 LABELS = (0, 0, 1, 1, 1, 2, 2, 2, 2, 2)
 FLOAT_COLOUR, FIXED_COLOUR = "#7f9bb3", "#d9731a"
@@ -64,9 +65,9 @@ def test_errors_against_bits_are_those_of_each_width_s_own_trial() -> None:
             Trial(None, "bits", 8, 1000, 100, 0, 800),
         ),
     )
-    here, spread, line = drawn(report_figures.accuracy_against_bits(trials).to_dict())
-    assert (here.mark, here.marks) == ("rule", [{"y": pytest.approx(0.1)}])
     spec = report_figures.accuracy_against_bits(trials).to_dict()
+    here, spread, line = drawn(spec)
+    assert (here.mark, here.marks) == ("rule", [{"y": pytest.approx(0.1)}])
     scales = [layer["encoding"].get("y", {}).get("scale") for layer in spec["layer"]]
     # Fewer errors are higher.
     assert {(scale["type"], scale["reverse"]) for scale in scales if scale} == {("log", True)}
@@ -74,6 +75,9 @@ def test_errors_against_bits_are_those_of_each_width_s_own_trial() -> None:
     # Nothing wrong is drawn as half an image, because a logarithm has no zero.
     assert line.marks == [
         {"x": bits, "y": pytest.approx(wrong)} for bits, wrong in ((4, 0.15), (6, 0.3), (8, 0.0005))
+    ]
+    assert [(each["bits"], each["accuracy"], each["weights"]) for each in tooltips(spec)] == [
+        *((4, 0.85, "0.0488 KiB"), (6, 0.7, "0.0732 KiB"), (8, 1.0, "0.0977 KiB")),
     ]
     # Wilson's intervals, by Newcombe's formula with z = 1.96.
     assert spread.marks == [
@@ -105,11 +109,6 @@ def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
         assert ends.marks[place].items() >= {**common, "x": low, "x2": high}.items()
         assert points.marks[place].items() >= {**common, "x": (gains - losses) / 1000}.items()
     assert " ".join(spec["title"]["text"]) == helped_most_in_words(trials)
-    # The bits that are saved, in KiB of 8,192 bits.
-    (rows_drawn,) = spec["datasets"].values() if "datasets" in spec else [spec["data"]["values"]]
-    assert {row["part"]: float(row["saved"].split()[0]) for row in rows_drawn} == pytest.approx(
-        {"C1 weights": 50 / 8192, "C1 map": -6 / 8192}, rel=0.01
-    )
     # Logarithmic from a thousandth on, on both sides of zero.
     x = spec["layer"][0]["encoding"]["x"]
     assert (x["scale"]["type"], x["scale"]["constant"]) == ("symlog", 0.001)
@@ -117,6 +116,29 @@ def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
     assert x["scale"]["domain"] == [min(found), max(found)]
     ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]
     assert sorted(x["axis"]["values"]) == sorted([0, *ticks, *(-tick for tick in ticks)])
+    # By Holm's method the smallest of three is multiplied by 3, the next one by 2.
+    chances = [binomtest(gains, gains + losses).pvalue for gains, losses in ((10, 60), (5, 25))]
+    assert chances[0] < chances[1]
+    assert tooltips(spec) == [
+        {
+            "part": "C1 weights",
+            "bits": "-1",
+            "difference": -0.02,
+            "low": ends.marks[0]["x"],
+            "high": ends.marks[0]["x2"],
+            "chance": pytest.approx(2 * chances[1]),
+            "saved": "0.0061 KiB",
+        },
+        {
+            "part": "C1 map",
+            "bits": "+1",
+            "difference": 0.003,
+            "low": ends.marks[1]["x"],
+            "high": ends.marks[1]["x2"],
+            "chance": pytest.approx(0.375),
+            "saved": "-0.000732 KiB",
+        },
+    ]
 
 
 def test_confusion_has_labels_downwards_and_classes_across() -> None:

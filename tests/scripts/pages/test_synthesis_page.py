@@ -1,4 +1,4 @@
-"""What the figures of a synthesis draw: shares of a device, and paths in cells and wires."""
+"""What the figures of a synthesis draw, read back from their specifications."""
 
 from __future__ import annotations
 
@@ -7,49 +7,75 @@ from typing import Any
 
 import pytest
 
+from systolith.hw.silicon.slowest_paths import SlowestPath
 from systolith.hw.silicon.targets import Capacity
 from systolith.scripts.pages import synthesis_page as page
-from tests.scripts.pages.chart_data import drawn
+from systolith.scripts.pages.synthesis_page import floor_use, slowest_paths
+from tests.scripts.pages.chart_data import drawn, tooltips
+
+CONV = SimpleNamespace(name="conv", occupied=Capacity(300, 20, 6, 1, 0))
+DENSE = SimpleNamespace(name="dense", occupied=Capacity(100, 0, 2, 0, 5))
+REPORT: Any = SimpleNamespace(
+    part="LFE5U-25F",
+    all_parts=(CONV, DENSE),
+    available=Capacity(1000, 500, 12, 4, 0),
+    placed_parts=[
+        (DENSE, SlowestPath("a", "b", 5000, 3500)),
+        (CONV, SlowestPath("c", "d", 4000, 400)),
+    ],
+)
 
 
-def report(**more: Any) -> Any:
-    parts = [
-        SimpleNamespace(name="C1", occupied=Capacity(200, 50, 3, 0, 0)),
-        SimpleNamespace(name="top", occupied=Capacity(100, 0, 0, 1, 0)),
+def test_a_slowest_path_is_divided_into_cells_and_wires() -> None:
+    """In picoseconds 5,000, of which 3,500 are in wires; and 4,000, of which 400 are."""
+    spec = slowest_paths(REPORT).to_dict()
+    (bars,) = drawn(spec)
+    cells, wires = "#7f9bb3", "#d9731a"
+    assert bars.marks == [
+        {"x": length, "y": name, "color": colour}
+        for name, parts in (("dense", (1.5, 3.5)), ("conv", (3.6, 0.4)))
+        for length, colour in zip(parts, (cells, wires), strict=True)
     ]
-    available = Capacity(1000, 500, 12, 4, 0)
-    return SimpleNamespace(
-        all_parts=parts, available=available, part="some", target="ecp5-25k", **more
-    )
+    assert tooltips(spec) == [
+        {"layer": name, "in": where, "ns": length}
+        for name, parts in (("dense", (1.5, 3.5)), ("conv", (3.6, 0.4)))
+        for length, where in zip(parts, ("cells", "wires"), strict=True)
+    ]
 
 
-def test_each_part_takes_its_share_of_what_the_device_has() -> None:
-    (bars,) = drawn(page.floor_use(report()).to_dict())
-    shares = {(each["y"], each["color"]): each["x"] for each in bars.marks}
-    assert shares == {
-        ("LUTs", "C1"): 0.2,
-        ("flip-flops", "C1"): 0.1,
-        ("multipliers", "C1"): 0.25,
-        ("LUTs", "top"): 0.1,
-        ("block memories", "top"): 0.25,
-    }
-    assert [each["order"] for each in bars.marks] == [0, 0, 0, 1, 1]
-
-
-def test_a_path_is_drawn_in_nanoseconds_of_cells_and_of_wires() -> None:
-    path = SimpleNamespace(picoseconds=5500, wire_picoseconds=2250)
-    placed = report(placed_parts=[(SimpleNamespace(name="C1"), path)])
-    (bars,) = drawn(page.slowest_paths(placed).to_dict())
-    found = {each["color"]: each["x"] for each in bars.marks}
-    assert found == {"#7f9bb3": pytest.approx(3.25), "#d9731a": pytest.approx(2.25)}
+@pytest.mark.parametrize(
+    ("target", "memories"),
+    [("ecp5-25k", "distributed memories"), ("xc7a35t", "LUTs for distributed memories")],
+)
+def test_each_layer_has_its_share_of_what_the_device_has(target: str, memories: str) -> None:
+    """Of what it has nothing of, a bar is full."""
+    report: Any = SimpleNamespace(**vars(REPORT), target=target)
+    spec = floor_use(report).to_dict()
+    (bars,), shown = drawn(spec), tooltips(spec)
+    assert [
+        tuple(each[key] for key in ("layer", "resource", "used", "share")) for each in shown
+    ] == [
+        ("conv", "LUTs", 300, 0.3),
+        ("conv", "flip-flops", 20, 0.04),
+        ("conv", "multipliers", 6, 0.5),
+        ("conv", "block memories", 1, 0.25),
+        ("dense", "LUTs", 100, 0.1),
+        ("dense", "multipliers", 2, 2 / 12),
+        ("dense", memories, 5, 1),
+    ]
+    assert [(each["x"], each["y"], each["color"]) for each in bars.marks] == [
+        (each["share"], each["resource"], each["layer"]) for each in shown
+    ]
 
 
 @pytest.mark.parametrize(("clock", "names"), [(None, ["floor"]), (25.0, ["floor", "paths"])])
 def test_paths_are_drawn_where_the_design_was_placed(
     clock: float | None, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    report: Any = SimpleNamespace(**vars(REPORT), target="ecp5-25k", clock_mhz=clock)
     seen: list[str] = []
     monkeypatch.setattr(page, "counts", lambda part: ())
+    monkeypatch.setattr(page, "path_ends", lambda path: "")
     monkeypatch.setattr(page, "render", lambda name, figures, **values: seen.extend(figures))
-    page.synthesis_page(report(clock_mhz=clock, placed_parts=[]))
+    page.synthesis_page(report)
     assert seen == names

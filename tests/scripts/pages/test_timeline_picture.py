@@ -47,3 +47,17 @@ def test_each_unit_works_its_own_cycles_for_each_image(monkeypatch: pytest.Monke
     assert int(second) - int(first) == interval and int(first) >= latency
     subtitle = f"3 multipliers, then an image every {interval} cycles"
     assert spec["title"]["subtitle"].startswith(subtitle)
+
+
+def test_a_result_of_scores_is_in_the_cycle_of_its_last_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three scores, one a cycle: two cycles after the first, which is in that of the latency."""
+    quantized = tiny.quantized()
+    plan = {"conv": Folding(rows=2), "dense": Folding(columns=3, lanes=3)}
+    report = hw.report_plan(quantized, plan, "scores")
+    specs = saved(monkeypatch)
+    draw_timeline(quantized, plan, report)
+    (spec,) = specs
+    first, _ = spec["title"]["text"].rpartition("cycles ")[2].split(" and ")
+    assert int(first) == report.predicted.latency_cycles + 2

@@ -291,6 +291,18 @@ def test_csv_has_a_row_for_each_design_and_each_point_that_is_not_built() -> Non
     ]
 
 
+def test_csv_marks_a_front_under_the_budget_that_is_on_it() -> None:
+    """Of a point under two budgets one alone is on the front of hardware."""
+    more = SweptPlan("net", "more", 12, 60, 200)
+    swept = msgspec.structs.replace(report(), plans=[*PLANS, more])
+    rows = list(csv.DictReader(io.StringIO(swept.to_csv())))
+    assert [(row["budget"], row["weight_front"], row["hardware_front"]) for row in rows] == [
+        ("few", "True", "True"),
+        ("more", "True", "False"),
+        ("", "False", "False"),
+    ]
+
+
 def test_a_notebook_shows_the_points() -> None:
     shown = report()._repr_html_()
     table = ElementTree.fromstring(shown)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from systolith import golden, hw
 from systolith.golden.network import float_model
+from systolith.golden.network.graph import Convolution, Network
 from systolith.scripts.sweeping import jobs, runner
 from systolith.scripts.sweeping.jobs import PointResult, SiliconCost
 from systolith.scripts.sweeping.outcome import Score, SweepReport
@@ -129,6 +131,34 @@ def first_unbeaten(choices: Sequence[tuple[tuple[float, ...], Any]]) -> list[Any
     return list(found.values())
 
 
+@pytest.mark.parametrize("unlabelled", ["validation", "test"])
+def test_scores_without_labels_are_agreements_beside_accuracies(
+    unlabelled: str, tmp_path: Path
+) -> None:
+    """Of the float network with itself, it is 1; all labels are its classes but every third."""
+    request = small_sweep()
+    parts = {}
+    for name in ("validation", "test"):
+        data = getattr(request, name)
+        labels = data.known_labels.copy()
+        labels[::3] = (labels[::3] + 1) % 3
+        parts[name] = replace(data, labels=None if name == unlabelled else labels)
+    report, _ = run(tmp_path, replace(request, **parts))
+    (network,) = report.networks
+    for name, score, images in (
+        ("validation", network.validation, report.data),
+        ("test", network.test, report.test),
+    ):
+        count = len(parts[name])
+        right = count - len(range(0, count, 3))
+        labelled = Score(right, right / count)
+        assert score == (Score(None, None, 1.0) if name == unlabelled else labelled)
+        assert images.measure == ("agreement" if name == unlabelled else "accuracy")
+    for point in report.points:
+        assert (point.validation.correct is None) == (unlabelled == "validation")
+        assert point.test is None or (point.test.correct is None) == (unlabelled == "test")
+
+
 def test_the_fronts_are_those_of_weights_and_of_multipliers_and_interval(tmp_path: Path) -> None:
     """By the definition, of the figures in the file."""
     found = json.loads(run(tmp_path)[0].to_json())
@@ -175,11 +205,11 @@ def test_plans_and_front(tmp_path: Path) -> None:
 
 
 def test_ties_go_to_fewer_bits_of_weights_then_of_maps() -> None:
-    choices = [("a", each) for each in settings((8, 8), (4, 8), (4, 6), (6, 6), (5, 5))]
-    correct_and_bits = [(9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
+    choices = [("a", each) for each in settings((8, 8), (8, 3), (4, 8), (4, 6), (6, 6), (5, 5))]
+    correct_and_bits = [(9, 80), (9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
     results = [PointResult(10, right, "", bits, None) for right, bits in correct_and_bits]
     points = ranked(choices, results, "accuracy")
-    assert [point.widths for point in points] == ["6/6", "4/6", "4/8", "8/8", "5/5"]
+    assert [point.widths for point in points] == ["6/6", "4/6", "4/8", "8/3", "8/8", "5/5"]
 
 
 def test_the_test_set_decides_nothing(tmp_path: Path) -> None:
@@ -355,6 +385,34 @@ def test_points_without_hardware_have_no_designs(tmp_path: Path) -> None:
     assert "## Not built\n\n- point " in report.to_markdown()
 
 
+def test_weights_that_are_not_connected_are_not_counted(tmp_path: Path) -> None:
+    """6 of two filters, 4 of three connections, and 8 of each of three units."""
+    first, conv, dense = tiny.quantized().parent.network.layers
+    sparse = Convolution(
+        name="sparse",
+        inputs=("conv",),
+        kernel=(2, 2),
+        out_channels=2,
+        connection_table=((0,), (0, 1)),
+    )
+    network = Network("sparse", (first, conv, sparse, replace(dense, inputs=("sparse",))))
+    rng = np.random.default_rng(1)
+    arrays = {
+        layer.name: {key: rng.normal(size=shape) for key, shape in layer.array_shapes(of).items()}
+        for layer, of, _ in network.computing_layers()
+    }
+    arrays["sparse"]["weights"][:, :, 1, 0] = 0
+    trained = golden.TrainedNetwork(network, arrays)
+    request = replace(
+        small_sweep(),
+        networks={"sparse": trained},
+        settings=settings((8, 8)),
+        budgets={"few": hw.Goal(max_multipliers=3)},
+    )
+    report, _ = run(tmp_path, request)
+    assert report.networks[0].weights == 2 * 6 + 3 * 4 + 3 * 8
+
+
 def test_what_cannot_be_swept(tmp_path: Path) -> None:
     request = small_sweep()
     trained = request.networks["tiny"]
@@ -379,6 +437,22 @@ def test_what_cannot_be_swept(tmp_path: Path) -> None:
     few = replace(request, budgets={"one": hw.Goal(max_multipliers=1)})
     with pytest.raises(ValueError, match="max_multipliers must be at least 2"):
         run(tmp_path, few)
+
+
+def test_a_synthesis_is_cached_by_all_that_it_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(
+        weights: int = 8, budget: str = "few", target: str = "ecp5-25k", version: str = "0.70"
+    ) -> str:
+        tool = SimpleNamespace(version=version)
+        monkeypatch.setattr(runner, "find_tool", lambda name: tool)
+        request = replace(small_sweep(), target=target)
+        found = runner._Tasks(request).synthesis("tiny", {"weight_bits": weights}, budget)
+        assert found.arguments[1:] == ({"weight_bits": weights}, request.budgets[budget], target)
+        return found.key
+
+    assert key() == key()
+    others = key(weights=4), key(budget="more"), key(target="ecp5-85k"), key(version="0.71")
+    assert len({key(), *others}) == 5
 
 
 def test_points_of_the_fronts_are_synthesized_under_every_budget(

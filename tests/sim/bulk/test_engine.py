@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append(options)
         return ["true"]
 
-    monkeypatch.setattr(engine, "build_engine", lambda network: Path("engine"))
+    monkeypatch.setattr(engine, "build_engine", lambda network, trace=False: Path("engine"))
     monkeypatch.setattr(engine, "command_line", command_line)
     return calls
 
@@ -71,3 +72,24 @@ def test_without_stalls_no_part_pauses(told: list[dict[str, Any]]) -> None:
     with pytest.raises(SimulationError):
         run(40)
     assert [each["seed"] for each in told] == [0] * 4
+
+
+@pytest.mark.parametrize("image", [0, 9, 10, 25, 39])
+def test_a_waveform_is_of_the_part_of_its_image_with_the_pauses_of_the_run(
+    image: int, told: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    with pytest.raises(SimulationError):
+        run(40, stalls=3)
+    (part,) = (each for each in told if 0 <= image - each["first"] < each["count"])
+    told.clear()
+    # A process that writes no waveform is an error afterwards.
+    with pytest.raises((SimulationError, FileNotFoundError)):
+        engine.trace_image(toy_network(), toy_images(40), 3, image, (2, 5), tmp_path / "w.fst")
+    (found,) = told
+    assert found["seed"] == part["seed"]
+    assert (found["first"], found["count"]) == (0, part["count"])
+    assert found["image"] == image - part["first"]
+    assert (found["layer"], found["beat"]) == (2, 5)
+    # Nothing but pauses happens to it.
+    assert (found["reset_cycles"], found["wrong_frames"]) == (0, 0)
