@@ -72,7 +72,7 @@ def check_cycles(case: RandomCase, folder: Path) -> None:
     network = tapped_network(case.quantized.fixed, built.manifest, built.verilog)
     measured = measure_network(network, case.data.images)
     accelerator = Accelerator(case.quantized.fixed, case.plan, result=built.manifest.result.kind)
-    passing = timeline(accelerator)
+    passing = timeline(accelerator, 0)
     passing.run(IMAGES)
     for name, stream in {SOURCE: measured.source, **measured.taps, RESULT: measured.result}.items():
         offered, taken = passing.offered(name), passing.taken(name)

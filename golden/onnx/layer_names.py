@@ -25,7 +25,7 @@ class LayerNames:
         following = [*path[1:], ""]
         path = [
             part
-            for part, after in zip(path, following, strict=True)
+            for part, after in zip(path, following, strict=False)
             if not after.startswith(f"{part}.")
         ]
         name = re.sub(r"[^A-Za-z0-9]+", "_", "_".join(path)).strip("_")[-_LONGEST:].strip("_")

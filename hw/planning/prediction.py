@@ -55,7 +55,7 @@ class Prediction:
     layers: dict[str, LayerPrediction]
 
 
-def timeline(accelerator: Accelerator, interval: int = 0) -> Timeline:
+def timeline(accelerator: Accelerator, interval: int) -> Timeline:
     """The timeline of an accelerator: `SOURCE`, the streams after all layers, `RESULT`.
 
     Parameters

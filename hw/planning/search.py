@@ -8,7 +8,7 @@ lanes of its input.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 
@@ -42,8 +42,8 @@ class Search:
     """
 
     fixed: FixedNetwork
-    given: Mapping[str, GivenSize] = field(default_factory=dict)
-    result_beats: int = 1
+    given: Mapping[str, GivenSize]
+    result_beats: int
 
     @property
     def input_lanes(self) -> int:

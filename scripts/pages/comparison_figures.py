@@ -277,7 +277,9 @@ def _reports(comparison: Comparison) -> alt.Y:
 def _by_report(comparison: Comparison, chart: Figure, text: str) -> Figure:
     """The chart, with a row for each report, as high as the longest label needs."""
     height = _ROW_HEIGHT + _LINE_HEIGHT * (_most_lines(comparison) - 1)
-    return sized(chart, max(_LEAST_HEIGHT, _MARGINS + height * len(comparison.rows)), text)
+    return sized(
+        chart, height=max(_LEAST_HEIGHT, _MARGINS + height * len(comparison.rows)), text=text
+    )
 
 
 def _most_lines(comparison: Comparison) -> int:

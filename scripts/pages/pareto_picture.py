@@ -118,7 +118,7 @@ def _chart(report: SweepReport) -> alt.HConcatChart:
             )
         )
         .configure(background=BACKGROUND)
-        .configure_axis(grid=True, gridColor=GRID)
+        .configure_axis(gridColor=GRID)
     )
     return chart
 

@@ -32,6 +32,7 @@ _DIFFERENCES = (*(-step for step in reversed(_STEPS)), 0.0, *_STEPS)
 _CHANGES = {"-2": "#8e3fb5", "-1": "#d9731a", "+1": "#2e8b57"}
 """The changes of a width, and their colours."""
 _SMALL_HEIGHT = 200
+_LEAST_HEIGHT, _CELL_HEIGHT, _CELL_MARGINS = 260, 20, 60
 
 
 def accuracy_against_bits(trials: Trials) -> Figure:
@@ -119,7 +120,7 @@ def sensitivity_by_layer(trials: Trials) -> Figure:
     ).properties(title=alt.TitleParams(title, anchor="start", fontSize=13))
     parts = len({row["part"] for row in rows})
     text = f"The difference of {trials.measure} by layer and bits. {helped_most_in_words(trials)}"
-    return sized(marks, _MARGINS + _PART_HEIGHT * parts, text)
+    return sized(marks, height=_MARGINS + _PART_HEIGHT * parts, text=text)
 
 
 def _wrong(correct: int, images: int) -> float:
@@ -219,8 +220,8 @@ def confusion(report: AccuracyReport) -> Figure:
             ),
             base.mark_text(color="black").encode(text="images:Q"),
         ),
-        max(260, 60 + 20 * len(classes)),
-        f"The wrong classes of {report.images - report.matching} images, by their labels",
+        height=max(_LEAST_HEIGHT, _CELL_MARGINS + _CELL_HEIGHT * len(classes)),
+        text=f"The wrong classes of {report.images - report.matching} images, by their labels",
     )
 
 

@@ -67,7 +67,7 @@ def floor_use(report: SynthesisReport) -> Figure:
             tooltip=["layer:N", "resource:N", "used:Q", alt.Tooltip("share:Q", format=".1%")],
         )
     )
-    return sized(chart, _BAR_HEIGHT * len(words), f"The use of {report.part} by layer")
+    return sized(chart, height=_BAR_HEIGHT * len(words), text=f"The use of {report.part} by layer")
 
 
 def slowest_paths(report: SynthesisReport) -> Figure:

@@ -11,7 +11,7 @@ import msgspec
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files import json_files, npz
-from systolith.golden.files.whole_files import is_special, read_whole, write_whole
+from systolith.golden.files.whole_files import read_whole, write_whole
 from systolith.hw.child_processes import interrupts_delayed, temporary_folder
 from systolith.scripts.outputs import writing
 from systolith.scripts.sweeping.outcome import SCHEMA
@@ -51,8 +51,6 @@ class SweepFolder:
     def networks(self) -> dict[str, str]:
         """The hashes of the networks that the last sweep wrote and that are still so, by name."""
         path = self.folder / REPORT
-        if is_special(path) or not path.exists():
-            return {}
         try:
             report = json_files.read(path, _Report, SCHEMA, _MAX_BYTES)
         except FileFormatError:

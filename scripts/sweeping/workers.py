@@ -44,7 +44,7 @@ class Workers:
 
     executor: Executor
     share: Callable[[Any], Any] = _itself
-    _sent: dict[int, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+    _sent: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     def shared(self, value: Any) -> Any:
         """What is submitted in place of a large argument, which is sent only once."""

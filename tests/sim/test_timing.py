@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from systolith.hw.planning.prediction import PREDICTED_IMAGES
 from systolith.sim.bulk.engine import split
 from systolith.sim.record.taps import CYCLES_FIELD, Batch, Records, TappedNetwork
 from systolith.sim.simulators.installed import Simulator
@@ -24,6 +25,11 @@ def records(network: TappedNetwork, *images: list[tuple[int, int, int]]) -> Reco
     for record, streams in zip(made, images, strict=True):
         record[CYCLES_FIELD] = streams
     return made
+
+
+def test_cycles_are_measured_on_as_many_images_as_they_are_predicted_for() -> None:
+    """Ten, by the documents."""
+    assert MEASURED_IMAGES == PREDICTED_IMAGES == 10
 
 
 FRAMES = (

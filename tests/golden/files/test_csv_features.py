@@ -53,11 +53,22 @@ def test_values_are_row_by_row_and_rounded_to_even(
     assert (found.labels, found.saturated, found.split) == (None, 0, "custom")
 
 
+@pytest.mark.parametrize("first", ["0", "1"])
+def test_a_single_value_that_could_be_a_column_s_number_is_a_value(
+    first: str, tmp_path: Path
+) -> None:
+    single = Input(name="input", height=1, width=1)
+    found = load(tmp_path, f"{first}\n200\n", single)
+    assert found.images.ravel().tolist() == [int(first), 200]
+
+
 def test_labels_are_in_the_last_column_if_it_is_called_so_or_in_the_one_that_is_named(
     tmp_path: Path,
 ) -> None:
     last = load(tmp_path, "a,b,c,d,label\n1,2,3,-1,7\n1,1,1,1,0\n")
     assert last.known_labels.tolist() == [7, 0]
+    largest = load(tmp_path, f"a,b,c,d,label\n1,1,1,1,{2**31 - 1}\n")
+    assert largest.known_labels.tolist() == [2**31 - 1]
     named = load(tmp_path, "a,kind,b,c,d\n1,7,2,3,-1\n1,0,1,1,1\n", label_column="kind")
     assert named.known_labels.tolist() == [7, 0]
     assert np.array_equal(named.images, last.images)
@@ -99,6 +110,7 @@ def test_pixels_are_whole_numbers(tmp_path: Path) -> None:
         ("a,b,c,d,label\n1,1,1,1,cat\n", SENSOR, r"line 2, column 5 \(label\): must be a number"),
         ("a,b,c,d,label\n1,1,1,1,-1\n", SENSOR, r"column 5 \(label\): must be a class, a whole"),
         ("a,b,c,d,label\n1,1,1,1,0.5\n", SENSOR, r"must be a class, .* not '0.5'"),
+        ("a,b,c,d,label\n1,1,1,1,2147483648\n", SENSOR, r"must be a class, .* not '2147483648'"),
         ("a,b,c,d,label\n1,1,1,256,0\n", PIXELS, r"line 2, column 4 \(d\): .* from 0 to 255"),
         ("a,b,c,d\n1,0.5,1,1\n", PIXELS, r"column 2 \(b\): must be a whole number .* not '0.5'"),
         ('a,b,c,d\n1,1,1,"1\n', SENSOR, "is no CSV file in UTF-8"),

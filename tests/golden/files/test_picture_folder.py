@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,12 @@ def test_pictures_in_colour_have_three_channels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(2, 3), (3, 2, 3)])
 def test_pictures_of_another_size_or_kind_are_refused(folder: Path, shape: tuple[int, ...]) -> None:
     draw(folder / "bee" / "9.png", 5, shape)
-    with pytest.raises(FileFormatError, match="all pictures have one size and kind"):
+    first = folder / "bee" / "0.PNG"
+    kind = "in colour" if len(shape) == 3 else "in grey"
+    message = (
+        f"9.png: is {shape[0]} x {shape[1]} {kind}, and {first} is 3 x 2 in grey: all pictures"
+    )
+    with pytest.raises(FileFormatError, match=re.escape(message)):
         load_dataset(folder)
     draw(folder / "bee" / "9.png", 5)
     assert len(load_dataset(folder)) == 9

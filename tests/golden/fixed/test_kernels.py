@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from systolith.golden.fixed.accumulator import accumulator_range
+from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.fixed.execution import FixedModel
+from systolith.golden.fixed.integers import FixedLayer
 from systolith.golden.fixed.kernels import fastest_engine, kernel_of
+from systolith.golden.network.graph import RadialBasis, Shape
 from tests.golden.fixed_networks import convolution, only
 
 
@@ -37,6 +42,26 @@ def test_a_bound_that_float32_misses_by_one_would_be_wrong() -> None:
     image[0, 1::2, 1::2] = 2
     scores = FixedModel(only(convolution(weights, None))).scores(image)
     assert int(scores[0, 0]) == 2**24 + 1
+
+
+def test_the_bound_of_distances_is_that_of_the_farthest_input() -> None:
+    """Of an unsigned input of 4 bits, shifted by one: up to 30 on either side of each centre."""
+    layer = FixedLayer(
+        layer=RadialBasis(name="R", inputs=("input",), units=2),
+        input_shape=Shape(1, 1, 3),
+        output_shape=Shape(1, 1, 2),
+        input_format=QFormat(4, 0, signed=False),
+        output_format=QFormat(32, 0),
+        weights=np.array([[1, -5], [2, 0], [-3, 7]]),
+        bias=np.zeros(2, np.int64),
+        requantization=None,
+        input_shift=1,
+    )
+    layer = replace(layer, accumulator_range=accumulator_range(layer))
+    farthest = max(
+        sum((30 + abs(centre)) ** 2 for centre in centres) for centres in ((1, 2, -3), (-5, 0, 7))
+    )
+    assert kernel_of(layer).bound == farthest
 
 
 def test_an_unknown_engine_is_refused() -> None:

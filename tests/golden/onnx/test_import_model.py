@@ -386,6 +386,59 @@ def test_other_functions_of_a_map_are_named(lines: str, reason: str, tmp_path: P
     assert refusals(tmp_path, model(nodes, constants, (1, 1, 5, 5)))[0].startswith(reason)
 
 
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_a_gate_times_no_positive_number_is_no_activation(factor: float, tmp_path: Path) -> None:
+    nodes = [
+        *(node("Conv", "x w", "a"), node("Sigmoid", "a", "s")),
+        *(node("Mul", "s f", "g"), node("Mul", "a g", "y")),
+    ]
+    content = model(nodes, {**W, "f": constant(factor, np.float32)}, (1, 1, 5, 5))
+    assert any("gives no activation that is built" in each for each in refusals(tmp_path, content))
+
+
+@pytest.mark.parametrize("include", [0, 1])
+def test_an_average_is_scaled_by_its_weights_if_it_counts_its_padding(
+    include: int, tmp_path: Path
+) -> None:
+    how = {"pads": [1, 1, 1, 1], "count_include_pad": include}
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("AveragePool", "c", "a", kernel_shape=[2, 2], strides=[2, 2], **how),
+        node("Mul", "a m", "y"),
+    ]
+    factors = {"m": np.array([2, 3, 5], np.float32).reshape(1, 3, 1, 1)}
+    content = model(nodes, {**W, **factors}, (1, 1, 8, 8))
+    kinds = [kind for kind, _ in layers(taken(tmp_path, content))]
+    assert ("average_pooling" in kinds) == (not include)
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+def test_a_softmax_is_over_all_scores_unless_it_has_an_axis(opset: int, tmp_path: Path) -> None:
+    """Its axis is 1 by default up to opset 12, and the last one from opset 13 on."""
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d", "g"), node("Softmax", "g", "y")]
+    weights = {"d": normal(25, 4)}
+    content = model(nodes, weights, (1, 1, 5, 5), opset=opset)
+    assert taken(tmp_path, content).trained.network.layers[-1].name
+    nodes[-1] = node("Softmax", "g", "y", axis=0)
+    (found,) = refusals(tmp_path, model(nodes, weights, (1, 1, 5, 5), opset=opset))
+    assert found.startswith("y (Softmax, axis): 0 is not over all scores of an image")
+
+
+def test_a_border_may_be_around_channels_that_come_last(tmp_path: Path) -> None:
+    pads = {"p": constant([0, 1, 1, 0, 0, 1, 1, 0], np.int64), "v": constant(0.25)}
+    nodes = [
+        node("Pad", "x p v", "a"),
+        node("Transpose", "a", "b", perm=[0, 3, 1, 2]),
+        node("Conv", "b w", "y"),
+    ]
+    weights = {"w": normal(3, 2, 3, 3)}
+    half = golden.Preprocessing((1 / 256,))
+    imported = taken(tmp_path, model(nodes, {**weights, **pads}, ("N", 6, 8, 2)), half)
+    first = imported.trained.network.input
+    assert (first.height, first.width, first.channels) == (6, 8, 2)
+    assert (first.border, first.background) == ((1, 64))
+
+
 @pytest.mark.parametrize("before", ["Relu", "Identity"])
 def test_zeros_around_a_max_pooling_must_not_win(before: str, tmp_path: Path) -> None:
     pads = {"p": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from systolith.golden.onnx.preprocessing import Preprocessing
+from systolith.golden.qformat import PIXELS, QFormat
 
 
 def test_the_formula_is_torchvision_s() -> None:
@@ -48,6 +49,12 @@ def test_numbers_that_cannot_be(numbers: dict[str, Any], reason: str) -> None:
 def test_what_float32_does_not_hold(numbers: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be within float32's range"):
         Preprocessing(**numbers).affine(2)
+
+
+@pytest.mark.parametrize(("fmt", "word"), [(PIXELS, "pixel"), (QFormat(8, 5), "value")])
+def test_pixels_are_called_so_and_other_raw_values_are_not(fmt: QFormat, word: str) -> None:
+    with pytest.raises(ValueError, match=rf"\({word} \* scale - mean\) .*: a step of {word}s is "):
+        Preprocessing(scale=(1e308,), format=fmt).affine(1)
 
 
 def test_one_number_or_one_a_channel() -> None:

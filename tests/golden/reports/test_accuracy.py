@@ -93,6 +93,17 @@ def test_counts(
             assert report.confusion[label][found] == sum(p == (label, found) for p in pairs)
 
 
+def test_a_notebook_shows_a_table_and_a_second_one_of_layers_if_there_are_any(
+    report: AccuracyReport,
+) -> None:
+    first, second = report._repr_html_().split("<table>\n")[1:]
+    assert f">{report.accuracy:.4f}</td>" in first and ">small, fixed</td>" in first
+    names = re.findall(r"<tr><td [^>]*>(\w)</td>", second)
+    assert names == [layer.name for layer in report.layers]
+    (alone,) = replace(report, layers=())._repr_html_().split("<table>\n")[1:]
+    assert alone.strip() == first.strip()
+
+
 def test_what_it_is_about(
     report: AccuracyReport, quantized: QuantizedNetwork, dataset: Dataset
 ) -> None:

@@ -300,6 +300,14 @@ def test_layers_with_given_sizes_have_them_and_no_plan_is_better() -> None:
         assert {key for key, _ in one_less(network.fixed, plan)} <= few
 
 
+def test_a_plan_has_the_input_only_if_its_lanes_are_given() -> None:
+    fixed = quantized(TINY).fixed
+    assert list(make_plan(fixed, Goal(20))) == ["C", "S", "F"]
+    plan = make_plan(fixed, Goal(20), {"input": GivenSize(lanes=1)})
+    assert list(plan) == ["input", "C", "S", "F"]
+    assert plan["input"] == Folding(lanes=1)
+
+
 @pytest.mark.parametrize(
     ("goal", "given", "message"),
     [

@@ -59,7 +59,7 @@ def test_a_source_that_is_always_ready_reaches_the_interval(modelled_seed: int) 
     prediction = predict(accelerator)
     interval = prediction.interval_cycles
     assert interval >= min_interval(fixed, case.plan)
-    passing = timeline(accelerator)
+    passing = timeline(accelerator, 0)
     passing.run(5 * IMAGES)
     intervals = np.diff(passing.taken(RESULT)[:, 0])
     assert intervals[MEASURED_IMAGES - 2] == interval

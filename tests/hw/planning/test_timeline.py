@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from systolith.hw.planning import timeline
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import Process, StreamCycles, always_ready, offering, recurrence
 
@@ -47,6 +48,7 @@ def passing(unit: Slow, interval: int, arrivals: list[int]) -> Timeline:
 
 def test_cycles_are_returned_by_image() -> None:
     found = passing(Slow([1], latency=4), 10, [0, 0, 5])
+    assert found.images == 0
     found.run(2)
     assert found.taken("i").tolist() == [[0, 1, 5], [10, 11, 15]]
     assert found.offered("i").tolist() == [[0, 1, 5], [10, 11, 15]]
@@ -67,10 +69,24 @@ def test_images_keep_the_interval_or_fall_behind(cycles: list[int], lag: int) ->
     assert passing(Slow(cycles), 10, [0, 0]).lag(10) == lag
 
 
+def test_images_that_are_a_cycle_later_each_time_are_soon_known_to_be_late() -> None:
+    found = passing(Slow([11]), 10, [0])
+    assert found.lag(10) == 1
+    assert found.images < 5
+
+
 def test_images_may_be_late_at_first() -> None:
     found = passing(Slow([9, 8, 8, 7, 6, 5]), 10, [0, 0])
     assert not found.lag(10)
     assert found.images > 3
+
+
+@pytest.mark.parametrize(("most", "lag"), [(5, 0), (4, 1)])
+def test_images_that_do_not_settle_count_as_late(
+    most: int, lag: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "_MOST_IMAGES", most)
+    assert passing(Slow([9, 8, 8, 7, 6, 5]), 10, [0, 0]).lag(10) == lag
 
 
 @pytest.mark.parametrize("places", range(1, 9))

@@ -2,7 +2,7 @@
 
 Faults that were once planted by hand come first, then a random sample of the mutants that Cosmic
 Ray makes. Each is put into a copy of the source tree, whose links lead to the copied folders. The
-test files that execute its line run until one test fails. What was judged is recorded in the
+tests that execute its statement run until one fails. What was judged is recorded in the
 session's folder; the same command continues there.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 
 from systolith.golden.files.whole_files import write_whole
 from systolith.golden.reports.markdown import cell, table
+from systolith.golden.reports.statistics import wilson_interval
 from systolith.scripts.console import to_json
 from tests.mutation.python_code.mutant_session import FOUND, Session, Verdict
 from tests.mutation.python_code.source_mutants import (
@@ -59,8 +60,21 @@ def planted_faults() -> list[PlantedFault]:
 
 def share_found(verdicts: Sequence[Verdict], equivalent: Iterable[str] = ()) -> float:
     """The share found of the mutants that are not equivalent; `equivalent` are their keys."""
+    found, counted = _counts(verdicts, equivalent)
+    return found / counted if counted else 1.0
+
+
+def found_interval(
+    verdicts: Sequence[Verdict], equivalent: Iterable[str] = ()
+) -> tuple[float, float]:
+    """The 95 % confidence interval of the share found; anything if there are no mutants."""
+    found, counted = _counts(verdicts, equivalent)
+    return wilson_interval(found, counted) if counted else (0.0, 1.0)
+
+
+def _counts(verdicts: Sequence[Verdict], equivalent: Iterable[str]) -> tuple[int, int]:
     counted = [each for each in verdicts if each.key not in set(equivalent)]
-    return sum(each.outcome == FOUND for each in counted) / len(counted) if counted else 1.0
+    return sum(each.outcome == FOUND for each in counted), len(counted)
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,9 @@ class Outcome:
                     "judged": len(self.of(area)),
                     "equivalent": sum(v.key in self.equivalent for v in self._missed(area)),
                     "found": round(share_found(self.of(area), self.equivalent), 4),
+                    "interval": [
+                        round(end, 4) for end in found_interval(self.of(area), self.equivalent)
+                    ],
                 }
                 for area, total in self.totals.items()
             },
@@ -133,9 +150,10 @@ class Outcome:
             found, missed = self.of(area), self._missed(area)
             same = sum(each.key in self.equivalent for each in missed)
             share = f"{share_found(found, self.equivalent):.1%}" if found else ""
+            low, high = found_interval(found, self.equivalent)
             counts = f"{total:,}", f"{len(found):,}", str(same), str(len(missed) - same)
-            rows.append([area, *counts, share])
-        heads = ["of", "mutants", "judged", "equivalent", "missed", "found"]
+            rows.append([area, *counts, share, f"{low:.1%} to {high:.1%}" if found else ""])
+        heads = ["of", "mutants", "judged", "equivalent", "missed", "found", "with 95 %"]
         survivors = [
             [
                 *(cell(f"{each.module}:{each.line}"), cell(each.before), cell(each.after)),
@@ -151,8 +169,10 @@ class Outcome:
         about = (
             f"`make mutants-python`: of the {sum(self.totals.values()):,} mutants that Cosmic Ray "
             f"makes of the code, {len(self.random):,} were judged, drawn at random with seed "
-            f"{self.seed}. The tests that execute the changed line run until one fails. Mutants "
-            "that are equivalent do not count.\n"
+            f"{self.seed}. The tests that execute the changed statement run until one fails. "
+            "Mutants that are equivalent do not count. Annotations, declarations such as `frozen`, "
+            "and the sizes, distances, angles and opacities of pictures are not mutated. The last "
+            "column is the confidence interval of the share of all mutants, by Wilson's score.\n"
         )
         if self.only:
             about += f"\nOnly these modules were mutated: {', '.join(map(cell, self.only))}.\n"

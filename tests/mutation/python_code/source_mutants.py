@@ -53,6 +53,15 @@ OPERATORS = tuple(
 
 _DECLARATION = re.compile(r"\b(frozen|strict|kw_only)=$")
 
+PICTURES = "scripts/pages/"
+"""The folder of the modules that draw."""
+
+_LOOKS = re.compile(
+    "size|width|height|spacing|padding|offset|columns|dx|dy|opacity|symbolOpacity|strokeWidth"
+    "|strokeDash|fontSize|labelAngle|labelLimit|labelSeparation|titleLimit|tickCount|extent"
+)
+_SIZE = re.compile("_([A-Z]+_)*(WIDTH|HEIGHT|MARGINS|CHARACTERS|LABEL_LIMIT|GAP|BACKGROUND)")
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -64,6 +73,9 @@ class Mutant:
         Its path in the tree.
     line
         The first line that differs, from 1.
+    statement
+        The lines of the statement that differs, of a compound one those of its head; None if it
+        runs on import.
     before, after
         The text that differs: of a line, or of a planted fault.
     text
@@ -72,6 +84,7 @@ class Mutant:
 
     module: str
     line: int
+    statement: range | None
     before: str
     after: str
     text: str
@@ -141,7 +154,8 @@ class PlantedFault:
             )
         line = source[: source.index(self.before)].count("\n") + 1
         text = source.replace(self.before, self.after)
-        return Mutant(self.module, line, self.before, self.after, text)
+        lines = statement(source, line)
+        return Mutant(self.module, line, lines, self.before, self.after, text)
 
 
 def modules(root: Path, area: str) -> list[str]:
@@ -151,15 +165,18 @@ def modules(root: Path, area: str) -> list[str]:
 
 
 def places(root: Path, module: str) -> list[Place]:
-    """Every place of a module, but for those that only matter to who edits the code.
+    """Every place of a module, but for those of which nothing depends that a test could hold.
 
-    Annotations are not evaluated; `frozen` and the like tell mistakes in the code itself.
+    Annotations and imports for them are not evaluated; `frozen` and the like tell mistakes in the
+    code itself; and how large, how far apart, at which angle and how opaque the marks and texts of
+    a picture are is a matter of looks.
     """
     from cosmic_ray import plugins
     from cosmic_ray.ast import ast_nodes, get_ast
 
     source = (root / module).read_text("utf-8")
-    nodes, unread, lines = list(ast_nodes(get_ast(source))), annotated(source), source.splitlines()
+    nodes, lines = list(ast_nodes(get_ast(source))), source.splitlines()
+    unread = annotated(source) + (looks(source) if module.startswith(PICTURES) else [])
     found = []
     for name in OPERATORS:
         operator = plugins.get_operator(name)()
@@ -171,26 +188,69 @@ def places(root: Path, module: str) -> list[Place]:
     return found
 
 
-def annotated(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The start and the end of each annotation: a line from 1, and a column."""
+Span = tuple[tuple[int, int], tuple[int, int]]
+"""A start and an end: a line from 1, and a column."""
+
+
+def annotated(source: str) -> list[Span]:
+    """The place of each annotation, and of each `if TYPE_CHECKING`."""
     found: list[ast.expr | None] = []
+    heads: list[Span] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.AnnAssign, ast.arg)):
             found.append(node.annotation)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             found.append(node.returns)
-    return [
-        ((each.lineno, each.col_offset), (each.end_lineno or 0, each.end_col_offset or 0))
-        for each in found
-        if each is not None
-    ]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            heads.append(((node.lineno, node.col_offset), _span(node.test)[1]))
+    return heads + [_span(each) for each in found if each is not None]
+
+
+def looks(source: str) -> list[Span]:
+    """The place of each size, distance, angle and opacity in a module that draws."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and _LOOKS.fullmatch(node.arg or ""):
+            found.append(node.value)
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                name = key.value if isinstance(key, ast.Constant) else None
+                if isinstance(name, str) and _LOOKS.fullmatch(name):
+                    found.append(value)
+        elif isinstance(node, ast.Assign):
+            names = [each.id for each in ast.walk(node.targets[0]) if isinstance(each, ast.Name)]
+            if all(map(_SIZE.fullmatch, names)):
+                found.append(node.value)
+    return [_span(each) for each in found]
+
+
+def _span(node: ast.expr) -> Span:
+    return (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
 
 
 def changed(module: str, source: str, text: str) -> Mutant:
     """The mutant of a module that has another text."""
     pairs = enumerate(zip_longest(source.splitlines(), text.splitlines(), fillvalue=""), 1)
     line, before, after = next((n, a, b) for n, (a, b) in pairs if a != b)
-    return Mutant(module, line, before.strip(), after.strip(), text)
+    return Mutant(module, line, statement(source, line), before.strip(), after.strip(), text)
+
+
+def statement(source: str, line: int) -> range | None:
+    """The lines of the innermost statement around a line, of a compound one those of its head.
+
+    None for what runs on import, which is not in the body of a function.
+    """
+    around, called = range(line, line + 1), False
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt):
+            start, end = node.lineno, (node.end_lineno or 0) + 1
+            if start <= line < end:
+                inner = (each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt))
+                first = min((each.lineno for each in inner), default=end)
+                around = range(start, max(first, start + 1))
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    called = called or line >= first
+    return around if called else None
 
 
 def sample(by_area: Mapping[str, Sequence[Place]], seed: int) -> list[Place]:

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.python_code import mutant_session, python_campaign
+from tests.mutation.python_code import line_recorder, mutant_session, python_campaign
+from tests.mutation.python_code.line_recorder import OUTSIDE
 from tests.mutation.python_code.mutant_session import (
     FOUND,
     SURVIVED,
     UNTESTED,
-    Coverage,
+    MeasuredFile,
     Session,
     Verdict,
     chosen_tests,
     copied,
     first_failure,
     judged,
+    measured,
 )
 from tests.mutation.python_code.python_campaign import Outcome, share_found
 from tests.mutation.python_code.source_mutants import (
@@ -28,8 +30,10 @@ from tests.mutation.python_code.source_mutants import (
     PlantedFault,
     annotated,
     changed,
+    looks,
     places,
     sample,
+    statement,
 )
 
 SOURCE = """def twice(x: int | None = 1) -> int | None:
@@ -74,21 +78,63 @@ def test_a_mutant_names_the_first_line_that_differs() -> None:
 def test_annotations_are_known_by_their_places() -> None:
     assert sorted(annotated(SOURCE)) == [((1, 13), (1, 23)), ((1, 32), (1, 42))]
     assert annotated("x: int = 1\ny = 2") == [((1, 3), (1, 6))]
+    assert annotated("if TYPE_CHECKING:\n    import x") == [((1, 0), (1, 16))]
+
+
+def test_looks_are_the_numbers_that_say_how_large_or_opaque_something_is() -> None:
+    source = (
+        "_ROW_HEIGHT, _GAP = 2, 1\nheight, x = 3, 4\ny = f(opacity=1, most=2, **{'dx': 7, 'x': 0})"
+    )
+    assert looks(source) == [((1, 20), (1, 24)), ((3, 14), (3, 15)), ((3, 34), (3, 35))]
 
 
 def test_a_mutant_in_a_copy_is_seen_through_the_link_and_taken_out(tree: Path) -> None:
-    tests = ["tests/test_doubling.py"]
-    found = judged(tree, TIMES, tests, 60)
+    tests = [{"tests/test_doubling.py": 1.0}]
+    found = judged(tree, TIMES, tests)
     assert found == (FOUND, "tests/test_doubling.py::test_twice")
     assert (tree / "golden" / "doubling.py").read_text() == SOURCE
-    assert judged(tree, LIMIT, tests, 60) == (SURVIVED, "")
-    assert judged(tree, LIMIT, [], 60) == (UNTESTED, "")
+    assert judged(tree, LIMIT, tests) == (SURVIVED, "")
+    assert judged(tree, LIMIT, []) == (UNTESTED, "")
 
 
-def test_a_mutant_whose_tests_do_not_end_is_found(tree: Path) -> None:
-    found = judged(tree, TIMES, ["tests/test_slow.py"], 1)
+def test_a_mutant_whose_tests_do_not_end_is_found(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutant_session, "_PATIENCE", 1)
+    found = judged(tree, TIMES, [{"tests/test_slow.py": 0.0}])
     assert found == (FOUND, "its tests did not end")
     assert (tree / "golden" / "doubling.py").read_text() == SOURCE
+
+
+def test_a_mutant_that_renames_tests_is_judged_by_their_files(tree: Path) -> None:
+    tests = [{"tests/test_doubling.py::test_twice[4]": 1.0}]
+    assert judged(tree, LIMIT, tests) == (SURVIVED, "")
+    assert judged(tree, TIMES, tests) == (FOUND, "tests/test_doubling.py::test_twice")
+
+
+def test_what_each_test_executes_is_measured(tree: Path, tmp_path: Path) -> None:
+    pytest.importorskip("coverage")
+    test = tree / "tests" / "test_doubling.py"
+    test.write_text(
+        "import pytest\nfrom pack.golden.doubling import twice\n\n\n"
+        "@pytest.fixture\ndef six():\n    return twice(3)\n\n\n"
+        "def test_six(six):\n    assert six == 6\n\n\n"
+        "def test_eight():\n    assert twice(4) == 8\n\n\n"
+        "def test_fails():\n    assert twice(4) == 9\n"
+    )
+    plugin = tree / "tests" / "mutation" / "python_code" / "line_recorder.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text(Path(line_recorder.__file__).read_text())
+    name = "tests/test_doubling.py"
+    found = measured(tree, name, tmp_path / "lines" / "it.lines")
+    assert found.seconds.keys() == {f"{name}::test_six", f"{name}::test_eight"}
+    assert found.lines["golden/doubling.py"] == {
+        1: {""},
+        2: {OUTSIDE, f"{name}::test_eight", f"{name}::test_fails"},
+        5: {""},
+    }
+    test.unlink()
+    assert measured(tree, name, tmp_path / "lines" / "it.lines").lines == found.lines
 
 
 def test_a_planted_fault_must_be_there_once(tree: Path) -> None:
@@ -109,19 +155,55 @@ def test_a_sample_takes_the_areas_in_turn_and_is_the_same_for_a_seed() -> None:
     assert [each.occurrence < 4 for each in drawn[:8]] == [True, False] * 4
 
 
-def test_the_tests_that_execute_the_line_are_chosen_its_own_first_then_the_fastest() -> None:
-    here = {"golden/doubling.py": frozenset({1, 2})}
-    coverage = {
-        "tests/test_a.py": Coverage(30, here),
-        "tests/test_b.py": Coverage(20, here),
-        "tests/test_doubling.py": Coverage(25, here),
-        "tests/test_c.py": Coverage(1, {"golden/doubling.py": frozenset({1})}),
-        "tests/test_d.py": Coverage(1, {"golden/other.py": frozenset({2})}),
-    }
-    assert chosen_tests(TIMES, coverage) == ["tests/test_doubling.py", "tests/test_b.py"]
-    assert chosen_tests(LIMIT, coverage) == []
-    slow = {"tests/test_a.py": Coverage(300, here)}
-    assert chosen_tests(TIMES, slow) == ["tests/test_a.py"]
+def measured_file(
+    name: str, overhead: float, seconds: dict[str, float], lines: dict[int, set[str]]
+) -> MeasuredFile:
+    """A test file that executes lines of the module."""
+    of_module = {line: frozenset(names) for line, names in lines.items()}
+    return MeasuredFile(name, overhead, seconds, {"golden/doubling.py": of_module})
+
+
+def test_the_tests_that_execute_the_statement_come_first_from_the_nearest_file_on() -> None:
+    files = [
+        measured_file("tests/golden/test_b.py", 1, {"b": 4, "c": 2}, {2: {"", "b"}}),
+        measured_file("tests/sim/test_a.py", 1, {"a": 1}, {2: {"a"}}),
+        measured_file("tests/golden/test_slow.py", 1, {"d": 30}, {2: {"d"}}),
+        measured_file(
+            "tests/golden/test_doubling.py", 9, {"x": 5, "y": 4, "z": 3}, {2: {"x", "y"}}
+        ),
+        measured_file("tests/golden/test_others.py", 1, {"e": 1}, {1: {"e"}, 2: {""}}),
+    ]
+    # 18 s for the own file, 5 s for the next, none for the slow one; then what is left of these.
+    own = {"y": 4, "x": 5, "z": 3}
+    chosen = chosen_tests(TIMES, files)
+    assert chosen == [own, {"b": 4, "a": 1, "c": 2}]
+    assert [list(each) for each in chosen] == [["y", "x", "z"], ["b", "a", "c"]]
+    # The first file is never too slow.
+    assert chosen_tests(TIMES, [measured_file("tests/test_s.py", 90, {"s": 9}, {2: {"s"}})]) == [
+        {"s": 9}
+    ]
+
+
+def test_what_a_fixture_executes_is_for_every_test_of_its_file() -> None:
+    file = measured_file("tests/test_a.py", 1, {"a": 1, "b": 2}, {2: {OUTSIDE}})
+    assert chosen_tests(TIMES, [file]) == [{"a": 1, "b": 2}]
+
+
+def test_what_runs_on_import_is_for_the_tests_of_other_lines_of_its_module() -> None:
+    only_imports = measured_file("tests/test_a.py", 1, {"a": 1}, {1: {""}, 5: {""}})
+    calls = measured_file("tests/test_b.py", 1, {"b": 1, "c": 1}, {2: {"b"}, 5: {""}})
+    assert chosen_tests(LIMIT, [calls]) == [{"b": 1, "c": 1}]
+    assert chosen_tests(LIMIT, [only_imports]) == [{"a": 1}]
+    assert chosen_tests(TIMES, []) == []
+
+
+def test_the_lines_of_a_compound_statement_of_a_function_are_those_of_its_head() -> None:
+    source = (
+        "def f():\n    if (1 <\n      2):\n        x = (3,\n           4)\n\nclass A:\n    b = 2\n"
+    )
+    assert [statement(source, line) for line in (3, 5)] == [range(2, 4), range(4, 6)]
+    # What runs on import.
+    assert [statement(source, line) for line in (1, 6, 7, 8)] == [None] * 4
 
 
 def test_the_first_failure_is_what_pytest_printed_first() -> None:
@@ -155,6 +237,11 @@ def test_a_session_continues_where_it_stopped(
     # Without time only what is known is returned.
     assert len(again.judge([times, five, limit], 0, 1)) == 2
     assert not list(folder.glob("*/tree-*"))
+    # What other tests did not find is judged again.
+    again.record(replace(found, kind="missed", outcome=SURVIVED))
+    assert len(again.verdicts()) == 3
+    monkeypatch.setattr(mutant_session, "TESTS", ("tests",))
+    assert len(Session(folder, tree).verdicts()) == 2
     # What was said of other code does not count.
     (tree / "golden" / "doubling.py").write_text(SOURCE + "\n")
     assert Session(folder, tree).verdicts() == {}
@@ -200,8 +287,8 @@ def test_the_page_and_the_file_name_what_was_missed_and_why() -> None:
     assert "seed 7" in page and "Only these modules" not in page
     some = replace(made, only=["golden/*.py", "hw/*.py"]).to_markdown()
     assert "Only these modules were mutated: golden/\\*.py, hw/\\*.py." in some
-    assert "| golden | 1,000 | 9 | 0 | 1 | 88.9% |" in page
-    assert "| hw | 3 | 0 | 0 | 0 |  |" in page
+    assert "| golden | 1,000 | 9 | 0 | 1 | 88.9% | 56.5% to 98.0% |" in page
+    assert "| hw | 3 | 0 | 0 | 0 |  |  |" in page
     assert "doubling.py:5 | LIMIT = 3 | LIMIT = 4 | harmless: a \\| in words |" in page
     assert "| some: a sum | golden/doubling.py | tests/test\\_x.py::test\\_y |" in page
     found = made.to_mapping()
@@ -210,6 +297,7 @@ def test_the_page_and_the_file_name_what_was_missed_and_why() -> None:
         "judged": 9,
         "equivalent": 0,
         "found": 0.8889,
+        "interval": [0.565, 0.9801],
     }
     assert found["mutants"][-1]["reason"] == "harmless: a | in words"
     assert found["planted"][0]["found_by"] == "tests/test_x.py::test_y"
@@ -223,6 +311,7 @@ def test_reasons_say_whether_a_survivor_counts() -> None:
 def test_cosmic_ray_makes_mutants_of_everything_but_declarations(tmp_path: Path) -> None:
     pytest.importorskip("cosmic_ray")
     (tmp_path / "golden").mkdir()
+    (tmp_path / "scripts" / "pages").mkdir(parents=True)
     source = SOURCE + "pairs = zip([1], [2], strict=True)\n"
     (tmp_path / "golden" / "doubling.py").write_text(source)
     made = places(tmp_path, "golden/doubling.py")
@@ -233,3 +322,6 @@ def test_cosmic_ray_makes_mutants_of_everything_but_declarations(tmp_path: Path)
         *((line, "NumberReplacer") for line in (5, 5, 6, 6, 6, 6)),
     ]
     assert "return x + 2" in {change.after for change in changes}
+    # How a picture looks is left alone.
+    (tmp_path / "scripts" / "pages" / "picture.py").write_text("_WIDTH = 3\nIMAGES = 2\n")
+    assert len(places(tmp_path, "scripts/pages/picture.py")) == 2

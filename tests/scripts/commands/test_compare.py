@@ -152,6 +152,15 @@ def test_many_reports_are_summed_up_in_80_columns(
     assert lines[-1].startswith("--out FILE.html (.md, .csv, .json) writes settings")
 
 
+def test_up_to_eight_reports_are_printed_in_full(
+    reports: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count, out, summary in ((8, [], False), (9, [], True), (9, ["--out", "c.md"], False)):
+        words = [str(tmp_path / word) if word == "c.md" else word for word in out]
+        assert main(["compare", *(reports * 5)[:count], *words]) == 0
+        assert ("--out FILE.html" in capsys.readouterr().out) == summary
+
+
 def test_what_is_compared_is_not_overwritten(
     reports: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

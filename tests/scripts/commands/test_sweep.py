@@ -275,3 +275,9 @@ def test_presets_that_a_network_cannot_reach_are_left_out(
     )
     with pytest.raises(PlanError, match="at least 2"):
         reachable_presets(networks, images)
+    # Of several that cannot be reached, the largest says how far the networks are from it.
+    names = ("small", "medium", "large")
+    goals = {name: hw.Goal(target_cycles=n) for n, name in enumerate(names, 1)}
+    monkeypatch.setattr(hw, "PRESETS", goals)
+    with pytest.raises(PlanError, match="not 3"):
+        reachable_presets(networks, images)

@@ -30,6 +30,11 @@ def test_each_layer_has_its_figures_and_those_of_the_report(rows: list[dict[str,
     assert [row["layer"] for row in rows] == ["conv", "dense"]
     for row, layer in zip(rows, report["layers"], strict=True):
         assert float(row["accuracy"]) == report["accuracy"]
+        ends = [float(row["interval_low"]), float(row["interval_high"])]
+        assert ends == report["interval"] != [0, 0]
+        for key in ("network_sha256", "kind", "images", "correct", "agreement_with_float"):
+            assert row[key] == str(report[key]), key
+        assert int(row["weight_bits_total"]) == report["quantization"]["weight_bits_total"]
         assert int(row["saturated"]) == layer["saturated"]
         assert float(row["range_use"]) == layer["range_use"]
         assert (row["multipliers"], row["network"], row["weight_bits"]) == ("", "tiny", "8")

@@ -11,7 +11,7 @@ import pytest
 from systolith import golden, hw
 from systolith.golden.reports.accuracy import HardwareEntry
 from systolith.scripts.comparing import evaluation_cache
-from systolith.scripts.comparing.report_sources import load_reports
+from systolith.scripts.comparing.report_sources import compared_files, load_reports
 from systolith.scripts.main import main
 from tests.scripts import tiny
 
@@ -42,6 +42,15 @@ def test_networks_are_evaluated_once(here: Path, monkeypatch: pytest.MonkeyPatch
 
 
 NETWORKS = ["q9.npz", "q10.npz"]
+
+
+def test_a_network_that_changes_meanwhile_is_not_cached_as_the_one_before(here: Path) -> None:
+    data, network = golden.load_dataset(DATA), golden.load("q9.npz")
+    key = "0" * 64
+    with pytest.raises(ValueError, match=r"q9\.npz: has changed while it was evaluated"):
+        evaluation_cache.evaluate_cached(key, "q9.npz", "1" * 64, data, None, None)
+    found = evaluation_cache.evaluate_cached(key, "q9.npz", network.sha256, data, 20, None)
+    assert (found.network_sha256, found.images) == (network.sha256, 20)
 
 
 def test_other_images_and_other_code_are_evaluated_anew(
@@ -115,6 +124,10 @@ def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
     # What stands before a folder is compared with, and is not there again.
     before = [front[-1], Path("swept")]
     assert load_reports(before, DATA, None).paths == [front[-1], *front[:-1]]
+
+
+def test_a_hundred_reports_can_be_compared(here: Path) -> None:
+    assert len(compared_files([Path("r.json")] * 100)) == 100
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,9 @@ def test_of_too_many_each_report_and_each_kind_is_shown_in_turn(
         assert [each.image for each in few.shown if each.after.by == label] == sorted(first)
     monkeypatch.setattr(module, "_MOST_SCORES", 9)
     assert len(changed_images(comparison, NETWORKS, DATA).shown) == 3
+    # With more classes than that, one image.
+    monkeypatch.setattr(module, "_MOST_SCORES", 1)
+    assert len(changed_images(comparison, NETWORKS, DATA).shown) == 1
 
 
 def test_digits_that_ship_are_known_by_their_hash() -> None:

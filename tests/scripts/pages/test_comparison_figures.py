@@ -15,7 +15,11 @@ GREY, GREEN, ORANGE, RED = "#6b7785", "#2e8b57", "#d9731a", "#e0455a"
 
 
 def test_a_worse_report_is_red_and_a_better_one_green() -> None:
-    bars, points = drawn(comparison_figures.accuracy(COMPARISON).to_dict())
+    spec = comparison_figures.accuracy(COMPARISON).to_dict()
+    bars, points = drawn(spec)
+    # Fewer errors are further to the right.
+    scale = spec["layer"][0]["encoding"]["x"]["scale"]
+    assert (scale["type"], scale["reverse"]) == ("log", True)
     assert points.marks == [
         {"y": "one", "x": pytest.approx(0.1), "color": GREY},
         {"y": "two", "x": pytest.approx(0.2), "color": RED},
@@ -68,6 +72,61 @@ def test_each_layer_of_each_report_has_its_own_figure(
     assert shown == {place: words[figure] for place, figure in figures.items()}
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((0, "0"), (0.01, "<0.1"), (0.049, "<0.1"), (0.051, "0.1"), (0.36, "0.4")),
+        *((9.94, "9.9"), (9.951, "10"), (25, "25"), (99.96, "100"), (-0.2, "-0.2")),
+    ],
+)
+def test_a_figure_of_a_heat_map_has_at_most_four_characters(value: float, text: str) -> None:
+    assert comparison_figures._short(value) == text
+
+
+def test_ticks_up_to_the_greatest_share_are_in_the_legend() -> None:
+    colour = comparison_figures.by_layer(COMPARISON)["saturation"].to_dict()["layer"][0]
+    legend, scale = (colour["encoding"]["color"][key] for key in ("legend", "scale"))
+    # A quarter of the values at most.
+    assert (legend["values"], scale["type"]) == ([0, 1, 3, 10], "symlog")
+    colour = comparison_figures.by_layer(COMPARISON)["range"].to_dict()["layer"][0]
+    assert colour["encoding"]["color"]["scale"]["type"] == "linear"
+    assert "values" not in colour["encoding"]["color"]["legend"]
+
+
+@pytest.mark.parametrize(
+    ("most", "ticks"), [(0.99, None), (1.0, [0, 1]), (3.0, [0, 1, 3]), (0.0, None)]
+)
+def test_ticks_are_left_out_below_one_per_cent(most: float, ticks: list[int] | None) -> None:
+    cells = [("one", "C1", most), ("two", "C1", 0.0)]
+    chart = comparison_figures._heat_map(COMPARISON, "layer", "x", cells, "oranges", (0, 1, 3, 10))
+    legend = chart.to_dict()["layer"][0]["encoding"]["color"]["legend"]
+    assert legend.get("values") == ticks
+
+
+def test_texts_are_left_out_of_very_many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [("one", "C1", 1.0), ("two", "C1", 2.0)]
+    for most, layers in ((2, 2), (1, 1)):
+        monkeypatch.setattr(comparison_figures, "_MOST_TEXTS", most)
+        chart = comparison_figures._heat_map(COMPARISON, "layer", "x", cells, "oranges")
+        assert len(drawn(chart.to_dict())) == layers
+
+
+def test_a_label_of_several_lines_is_in_the_middle_of_its_row() -> None:
+    """Of n lines of 14 pixels, the first is half of n - 1 lines above the middle."""
+    rows = COMPARISON.rows
+    label = "a label that is much longer than any line of a really narrow window"
+    wide = replace(COMPARISON, rows=(replace(rows[0], label=label), *rows[1:]))
+    axis = comparison_figures.by_layer(wide)["sqnr"].to_dict()["layer"][0]["encoding"]["y"]["axis"]
+    lines = len(comparison_figures._wrapped(label).split("\n"))
+    assert lines == 4
+    conditions = axis["labelOffset"]["condition"]
+    assert [each["value"] for each in conditions] == [
+        -axis["labelLineHeight"] * n for n in (0.5, 1, 1.5)
+    ]
+    assert [each["test"][-4:] for each in conditions] == ["== 2", "== 3", "== 4"]
+    assert axis["labelOffset"]["value"] == 0
+
+
 def test_the_share_of_wrong_images_is_that_of_each_label() -> None:
     squares, _ = drawn(comparison_figures.wrong_by_class(COMPARISON).to_dict())
     second = {"0": 40, "1": 0}
@@ -77,6 +136,15 @@ def test_the_share_of_wrong_images_is_that_of_each_label() -> None:
     }
 
 
+def test_the_first_report_whose_confusion_differs_is_chosen() -> None:
+    """The second report is the same as the first here; without a difference it is chosen."""
+    first, two, *_ = COMPARISON.rows
+    same = replace(first, label="same")
+    for rows, chosen in (((first, same, two), two.label), ((first, same), "same")):
+        figure = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows))
+        assert figure.to_dict()["params"][0]["value"] == chosen
+
+
 def test_a_confusion_has_the_images_more_or_fewer_than_in_the_first() -> None:
     spec = comparison_figures.confusion_difference(COMPARISON).to_dict()
     (chosen,) = spec["params"]
@@ -84,6 +152,8 @@ def test_a_confusion_has_the_images_more_or_fewer_than_in_the_first() -> None:
     assert chosen["bind"]["options"] == ["two", "three", "four"]
     (rows,) = spec["datasets"].values()
     # Label and class: of the label 0 two more get a 1, and of the label 1 one fewer gets a 0.
+    colour = spec["layer"][0]["encoding"]["color"]
+    assert (colour["scale"]["domain"], colour["legend"]["values"]) == ([-2, 2], [-2, 0, 2])
     changes = {("0", "0"): -2, ("0", "1"): 2, ("1", "0"): -1, ("1", "1"): 1}
     for label in ("two", "three", "four"):
         own = [row for row in rows if row["report"] == label]

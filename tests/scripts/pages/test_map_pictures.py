@@ -49,6 +49,33 @@ def test_colours_tell_signs() -> None:
     assert high[0] < middle[0] < zero[0]
 
 
+def test_the_ends_and_the_middle_are_those_of_colorbrewer_s_red_and_blue() -> None:
+    blue, white, red = [0x21, 0x66, 0xAC], [0xF7, 0xF7, 0xF7], [0xB2, 0x18, 0x2B]
+    picture = decoded(maps(np.array([[[-9.0], [-4.0], [0.0], [4.0], [9.0], [2.0]]]), 4.0))
+    assert picture[0].tolist()[:5] == [blue, blue, white, red, red]
+    half = [(a + b) // 2 for a, b in zip(white, red, strict=True)]
+    assert np.abs(picture[0, 5] - np.array(half)).max() <= 1
+
+
+def test_each_channel_has_its_own_place_row_by_row() -> None:
+    """Five maps of 2 x 3: sqrt(2 * 5 * 2 / 3) = 2.6 across, so three and then two."""
+    values = np.zeros((2, 3, 5))
+    for channel in range(5):
+        values[:, :, channel] = 0.2 * (channel + 1)
+    values[1, 2, :] = -1
+    picture = decoded(maps(values, 1.0)).astype(int)
+    assert picture.shape == (2 * 2 + 1, 3 * 3 + 2, 3)
+    for channel in range(5):
+        top, left = channel // 3 * 3, channel % 3 * 4
+        tile = picture[top : top + 2, left : left + 3]
+        assert tile[1, 2].tolist() == [33, 102, 172]
+        green = 247 + (24 - 247) * 0.2 * (channel + 1)
+        assert np.abs(tile.reshape(-1, 3)[:5, 1] - green).max() <= 1
+    grey = [(2, 0), (2, 10), (0, 3), (1, 7), (4, 3), (3, 8), (4, 10)]
+    assert len({tuple(picture[place]) for place in grey}) == 1
+    assert len(set(picture[2, 0])) == 1
+
+
 def test_channels_stand_side_by_side() -> None:
     picture = decoded(maps(np.ones((4, 4, 3)), 1.0))
     # Three maps and two gaps across.

@@ -108,6 +108,11 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
                 (each["x"], round(each["y"], 6), each["color"], each["shape"])
                 for each in layer.marks
             )
+        # Fewer errors are higher.
+        scale = spec["hconcat"][0]["layer"][0]["encoding"]["y"]["scale"]
+        assert (scale["type"], scale["reverse"]) == ("log", True)
+        costs_of = [part["layer"][0]["encoding"]["x"]["scale"] for part in spec["hconcat"]]
+        assert [each.get("type") for each in costs_of] == [None, "log", "log"]
         # Of each network the fewest errors at no higher cost.
         for each in line.marks:
             affordable = [
@@ -120,6 +125,17 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
         assert {each["color"] for each in line.marks} == {one[0], two[0]}
     labels = [each for layer in weights[3:] for each in layer.marks]
     assert [(each["x"], each["text"]) for each in labels] == [(0.0977, "7/2")]
+
+
+def test_labels_of_every_other_network_are_on_the_other_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = report(("one", "two", "three"), (990, 985, 900))
+    specs = saved(monkeypatch)
+    draw_pareto(given)
+    marks = [layer["mark"] for layer in specs[0]["hconcat"][0]["layer"]]
+    sides = [(mark["align"], mark["baseline"]) for mark in marks if mark["type"] == "text"]
+    assert sides == [("left", "top"), ("right", "bottom"), ("left", "top")]
 
 
 def test_points_in_one_place_share_a_label() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from systolith.golden.fixed.arithmetic import QFormat
@@ -67,6 +68,9 @@ def test_errors_against_bits_are_those_of_each_width_s_own_trial() -> None:
     spec = report_figures.accuracy_against_bits(trials).to_dict()
     here, spread, line = drawn(spec)
     assert (here.mark, here.marks) == ("rule", [{"y": pytest.approx(0.1)}])
+    scales = [layer["encoding"].get("y", {}).get("scale") for layer in spec["layer"]]
+    # Fewer errors are higher.
+    assert {(scale["type"], scale["reverse"]) for scale in scales if scale} == {("log", True)}
     assert line.mark == "line"
     # Nothing wrong is drawn as half an image, because a logarithm has no zero.
     assert line.marks == [
@@ -105,6 +109,13 @@ def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
         assert ends.marks[place].items() >= {**common, "x": low, "x2": high}.items()
         assert points.marks[place].items() >= {**common, "x": (gains - losses) / 1000}.items()
     assert " ".join(spec["title"]["text"]) == helped_most_in_words(trials)
+    # Logarithmic from a thousandth on, on both sides of zero.
+    x = spec["layer"][0]["encoding"]["x"]
+    assert (x["scale"]["type"], x["scale"]["constant"]) == ("symlog", 0.001)
+    found = [each["x"] for each in ends.marks] + [each["x2"] for each in ends.marks]
+    assert x["scale"]["domain"] == [min(found), max(found)]
+    ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]
+    assert sorted(x["axis"]["values"]) == sorted([0, *ticks, *(-tick for tick in ticks)])
     # By Holm's method the smallest of three is multiplied by 3, the next one by 2.
     chances = [binomtest(gains, gains + losses).pvalue for gains, losses in ((10, 60), (5, 25))]
     assert chances[0] < chances[1]
@@ -162,6 +173,7 @@ def test_a_histogram_has_float_bars_and_a_fixed_line(last: bool) -> None:
     """The middle of each bin is a value of the format: a bin is half below and half above it."""
     bars, line, *ends = drawn(report_figures.histogram(values(), last).to_dict())
     assert (bars.mark, line.mark) == ("rect", "line")
+    assert {mark["y2"] for mark in bars.marks} == {0}
     shares: list[dict[float, float]] = []
     for each, colour in ((bars, FLOAT_COLOUR), (line, FIXED_COLOUR)):
         assert {mark["color"] for mark in each.marks} == {colour}
@@ -173,6 +185,31 @@ def test_a_histogram_has_float_bars_and_a_fixed_line(last: bool) -> None:
     # The ends of the format, but for the scores.
     expected: list[list[dict[str, Any]]] = [] if last else [[{"x": -1.75}, {"x": 1.75}]]
     assert [each.marks for each in ends] == expected
+
+
+@pytest.mark.parametrize(
+    ("bits", "steps"),
+    # 256 values and a half step at each end take 64 bins of 4 steps, or a few of them one more.
+    [(6, 1), (8, 4), (9, 8), (10, 16)],
+)
+def test_a_bin_is_as_few_whole_steps_wide_as_64_bins_allow(bits: int, steps: int) -> None:
+    random = np.random.default_rng(bits)
+    fmt = QFormat(bits, bits - 1)
+    raw = random.integers(fmt.min_raw, fmt.max_raw + 1, (50, 4, 4, 2))
+    held = raw.astype(np.float64) * fmt.step
+    real: NDArray[np.float64] = np.clip(
+        held + random.normal(0, 0.02, held.shape), -1, fmt.max_raw * fmt.step
+    )
+    shown = report_figures.histogram(LayerValues("C1", real, held, fmt, fmt.step, 0.0), False)
+    bars, line, _ = drawn(shown.to_dict())
+    assert {round((mark["x2"] - mark["x"]) / fmt.step, 6) for mark in bars.marks} == {steps}
+    # No value lies on an edge, so each is in one bin, and every bin has its own share.
+    for marks, found in ((bars.marks, real), (line.marks, held)):
+        width = steps * fmt.step
+        shares = [np.mean((mark["x"] <= found) & (found < mark["x"] + width)) for mark in marks]
+        assert [mark["y"] for mark in marks] == pytest.approx(shares)
+        assert sum(shares) == pytest.approx(1)
+    assert (bars.marks[0]["x"] + fmt.step / 2) / fmt.step == pytest.approx(fmt.min_raw)
 
 
 def test_the_ends_of_a_format_have_its_offset() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from systolith.hw.silicon.slowest_paths import SlowestPath
 from systolith.hw.silicon.targets import Capacity
+from systolith.scripts.pages import synthesis_page as page
 from systolith.scripts.pages.synthesis_page import floor_use, slowest_paths
 from tests.scripts.pages.chart_data import drawn, tooltips
 
@@ -65,3 +66,16 @@ def test_each_layer_has_its_share_of_what_the_device_has(target: str, memories: 
     assert [(each["x"], each["y"], each["color"]) for each in bars.marks] == [
         (each["share"], each["resource"], each["layer"]) for each in shown
     ]
+
+
+@pytest.mark.parametrize(("clock", "names"), [(None, ["floor"]), (25.0, ["floor", "paths"])])
+def test_paths_are_drawn_where_the_design_was_placed(
+    clock: float | None, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report: Any = SimpleNamespace(**vars(REPORT), target="ecp5-25k", clock_mhz=clock)
+    seen: list[str] = []
+    monkeypatch.setattr(page, "counts", lambda part: ())
+    monkeypatch.setattr(page, "path_ends", lambda path: "")
+    monkeypatch.setattr(page, "render", lambda name, figures, **values: seen.extend(figures))
+    page.synthesis_page(report)
+    assert seen == names

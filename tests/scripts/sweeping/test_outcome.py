@@ -105,7 +105,10 @@ def report() -> SweepReport:
 
 def test_every_key_of_the_json() -> None:
     settings = {"weight_bits": 7, "activation_bits": 5, "calibration": "mse"}
-    assert json.loads(report().to_json()) == {
+    text = report().to_json().decode()
+    # Indented by two, and a whole line.
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"
+    assert json.loads(text) == {
         "schema": "systolith.sweep/2",
         "calibration": {"name": "some", "sha256": "cc", "images": 10},
         "data": {

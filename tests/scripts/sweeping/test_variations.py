@@ -82,6 +82,11 @@ def test_the_number_of_points_has_a_limit() -> None:
         combinations([*bits, *more], {"lenet5": NETWORKS["lenet5"]})
     assert counted(bits, 2) == "90 points: 2 networks x 15 of weight_bits x 3 of activation_bits"
     assert counted([BITS], 1) == "2 points: 2 of weight_bits"
+    assert counted([Variation("weight_bits", (8,))], 1) == "1 point"
+    thousand = [Variation("weight_bits", tuple(range(2, 12)))]
+    thousand.append(Variation("activation_bits", tuple(range(2, 12))))
+    thousand += parse_variations(["layers.C1.weight_bits=2,3,4,5,6,7,8,9,10,11"])
+    assert len(combinations(thousand, {"lenet5": NETWORKS["lenet5"]})) == 1000
 
 
 def test_what_sets_points_apart() -> None:

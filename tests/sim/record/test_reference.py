@@ -49,6 +49,10 @@ def test_results_are_beats(tdata: int, user: bool, result: Result) -> None:
 def test_a_bit_between_class_and_score_is_an_error() -> None:
     with pytest.raises(ValueError, match="tdata 0000000500000103 has bits set between"):
         results_of(LAYOUT, beat(0x0000_0005_0000_0103), [False])
+    # Of several results the first wrong one is named.
+    beats = np.concatenate([beat(tdata) for tdata in (3, 0x0000_0005_0000_0103, 0x200)])
+    with pytest.raises(ValueError, match="tdata 0000000500000103 has bits set between"):
+        results_of(LAYOUT, beats, [False] * 3)
 
 
 def beat(tdata: int) -> NDArray[np.uint8]:
