@@ -85,6 +85,14 @@ def test_a_channel_is_clipped_by_its_own_share_of_saturated_values(
     assert report.layers[0].dead_channels == (3,)
 
 
+def test_a_channel_with_exactly_the_limit_is_not_clipped(quantized: QuantizedNetwork) -> None:
+    """4 of 400 values are 1 %; a channel with 5 is clipped."""
+    labels = np.arange(400) % 3 % 2
+    report = evaluate(quantized, Dataset("pixels", "test", images()[:400], labels))
+    assert report.layers[0].saturated == sum(OVER)
+    assert report.layers[0].clipped_channels == (0, 1)
+
+
 def test_every_figure_of_the_layers(report: AccuracyReport) -> None:
     pixels = images().reshape(COUNT, 4).astype(float)
     weights = np.array([[1, -1], [-1, 1], [0.5, -0.25], [0.25, 0.5]])
