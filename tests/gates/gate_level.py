@@ -45,13 +45,7 @@ def netlist(design: Design, target: str, show: Iterable[str] = ()) -> str:
         Yosys failed.
     """
     script = synthesis_script(_SOURCE, _NETLIST, design.top, target, show)
-
-    def build(folder: Path) -> None:
-        (folder / _SOURCE).write_text(design.verilog, "utf-8")
-        run_full_yosys(script, folder)
-
-    key = content_key("netlist", full_yosys_version(), script, design.verilog)
-    return cached(key, _NETLIST, build).read_text("utf-8")
+    return _by_yosys(script, _SOURCE, design.verilog.encode())
 
 
 def netlist_with_registers(design: Design) -> str:
@@ -93,12 +87,17 @@ def synthesized_text(synthesized: Netlist) -> str:
         As `netlist`.
     """
     script = f"read_json {_AFTER}\nwrite_verilog -noattr -noexpr -simple-lhs {_NETLIST}\n"
+    return _by_yosys(script, _AFTER, synthesized.content)
+
+
+def _by_yosys(script: str, file: str, content: bytes) -> str:
+    """The netlist that a script makes of a file, made once for each content."""
 
     def build(folder: Path) -> None:
-        (folder / _AFTER).write_bytes(synthesized.content)
+        (folder / file).write_bytes(content)
         run_full_yosys(script, folder)
 
-    key = content_key("netlist", full_yosys_version(), script, synthesized.content)
+    key = content_key("netlist", full_yosys_version(), script, content)
     return cached(key, _NETLIST, build).read_text("utf-8")
 
 

@@ -17,7 +17,7 @@ from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from systolith.golden.reports.accuracy import AccuracyReport
-from systolith.golden.reports.evaluation import evaluate
+from systolith.golden.reports.evaluation import _OutputCounter, evaluate
 from systolith.golden.reports.side_by_side import side_by_side
 
 COUNT = 450
@@ -91,6 +91,22 @@ def test_a_channel_with_exactly_the_limit_is_not_clipped(quantized: QuantizedNet
     report = evaluate(quantized, Dataset("pixels", "test", images()[:400], labels))
     assert report.layers[0].saturated == sum(OVER)
     assert report.layers[0].clipped_channels == (0, 1)
+
+
+def test_the_largest_error_of_an_output_is_that_of_all_batches() -> None:
+    """Of two batches, the first has the larger error in one channel, the second in the other."""
+    layers = (
+        Input(name="input", height=1, width=2),
+        Dense(name="O", inputs=("input",), units=2),
+    )
+    arrays = {"O": {"weights": np.eye(2, dtype=np.float32), "bias": np.zeros(2, np.float32)}}
+    counter = _OutputCounter(TrainedNetwork(Network("two", layers), arrays))
+    counter.add(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.5, 2.0], [3.0, 4.0]]))
+    counter.add(np.array([[-5.0, 6.0]]), np.array([[-5.0, 6.25]]))
+    one, other = counter.entries()
+    assert (one.lowest, one.highest, one.largest_error) == (-5.0, 3.0, 0.5)
+    assert (other.lowest, other.highest, other.largest_error) == (2.0, 6.0, 0.25)
+    assert one.rms_error == pytest.approx((0.25 / 3) ** 0.5)
 
 
 def test_every_figure_of_the_layers(report: AccuracyReport) -> None:

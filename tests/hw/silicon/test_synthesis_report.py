@@ -72,6 +72,15 @@ def test_reports_for_other_targets_stay_in_the_file(folder: Path) -> None:
         load_report(folder)
 
 
+def test_a_report_of_other_verilog_is_replaced(folder: Path) -> None:
+    """After the Verilog was edited, no report of what it was before is left."""
+    (folder / FILE_NAME).unlink(missing_ok=True)
+    save_report(folder, msgspec.structs.replace(made_report(folder), verilog_sha256="0" * 64))
+    report = made_report(folder, "ecp5-85k", {})
+    save_report(folder, report)
+    assert load_report(folder) == report
+
+
 def changed(key: str, value: object) -> Callable[[dict[str, Any]], None]:
     return lambda report: report.update({key: value})
 

@@ -356,6 +356,20 @@ def test_what_is_estimated_puts_out_the_result_that_is_asked_for(
     assert seen == [(3, 1, "scores")]
 
 
+@pytest.mark.parametrize("goal", [("--max-multipliers", "2"), ("--target-cycles", "99")])
+def test_a_goal_is_kept_where_a_device_is_named(
+    goal: tuple[str, str], quantized: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan is that of the goal, and not the fastest one that fits the device."""
+    predicted = []
+    for words in ([], ["--target", "ecp5-25k"]):
+        assert main(["plan", quantized, *goal, *words, "--json"]) == 0
+        predicted.append(json.loads(capsys.readouterr().out)["predicted"])
+    assert predicted[0] == predicted[1]
+    assert main(["plan", quantized, "--target", "ecp5-25k", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["predicted"] != predicted[0]
+
+
 def test_a_plan_with_a_goal_may_not_fit(
     quantized: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

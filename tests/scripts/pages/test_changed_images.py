@@ -91,11 +91,11 @@ def test_of_too_many_each_report_and_each_kind_is_shown_in_turn(
     assert len(changed_images(comparison, NETWORKS, DATA).shown) == 1
 
 
-def test_digits_that_ship_are_known_by_their_hash() -> None:
+@pytest.mark.parametrize("digits", [golden.test_digits(), golden.validation_digits()])
+def test_digits_that_ship_are_known_by_their_hash(digits: golden.Dataset) -> None:
     network = golden.load_network("lenet5-relu")
     settings = golden.Settings.from_mapping({"weight_bits": 2, "activation_bits": 2})
     coarse = golden.quantize(network, golden.validation_digits().images[:20], settings)
-    digits = golden.test_digits()
     reports = [golden.evaluate(each, digits, 30) for each in (network, coarse)]
     shown = changed_images(golden.compare(reports), [None, None], None).shown
     assert shown
