@@ -535,8 +535,11 @@ def test_a_network_that_was_observed_once_is_quantized_as_any(seed: int) -> None
 
 
 def test_layers_that_are_taken_over_are_those_made_from_scratch() -> None:
-    """Whatever setting of whatever layer changes; and the layers before it always are."""
-    others = {
+    """Whatever layers have settings of their own, and whatever changes in whichever of them.
+
+    The layers before it are always taken over.
+    """
+    others: dict[str, tuple[Any, ...]] = {
         "weight_bits": (2, 3, 9),
         "activation_bits": (2, 5),
         "table_index_bits": (3, 11),
@@ -551,26 +554,48 @@ def test_layers_that_are_taken_over_are_those_made_from_scratch() -> None:
         network = random_trained(rng)
         observed = observe(network, random_images(rng, network.network, 6))
         correct = bool(seed % 2)
-        before = Settings(
-            LayerSettings(4, 4, rounding="half_up", table_index_bits=6, bias_correction=correct)
-        )
+        own: dict[str, dict[str, Any]] = {
+            layer.name: {
+                key: values[rng.integers(len(values))]
+                for key, values in others.items()
+                if key in keys_of(layer, network.network)
+                and rng.random() < (0.7 if key == "bias_correction" else 0.2)
+            }
+            for layer in network.network.layers[1:]
+            if seed % 3
+        }
+        default = LayerSettings(4, 4, table_index_bits=6, bias_correction=correct)
+        before = Settings(default, own)
         base = quantize_observed(observed, before)
         for place, layer in enumerate(network.network.layers[1:]):
             for key in keys_of(layer, network.network):
                 for value in others.get(key, ()):
-                    after = Settings(before.default, {layer.name: {key: value}})
+                    changes = {**own.get(layer.name, {}), key: value}
+                    after = Settings(default, {**own, layer.name: changes})
                     made = quantize_observed(observed, after, base)
-                    expected = quantize_observed(observed, after)
-                    assert made.sha256 == expected.sha256
-                    same = [
-                        a is b for a, b in zip(made.fixed.layers, base.fixed.layers, strict=True)
-                    ]
+                    assert made.sha256 == quantize_observed(observed, after).sha256
+                    pairs = zip(made.fixed.layers, base.fixed.layers, strict=True)
+                    same = [a is b for a, b in pairs]
                     assert all(same[:place])
                     taken[correct] += sum(same[place + 1 :])
-        everywhere = Settings(replace(before.default, bias_correction=not correct))
+        everywhere = Settings(replace(default, bias_correction=not correct), own)
         made = quantize_observed(observed, everywhere, base)
         assert made.sha256 == quantize_observed(observed, everywhere).sha256
     assert min(taken.values()) > 20
+
+
+def test_a_corrected_bias_is_made_anew_if_any_layer_before_it_changed() -> None:
+    """Not only if the one directly before it did, which is taken over as its format is the same."""
+    network = trained(dense("A", activation=RELU), dense("B", activation=RELU), dense("C"))
+    observed = observe(network, images(network))
+    alone = {"C": {"bias_correction": True}}
+    base = quantize_observed(observed, Settings(LayerSettings(4, 4), alone))
+    other = Settings(LayerSettings(4, 4), {**alone, "A": {"weight_bits": 2}})
+    made, expected = quantize_observed(observed, other, base), quantize_observed(observed, other)
+    assert made.fixed["B"] is base.fixed["B"]
+    assert made.sha256 == expected.sha256
+    assert made.fixed["C"].bias is not None and base.fixed["C"].bias is not None
+    assert made.fixed["C"].bias.tolist() != base.fixed["C"].bias.tolist()
 
 
 def test_layers_of_other_observations_are_not_taken_over() -> None:

@@ -25,9 +25,9 @@ from systolith.golden.network.graph import Convolution, Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import SCHEMA, QuantizedNetwork
-from systolith.golden.quantization.settings import LayerSettings, Settings
+from systolith.golden.quantization.settings import Settings
 from systolith.golden.quantization.value_format import with_accumulator
-from tests.golden.random_networks import input_of_some_size, random_images, random_trained
+from tests.golden.random_networks import random_images, random_quantized
 
 Header = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -61,27 +61,24 @@ def assert_same(first: QuantizedNetwork, second: QuantizedNetwork) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
-@input_of_some_size()
 def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    trained = random_trained(rng)
-    images = random_images(rng, trained.network, 5)
-    bits = int(rng.integers(2, 17))
-    default = LayerSettings(
-        bits,
-        bits,
-        ("mse", "percentile")[rng.integers(2)],
-        table_index_bits=8,
-        rounding=("floor", "half_up", "half_even")[rng.integers(3)],
-        bias_correction=bool(rng.integers(2)),
-    )
-    made = quantize(trained, images, Settings(default))
+    made, images = random_quantized(seed)
     path = tmp_path_factory.mktemp("q") / "q.npz"
     made.save(path)
     read = QuantizedNetwork.load(path)
     assert_same(made, read)
     assert read.sha256 == made.sha256
     assert (execution.scores(read.fixed, images) == execution.scores(made.fixed, images)).all()
+
+
+def test_a_file_may_have_the_name_of_a_network_that_ships(
+    lenet5: QuantizedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileFormatError, match="lenet5: no such file; `systolith quantize lenet5 "):
+        QuantizedNetwork.load("lenet5")
+    lenet5.save("lenet5")
+    assert QuantizedNetwork.load("lenet5").sha256 == lenet5.sha256
 
 
 def test_the_same_network_gives_the_same_bytes(lenet5: QuantizedNetwork, tmp_path: Path) -> None:

@@ -281,7 +281,6 @@ def test_trials_are_read(report: AccuracyReport) -> None:
         ({"images": 0}, r"\$\.trials\.images: Expected `int` >= 1"),
         ({"images": 2**52}, r"\$\.trials\.images: Expected `int` <= 1000000"),
         ({"correct": 10}, "trials.correct: 10 of 9 images"),
-        ({"images": 6}, r"trials\.trials\[0\]: correct is 6, which does not follow"),
         ({"correct": 6}, r"trials\.trials\[0\]: correct is 6, which does not follow"),
     ],
 )
@@ -291,20 +290,6 @@ def test_trials_that_cannot_be_are_refused(
     value = json.loads(replace(report, trials=TRIALS).to_json())
     value["trials"].update(changed)
     with pytest.raises(FileFormatError, match=message):
-        AccuracyReport.from_json(json.dumps(value))
-
-
-@pytest.mark.parametrize(("gains", "losses", "fits"), [(4, 5, True), (5, 4, False), (3, 6, False)])
-def test_a_trial_gains_wrong_images_alone_and_loses_right_ones_alone(
-    report: AccuracyReport, gains: int, losses: int, fits: bool
-) -> None:
-    """Of nine images, five of which are right."""
-    value = json.loads(replace(report, trials=TRIALS).to_json())
-    value["trials"]["trials"][0].update(gains=gains, losses=losses, correct=5 + gains - losses)
-    if fits:
-        AccuracyReport.from_json(json.dumps(value))
-        return
-    with pytest.raises(FileFormatError, match="which does not follow from 5 of 9"):
         AccuracyReport.from_json(json.dumps(value))
 
 

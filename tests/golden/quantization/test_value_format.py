@@ -1,0 +1,84 @@
+"""Formats of values: limits of clamps by hand, and formats of values that were never seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from systolith.golden.fixed import execution
+from systolith.golden.fixed.arithmetic import QFormat
+from systolith.golden.network.graph import Activation, Dense, Input, Network
+from systolith.golden.network.trained_network import TrainedNetwork
+from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.settings import LayerSettings, Settings
+from systolith.golden.quantization.value_format import raw_limits
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "gain", "limits"),
+    [
+        # s8.4 goes from -128 to 127 sixteenths, which is from -8 to 7.9375.
+        (-8.0, 7.9375, 1.0, (-128, 127)),
+        (-8.0625, 8.0, 1.0, (None, None)),
+        (-7.9375, 7.875, 1.0, (-127, 126)),
+        (-16.0, 15.875, 2.0, (-128, 127)),
+        (-16.125, 16.0, 2.0, (None, None)),
+        (-1.0, 6.0, 0.5, (-32, None)),
+        # Halves to even, and the nearest otherwise.
+        (-0.03125, 0.09375, 1.0, (0, 2)),
+        (-0.06, 0.05, 1.0, (-1, 1)),
+    ],
+)
+def test_limits_of_a_clamp_are_raw_values_unless_the_format_ends_first(
+    low: float, high: float, gain: float, limits: tuple[int | None, int | None]
+) -> None:
+    clamp = Activation("clip", parameters=(low, high))
+    assert raw_limits(clamp, gain, QFormat(8, 4)) == limits
+
+
+def test_only_a_clamp_has_limits() -> None:
+    for kind in ("none", "relu", "tanh"):
+        assert raw_limits(Activation(kind), 1.0, QFormat(8, 4)) == (None, None)
+
+
+def one_unit(activation: Activation, weight: float, bias: float) -> TrainedNetwork:
+    """A pixel through a unit with this activation, and through a score."""
+    layers = (
+        Input(name="input", height=1, width=1),
+        Dense(name="F", inputs=("input",), units=1, activation=activation),
+        Dense(name="O", inputs=("F",), units=1),
+    )
+    arrays = {
+        name: {"weights": np.array([[w]], np.float32), "bias": np.array([b], np.float32)}
+        for name, w, b in (("F", weight, bias), ("O", 1.0, 0.0))
+    }
+    return TrainedNetwork(Network("unit", layers), arrays)
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8, 9])
+def test_values_that_are_zero_on_all_calibration_images_have_room_for_every_sum(bits: int) -> None:
+    """The unit is off up to pixel 100. None of its sums saturates, up to 155 for pixel 255."""
+    network = one_unit(Activation("relu"), 1.0, -100.0)
+    dark = np.arange(100, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    bright = np.full((1, 1, 1, 1), 255, np.uint8)
+    made = quantize(network, dark, Settings(LayerSettings(8, bits))).fixed
+    run = execution.run(made, bright)
+    assert run.saturated["F"].tolist() == [0]
+    step = made["F"].output_format.step
+    assert abs(float(run.outputs["F"].item()) * step - 155.0) <= step / 2
+
+
+def test_a_table_without_any_value_has_the_steps_of_a_fraction() -> None:
+    """A hyperbolic tangent of zeros: its values are in steps of half a 128th of 2, and signed."""
+    made = quantize(
+        one_unit(Activation("tanh"), 0.0, 0.0),
+        np.zeros((3, 1, 1, 1), np.uint8),
+        Settings(LayerSettings(8, 8)),
+    ).fixed["F"]
+    assert made.output_format == QFormat(8, 7)
+    root = quantize(
+        one_unit(Activation("sqrt"), 0.0, 0.0),
+        np.zeros((3, 1, 1, 1), np.uint8),
+        Settings(LayerSettings(8, 8)),
+    ).fixed["F"]
+    assert root.output_format == QFormat(8, 8, signed=False)
