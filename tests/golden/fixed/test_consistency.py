@@ -100,6 +100,19 @@ def test_refused(
         check(replace(fixed, layers=layers))
 
 
+def test_layers_are_those_of_the_graph_in_its_order(fixed: FixedNetwork) -> None:
+    first, second, *rest = fixed.layers
+    names = ", ".join(layer.name for layer in rest)
+    for layers, given in (
+        ((second, first, *rest), f"S2, C1, {names}"),
+        ((first, second, *rest[:-1]), f"C1, S2, {names.removesuffix(', output')}"),
+        ((first, first, *rest), f"C1, C1, {names}"),
+    ):
+        message = f"^layers must be C1, S2, {names}, not {given}$"
+        with pytest.raises(FixedNetworkError, match=message):
+            check(replace(fixed, layers=layers))
+
+
 def test_products_that_leave_64_bits_are_refused(fixed: FixedNetwork) -> None:
     first, *rest = fixed.layers
     wide = how(first, multiplier=1 << 32)

@@ -11,7 +11,7 @@ from systolith.golden.network.graph import Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization import observation
 from systolith.golden.quantization.calibration import quantize
-from systolith.golden.quantization.observation import Observations, observe
+from systolith.golden.quantization.observation import Observations, Observed, observe
 from systolith.golden.quantization.settings import LayerSettings, Settings
 
 COUNT = 450
@@ -67,6 +67,18 @@ def test_the_sample_is_every_nth_image_of_all(
     for name, values in (("A", images), ("B", images[:, ::-1])):
         assert layers[name].every == every
         assert layers[name].values.reshape(-1, 2).tolist() == values[::every].tolist()
+
+
+def test_the_ends_of_a_function_of_values_are_those_of_all_values() -> None:
+    """Of which only some are there. A function that falls and rises is looked at in between."""
+    seen = Observed(np.array([1.0, 2.0]), (-3.0, 5.0), 4)
+    doubled = seen.map(lambda values: 2 * values)
+    assert (doubled.values.tolist(), doubled.ends, doubled.every) == ([2.0, 4.0], (-6.0, 10.0), 4)
+    squared = seen.map(np.square, rises=False)
+    assert (squared.values.tolist(), squared.every) == ([1.0, 4.0], 4)
+    assert squared.ends[0] == pytest.approx(0.0, abs=1e-5) and squared.ends[1] == 25.0
+    negated = seen.map(np.negative, rises=False)
+    assert negated.ends == (-5.0, 3.0)
 
 
 def test_what_was_calibrated_on_is_known() -> None:

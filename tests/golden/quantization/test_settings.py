@@ -7,11 +7,24 @@ from typing import Any
 import pytest
 
 from systolith.golden.network import shipped
+from systolith.golden.network.graph import (
+    Activation,
+    AveragePooling,
+    Convolution,
+    Dense,
+    Input,
+    Layer,
+    MaxPooling,
+    Network,
+    RadialBasis,
+    Subsampling,
+)
 from systolith.golden.quantization.methods import METHODS
 from systolith.golden.quantization.settings import (
     LayerSettings,
     Settings,
     SettingsError,
+    keys_of,
 )
 
 
@@ -125,6 +138,69 @@ def test_keys_that_would_change_nothing_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings(layers={layer: {key: value}}).check(shipped.network(network))
+
+
+WEIGHTED = "weight_bits activation_bits calibration granularity rounding bias_correction"
+TABLE = "weight_bits activation_bits calibration granularity table_index_bits rounding"
+
+
+@pytest.mark.parametrize(
+    ("layer", "inside", "last"),
+    [
+        # The last layer has one scale, and is requantized only before an activation.
+        (
+            Convolution(name="L", inputs=("x",), kernel=(1, 1), out_channels=2),
+            WEIGHTED,
+            "weight_bits calibration bias_correction",
+        ),
+        (
+            Dense(name="L", inputs=("x",), units=2, activation=Activation("relu")),
+            WEIGHTED,
+            "weight_bits activation_bits calibration rounding bias_correction",
+        ),
+        (
+            Dense(name="L", inputs=("x",), units=2, activation=Activation("tanh")),
+            f"{TABLE} bias_correction",
+            "weight_bits activation_bits calibration table_index_bits rounding bias_correction",
+        ),
+        (
+            Subsampling(name="L", inputs=("x",)),
+            WEIGHTED,
+            "weight_bits calibration bias_correction",
+        ),
+        # Distances have no bias, and so no scale of their own.
+        (
+            RadialBasis(name="L", inputs=("x",), units=2),
+            "weight_bits activation_bits calibration rounding",
+            "weight_bits calibration",
+        ),
+        (MaxPooling(name="L", inputs=("x",)), "", ""),
+        (AveragePooling(name="L", inputs=("x",)), "rounding", "rounding"),
+        *(
+            (
+                AveragePooling(name="L", inputs=("x",), activation=activation),
+                f"activation_bits calibration {more}rounding",
+                f"activation_bits calibration {more}rounding",
+            )
+            for activation, more in (
+                (Activation("relu"), ""),
+                (Activation("sigmoid"), "table_index_bits "),
+            )
+        ),
+    ],
+)
+def test_keys_with_an_effect(layer: Layer, inside: str, last: str) -> None:
+    """A percentile has one if the layer's values have a format, and its method is `percentile`."""
+    source = Input(name="x", height=4, width=4)
+    following = Dense(name="F", inputs=("L",), units=2)
+    for layers, expected in (((source, layer, following), inside), ((source, layer), last)):
+        network = Network("net", layers)
+        keys = expected.split()
+        assert keys_of(layer, network) == keys
+        assert keys_of(layer, network, "minmax") == keys
+        percentile = {"percentile"} if "activation_bits" in keys else set()
+        assert set(keys_of(layer, network, "percentile")) == {*keys} | percentile
+        assert keys_of(source, network) == []
 
 
 @pytest.mark.parametrize("percentile", [50, 50.0, 99.99, 100, 100.0])

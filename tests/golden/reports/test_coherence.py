@@ -10,39 +10,10 @@ import pytest
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files.json_files import MAX_COUNT
 from systolith.golden.quantization.trials import Trial, Trials
-from systolith.golden.reports.accuracy import AccuracyReport, DatasetEntry
+from systolith.golden.reports.accuracy import AccuracyReport
 from systolith.golden.reports.coherence import require_consistent
 from systolith.golden.reports.output_errors import OutputEntry
-
-CLASSES = AccuracyReport(
-    network="net",
-    network_sha256="0" * 64,
-    kind="fixed",
-    dataset=DatasetEntry("digits", "test", "a" * 64, 10),
-    images=4,
-    correct=3,
-    agreement_with_float=0.75,
-    labels=(0, 1, 1, 2),
-    predictions=(0, 1, 2, 2),
-    float_predictions=(0, 2, 2, 2),
-    confusion=((1, 0, 0), (0, 1, 1), (0, 0, 1)),
-    quantization={"weight_bits_total": 1234},
-    layers=(),
-    version="1",
-)
-UNLABELLED = replace(
-    CLASSES, labels=None, correct=None, confusion=((1, 0, 0), (0, 0, 0), (0, 1, 2))
-)
-OUTPUTS = replace(
-    CLASSES,
-    correct=None,
-    agreement_with_float=None,
-    labels=None,
-    predictions=(),
-    float_predictions=(),
-    confusion=(),
-    outputs=(OutputEntry(-1.0, 2.0, 0.5, 0.75), OutputEntry(3.0, 3.0, 0.0, 0.0)),
-)
+from tests.golden.reports.hand_made import CLASSES, OUTPUTS, UNLABELLED
 
 
 def of_trials(right: int, **changes: Any) -> dict[str, Any]:
@@ -70,8 +41,8 @@ def total(bits: object) -> dict[str, Any]:
         (CLASSES, total(MAX_COUNT)),
         # A class that no image has, and no network gives.
         (CLASSES, {"confusion": ((1, 0, 0, 0), (0, 1, 1, 0), (0, 0, 1, 0), (0, 0, 0, 0))}),
-        (CLASSES, {"agreement_with_float": 0.75 + 5e-10}),
-        (CLASSES, {"agreement_with_float": 0.75 - 5e-10}),
+        (CLASSES, {"agreement_with_float": 0.5 + 5e-10}),
+        (CLASSES, {"agreement_with_float": 0.5 - 5e-10}),
         (CLASSES, of_trials(8)),
         (CLASSES, of_trials(3)),
         (CLASSES, of_trials(9, trials=())),
@@ -114,9 +85,9 @@ CHANNEL = "outputs[1]: lowest must not be above highest, nor rms_error"
         ("classes", {"correct": 2}, "correct: must be 3 by labels and predictions, not 2"),
         ("classes", {"correct": 4}, "correct: must be 3 by labels and predictions, not 4"),
         *(
-            (kind, {"agreement_with_float": each}, f"float: must be 0.75 by .*, not {each}")
+            (kind, {"agreement_with_float": each}, f"float: must be 0.5 by .*, not {each}")
             for kind in ("classes", "unlabelled")
-            for each in (0.5, 1.0, 0.7500001, 0.7499999, None)
+            for each in (0.75, 0.25, 0.5000001, 0.4999999, None)
         ),
         ("classes", {"confusion": ((1, 0), (0, 1))}, "confusion: must have a row and a column"),
         (

@@ -64,6 +64,14 @@ def test_the_part_that_one_bit_helps_most() -> None:
     assert helped_most_in_words(replace(TRIALS, trials=TRIALS.trials[:2])) == ""
 
 
+def test_reports_of_older_versions_say_nothing_of_layers() -> None:
+    """Their trials of single layers lack the change."""
+    old = replace(TRIALS, trials=tuple(replace(each, change=None) for each in TRIALS.trials))
+    assert sensitivity(old) == ()
+    assert helped_most_in_words(old) == ""
+    assert len(effects(old)) == 5
+
+
 def test_each_figure_stands_in_its_column() -> None:
     heading, _, first, *_ = sensitivity_table(TRIALS).splitlines()
     assert heading == f"| {' | '.join(sensitivity_headings(TRIALS))} |"
