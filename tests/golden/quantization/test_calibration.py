@@ -466,13 +466,33 @@ def test_padding_is_the_raw_value_nearest_to_zero(offset: float, raw: int, real:
     assert difference < 0.001 * np.abs(expected).max()
 
 
-def test_padding_and_a_border_of_other_values_are_refused() -> None:
-    network = trained(
-        conv("C", padding=(1, 1)), source=replace(IMAGE, border=1, background=0, offset=-0.2)
-    )
-    reason = "is the raw value 20, and the input's border is 0"
-    with pytest.raises(CalibrationError, match=f"convolution 'C': its padding.*{reason}"):
+@pytest.mark.parametrize(
+    ("layer", "background", "offset", "padding"),
+    [
+        (conv("L", padding=(1, 1)), 0, -0.2, 20),
+        (conv("L", padding=(0, 1)), 20, 0.0, 0),
+        # What is left out has a value of its own, whatever stands for zero.
+        (MaxPooling(name="L", inputs=("x",), padding=(1, 0)), 20, -0.2, 0),
+        (AveragePooling(name="L", inputs=("x",), padding=(1, 0)), 20, -0.2, 0),
+        (
+            AveragePooling(name="L", inputs=("x",), padding=(1, 0), count_padding=True),
+            *(0, -0.2, 20),
+        ),
+    ],
+)
+def test_padding_and_a_border_of_other_values_are_refused(
+    layer: Layer, background: int, offset: float, padding: int
+) -> None:
+    source = replace(IMAGE, border=1, background=background, offset=offset)
+    network = trained(layer, dense("F"), source=source)
+    reason = f"'L': its padding is the raw value {padding}, and the input's border is {background}:"
+    with pytest.raises(CalibrationError, match=reason):
         quantize(network, images(network))
+    # Without a border, or with one of the same value, there is one value.
+    for same in (replace(source, border=0), replace(source, background=padding)):
+        allowed = trained(layer, dense("F"), source=same)
+        made = quantize(allowed, images(allowed)).fixed
+        assert (made["L"].padding_value, made["F"].padding_value) == (padding, 0)
 
 
 def test_centres_and_inputs_come_to_a_common_scale() -> None:

@@ -246,6 +246,10 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
         (set_array("fixed/C1/weights", lambda a: a[:4]), "'C1': weights must have the shape"),
         (set_array("fixed/C1/weights", put(0, 0, 0, 0, value=200)), "weights of channel 0 leave"),
         (set_array("fixed/C1/weights", lambda a: a * 1.5), "must be of signed integers, not float"),
+        (
+            set_array("fixed/C1/table", lambda a: abs(a).astype(np.uint8)),
+            "'C1/table' must be of signed integers, not uint8",
+        ),
         (set_array("fixed/C3/weights", put(0, 0, 5, 0, value=1)), "'C3': weights of output map 0"),
         (set_array("fixed/C1/bias", put(0, value=2**61 - 1)), "'C1': accumulators need 63 bits"),
         (set_array("fixed/C1/bias", lambda a: a[1:]), "'C1': bias must have the shape"),
