@@ -136,3 +136,13 @@ def test_a_single_layer_is_applied() -> None:
     for layer in trained.network.layers[1:]:
         found = float_model.apply(trained, layer.name, outputs[layer.inputs[0]])
         assert np.array_equal(found, outputs[layer.name])
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_have_no_class(score: float) -> None:
+    trained = load_network("lenet5")
+    scores = np.zeros((3, 10), np.float32)
+    assert float_model.classes_of(trained, scores).tolist() == [0, 0, 0]
+    scores[2, 9] = score
+    with pytest.raises(ValueError, match="network 'lenet5': its float scores are not finite"):
+        float_model.classes_of(trained, scores)

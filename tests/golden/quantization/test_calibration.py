@@ -409,14 +409,17 @@ def test_a_channel_far_below_the_others_does_not_widen_the_accumulator() -> None
 
 
 def test_steps_finer_than_any_sum_are_not_made() -> None:
-    """Few bits of weights and many of values: the values end where the sums do."""
+    """Few bits of weights and many of values: the values end where the finest sums do."""
     network = trained(conv("C", activation=RELU), conv("D"), dense("F"))
+    weights = network.arrays["C"]["weights"] * np.array([1, 0.1, 0.01])
+    network = changed(network, "C", "weights", weights)
     made = quantize(network, images(network), Settings(LayerSettings(2, 16))).fixed
     for layer in made.layers[:2]:
         assert layer.requantization is not None
         assert layer.requantization.shifts.max() >= 0
     assert made["C"].requantization is not None
-    assert made["C"].requantization.shifts.max() == 0
+    shifts = made["C"].requantization.shifts
+    assert (shifts.max(), len(set(shifts.tolist()))) == (0, 3)
 
 
 def test_the_border_and_a_padding_of_zero_are_one() -> None:

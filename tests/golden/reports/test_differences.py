@@ -12,6 +12,7 @@ from systolith.golden.reports.accuracy import (
     SiliconEntry,
 )
 from systolith.golden.reports.differences import factors, labels
+from tests.golden.reports.hand_made import OUTPUTS
 from tests.golden.reports.test_comparison import FIRST, SECOND
 
 SETTINGS: dict[str, Any] = {
@@ -83,6 +84,16 @@ def test_networks_of_one_name_with_other_floats_are_told_apart() -> None:
     other = replace(fixed(), float_predictions=(1, 1, 1, 1))
     assert different(fixed(), other, fixed()) == {"network": ("net #1", "net #2", "net #1")}
     assert different(fixed(), replace(fixed(), network="mine")) == {"network": ("net", "mine")}
+
+
+def test_networks_without_classes_are_told_apart_by_the_range_of_their_floats() -> None:
+    """Not by errors, which are those of the quantization."""
+    assert OUTPUTS.outputs is not None
+    first, *others = OUTPUTS.outputs
+    worse = replace(OUTPUTS, outputs=(replace(first, rms_error=0.6, largest_error=0.9), *others))
+    wider = replace(OUTPUTS, outputs=(replace(first, lowest=-1.5), *others))
+    assert different(OUTPUTS, worse) == {}
+    assert different(OUTPUTS, worse, wider) == {"network": ("net #1", "net #1", "net #2")}
 
 
 def test_calibration_images_of_one_name_with_other_hashes_are_told_apart() -> None:

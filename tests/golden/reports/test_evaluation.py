@@ -338,6 +338,20 @@ def test_outputs_that_are_no_classes_are_compared_by_channel() -> None:
     assert scores.outputs is not None and len(scores.outputs) == 4
 
 
+def test_outputs_that_are_pixels_stand_for_what_the_input_says() -> None:
+    """A maximum of pixels is exact: what it stands for has their scale and their offset."""
+    layers = (*odd_layers().network.layers[:1], MaxPooling(name="M", inputs=("input",)))
+    pooled = TrainedNetwork(Network("pooled", layers), {})
+    pixels = np.random.default_rng(9).integers(0, 256, (COUNT, 5, 6, 4), dtype=np.uint8)
+    report = evaluate(quantize(pooled, pixels), Dataset("noise", "test", pixels, None))
+    assert report.outputs is not None and report.images == COUNT
+    for channel, each in enumerate(report.outputs):
+        largest = pixels[:, :4, :, channel].reshape(COUNT, 2, 2, 3, 2).max(axis=(2, 4))
+        ends = (largest.min() * 0.005 - 0.1025, largest.max() * 0.005 - 0.1025)
+        assert (each.lowest, each.highest) == pytest.approx(ends, abs=1e-6)
+        assert each.largest_error < 1e-6
+
+
 def test_values_side_by_side_have_the_offset_of_the_input() -> None:
     """Of a layer that passes pixels on, whose values stand for 0.01 times a pixel, less 0.2."""
     network = Network(
