@@ -75,6 +75,33 @@ def test_one_scale_a_layer_is_that_of_all_its_channels(large: int) -> None:
     assert len(set(expected)) == 2
 
 
+@pytest.mark.parametrize(("inputs", "bits"), [(1, 16), (2, 17), (3, 18), (4, 18), (5, 19)])
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_weights_far_below_their_bias_are_as_fine_as_its_sum_allows(
+    inputs: int, bits: int, granularity: str
+) -> None:
+    """A bias takes as many bits as the sum of so many products of 8 by 8 bits, and no more."""
+    network = Network(
+        "biased",
+        (
+            Input(name="input", height=1, width=inputs),
+            Dense(name="F", inputs=("input",), units=2, activation=Activation("relu")),
+            Dense(name="G", inputs=("F",), units=1),
+        ),
+    )
+    arrays = {
+        "F": {"weights": np.full((inputs, 2), 1e-12), "bias": np.array([0.75, 0.25])},
+        "G": {"weights": np.ones((2, 1)), "bias": np.zeros(1)},
+    }
+    images = np.full((2, 1, inputs, 1), 9, np.uint8)
+    settings = Settings.from_mapping({"granularity": granularity})
+    made = quantize(TrainedNetwork(network, arrays), images, settings).fixed["F"]
+    assert made.bias is not None
+    used = [int(raw).bit_length() + 1 for raw in made.bias]
+    # One scale for both is that of the larger bias, which is between one and three quarters.
+    assert used == [bits, bits if granularity == "channel" else bits - 1]
+
+
 def sigmoid(a: Reals) -> Reals:
     return np.asarray(1 / (1 + np.exp(-a)))
 
