@@ -148,9 +148,7 @@ def put(array: Any, place: Any, value: int) -> Any:
         ),
         (
             "C",
-            lambda c: how(
-                c, shifts=put(c.requantization.shifts, 1, c.requantization.shifts[1] + 1)
-            ),
+            lambda c: ranged(how(c, shifts=c.requantization.shifts + np.array([0, 1]))),
             "shift of channel 1 does not fit its formats",
         ),
         ("C", lambda c: how(c, shifts=np.array([0, -63])), "shifts must be from -62 to 62"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_more_bits_than_the_widest_are_not_tried(
 
 
 OFF = {"bias_correction": False}
-OWN = {"C": {"weight_bits": 5, "rounding": "floor"}, "F": OFF}
+OWN: dict[str, dict[str, Any]] = {"C": {"weight_bits": 5, "rounding": "floor"}, "F": OFF}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ OWN = {"C": {"weight_bits": 5, "rounding": "floor"}, "F": OFF}
     ],
 )
 def test_settings_of_a_change(
-    change: Change, default: LayerSettings, layers: dict[str, dict[str, object]]
+    change: Change, default: LayerSettings, layers: dict[str, dict[str, Any]]
 ) -> None:
     """What is changed everywhere is no longer a layer's own; all else stays."""
     before = Settings(LayerSettings(7, 6), OWN)
