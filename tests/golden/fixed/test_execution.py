@@ -28,6 +28,7 @@ from systolith.golden.network.graph import (
     Network,
     Pooling,
     RadialBasis,
+    Shape,
     Subsampling,
 )
 from systolith.golden.network.trained_network import TrainedNetwork
@@ -218,6 +219,51 @@ def test_pooling_first_is_for_order_keeping_requantizing_only() -> None:
         network = Network("two", (Input(name="input", height=4, width=4), layer.layer, pool))
         fixed = FixedNetwork(network, (layer, pooled))
         assert_as_expected(fixed, images)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("stride", "dilation"),
+    # Of four rows and columns, windows of two reach the first two, or the first and the third.
+    [((3, 3), (1, 1)), ((2, 2), (2, 2)), ((3, 1), (1, 3)), ((1, 3), (3, 1)), ((3, 2), (1, 1))],
+)
+def test_rows_and_columns_after_the_last_window_do_not_count(
+    stride: tuple[int, int], dilation: tuple[int, int], engine: Engine
+) -> None:
+    rng = np.random.default_rng(0)
+    layer = convolution(rng.integers(-8, 8, (2, 2, 1, 3)), None)
+    assert isinstance(layer.layer, Convolution)
+    placed = replace(layer.layer, stride=stride, dilation=dilation)
+    layer = replace(
+        layer,
+        layer=placed,
+        output_shape=placed.output_shape(layer.input_shape),
+        output_format=QFormat(20, 0),
+    )
+    assert_as_expected(only(layer), rng.integers(0, 256, (3, 4, 4, 1), dtype=np.uint8), engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_distances_from_centres_of_both_signs(shift: int, engine: Engine) -> None:
+    """With centres at a finer scale than the inputs, and more than one a unit."""
+    rng = np.random.default_rng(shift)
+    centres = rng.integers(-40, 41, (6, 3))
+    basis = RadialBasis(name="R", inputs=("input",), units=3)
+    layer = FixedLayer(
+        layer=basis,
+        input_shape=Shape(1, 2, 3),
+        output_shape=Shape(1, 1, 3),
+        input_format=QFormat(8, 0, signed=False),
+        output_format=QFormat(32, 0),
+        weights=centres,
+        weight_formats=(QFormat(8, shift),) * 3,
+        input_shift=shift,
+    )
+    layer = replace(layer, accumulator_range=accumulator_range(layer))
+    network = Network("basis", (Input(name="input", height=1, width=2, channels=3), basis))
+    images = rng.integers(0, 40, (5, 1, 2, 3), dtype=np.uint8)
+    assert_as_expected(FixedNetwork(network, (layer,)), images, engine)
 
 
 def test_relu_keeps_negative_values_out_of_a_signed_format() -> None:
