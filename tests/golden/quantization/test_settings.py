@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ from systolith.golden.quantization.settings import (
     SettingsError,
     keys_of,
 )
+
+WEIGHTED = "weight_bits activation_bits calibration granularity rounding bias_correction"
+TABLE = "weight_bits activation_bits calibration granularity table_index_bits rounding"
 
 
 def test_defaults() -> None:
@@ -63,6 +67,45 @@ def test_a_mapping_goes_there_and_back() -> None:
     assert Settings.from_mapping(Settings().to_mapping()) == Settings()
 
 
+def test_a_layer_may_take_back_what_has_no_value_by_default() -> None:
+    mapping = {"table_index_bits": 9, "calibration": "percentile", "percentile": 60}
+    own = {"C1": {"table_index_bits": None, "percentile": None}}
+    settings = Settings.from_mapping({**mapping, "layers": own})
+    assert (settings.of("C1").index_bits, settings.of("C1").percentile) == (10, None)
+    assert (settings.of("C3").index_bits, settings.of("C3").percentile) == (9, 60)
+
+
+def test_the_index_of_a_table_has_two_bits_more_than_its_values() -> None:
+    settings = Settings(LayerSettings(3, 7), {"C1": {"activation_bits": 4}})
+    assert (settings.of("C1").index_bits, settings.of("C3").index_bits) == (6, 9)
+
+
+def test_the_narrowest_and_the_widest() -> None:
+    for bits, index in ((2, 2), (16, 18)):
+        settings = LayerSettings(bits, bits, table_index_bits=index)
+        assert (settings.weight_bits, settings.activation_bits, settings.index_bits) == (
+            *(bits, bits, index),
+        )
+
+
+def test_settings_as_a_file_are_read_again() -> None:
+    settings = Settings(
+        LayerSettings(5, 7, "percentile", "tensor", 9, "floor", 75.5, True),
+        {"C1": {"weight_bits": 3, "bias_correction": False}, "F6": {"rounding": "half_even"}},
+    )
+    text = settings.to_toml()
+    assert Settings.from_mapping(tomllib.loads(text)) == settings
+    assert text == (
+        "weight_bits = 5\nactivation_bits = 7\n"
+        'calibration = "percentile"\ngranularity = "tensor"\ntable_index_bits = 9\n'
+        'rounding = "floor"\npercentile = 75.5\nbias_correction = true\n'
+        "\n[layers.C1]\nweight_bits = 3\nbias_correction = false\n"
+        '\n[layers.F6]\nrounding = "half_even"\n'
+    )
+    usual = Settings.from_mapping(tomllib.loads(Settings().to_toml()))
+    assert usual == Settings()
+
+
 def test_settings_do_not_change() -> None:
     keys = {"weight_bits": 3}
     settings = Settings(layers={"C1": keys})
@@ -76,7 +119,29 @@ def test_settings_do_not_change() -> None:
     ("mapping", "message"),
     [
         ({"weight_bits": 0}, "weight_bits: must be a whole number from 2 to 16, not 0"),
-        ({"activation_bits": 99}, "activation_bits: must be a whole number from 2 to 16, not 99"),
+        ({"weight_bits": 1}, "^weight_bits: must be a whole number from 2 to 16, not 1$"),
+        ({"weight_bits": 17}, "^weight_bits: must be a whole number from 2 to 16, not 17$"),
+        ({"weight_bits": 8.0}, "^weight_bits: must be a whole number from 2 to 16, not 8.0$"),
+        ({"activation_bits": 1}, "^activation_bits: must be a whole number from 2 to 16, not 1$"),
+        ({"activation_bits": 17}, "^activation_bits: must be a whole number from 2 to 16, not 17$"),
+        ({"table_index_bits": 1}, "^table_index_bits: must be a whole number from 2 to 18, not 1$"),
+        ({"percentile": 49.99}, "^percentile: must be a number from 50 to 100, not 49.99$"),
+        *(
+            ({key: None}, f"^{key}: must be .*, not None$")
+            for key in ("weight_bits", "activation_bits", "calibration", "granularity")
+        ),
+        *(
+            ({key: None}, f"^{key}: must be .*, not None$")
+            for key in ("rounding", "bias_correction")
+        ),
+        (
+            {"layers": {"C1": {"weight_bits": None}}},
+            r"^layers\.C1\.weight_bits: must be a whole number from 2 to 16, not None$",
+        ),
+        (
+            {"layers": {"F6": {"rounding": "up"}}},
+            r"^layers\.F6\.rounding: must be one of floor, half_up, half_even, not 'up'$",
+        ),
         ({"weight_bits": True}, "weight_bits: .* not True"),
         ({"weight_bits": "8"}, "weight_bits: .* not '8'"),
         ({"table_index_bits": 19}, "table_index_bits: .* from 2 to 18, not 19"),
@@ -138,10 +203,6 @@ def test_keys_that_would_change_nothing_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings(layers={layer: {key: value}}).check(shipped.network(network))
-
-
-WEIGHTED = "weight_bits activation_bits calibration granularity rounding bias_correction"
-TABLE = "weight_bits activation_bits calibration granularity table_index_bits rounding"
 
 
 @pytest.mark.parametrize(
