@@ -225,9 +225,9 @@ def test_the_longest_graph() -> None:
     ],
 )
 def test_the_largest_size(layer: Layer, key: str) -> None:
-    value = getattr(layer, key)
-    fits = 65536 if isinstance(value, int) else (1, 65536)
-    for each in (layer, replace(layer, **{key: fits})):
+    fits: Any = 65536 if isinstance(getattr(layer, key), int) else (1, 65536)
+    changes: dict[str, Any] = {key: fits}
+    for each in (layer, replace(layer, **changes)):
         source, last = EVERYTHING.input, Dense(name="F", inputs=("L",), units=1)
         layers = (each, last) if isinstance(each, Input) else (source, each, last)
         network = Network("large", layers)

@@ -354,8 +354,11 @@ def test_any_change_of_a_byte_is_an_error_or_no_change(
 def test_parts_that_do_not_belong_together_are_refused(lenet5: QuantizedNetwork) -> None:
     network = lenet5.fixed.network
     renamed = TrainedNetwork(Network("other", network.layers), lenet5.parent.arrays)
-    with pytest.raises(FixedNetworkError, match="has another graph than its parent"):
-        replace(lenet5, parent=renamed)
+    sigmoid = load_network("lenet5-sigmoid")
+    alike = TrainedNetwork(Network("lenet5", sigmoid.network.layers), sigmoid.arrays)
+    for parent in (renamed, alike):
+        with pytest.raises(FixedNetworkError, match="'lenet5' has another graph than its parent"):
+            replace(lenet5, parent=parent)
     reversed_layers = replace(lenet5.fixed, layers=lenet5.fixed.layers[::-1])
     with pytest.raises(FixedNetworkError, match=r"layers must be C1, S2, .*, not output, F6"):
         replace(lenet5, fixed=reversed_layers)
