@@ -610,6 +610,12 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes, message: s
         AccuracyReport.load(path)
 
 
+def test_a_large_file_is_read(report: AccuracyReport, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(report.to_json() + " " * (1 << 24))
+    assert AccuracyReport.load(path) == report
+
+
 def test_files(report: AccuracyReport, tmp_path: Path) -> None:
     report.save(tmp_path / "r.json")
     assert AccuracyReport.load(tmp_path / "r.json") == report

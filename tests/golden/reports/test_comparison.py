@@ -326,6 +326,36 @@ def test_a_layer_that_only_a_later_report_has_is_in_the_table() -> None:
     assert "| C3 | " in found.to_markdown()
 
 
+def test_a_name_in_a_label_is_not_repeated() -> None:
+    for label, name, said in (
+        ("8 bits", "a.json", "8 bits (a.json)."),
+        ("8 bits (a.json)", "a.json", "8 bits (a.json)."),
+        ("a.json", "a.json", "a.json."),
+    ):
+        comparison = compare([FIRST, SECOND], [name, "b.json"], [label, "other"])
+        about = f"4 images of digits (test). Compared with the first report: {said}"
+        assert comparison.about == about
+
+
+def test_without_labels_comparisons_are_of_agreement() -> None:
+    comparison = compare([UNLABELLED, UNLABELLED], ["a", "b"])
+    assert comparison.about.endswith(
+        " The images have no labels: agreement is the fraction that get the class of each report's "
+        "own float network, and gains and losses are of it."
+    )
+    assert "| report | weights (KiB) | agreement | difference | " in comparison.to_summary()
+    assert "| report | agreement | 95 % interval | " in comparison.to_markdown()
+    # One comparison needs no correction.
+    assert comparison.rule.endswith(" chance alone (McNemar's exact test).")
+
+
+def test_chances_in_tables_are_corrected() -> None:
+    first, second = of_coins(0, 6)
+    for others, chance in (((second,), "0.031"), ((second, first), "0.062")):
+        text = compare([first, *others]).to_markdown()
+        assert f"| 0 | 6 | {chance} | " in text
+
+
 def test_names_are_those_of_networks_unless_given() -> None:
     rows = compare([FIRST, replace(SECOND, network="mine")]).rows
     assert [row.name for row in rows] == ["net", "mine"]

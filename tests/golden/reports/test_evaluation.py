@@ -333,6 +333,8 @@ def test_outputs_that_are_no_classes_are_compared_by_channel() -> None:
     assert exact.outputs == tuple(
         replace(each, rms_error=0.0, largest_error=0.0) for each in report.outputs
     )
+    with pytest.raises(ValueError, match="has the label 409, network 'maps' has the classes 0 to"):
+        evaluate(maps, dataset, 410, by_class=True)
     # A classifier's scores, if they are not read as classes.
     scores = evaluate(trained, replace(dataset, labels=np.full(COUNT, 99)), by_class=False)
     assert scores.outputs is not None and len(scores.outputs) == 4
