@@ -364,6 +364,72 @@ def test_the_method_of_a_layer_chooses_its_formats(calibration: Any) -> None:
     ]
 
 
+OF_A_LAYER = [
+    (calibration, granularity, rounding, correct)
+    for calibration in METHODS
+    for granularity, rounding, correct in (
+        *(("channel", "half_up", False), ("tensor", "floor", True)),
+        *(("channel", "half_even", True), ("tensor", "half_up", False)),
+    )
+]
+
+
+@pytest.mark.parametrize(("calibration", "granularity", "rounding", "correct"), OF_A_LAYER)
+def test_a_layer_has_all_its_own_settings_and_the_others_have_none_of_them(
+    calibration: Any, granularity: Any, rounding: Any, correct: bool
+) -> None:
+    """Formats by the layer's method, one bias or another, in the middle of a network."""
+    network = trained(conv("C", activation=RELU), conv("D", activation=RELU), dense("F"))
+    weights = network.arrays["D"]["weights"] * np.array([1, 0.2, 0.03])
+    network = changed(changed(network, "D", "weights", weights), "D", "bias", [0.1, 0.2, 0.3])
+    pixels = images(network, 30)
+    own = {
+        "weight_bits": 4,
+        "activation_bits": 3,
+        "calibration": calibration,
+        "granularity": granularity,
+        "rounding": rounding,
+        "bias_correction": correct,
+    }
+    if calibration == "percentile":
+        own["percentile"] = 70
+    made = quantize(network, pixels, Settings(LayerSettings(9, 10), {"D": own})).fixed
+    plain = quantize(network, pixels, Settings(LayerSettings(9, 10))).fixed
+
+    layer, real = made["D"], dict(float_model.run(network, pixels))
+    chosen = choose_frac_bits(real["D"], 3, False, calibration, percentile=own.get("percentile", 0))
+    assert chosen is not None
+    assert layer.output_format == QFormat(3, chosen, signed=False)
+    of_weights = calibration if METHODS[calibration].suits_weights else "mse"
+    columns = network.arrays["D"]["weights"].astype(float).reshape(-1, 3)
+    fractions = [choose_frac_bits(columns[:, out], 4, True, of_weights) for out in range(3)]
+    if granularity == "tensor":
+        fractions = [choose_frac_bits(columns, 4, True, of_weights)] * 3
+    assert [(fmt.bits, fmt.frac_bits) for fmt in layer.weight_formats] == [
+        (4, each) for each in fractions
+    ]
+    assert layer.requantization is not None and layer.requantization.rounding == rounding
+
+    sums = {name: before for name, before, _ in float_model.intermediates(network, pixels)}["D"]
+    raw = np.lib.stride_tricks.sliding_window_view(
+        execution.run(made, pixels).outputs["C"], (3, 3), (1, 2)
+    )
+    assert layer.weights is not None and layer.bias is not None
+    held = np.tensordot(raw, layer.weights, axes=((4, 5, 3), (0, 1, 2))) + layer.bias
+    steps = [2.0 ** -((each or 0) + layer.input_format.frac_bits) for each in fractions]
+    uncorrected = [round(bias / step) for bias, step in zip((0.1, 0.2, 0.3), steps, strict=True)]
+    assert (layer.bias.tolist() == uncorrected) == (not correct)
+    for out, step in enumerate(steps if correct else ()):
+        errors = (sums - held * step)[..., out][sums[..., out] > 0]
+        assert errors.size and abs(errors.mean()) <= step / 2 + 1e-6
+
+    # The layer before is as it was; the one after has another input, and formats of its own.
+    assert made["C"].output_format == plain["C"].output_format
+    assert made["F"].weight_formats == plain["F"].weight_formats
+    assert made["F"].weights is not None and plain["F"].weights is not None
+    assert made["F"].weights.tolist() == plain["F"].weights.tolist()
+
+
 def test_a_percentile_may_be_set() -> None:
     network = trained(conv("C", activation=RELU), dense("F"))
     pixels = images(network)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.network.graph import Activation, AveragePooling, Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization import observation
@@ -166,7 +167,32 @@ def test_factors_of_windows_fit_the_multipliers_of_fpgas(window: tuple[int, int]
     shift = int(layer.requantization.shifts[0])
     counted = np.outer(inside(window[0]), inside(window[1]))
     assert layer.factors.shape == counted.shape
+    nearest = [[round(Fraction(2**shift, n)) for n in row] for row in counted.tolist()]
+    assert layer.factors.tolist() == nearest
     np.testing.assert_allclose(layer.factors * counted, 2.0**shift, rtol=2**-16)
+
+
+@pytest.mark.parametrize(
+    ("window", "multiplier", "shift"),
+    # 16 bits and those of the size; a power of two needs no multiplier.
+    [((3, 3), 116508, 20), ((1, 5), 104858, 19), ((2, 2), 1, 2), ((1, 7), 74898, 19)],
+)
+def test_a_mean_is_a_multiplication_and_a_shift(
+    window: tuple[int, int], multiplier: int, shift: int
+) -> None:
+    network = Network(
+        "mean",
+        (
+            Input(name="input", height=7, width=7),
+            AveragePooling(name="A", inputs=("input",), window=window),
+        ),
+    )
+    images = np.full((1, 7, 7, 1), 9, np.uint8)
+    how = quantize(TrainedNetwork(network, {}), images).fixed["A"].requantization
+    assert how is not None
+    assert (how.multiplier, how.shifts.tolist(), how.target) == (
+        *(multiplier, [shift], QFormat(8, 0, signed=False)),
+    )
 
 
 def inside(size: int) -> list[int]:
