@@ -266,6 +266,18 @@ def test_distances_from_centres_of_both_signs(shift: int, engine: Engine) -> Non
     assert_as_expected(FixedNetwork(network, (layer,)), images, engine)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_bias_that_only_some_channels_have(engine: Engine) -> None:
+    """And shifts that differ; with and without a requantization."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 4, 4, 1), dtype=np.uint8)
+    for how in (None, Requantization(np.array([3, 0, 5]), QFormat(9, 0))):
+        layer = convolution(rng.integers(-8, 8, (2, 2, 1, 3)), how)
+        layer = replace(layer, bias=np.array([0, -300, 0]), output_format=QFormat(20, 0))
+        layer = replace(layer, accumulator_range=accumulator_range(layer))
+        assert_as_expected(only(layer), images, engine)
+
+
 def test_relu_keeps_negative_values_out_of_a_signed_format() -> None:
     rng = np.random.default_rng(0)
     weights = rng.integers(-8, 8, (2, 2, 1, 3))

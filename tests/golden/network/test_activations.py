@@ -97,6 +97,7 @@ def test_functions_keep_order_and_type_and_are_signed_as_they_say(
     points = np.concatenate([[-far], POINTS, [far]]).astype(dtype)
     values, slopes = function.function(points), function.derivative(points)
     assert values.dtype == slopes.dtype == dtype
+    assert np.isfinite(values).all() and np.isfinite(slopes).all()
     assert bool((np.diff(values) >= 0).all()) == function.rises
     assert (values.min() < 0) == function.signed
 

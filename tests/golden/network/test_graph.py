@@ -254,6 +254,12 @@ def network_of(*layers: Layer) -> Network:
         (lambda: Activation("tanh", slope=-1.0), "slope must be a positive number, not -1.0"),
         (lambda: conv(padding_end=(3, 1)), "vertical padding must be from 0 to 2, not 3"),
         (lambda: conv(padding=(2, 1), padding_end=(2, -1)), "horizontal padding .*, not -1"),
+        (lambda: conv(kernel=(5, 2.0)), r"kernel must be a pair of whole .*, not \(5, 2.0\)"),
+        (lambda: conv(padding=(True, 0)), "padding must be a pair of whole .*, not .True, 0."),
+        (
+            lambda: Input(name="i", height=1, width=1, background=0.5),  # type: ignore[arg-type]
+            "background must be a whole number, not 0.5",
+        ),
         (lambda: conv(groups=0), "groups must be at least 1, not 0"),
         (lambda: conv(out_channels=2.5), "out_channels must be at least 1, not 2.5"),
         *(
@@ -333,6 +339,7 @@ def test_what_cannot_be_is_refused_by_name(make: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"format": (8, 5)}, r"format must be a QFormat, such as QFormat\(8, 5\), not \(8, 5\)"),
         ({"format": "s8.5"}, r"format must be a QFormat, such as QFormat\(8, 5\), not 's8.5'"),
         (
             {"format": QFormat(17, 0)},

@@ -124,6 +124,7 @@ MISFITS: list[tuple[Callable[[Arrays], None], str]] = [
         "average_pooling 'P2': array 'bias' is unknown: allowed are none",
     ),
     (drop("F3", "bias"), "dense 'F3': array 'bias' is missing"),
+    (lambda given: given.clear(), "convolution 'C1': array 'weights' is missing"),
     (
         put(np.ones(4), "F3", "bias"),
         r"dense 'F3': bias must have the shape \(3,\), not \(4,\)",

@@ -687,6 +687,25 @@ def test_a_corrected_bias_is_made_anew_if_any_layer_before_it_changed() -> None:
     assert made.fixed["C"].bias.tolist() != base.fixed["C"].bias.tolist()
 
 
+def test_settings_are_checked_whoever_observed() -> None:
+    network = trained(conv("C", activation=RELU), dense("F"))
+    observed = observe(network, images(network))
+    for own in ({"C9": {"weight_bits": 4}}, {"C": {"table_index_bits": 4}}):
+        with pytest.raises(SettingsError, match=r"^layers\.C"):
+            quantize_observed(observed, Settings(layers=own))
+
+
+def test_weights_of_64_bits_are_rounded_as_they_are() -> None:
+    """Of halves, a float32 would round the next smaller number up: weights at a scale of 1."""
+    network = trained(dense("F", units=1), source=Input(name="input", height=1, width=1))
+    halves = np.array([[126.5 - 1e-9]])
+    arrays = {"F": {"weights": halves, "bias": np.zeros(1)}}
+    double = TrainedNetwork(network.network, arrays)
+    made = quantize(double, np.full((1, 1, 1, 1), 3, np.uint8)).fixed["F"]
+    assert made.weight_formats == (QFormat(8, 0),)
+    assert made.weights is not None and made.weights.tolist() == [[126]]
+
+
 def test_layers_of_other_observations_are_not_taken_over() -> None:
     rng = np.random.default_rng(0)
     network = random_trained(rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from typing import Any
 
@@ -106,6 +107,15 @@ def test_settings_as_a_file_are_read_again() -> None:
     assert usual == Settings()
 
 
+def test_settings_are_copied_with_those_of_layers() -> None:
+    """As they are when they go from process to process."""
+    own = {"C1": {"weight_bits": 3}, "F6": {"rounding": "floor"}}
+    settings = Settings(LayerSettings(5, 7), own)
+    copied = copy.deepcopy(settings)
+    assert copied == settings
+    assert (copied.of("C1").weight_bits, copied.of("F6").rounding) == (3, "floor")
+
+
 def test_settings_do_not_change() -> None:
     keys = {"weight_bits": 3}
     settings = Settings(layers={"C1": keys})
@@ -185,7 +195,10 @@ def test_keys_that_mean_something_are_taken(network: str, layer: str, key: str, 
 @pytest.mark.parametrize(
     ("network", "layer", "key", "value", "message"),
     [
-        ("lenet5", "C2", "weight_bits", 4, "layers.C2: network 'lenet5' has no layer 'C2': it has"),
+        (
+            *("lenet5", "C2", "weight_bits", 4),
+            "^layers.C2: network 'lenet5' has no layer 'C2': it has input, C1, S2, C3, ",
+        ),
         ("lenet5", "input", "activation_bits", 4, "input 'input': allowed there are no settings"),
         ("lenet5", "output", "activation_bits", 4, "allowed there are weight_bits, calibration$"),
         ("lenet5", "output", "bias_correction", True, "changes nothing in radial_basis 'output'"),

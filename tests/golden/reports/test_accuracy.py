@@ -305,6 +305,14 @@ def test_a_whole_document() -> None:
     }
     assert document == expected
     assert list(document) == list(expected)
+    lines = CLASSES.to_json().splitlines()
+    assert '  "labels": [0, 1, 1, 2],' in lines and '  "accuracy": 0.75,' in lines
+    # A line for each layer, and for each row of a table.
+    assert [line for line in lines if line.startswith("    [")] == [
+        *("    [1, 0, 0],", "    [0, 1, 1],", "    [0, 0, 1]"),
+    ]
+    starts = [line[:19] for line in lines if line.startswith("    {")]
+    assert starts == ['    {"name": "C1", ', '    {"name": "F2", ']
 
 
 def test_documents_without_labels_and_without_classes() -> None:

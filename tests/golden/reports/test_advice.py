@@ -244,6 +244,23 @@ def test_the_layer_that_saves_most_is_named() -> None:
     ]
 
 
+def test_what_saves_everywhere_comes_before_what_saves_in_a_layer() -> None:
+    said = told(
+        advise(
+            report(
+                trial("C5", "activation_bits", 7, 1, 1, saved=500),
+                trial("C5", "weight_bits", 7, 1, 1, 7000),
+                trial(None, "bits", 7, 1, 1, 7500),
+            )
+        )
+    )
+    assert said == [
+        "7 bits everywhere",
+        "7 bits for the weights of C5",
+        "7 bits for the feature map of C5",
+    ]
+
+
 @pytest.mark.parametrize("weights", [8000, 9000])
 def test_what_saves_nothing_is_not_praised(weights: int) -> None:
     assert told(advise(report(trial(None, "bits", 8, 3, 0, weights)))) == []

@@ -329,7 +329,10 @@ def test_outputs_that_are_no_classes_are_compared_by_channel() -> None:
     )
     assert (report.agreement_with_float, report.float_predictions) == (None, ())
     assert AccuracyReport.from_json(report.to_json()) == report
+    known = report.calibrated_on
+    assert known is not None and (known.images, known.in_dataset) == (50, True)
     exact = evaluate(maps, dataset, 410)
+    assert (exact.kind, exact.calibrated_on, exact.layers) == ("float", None, ())
     assert exact.outputs == tuple(
         replace(each, rms_error=0.0, largest_error=0.0) for each in report.outputs
     )
