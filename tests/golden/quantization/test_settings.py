@@ -109,7 +109,7 @@ def test_settings_as_a_file_are_read_again() -> None:
 
 def test_settings_are_copied_with_those_of_layers() -> None:
     """As they are when they go from process to process."""
-    own = {"C1": {"weight_bits": 3}, "F6": {"rounding": "floor"}}
+    own: dict[str, dict[str, Any]] = {"C1": {"weight_bits": 3}, "F6": {"rounding": "floor"}}
     settings = Settings(LayerSettings(5, 7), own)
     copied = copy.deepcopy(settings)
     assert copied == settings
