@@ -5,6 +5,7 @@ import pytest
 
 from systolith.golden.files import datasets
 from systolith.golden.network import float_model, shipped
+from systolith.golden.network.affine import Affine, affines
 from systolith.golden.network.graph import (
     Activation,
     Dense,
@@ -15,6 +16,7 @@ from systolith.golden.network.graph import (
     RadialBasis,
 )
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
+from systolith.golden.qformat import PIXELS, QFormat
 from tests.golden.float_onnx import assert_floats_equal
 from tests.golden.random_networks import random_images, random_trained
 
@@ -61,6 +63,33 @@ def test_a_tie_goes_to_the_lowest_index(kind: type[Layer]) -> None:
         arrays["bias"] = np.zeros(4, np.float32)
     trained = TrainedNetwork(network, {"out": arrays})
     assert float_model.classes(trained, np.ones((2, 1, 1, 1), np.uint8)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("fmt", "background"), [(PIXELS, 7), (QFormat(8, 3), -5), (QFormat(12, -2, signed=False), 9)]
+)
+def test_the_input_has_its_scale_its_offset_and_its_border(fmt: QFormat, background: int) -> None:
+    source = Input(
+        name="input",
+        height=2,
+        width=3,
+        border=1,
+        background=background,
+        scale=0.5,
+        offset=-3.0,
+        format=fmt,
+    )
+    dense = Dense(name="out", inputs=("input",), units=1)
+    arrays = {"weights": np.ones((20, 1), np.float32), "bias": np.zeros(1, np.float32)}
+    trained = TrainedNetwork(Network("framed", (source, dense)), {"out": arrays})
+    images = np.arange(1, 13).astype(fmt.raw_type).reshape(2, 2, 3, 1)
+    found = float_model.run(trained, images)
+    framed = np.full((2, 4, 5, 1), background)
+    framed[:, 1:3, 1:4] = images
+    expected = framed * 2.0**-fmt.frac_bits * 0.5 - 3.0
+    assert np.array_equal(found["input"], expected)
+    assert np.array_equal(found["out"].ravel(), expected.sum(axis=(1, 2, 3)))
+    assert affines(trained.network)["input"] == Affine(0.5, -3.0)
 
 
 def test_scores_come_in_stream_order() -> None:

@@ -17,6 +17,7 @@ from scipy.stats import binomtest
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.files.datasets import Dataset, DatasetReference, images_sha256
+from systolith.golden.files.seeded_choice import chosen_numbers
 from systolith.golden.fixed import execution
 from systolith.golden.network import float_model
 from systolith.golden.network.graph import (
@@ -629,6 +630,23 @@ def test_files(report: AccuracyReport, tmp_path: Path) -> None:
     assert AccuracyReport.load(tmp_path / "r.json") == report
     with pytest.raises(FileFormatError, match="no such file"):
         AccuracyReport.load(tmp_path / "missing.json")
+
+
+def test_calibration_images_that_were_chosen_from_a_data_set_are_recognised(
+    trained: TrainedNetwork, dataset: Dataset
+) -> None:
+    """Of the whole data set, however many of its images are evaluated."""
+    chosen = dataset.images[chosen_numbers(len(dataset), 30)]
+    made = quantize(trained, chosen)
+    others = dataset.images[chosen_numbers(len(dataset) - 1, 30)]
+    for network, data, expected in (
+        (made, dataset, True),
+        (made, dataset.take(449), False),
+        (quantize(trained, others), dataset, False),
+        (quantize(trained, chosen[::-1]), dataset, False),
+    ):
+        known = evaluate(network, data, 7).calibrated_on
+        assert known is not None and known.in_dataset is expected
 
 
 def test_calibration_images_are_recognised_where_a_data_set_begins_with_them(
