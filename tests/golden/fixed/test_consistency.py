@@ -27,6 +27,7 @@ from systolith.golden.network.graph import (
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.network.windows import Padding
 from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.settings import LayerSettings, Settings
 from tests.golden.fixed_networks import convolution, only
 from tests.golden.random_networks import random_arrays, random_images
 
@@ -264,6 +265,32 @@ def test_what_odd_layers_may_have(odd: FixedNetwork) -> None:
         basis,
     )
     check(replace(odd, layers=made))
+
+
+def test_only_the_last_layer_without_an_activation_gives_scores() -> None:
+    """A ReLU after them would be one of the accumulators, in no format of the network's."""
+    rng = np.random.default_rng(0)
+    for activation, allowed in ((Activation(), True), (Activation("relu"), False)):
+        layers = (
+            Input(name="input", height=2, width=2),
+            Dense(name="F", inputs=("input",), units=2, activation=activation),
+        )
+        network = Network("last", layers)
+        arrays = {"F": random_arrays(rng, layers[1], layers[0].image_shape)}
+        settings = Settings(LayerSettings(granularity="tensor"))
+        images = random_images(rng, network, 5)
+        made = quantize(TrainedNetwork(network, arrays), images, settings).fixed
+        assert (made["F"].requantization is None) == allowed
+        (last,) = made.layers
+        bare = replace(last, requantization=None, output_format=QFormat(1, 0))
+        bare = ranged(bare)
+        scale = last.input_format.frac_bits + last.weight_formats[0].frac_bits
+        bare = replace(bare, output_format=QFormat(bare.accumulator_bits, scale))
+        if allowed:
+            check(replace(made, layers=(bare,)))
+        else:
+            with pytest.raises(FixedNetworkError, match="'F': needs a requantization"):
+                check(replace(made, layers=(bare,)))
 
 
 def test_layers_are_those_of_the_graph_in_its_order(fixed: FixedNetwork) -> None:
