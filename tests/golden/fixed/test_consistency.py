@@ -18,6 +18,7 @@ from systolith.golden.network.graph import (
     AveragePooling,
     Convolution,
     Dense,
+    GraphError,
     Input,
     MaxPooling,
     Network,
@@ -265,6 +266,12 @@ def test_what_odd_layers_may_have(odd: FixedNetwork) -> None:
         basis,
     )
     check(replace(odd, layers=made))
+
+
+def test_a_layer_by_its_name(odd: FixedNetwork) -> None:
+    assert [odd[name] for name in "CAMTR"] == list(odd.layers)
+    with pytest.raises(GraphError, match="'odd' has no layer 'X': it has input, C, A, M, T, R"):
+        odd["X"]
 
 
 def test_only_the_last_layer_without_an_activation_gives_scores() -> None:

@@ -579,6 +579,11 @@ def test_centres_and_inputs_come_to_a_common_scale() -> None:
         assert layer.input_shift >= 0
         assert layer.output_format.frac_bits == 2 * common
     assert layer.input_shift == 0
+    # Centres near zero are at most four bits finer than the inputs, beside the bits they have more.
+    near = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e-9)
+    for bits, shift in ((4, 4), (8, 4), (12, 8)):
+        settings = Settings(LayerSettings(bits, 8))
+        assert quantize(near, images(near), settings).fixed["R"].input_shift == shift
 
 
 def test_bad_requests_are_named() -> None:

@@ -10,6 +10,7 @@ from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.network.graph import Activation, Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.format_choice import choose_frac_bits
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from systolith.golden.quantization.value_format import raw_limits
 
@@ -66,6 +67,44 @@ def test_values_that_are_zero_on_all_calibration_images_have_room_for_every_sum(
     assert run.saturated["F"].tolist() == [0]
     step = made["F"].output_format.step
     assert abs(float(run.outputs["F"].item()) * step - 155.0) <= step / 2
+
+
+def test_a_table_holds_values_between_the_ends_of_its_sums() -> None:
+    """Hard swish of -3 to 0.06 is 0 and 0.03 at its ends, and -0.375 in between."""
+    network = one_unit(Activation("hard_swish"), -0.012, 0.06)
+    pixels = np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    made = quantize(network, pixels, Settings(LayerSettings(8, 8, "minmax"))).fixed
+    sums = 0.06 - 0.012 * np.arange(256)
+    real = sums * np.clip(sums / 6 + 0.5, 0, 1)
+    step = made["F"].output_format.step
+    assert step == 2.0**-8  # 0.375 is 96 of them, and more than 127 of half of one.
+    found = execution.run(made, pixels).outputs["F"].ravel() * step
+    assert np.abs(found - real).max() < 2 * step
+
+
+def test_values_that_no_table_follows_have_the_format_that_suits_themselves() -> None:
+    """Errors of large values count, though the next layer ignores them; before a table they do not."""
+    layers = (
+        Input(name="input", height=1, width=1),
+        Dense(name="E", inputs=("input",), units=2),
+        Dense(name="F", inputs=("E",), units=1, activation=Activation("relu")),
+        Dense(name="O", inputs=("F",), units=1),
+    )
+    arrays = {
+        "E": {"weights": np.array([[1.0, 0.01]]), "bias": np.array([-300.0, 0.0])},
+        "F": {"weights": np.array([[0.0], [1.0]]), "bias": np.zeros(1)},
+        "O": {"weights": np.ones((1, 1)), "bias": np.zeros(1)},
+    }
+    pixels = np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    for activation, finer in ((Activation("relu"), False), (Activation("sigmoid"), True)):
+        following = Dense(name="F", inputs=("E",), units=1, activation=activation)
+        network = Network("cut", (*layers[:2], following, layers[3]))
+        made = quantize(TrainedNetwork(network, arrays), pixels, Settings(LayerSettings(8, 4)))
+        values = np.stack([np.arange(256) - 300.0, 0.01 * np.arange(256)], axis=1)
+        own = choose_frac_bits(values, 4, True, "mse")
+        assert own is not None
+        assert (made.fixed["E"].output_format.frac_bits > own) == finer
+        assert finer or made.fixed["E"].output_format.frac_bits == own
 
 
 def test_a_table_without_any_value_has_the_steps_of_a_fraction() -> None:
