@@ -83,7 +83,7 @@ def test_a_table_holds_values_between_the_ends_of_its_sums() -> None:
 
 
 def test_values_that_no_table_follows_have_the_format_that_suits_themselves() -> None:
-    """Errors of large values count, though the next layer ignores them; before a table they do not."""
+    """Errors of large values count, unless a table follows that makes nothing of them."""
     layers = (
         Input(name="input", height=1, width=1),
         Dense(name="E", inputs=("input",), units=2),

@@ -81,6 +81,11 @@ def test_each_figure_stands_in_its_column() -> None:
     )
 
 
+def test_what_a_trial_saves_may_be_unknown() -> None:
+    unknown = replace(TRIALS, trials=(replace(TRIALS.trials[1], bits_saved=None),))
+    assert sensitivity_table(unknown).splitlines()[2].endswith(" | 1 | 0 |")
+
+
 def test_json_has_the_same_figures() -> None:
     written = json.loads(json.dumps(with_effects(TRIALS)))
     assert written["trials"][2] == {
