@@ -177,8 +177,19 @@ ABOUT = [["network", "net, fixed"], ["images", "4 of digits (test)"]]
             ],
             [],
         ),
+        (
+            replace(UNLABELLED, layers=(), weights=0, quantization={"weight_bits_total": 0}),
+            [
+                *ABOUT,
+                ["agreement", "0.5000"],
+                ["95 % interval", "{:.4f} to {:.4f}".format(*INTERVALS[1])],
+                ["agreement with float", "0.5000"],
+                ["weights", "0 KiB"],
+            ],
+            [],
+        ),
     ],
-    ids=["classes", "without labels", "outputs", "outputs of floats", "no layers"],
+    ids=["classes", "without labels", "outputs", "outputs of floats", "no layers", "no weights"],
 )
 def test_a_notebook_shows_a_table_and_a_second_one_of_layers_if_there_are_any(
     report: AccuracyReport, about: list[list[str]], layers: list[list[list[str]]]
