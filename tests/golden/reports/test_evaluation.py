@@ -307,6 +307,25 @@ def test_every_figure_of_odd_layers_with_settings_of_their_own() -> None:
     assert AccuracyReport.from_json(report.to_json()) == report
 
 
+def test_without_labels_classes_are_compared_with_those_of_the_float_network(
+    quantized: QuantizedNetwork, dataset: Dataset, report: AccuracyReport
+) -> None:
+    """Each report is the one with labels but for what is of labels."""
+    unlabelled = replace(dataset, labels=None)
+    found = evaluate(quantized, unlabelled)
+    pairs = list(zip(report.float_predictions, report.predictions, strict=True))
+    by_float = tuple(tuple(pairs.count((row, column)) for column in (0, 1)) for row in (0, 1))
+    assert by_float[0][1] != by_float[1][0]
+    described = replace(report.dataset, sha256=unlabelled.sha256)
+    assert found == replace(
+        report, labels=None, correct=None, confusion=by_float, dataset=described
+    )
+    assert (found.measure, found.rate) == ("agreement", report.agreement_with_float)
+    real = evaluate(quantized.parent, unlabelled)
+    assert (real.kind, real.predictions) == ("float", report.float_predictions)
+    assert (real.agreement_with_float, real.rate, real.confusion[0][1]) == (1.0, 1.0, 0)
+
+
 def test_outputs_that_are_no_classes_are_compared_by_channel() -> None:
     """Over three batches; labels that mean no class are not used."""
     trained = odd_layers()
