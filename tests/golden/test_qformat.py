@@ -33,7 +33,7 @@ def test_the_range_and_the_type_of_raw_values(
     fmt = QFormat(bits, 3, signed)
     assert (fmt.min_raw, fmt.max_raw, fmt.step) == (*ends, 0.125)
     assert fmt.raw_type == np.dtype(raw_type)
-    assert fmt.contains(list(ends))
+    assert fmt.contains(list(ends)) and fmt.contains(np.array([], np.int64))
     assert not fmt.contains([ends[0] - 1]) and not fmt.contains([ends[1] + 1])
     far = [-1e30, 1e30, ends[0] * 0.125, ends[1] * 0.125]
     assert fmt.quantize(far).tolist() == [*ends, *ends]

@@ -11,7 +11,12 @@ from systolith.golden.network.graph import Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization import observation
 from systolith.golden.quantization.calibration import quantize
-from systolith.golden.quantization.observation import Observations, Observed, observe
+from systolith.golden.quantization.observation import (
+    CalibrationError,
+    Observations,
+    Observed,
+    observe,
+)
 from systolith.golden.quantization.settings import LayerSettings, Settings
 
 COUNT = 450
@@ -79,6 +84,20 @@ def test_the_ends_of_a_function_of_values_are_those_of_all_values() -> None:
     assert squared.ends[0] == pytest.approx(0.0, abs=1e-5) and squared.ends[1] == 25.0
     negated = seen.map(np.negative, rises=False)
     assert negated.ends == (-5.0, 3.0)
+
+
+@pytest.mark.parametrize("weight", [3e38, -3e38])
+@pytest.mark.parametrize("layer", ["A", "B"])
+def test_sums_that_overflow_are_refused_with_the_layer(layer: str, weight: float) -> None:
+    """To either side, and in the last batch alone."""
+    arrays = {name: dict(given) for name, given in identity().arrays.items()}
+    arrays[layer]["weights"] = np.full((2, 2), weight, np.float32)
+    large = TrainedNetwork(identity().network, arrays)
+    images = np.zeros((COUNT, 1, 2, 1), np.uint8)
+    observe(large, images)
+    images[-1] = 9
+    with pytest.raises(CalibrationError, match=f"dense '{layer}': its float values are not finite"):
+        observe(large, images)
 
 
 def test_what_was_calibrated_on_is_known() -> None:

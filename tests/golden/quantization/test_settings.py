@@ -177,22 +177,6 @@ def test_bad_settings_are_named_by_path(mapping: dict[str, Any], message: str) -
 
 
 @pytest.mark.parametrize(
-    ("network", "layer", "key", "value"),
-    [
-        ("lenet5", "C1", "table_index_bits", 8),
-        ("lenet5", "S2", "granularity", "tensor"),
-        ("lenet5", "output", "weight_bits", 4),
-        ("lenet5-sigmoid", "C1", "activation_bits", 4),
-        ("lenet5-relu", "C3", "calibration", "minmax"),
-        ("lenet5-relu", "C3", "rounding", "floor"),
-        ("lenet5", "S2", "bias_correction", True),
-    ],
-)
-def test_keys_that_mean_something_are_taken(network: str, layer: str, key: str, value: Any) -> None:
-    Settings(layers={layer: {key: value}}).check(shipped.network(network))
-
-
-@pytest.mark.parametrize(
     ("network", "layer", "key", "value", "message"),
     [
         (
