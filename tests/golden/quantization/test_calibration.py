@@ -612,10 +612,12 @@ def test_a_granularity_that_is_not_known_is_refused() -> None:
         quantize(network, images(network), smuggled)
 
 
-def test_accumulators_that_fit_no_register_are_refused() -> None:
+@pytest.mark.parametrize(("factor", "bits"), [(1e15, 65), (1e8, 42), (1e5, 32)])
+def test_accumulators_that_fit_no_register_are_refused(factor: float, bits: int) -> None:
+    """Squares of 32 bits and more."""
     network = trained(dense("F", activation=RELU), RadialBasis(name="R", inputs=("x",), units=2))
-    far = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e15)
-    with pytest.raises(CalibrationError, match=r"'R': its centres take 65 bits .* too small"):
+    far = changed(network, "R", "weights", network.arrays["R"]["weights"] * factor)
+    with pytest.raises(CalibrationError, match=rf"'R': its centres take {bits} bits .* too small"):
         quantize(far, images(far), Settings(LayerSettings(16, 16)))
 
 
@@ -705,14 +707,14 @@ def test_settings_are_checked_whoever_observed() -> None:
 
 
 def test_weights_of_64_bits_are_rounded_as_they_are() -> None:
-    """Of halves, a float32 would round the next smaller number up: weights at a scale of 1."""
+    """A float32 has no number so little below a half, which would go up to an even one."""
     network = trained(dense("F", units=1), source=Input(name="input", height=1, width=1))
-    halves = np.array([[126.5 - 1e-9]])
+    halves = np.array([[125.5 - 1e-9]])
     arrays = {"F": {"weights": halves, "bias": np.zeros(1)}}
     double = TrainedNetwork(network.network, arrays)
     made = quantize(double, np.full((1, 1, 1, 1), 3, np.uint8)).fixed["F"]
     assert made.weight_formats == (QFormat(8, 0),)
-    assert made.weights is not None and made.weights.tolist() == [[126]]
+    assert made.weights is not None and made.weights.tolist() == [[125]]
 
 
 def test_layers_of_other_observations_are_not_taken_over() -> None:
