@@ -8,12 +8,14 @@ from systolith.golden.network import float_model, shipped
 from systolith.golden.network.affine import Affine, affines
 from systolith.golden.network.graph import (
     Activation,
+    Convolution,
     Dense,
     Input,
     Layer,
     MaxPooling,
     Network,
     RadialBasis,
+    Subsampling,
 )
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.qformat import PIXELS, QFormat
@@ -125,6 +127,30 @@ def test_float64_weights_are_computed_in_float64() -> None:
     np.testing.assert_allclose(
         values["output"], float_model.run(single, images)["output"], rtol=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (Convolution(name="L", inputs=("input",), kernel=(1, 1), out_channels=2), 7 / 3),
+        (Convolution(name="L", inputs=("input",), kernel=(1, 1), out_channels=2, groups=2), 7 / 3),
+        (Subsampling(name="L", inputs=("input",), window=(1, 1)), 7 / 3),
+        (Dense(name="L", inputs=("input",), units=1), 7 / 3),
+        (RadialBasis(name="L", inputs=("input",), units=1), (7 - 1 / 3) ** 2 + 1 / 9),
+    ],
+)
+def test_weights_of_64_bits_lose_none_of_them(layer: Layer, expected: float) -> None:
+    """A third times a pixel of 7, beside one of 0."""
+    source = Input(name="input", height=1, width=1, channels=2)
+    arrays = {
+        name: np.full(shape, 1 / 3 if name == "weights" else 0.0)
+        for name, shape in layer.array_shapes(source.image_shape).items()
+    }
+    if isinstance(layer, Convolution) and layer.groups == 2:
+        arrays["weights"] *= np.eye(2)
+    trained = TrainedNetwork(Network("third", (source, layer)), {"L": arrays})
+    images = np.array([7, 0], np.uint8).reshape(1, 1, 1, 2)
+    assert float_model.run(trained, images)["L"].ravel()[0] == expected
 
 
 @pytest.mark.parametrize(

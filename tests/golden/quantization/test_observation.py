@@ -101,6 +101,8 @@ def test_sums_that_overflow_are_refused_with_the_layer(layer: str, weight: float
 
 
 def test_what_was_calibrated_on_is_known() -> None:
-    images = np.zeros((7, 1, 2, 1), np.uint8)
+    """Every image counts, in whichever batch."""
+    images = np.zeros((COUNT, 1, 2, 1), np.uint8)
+    images[-1] = 7
     known = observe(identity(), images, "mine").calibrated_on
-    assert (known.name, known.sha256, known.images) == ("mine", images_sha256(images), 7)
+    assert (known.name, known.sha256, known.images) == ("mine", images_sha256(images), COUNT)

@@ -1,4 +1,4 @@
-"""Reports of four images whose figures were made by hand, no two of them the same by chance."""
+"""Reports of four images with figures by hand, which differ wherever two could be confused."""
 
 from __future__ import annotations
 
