@@ -150,7 +150,8 @@ def test_weights_of_64_bits_lose_none_of_them(layer: Layer, expected: float) -> 
         arrays["weights"] *= np.eye(2)
     trained = TrainedNetwork(Network("third", (source, layer)), {"L": arrays})
     images = np.array([7, 0], np.uint8).reshape(1, 1, 1, 2)
-    assert float_model.run(trained, images)["L"].ravel()[0] == expected
+    found = float_model.run(trained, images)["L"].ravel()[0]
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
