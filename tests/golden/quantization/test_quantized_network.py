@@ -189,6 +189,13 @@ def set_array(name: str, change_array: Callable[[Any], Any]) -> Callable[[Header
     return change
 
 
+def add_array(name: str, array: Any) -> Callable[[Header, Arrays], None]:
+    def change(header: Header, arrays: Arrays) -> None:
+        arrays[name] = array
+
+    return change
+
+
 def drop_array(name: str) -> Callable[[Header, Arrays], None]:
     def change(header: Header, arrays: Arrays) -> None:
         del arrays[name]
@@ -236,6 +243,13 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
             "'output': scores must be [0-9]+ bits wide, not s8.14",
         ),
         (set_layer(0, "requantization", None), "'C1': has shifts or a table, but no"),
+        *(
+            (
+                add_array(f"fixed/output/{name}", np.zeros(10, np.int8)),
+                "'output': has shifts or a table, but no requantization",
+            )
+            for name in ("shifts", "table")
+        ),
         (set_how(0, "multiplier", 0), "'C1': multiplier must be from 1 to"),
         (
             set_how(0, "rounding", "up"),

@@ -151,6 +151,15 @@ def test_labels_say_no_more_than_what_tells_reports_apart() -> None:
     )
 
 
+def test_what_goes_without_saying_is_said_where_nothing_else_is() -> None:
+    corrected, rounded = fixed(bias_correction=True), fixed(layers={"C1": {"rounding": "floor"}})
+    assert labelled(corrected, rounded) == (
+        "bias correction",
+        "no bias correction, C1: rounding floor",
+    )
+    assert labelled(rounded, fixed()) == ("C1: rounding floor", "C1: rounding half_up")
+
+
 def test_a_float_report_has_neither_settings_nor_calibration() -> None:
     known = CalibrationEntry("digits", "a" * 64, 1000, False)
     reports = [FIRST, *(replace(fixed(weight_bits=n), calibrated_on=known) for n in (8, 6))]
