@@ -25,6 +25,7 @@ from systolith.golden.network.graph import (
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.agreement import check_agreement
 from systolith.golden.quantization.calibration import quantize
+from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
 from tests.golden.random_networks import random_arrays, random_images
 
@@ -46,7 +47,7 @@ LAYERS = (
         activation=Activation("relu"),
     ),
     MaxPooling(name="M", inputs=("D",), window=(2, 1), padding=(1, 0)),
-    AveragePooling(name="A", inputs=("M",)),
+    AveragePooling(name="A", inputs=("M",), padding=(1, 0)),
     Dense(name="T", inputs=("A",), units=3, activation=Activation("tanh")),
     RadialBasis(name="R", inputs=("T",), units=2),
 )
@@ -60,8 +61,8 @@ OWN: dict[str, dict[str, Any]] = {
 SETTINGS = Settings(LayerSettings(7, 8, "minmax", "tensor", rounding="floor"), OWN)
 
 
-@pytest.fixture(scope="module")
-def fixed() -> FixedNetwork:
+def odd_network() -> QuantizedNetwork:
+    """A clamp, padding, windows of different sizes, a table and centres, with settings by layer."""
     network = Network("agreed", LAYERS)
     rng = np.random.default_rng(2)
     arrays = {
@@ -73,7 +74,12 @@ def fixed() -> FixedNetwork:
     arrays["C"]["bias"] /= 16
     # Centres on a coarser scale than their inputs, which has zeros below it.
     arrays["R"]["weights"] *= 16
-    return quantize(TrainedNetwork(network, arrays), random_images(rng, network, 9), SETTINGS).fixed
+    return quantize(TrainedNetwork(network, arrays), random_images(rng, network, 9), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def fixed() -> FixedNetwork:
+    return odd_network().fixed
 
 
 def test_a_network_agrees_with_the_settings_it_was_made_of(fixed: FixedNetwork) -> None:

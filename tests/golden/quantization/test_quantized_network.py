@@ -27,6 +27,7 @@ from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import SCHEMA, QuantizedNetwork
 from systolith.golden.quantization.settings import Settings
 from systolith.golden.quantization.value_format import with_accumulator
+from tests.golden.quantization.test_agreement import odd_network
 from tests.golden.random_networks import random_images, random_quantized
 
 Header = dict[str, Any]
@@ -69,6 +70,18 @@ def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, seed: int) -> 
     assert_same(made, read)
     assert read.sha256 == made.sha256
     assert (execution.scores(read.fixed, images) == execution.scores(made.fixed, images)).all()
+
+
+def test_all_that_a_layer_may_have_is_in_the_file(tmp_path: Path) -> None:
+    made = odd_network()
+    made.save(tmp_path / "q.npz")
+    read = QuantizedNetwork.load(tmp_path / "q.npz")
+    assert_same(made, read)
+    assert read.fixed["A"].factors is not None
+    clamp, table = read.fixed["C"].requantization, read.fixed["T"].requantization
+    assert clamp is not None and clamp.limits != (None, None)
+    assert table is not None and table.table is not None
+    assert len({fmt.frac_bits for fmt in read.fixed["C"].weight_formats}) == 2
 
 
 def test_a_file_may_have_the_name_of_a_network_that_ships(
