@@ -80,10 +80,15 @@ def test_percentile_has_the_finest_step_that_holds_so_many(
     assert found == max(f for f in FRACTIONS if share(f) <= allowed)
 
 
-@pytest.mark.parametrize(("far", "frac_bits"), [(0, 6), (2, 6), (3, 0)])
-def test_the_usual_percentile_gives_up_one_of_ten_thousand(far: int, frac_bits: int) -> None:
-    """Of 20,000 values, which 8 bits hold with 6 fraction bits up to 1 and with none up to 100."""
-    values = np.ones(20_000)
+@pytest.mark.parametrize(
+    ("count", "far", "frac_bits"),
+    [(20_000, 0, 6), (20_000, 2, 6), (20_000, 3, 0), (10_000, 1, 6), (9_999, 1, 0)],
+)
+def test_the_usual_percentile_gives_up_one_of_ten_thousand(
+    count: int, far: int, frac_bits: int
+) -> None:
+    """8 bits hold these values with 6 fraction bits up to 1, and with none up to 100."""
+    values = np.ones(count)
     values[:far] = 100.0
     assert choose_frac_bits(values, 8, True, "percentile") == frac_bits
 

@@ -115,6 +115,8 @@ def test_a_table_without_any_value_has_the_steps_of_a_fraction() -> None:
         Settings(LayerSettings(8, 8)),
     ).fixed["F"]
     assert made.output_format == QFormat(8, 7)
+    # So have weights that are all zero.
+    assert made.weight_formats == (QFormat(8, 7),)
     root = quantize(
         one_unit(Activation("sqrt"), 0.0, 0.0),
         np.zeros((3, 1, 1, 1), np.uint8),
