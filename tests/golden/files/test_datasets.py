@@ -109,6 +109,8 @@ PIXEL = np.zeros((1, 1, 1, 1), np.uint8)
             np.zeros(2, int),
             "dataset 'x': images must be integers of 8 or 16 bits of shape",
         ),
+        (np.zeros((2, 3, 3, 1), np.int32), np.zeros(2, int), r"not int32 of \(2, 3, 3, 1\)"),
+        (np.zeros((2, 3, 3, 1), np.uint32), np.zeros(2, int), r"not uint32 of \(2, 3, 3, 1\)"),
         (np.zeros((2, 3, 3), np.uint8), np.zeros(2, int), r"not uint8 of \(2, 3, 3\)"),
         (np.zeros((0, 3, 3, 1), np.uint8), np.zeros(0, int), r"not uint8 of \(0, 3, 3, 1\)"),
         (
