@@ -505,18 +505,49 @@ def test_weights_have_the_precision_of_the_model(dtype: Any, tmp_path: Path) -> 
         assert arrays[name].tolist() == constant(expected, dtype).tolist()
 
 
-def test_sums_of_opset_6_say_which_axis_they_mean(tmp_path: Path) -> None:
-    # ONNX Runtime begins with opset 7: there the same constants need axes of their own.
-    def network(opset: int) -> golden.TrainedNetwork:
-        shape = (3,) if opset == 6 else (3, 1, 1)
-        more: dict[str, Any] = {"broadcast": 1, "axis": 1} if opset == 6 else {}
-        nodes = [node("Conv", "x w", "a"), node("Add", "a c", "y", **more)]
-        path = tmp_path / "small.onnx"
-        constants = {**W, "c": normal(3).reshape(shape)}
-        path.write_bytes(model(nodes, constants, opset=opset))
-        return golden.import_onnx(path, RAW).trained
+@pytest.mark.parametrize("of_constants", [False, True])
+@pytest.mark.parametrize("operator", ["Add", "Sub", "Mul", "Div"])
+@pytest.mark.parametrize(
+    ("shape", "axis", "whole"),
+    [
+        ((3,), 1, (3, 1, 1)),
+        ((3, 4), 1, (3, 4, 1)),
+        ((4,), 2, (4, 1)),
+        ((4, 5), None, (4, 5)),
+        ((5,), None, (5,)),
+        ((), None, ()),
+    ],
+)
+def test_sums_of_opset_6_say_which_axis_they_mean(
+    shape: tuple[int, ...],
+    axis: int | None,
+    whole: tuple[int, ...],
+    operator: str,
+    of_constants: bool,
+    tmp_path: Path,
+) -> None:
+    """ONNX Runtime begins with opset 7: there the same constants need axes of their own."""
 
-    assert network(6).sha256 == network(7).sha256
+    def network(opset: int) -> str:
+        own: dict[str, Any] = {"broadcast": 1} | ({} if axis is None else {"axis": axis})
+        how = own if opset == 6 else {}
+        if of_constants:
+            nodes = [node(operator, "m c", "w", **how), node("Conv", "x w", "y")]
+        else:
+            nodes = [node("Conv", "x k", "a"), node(operator, "a c", "b", **how)]
+            nodes += [node("Flatten", "b", "f"), node("Gemm", "f d z", "y")]
+        constants = {
+            "m": normal(2, 3, 4, 5),
+            "c": normal(*shape, seed=1).reshape(shape if opset == 6 else whole),
+            **({} if of_constants else {"k": normal(3, 3, 1, 1), "d": normal(60, 2)}),
+            "z": normal(2),
+        }
+        read = {name for each in nodes for name in each.input}
+        used = {name: each for name, each in constants.items() if name in read}
+        path = _file(tmp_path, model(nodes, used, (1, 3, 4, 5), opset=opset))
+        return golden.import_onnx(path, RAW).trained.sha256
+
+    assert network(6) == network(7)
 
 
 @pytest.mark.parametrize("pixel", [64, 33])

@@ -49,6 +49,7 @@ CONSTANTS = {
     "zeros8": constant(np.zeros(8), np.int64),
     "rows": constant([2, 30], np.int64),
     "images_last": constant([30, 2], np.int64),
+    "all": constant([60], np.int64),
     "cube": constant([2, 3, 10], np.int64),
     "doubled": constant([0, 0, 1, 2, 3, 4], np.int64),
     "one": constant([1], np.int64),
@@ -133,6 +134,12 @@ REFUSED = [
             "train with another activation"
         ),
     ),
+    (
+        M + "Mul m three a; Sigmoid a g; Mul a g b; Mul m b y",
+        "y (Mul): " + NO_ACTIVATION,
+    ),
+    ("Neg - w; Conv x w y", "w (Neg, input 1): is missing"),
+    ("Shape - s; Expand k s w; Conv x w y", "s (Shape, input 1): is missing"),
     # Sums and products.
     (
         M + "Div three m y",
@@ -173,6 +180,10 @@ REFUSED = [
     (
         M + "BatchNormalization m spread spread spread one_negative y",
         "y (BatchNormalization, input 5): variances must be above 0",
+    ),
+    (
+        "Reshape x all v; BatchNormalization v six six six six y",
+        "y (BatchNormalization, input 1): has no axis of channels",
     ),
     # Poolings.
     (M + "AveragePool m y", "y (AveragePool, kernel_shape): is missing"),

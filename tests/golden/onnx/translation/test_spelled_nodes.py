@@ -32,6 +32,7 @@ CONSTANTS = {
     "zero": constant(0.0),
     "minus": constant(-1.0),
     "minus_two": constant(-2.0),
+    "slopes": constant([[[0.25]], [[0.25]], [[0.25]]]),
     "each": constant([[[0.5]], [[-2.0]], [[3.0]]]),
     "positive": constant([[[0.5]], [[2.0]], [[3.0]]]),
     "offsets": constant([[[0.25]], [[-1.0]], [[2.0]]]),
@@ -101,6 +102,8 @@ TAKEN = [
     ("Flatten x f; Gemm f square rows30 y transB=1 alpha=0.5 beta=3.0", "dense none"),
     (M + "Flatten m f; Gemm f d36 b4 y alpha=2.0", f"{C} none, dense none"),
     # Activations.
+    (M + "PRelu m half y", f"{C} leaky_relu"),
+    (M + "PRelu m slopes y", f"{C} leaky_relu"),
     (M + "Clip m zero y", f"{C} relu"),
     (M + "Clip m zero six y", f"{C} clip"),
     (M + "Clip m minus half y", f"{C} clip"),
