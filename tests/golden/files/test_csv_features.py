@@ -84,6 +84,9 @@ def test_what_saturates_is_counted(tmp_path: Path) -> None:
 def test_pixels_are_whole_numbers(tmp_path: Path) -> None:
     found = load(tmp_path, "0,255,7.0,1e2\n", PIXELS)
     assert (found.images.dtype.name, found.images.ravel().tolist()) == ("uint8", [0, 255, 7, 100])
+    found = load(tmp_path, "a,b,c,d,label\n1,2,3,4,300\n5,6,7,8,0\n", PIXELS)
+    assert found.saturated_values is not None and found.saturated_values.tolist() == [0, 0]
+    assert (found.known_labels.tolist(), found.images[1, 0, 1].tolist()) == ([300, 0], [7, 8])
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,15 @@ def test_an_image_without_an_axis_of_channels_has_one_channel(tmp_path: Path) ->
     found = load(tmp_path, values, single)
     assert found.images.shape == (2, 2, 3, 1)
     assert np.array_equal(found.images[..., 0], values)
+
+
+def test_rows_are_images_row_by_row_with_channels_ascending(tmp_path: Path) -> None:
+    taker = Input(name="input", height=2, width=3, channels=4)
+    rows = np.arange(48, dtype=np.uint8).reshape(2, 24)
+    found = load(tmp_path, rows, taker)
+    assert found.images.shape == (2, 2, 3, 4)
+    assert found.images[1, 1, 2].tolist() == [44, 45, 46, 47]
+    assert found.saturated_values is not None and found.saturated_values.tolist() == [0, 0]
+    message = r"images have 10 values each, the network takes 24 \(2 x 3 x 4\)$"
+    with pytest.raises(FileFormatError, match=message):
+        load(tmp_path, rows[:, :10], taker)
