@@ -311,6 +311,7 @@ def test_embedding_writes_test_and_validation_digits(tmp_path: Path) -> None:
         stem = path.stem.replace("validation", "train")
         np.testing.assert_array_equal(idx.read(path), idx.read(source / stem)[1:])
     first = [path.read_bytes() for path in written]
+    assert all(content[4:8] == bytes(4) for content in first)  # gzip's date
     assert first == [path.read_bytes() for path in datasets.embed_digits(source, target)]
 
 

@@ -132,6 +132,7 @@ def test_pictures_are_known_by_their_suffix_in_any_case(suffix: str, tmp_path: P
         (["1", "2", "10"], True),
         (["01", "02", "10"], False),
         (["1", "2", "3", "04"], True),
+        (["1", "2", "3", "30", "4"], True),
         (["1", "10", "9", "x"], False),
         (["7", "8", "9"], False),
     ],

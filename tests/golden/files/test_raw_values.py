@@ -52,7 +52,11 @@ def test_what_saturates_is_counted(tmp_path: Path) -> None:
         ([[0, 1, float("nan"), 3]], SENSOR, r"image 0 has nan at \[0, 1, 0\]"),
         ([[0, 1, float("-inf"), 3]], SENSOR, r"image 0 has -inf at \[0, 1, 0\]"),
         ([[0, 1, 2.0, 3]], PIXELS, "must be integers, as the network takes pixels .* not float64"),
-        ([[0, 1, 2, 3], [0, 1, 2, float("inf")]], SENSOR, r"image 1 has inf at \[0, 1, 1\]"),
+        (
+            [[0, 1, 2, 3], [0, 1, 2, 3], [0, float("inf"), 2, 3]],
+            SENSOR,
+            r"image 2 has inf at \[0, 0, 1\]",
+        ),
         (
             np.zeros((2, 2, 1, 2), np.uint8),
             SENSOR,

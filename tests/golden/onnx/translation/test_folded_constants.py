@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
 from tests.golden.onnx.small_models import constant, layers, model, normal, spelled, taken
 
@@ -19,6 +20,8 @@ CONSTANTS = {
     "half": constant(0.5),
     "i": constant([[-7, 8, -9], [7, -8, 9], [5, -5, 1]], np.int64),
     "j": constant([[2, 3, 4], [-2, -3, -4], [3, 3, -3]], np.int64),
+    "u": constant([[7, 8, 9], [255, 254, 3], [1, 0, 250]], np.uint8),
+    "v": constant([[2, 3, 4], [16, 200, 4], [2, 5, 7]], np.uint8),
     "nine": constant([3, 1, 3, 1], np.int64),
     "three": constant([3, 1, 1, 1], np.int64),
     "shape": constant([3, 1, 3, 3], np.int64),
@@ -89,6 +92,9 @@ WEIGHTS = [
     "Shape k q; Expand half q w",
     "Shape k q start=-2; Expand k q w",
     "Shape k q start=2 end=3; Expand k q w",
+    "Shape k q end=1; Size q n; Cast n f to=1; Div k f w",
+    "Div u v q; Cast q f to=1; Reshape f nine w",
+    "Mod u v q; Cast q f to=1; Reshape f nine w",
     "Size k q; Cast q f to=1; Div k f w",
     "Constant q value_float=0.25; Mul k q w",
     "Constant q value_floats=0.25,0.5,1.0; Mul k q w",
@@ -106,3 +112,14 @@ def test_constants_are_computed(lines: str, tmp_path: Path) -> None:
     constants = {name: each for name, each in CONSTANTS.items() if name in read}
     imported = taken(tmp_path, model(nodes, constants, (1, 1, 5, 6), opset=opset))
     assert layers(imported) == [("convolution", "none")]
+
+
+def test_a_constant_of_a_shape_has_its_value(tmp_path: Path) -> None:
+    value = numpy_helper.from_array(constant([0.75]))
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["w"], "w", value=value),
+        *spelled("Conv x w y"),
+    ]
+    shape = {"shape": CONSTANTS["shape"]}
+    imported = taken(tmp_path, model(nodes, shape, (1, 1, 5, 6)))
+    assert (imported.trained.arrays["y"]["weights"] == 0.75).all()

@@ -50,6 +50,8 @@ CONSTANTS = {
     "rows": constant([2, 30], np.int64),
     "images_last": constant([30, 2], np.int64),
     "all": constant([60], np.int64),
+    "enormous": constant([0, 0, 2043, 1019, 0, 0, 0, 0], np.int64),
+    "minus_sizes": constant([3, -1, 3, 1], np.int64),
     "cube": constant([2, 3, 10], np.int64),
     "doubled": constant([0, 0, 1, 2, 3, 4], np.int64),
     "one": constant([1], np.int64),
@@ -93,6 +95,8 @@ REFUSED = [
         M + "Max m m y",
         "y (Max): joins feature maps: branches are not built; of one map and 0 it is a ReLU",
     ),
+    (M + "Max m minus y", "y (Max): with other constants than 0 is not built; train with Relu"),
+    (M + "Max one_zero m y", "y (Max): with other constants than 0 is not built; train with Relu"),
     (M + "Max m zeros5 y", "y (Max): makes copies of a map"),
     (P + "Sigmoid p y", "y (Sigmoid, input 1): was padded before: zeros do not stay zero"),
     (M + "Pow m three_in_five_axes y", "y (Pow, input 2): has more axes than the map"),
@@ -252,6 +256,7 @@ REFUSED = [
         "y (Conv, kernel_shape): [3, 2] is not that of the weights, [3, 3]",
     ),
     ("Conv x k y pads=3,0,0,0", "y (Conv, pads): 3 must be less than the kernel, 3"),
+    ("Conv x k y flavour=3", "y (Conv, flavour): is not known of this operator"),
     ("Conv x k y group=0", "y (Conv, group): 0 does not divide 1 maps into 1 each"),
     ("Conv x k y group=1.0", "y (Conv, group): must be an integer"),
     ("Conv x k y strides=1.0,2.0", "y (Conv, strides): must be a list of integers"),
@@ -346,6 +351,18 @@ REFUSED = [
     (
         M + "Dropout m half yes y",
         "y (Dropout, training_mode): is on; export the network for inference",
+    ),
+    (
+        "Pad x enormous y",
+        "y (Pad): makes 4,198,400 values, more than the 4,194,304 that are allowed",
+    ),
+    (
+        "ConstantOfShape minus_sizes w; Conv x w y",
+        "w (ConstantOfShape): makes -9 values, more than the 67,108,864 that are allowed",
+    ),
+    (
+        "Mod rows half w; Conv x w y",
+        "w (Mod): is computed of integers only, and not of a division by zero",
     ),
     # Ends of classifiers.
     (S + "Softmax s y axis=2", "y (Softmax, axis): 2 is none of 2"),

@@ -18,6 +18,7 @@ CONSTANTS = {
     "k": normal(3, 1, 3, 3),
     "k2": normal(2, 1, 2, 2),
     "ks": normal(2, 3, 2, 2, seed=1),
+    "one_pixel": normal(2, 3, 1, 1),
     "d": normal(30, 6),
     "d6": normal(6, 4, seed=1),
     "d8": normal(8, 4, seed=1),
@@ -109,6 +110,12 @@ TAKEN = [
     (M + "Clip m minus half y", f"{C} clip"),
     (M + "Clip m y", f"{C} none"),
     (M + "Max zero m y", f"{C} relu"),
+    (M + "Max m zero y", f"{C} relu"),
+    (M + "Tanh m a; Clip a y", f"{C} tanh"),
+    ("Pad x below p; Relu p r; Conv r k y", f"subsampling relu, {C} none"),
+    ("Pad x below p; Flatten p f; MatMul f d36 y", "dense none"),
+    (M + "GlobalMaxPool m g; Conv g one_pixel y", f"{C} none, max_pooling none, {C} none"),
+    (M + "GlobalAveragePool m g; Conv g one_pixel y", f"{C} none, average_pooling none, {C} none"),
     (M + "Relu m a; Relu a y", f"{C} relu"),
     (M + "Sigmoid m a; Relu a y", f"{C} sigmoid"),
     (M + "Relu m a; Clip a zero six y", f"{C} relu, subsampling clip"),
@@ -160,6 +167,14 @@ TAKEN = [
     # Ends of classifiers.
     (S + "ArgMax s c axis=-1 keepdims=0; Cast c y to=1", "dense none"),
     (S + "ArgMax s c axis=1; Squeeze c first_axis t; Cast t y to=1", "dense none"),
+    (
+        M + "GlobalMaxPool m g; Transpose g t perm=0,2,3,1; ArgMax t c axis=3; Cast c y to=1",
+        f"{C} none, max_pooling none",
+    ),
+    (
+        M + "GlobalAveragePool m g; ArgMax g c axis=1 keepdims=0; Cast c y to=1",
+        f"{C} none, average_pooling none",
+    ),
 ]
 
 
@@ -194,3 +209,17 @@ def test_layers_have_the_values_of_onnx_runtime(lines: str, expected: str, tmp_p
     assert ours.ravel() == pytest.approx(theirs.ravel(), rel=1e-4, abs=1e-4)
     differences = golden.compare_with_runtime(imported)
     assert all(each.is_rounding for each in differences)
+
+
+@pytest.mark.parametrize("axes", [[2, 3], [-2, -1]])
+def test_a_pooling_of_the_whole_map_says_which_axes_are_rows_and_columns(
+    axes: list[int], tmp_path: Path
+) -> None:
+    """By its sizes alone, the input would be 6 x 5 pixels of 3 colours."""
+    made = model(
+        spelled("ReduceMax x axes y"), {"axes": constant(axes, np.int64)}, (1, 6, 5, 3), opset=18
+    )
+    (tmp_path / "small.onnx").write_bytes(made)
+    imported = golden.import_onnx(tmp_path / "small.onnx", SPREAD)
+    assert imported.trained.network.input.image_shape == (5, 3, 6)
+    assert all(each.is_rounding for each in golden.compare_with_runtime(imported))
