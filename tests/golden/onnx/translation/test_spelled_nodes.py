@@ -223,3 +223,44 @@ def test_a_pooling_of_the_whole_map_says_which_axes_are_rows_and_columns(
     imported = golden.import_onnx(tmp_path / "small.onnx", SPREAD)
     assert imported.trained.network.input.image_shape == (5, 3, 6)
     assert all(each.is_rounding for each in golden.compare_with_runtime(imported))
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("Conv x l y pads=2,1 strides=2,", [(1, 5, 3)]),
+        ("Conv x l y dilations=3,", [(1, 3, 3)]),
+        ("Conv x l y auto_pad=SAME_LOWER strides=2,", [(1, 5, 3)]),
+        ("Conv x l m; Relu m r; Conv r l3 y kernel_shape=2,", [(1, 7, 3), (1, 6, 2)]),
+        ("Conv x l m; MaxPool m y kernel_shape=2, strides=3, ceil_mode=1", [(1, 7, 3), (1, 3, 3)]),
+        ("Conv x l m; AveragePool m y kernel_shape=3, pads=2,1", [(1, 7, 3), (1, 8, 3)]),
+        (
+            "Conv x l m; Pad m ends p; AveragePool p y kernel_shape=3, strides=2,",
+            [(1, 7, 3), (1, 4, 3)],
+        ),
+        ("Conv x l m; GlobalAveragePool m g; Flatten g y", [(1, 7, 3), (1, 1, 3)]),
+        ("Conv x l m; Flatten m f; MatMul f d y", [(1, 7, 3), (1, 1, 4)]),
+        ("Conv x l m; Mul m by_channel y", [(1, 7, 3)]),
+    ],
+)
+def test_signals_of_one_row(
+    lines: str, expected: list[tuple[int, int, int]], tmp_path: Path
+) -> None:
+    constants = {
+        "l": normal(3, 2, 3),
+        "l3": normal(2, 3, 2),
+        "d": normal(21, 4),
+        "by_channel": constant([[0.5], [-2.0], [3.0]]),
+        "ends": constant([0, 0, 2, 0, 0, 1], np.int64),
+    }
+    nodes = spelled(lines)
+    read = {name for each in nodes for name in each.input}
+    used = {name: each for name, each in constants.items() if name in read}
+    (tmp_path / "small.onnx").write_bytes(model(nodes, used, (2, 2, 9), opset=15))
+    imported = golden.import_onnx(tmp_path / "small.onnx", SPREAD)
+    network = imported.trained.network
+    assert network.input.image_shape == (1, 9, 2)
+    assert [tuple(network.shapes()[each.name]) for each in network.layers[1:]] == expected
+    differences = golden.compare_with_runtime(imported)
+    assert [each.layer for each in differences] == [each.name for each in network.layers[1:]]
+    assert all(each.is_rounding for each in differences), differences
