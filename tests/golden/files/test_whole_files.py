@@ -37,6 +37,14 @@ def test_a_file_is_replaced_and_nothing_else_left(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.bin"]
 
 
+def test_what_an_interruption_of_the_machine_left_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("out.tmp", ".out.tmp", ".out.bin.tmp"):
+        (tmp_path / name).write_bytes(b"part")
+    write_whole(tmp_path / "out.bin", b"whole")
+    assert (tmp_path / "out.bin").read_bytes() == b"whole"
+    assert (tmp_path / ".out.bin.tmp").read_bytes() == b"part"
+
+
 def test_new_files_have_the_permissions_of_others(tmp_path: Path) -> None:
     (tmp_path / "usual").write_bytes(b"")
     write_whole(tmp_path / "out", b"")
