@@ -46,6 +46,9 @@ CONSTANTS = {
     "yes": constant(True, bool),
     "around": constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
     "wide": constant([0, 0, 1, 2, 0, 0, 1, 2], np.int64),
+    "uneven": constant([0, 0, 2, 2, 0, 0, 1, 1], np.int64),
+    "uneven_last": constant([0, 2, 2, 0, 0, 1, 1, 0], np.int64),
+    "channels_too": constant([0, 1, 1, 1, 0, 1, 1, 1], np.int64),
     "zeros8": constant(np.zeros(8), np.int64),
     "rows": constant([2, 30], np.int64),
     "images_last": constant([30, 2], np.int64),
@@ -332,12 +335,13 @@ REFUSED = [
             "pad with zeros"
         ),
     ),
-    (
-        "Pad x wide half y",
+    *(
         (
+            f"Pad x {pads} half y",
             "y (Pad, value): 0.5 is taken around the input only, of one width on all four sides; "
-            "pad with zeros"
-        ),
+            "pad with zeros",
+        )
+        for pads in ("wide", "uneven", "uneven_last", "channels_too")
     ),
     (
         M + "Cast m y to=6",
