@@ -338,8 +338,10 @@ REFUSED = [
     *(
         (
             f"Pad x {pads} half y",
-            "y (Pad, value): 0.5 is taken around the input only, of one width on all four sides; "
-            "pad with zeros",
+            (
+                "y (Pad, value): 0.5 is taken around the input only, of one width on all four sides; "
+                "pad with zeros"
+            ),
         )
         for pads in ("wide", "uneven", "uneven_last", "channels_too")
     ),
