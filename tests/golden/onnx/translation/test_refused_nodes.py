@@ -68,6 +68,7 @@ CONSTANTS = {
 NO_ACTIVATION = (
     "joins a map and a function of it, which gives no activation that is built; train with another"
 )
+ONE_WIDTH = "0.5 is taken around the input only, of one width on all four sides; pad with zeros"
 M, S, P = "Conv x k m; ", "Flatten x f; Gemm f d s; ", "Conv x k m; Pad m around p; "
 
 REFUSED = [
@@ -330,18 +331,12 @@ REFUSED = [
     ),
     (
         M + "Pad m around half y",
-        (
-            "y (Pad, value): 0.5 is taken around the input only, of one width on all four sides; "
-            "pad with zeros"
-        ),
+        "y (Pad, value): " + ONE_WIDTH,
     ),
     *(
         (
             f"Pad x {pads} half y",
-            (
-                "y (Pad, value): 0.5 is taken around the input only, of one width on all four sides; "
-                "pad with zeros"
-            ),
+            "y (Pad, value): " + ONE_WIDTH,
         )
         for pads in ("wide", "uneven", "uneven_last", "channels_too")
     ),
