@@ -656,6 +656,11 @@ def test_a_large_batch_of_the_file(tmp_path: Path) -> None:
     ends = {"from": constant([1], np.int64), "to": constant([2], np.int64)}
     (slicing,) = refusals(tmp_path, model(nodes, {**W, **ends}, (6000, 1, 8, 8)))
     assert slicing.startswith("s (Slice): may tell the 6,000 images of a batch apart; export")
+    nodes = [node("Gemm", "x d", "s"), node("ReduceMean", "s", "y", axes=[0])]
+    (mean,) = refusals(tmp_path, model(nodes, {"d": normal(5, 4)}, (6000, 5)))
+    assert mean == (
+        "y (ReduceMean, axes): [0] are not just the rows and columns of a map of 1 x 1 x 4"
+    )
     path = tmp_path / "small.onnx"
     path.write_bytes(model([CONV], W, (1 << 21, 1, 8, 8)))
     imported = golden.import_onnx(path, RAW)
