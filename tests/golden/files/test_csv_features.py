@@ -205,6 +205,11 @@ NAMES = '"a",b,c,d,e,f\n1,1,1,1,1,0\n'
         ),
         (NAMES, "kind", "has 0 columns named 'kind'; the last ones are b, c, d, e, f"),
         (
+            f"a\x1b[2J,{'b' * 31},c,d\n1,1,1,0\n",
+            "kind",
+            f"has 0 columns named 'kind'; it has a\\x1b[2J, {'b' * 30}, c, d",
+        ),
+        (
             "1;1;1;1;1\n",
             None,
             (
