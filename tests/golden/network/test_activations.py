@@ -119,6 +119,29 @@ def test_the_formula_says_what_the_function_computes(function: ActivationFunctio
     np.testing.assert_allclose(function.function(points), expected, rtol=1e-5, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters", "below", "above"),
+    [
+        # At -2 and at 3, as ONNX defines the functions and names their parameters.
+        ("clip", (-1.5, 2.25), -1.5, 2.25),
+        ("leaky_relu", (0.1,), -0.2, 3.0),
+        ("elu", (0.7,), 0.7 * math.expm1(-2), 3.0),
+        ("celu", (1.3,), 1.3 * math.expm1(-2 / 1.3), 3.0),
+        ("selu", (1.6, 1.05), 1.05 * 1.6 * math.expm1(-2), 3.15),
+        ("hard_sigmoid", (0.2, 0.5), 0.1, 1.0),
+        ("hard_sigmoid", (0.1, 0.3), 0.1, 0.6),
+        ("swish", (1.1,), -2 / (1 + math.exp(2.2)), 3 / (1 + math.exp(-3.3))),
+        ("thresholded_relu", (0.75,), 0.0, 3.0),
+        ("thresholded_relu", (3.0,), 0.0, 0.0),
+    ],
+)
+def test_parameters_mean_what_onnx_says(
+    kind: str, parameters: tuple[float, ...], below: float, above: float
+) -> None:
+    found = activation_function(kind, parameters).function(np.array([-2.0, 3.0]))
+    assert found.tolist() == pytest.approx([below, above])
+
+
 def test_an_exponential_ends_where_its_formula_says() -> None:
     exponential, points = ACTIVATIONS["exp"], np.array([79.0, 80.0, 81.0, 500.0])
     expected = [math.exp(79), *[math.exp(80)] * 3]

@@ -185,6 +185,7 @@ def test_the_ends_of_all_values_count() -> None:
     assert choose_frac_bits(values, 8, False, "minmax", ends=(-1.0, 100.0)) == 1
     # An unsigned format has no room for what is below zero, and needs none.
     assert choose_frac_bits(values, 8, False, "minmax", ends=(-100.0, 1.5)) == 7
+    assert choose_frac_bits(-values, 8, False, "minmax") is None
     assert choose_frac_bits(np.zeros(3), 8, True, "minmax", ends=(0.0, 100.0)) == 0
 
 
