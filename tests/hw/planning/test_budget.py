@@ -193,6 +193,79 @@ def test_a_goal_out_of_reach_is_refused_with_the_smallest_possible() -> None:
     assert predict(Accelerator(fixed, plan)).interval_cycles == least
 
 
+COLOUR = Network(
+    "colour",
+    (
+        Input(name="pixels", height=6, width=6, channels=3, scale=0.01),
+        Convolution(name="C", inputs=("pixels",), kernel=(2, 2), out_channels=2),
+        Dense(name="F", inputs=("C",), units=2),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "shortest", "hint"),
+    [
+        (
+            {},
+            6 * 6 * 3,
+            "; it is the beats of an image, fewer with more channels in each: --fix pixels=1x1x3",
+        ),
+        ({"pixels": GivenSize(lanes=3)}, 6 * 6, ""),
+        # The input is not what is slow: 25 windows of 12 elements for one output after the other.
+        ({"C": GivenSize(1, 1)}, 25 * 12 * 2, ""),
+        ({"pixels": GivenSize(lanes=3), "C": GivenSize(2, 2)}, 25 * 6, ""),
+    ],
+)
+def test_more_channels_in_a_beat_are_the_remedy_only_where_the_input_is_slow(
+    given: dict[str, GivenSize], shortest: int, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = f" with the sizes given for {', '.join(given)}" if given else ""
+    fixed = quantized(COLOUR).fixed
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(target_cycles=shortest - 1), given)
+    assert str(refused.value) == (
+        f"network 'colour': target_cycles must be at least {shortest}, the shortest possible"
+        f"{within}, not {shortest - 1}{hint}"
+    )
+    assert min_interval(fixed, make_plan(fixed, Goal(target_cycles=shortest), given)) == shortest
+    monkeypatch.setattr(
+        "systolith.hw.planning.budget.PRESETS", {"quick": Goal(target_cycles=shortest - 1)}
+    )
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(target_cycles=shortest - 1, minimize="latency"), given)
+    assert str(refused.value) == (
+        f"network 'colour': preset 'quick', an image every {shortest - 1} cycles, cannot be "
+        f"reached: the shortest possible{within} is {shortest}; give --target-cycles {shortest}, "
+        f"or another preset{hint}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "fewest"), [({}, 2), ({"C": GivenSize(4, 2), "F": GivenSize(3, 1)}, 11)]
+)
+def test_the_fewest_multipliers_are_counted_with_the_sizes_that_are_given(
+    given: dict[str, GivenSize], fewest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = f" with the sizes given for {', '.join(given)}" if given else ""
+    fixed = quantized(COLOUR).fixed
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(max_multipliers=fewest - 1), given)
+    assert str(refused.value) == (
+        f"network 'colour': max_multipliers must be at least {fewest}, the fewest for its units"
+        f"{within}, not {fewest - 1}"
+    )
+    assert Accelerator(fixed, make_plan(fixed, Goal(fewest), given)).multipliers == fewest
+    monkeypatch.setattr("systolith.hw.planning.budget.PRESETS", {"tiny": Goal(fewest - 1)})
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(fewest - 1), given)
+    assert str(refused.value) == (
+        f"network 'colour': preset 'tiny', at most {fewest - 1} multipliers, is not enough: the "
+        f"fewest for its units{within} are {fewest}; give --max-multipliers {fewest} to plan or "
+        "generate"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -314,8 +387,15 @@ def test_a_plan_has_the_input_only_if_its_lanes_are_given() -> None:
         (
             Goal(20),
             {"X": GivenSize(1)},
-            "network 'tiny' has no layer 'X' to give a size: it has input, C",
+            "network 'tiny' has no layer 'X' to give a size: it has input, C, S, F",
         ),
+        # Each of several is checked.
+        (
+            Goal(20),
+            {"input": GivenSize(lanes=1), "C": GivenSize(1, 1), "X": GivenSize(1)},
+            "network 'tiny' has no layer 'X'",
+        ),
+        (Goal(20), {"input": GivenSize(lanes=2)}, "input 'input': its lanes must divide its 1"),
         (Goal(20), {"C": GivenSize(5, 1)}, "convolution 'C': rows must be from 1 to 4"),
         (Goal(20), {"C": GivenSize(1, 1, 3)}, "convolution 'C': lanes must divide 1"),
         (Goal(20), {"F": GivenSize(lanes=3)}, "dense 'F': columns must be from 1 to 2"),

@@ -81,6 +81,20 @@ def test_images_may_be_late_at_first() -> None:
     assert found.images > 3
 
 
+@pytest.mark.parametrize(
+    "pauses",
+    [
+        # The third image is 2 cycles late after one in step; the next one makes up for it.
+        [1, 1, 1, 1, 1, 3, 1],
+        # Two images in a row are late, the second by less.
+        [1, 1, 1, 4, 1, 8, 1],
+    ],
+)
+def test_one_late_image_does_not_decide(pauses: list[int]) -> None:
+    """Images of two beats; the second beat of some is taken late."""
+    assert passing(Slow(pauses), 10, [0, 0]).lag(10) == 0
+
+
 @pytest.mark.parametrize(("most", "lag"), [(5, 0), (4, 1)])
 def test_images_that_do_not_settle_count_as_late(
     most: int, lag: int, monkeypatch: pytest.MonkeyPatch
