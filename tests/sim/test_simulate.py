@@ -26,6 +26,7 @@ from systolith import golden, hw
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.fixed.execution import FixedModel, classes
 from systolith.hw.child_processes import started
+from systolith.hw.errors import MissingToolError
 from systolith.hw.verilog import artifacts
 from systolith.sim import SimulationReport, simulate
 from systolith.sim.bench.network_bench import simulate_cocotb
@@ -593,11 +594,38 @@ def test_frames_of_a_wrong_length_are_flagged_and_the_next_is_right(
     assert found[RESULT_FIELD]["user"][:, 0].tolist() == [1, 1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, PermissionError),
+        ({"layer": "dense"}, PermissionError),
+        ({"inject_fault": "dense", "keep_log": True}, PermissionError),
+        # Nothing would be written.
+        ({"inject_fault": "dense"}, MissingToolError),
+    ],
+)
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    error: type[Exception],
 ) -> None:
     # Not by its mode: whoever may do everything may write.
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(PermissionError, match="small"):
-        run(folder)
+    with pytest.raises(error):
+        run(folder, **options)
+
+
+def test_a_fault_is_looked_for_among_the_images_that_go_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another image might be the only one that shows it."""
+
+    def find(fixed: object, name: str, images: NDArray[np.uint8]) -> None:
+        np.testing.assert_array_equal(images, DATA.images[:2])
+        raise ValueError(f"{name} was looked for")
+
+    monkeypatch.setattr(MODULE, "find_fault", find)
+    with pytest.raises(ValueError, match="dense was looked for"):
+        run(folder, 2, inject_fault="dense")

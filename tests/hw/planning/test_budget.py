@@ -291,6 +291,23 @@ def test_smaller_latency_within_the_same_multipliers() -> None:
     assert report.predicted.latency_cycles < 0.9 * plain.predicted.latency_cycles
 
 
+def test_multipliers_that_the_interval_does_not_need_shorten_the_latency() -> None:
+    fixed = quantized(TINY).fixed
+
+    def made(goal: Goal) -> tuple[int, int, int]:
+        accelerator = Accelerator(fixed, make_plan(fixed, goal))
+        cycles = predict(accelerator)
+        return accelerator.multipliers, cycles.interval_cycles, cycles.latency_cycles
+
+    # A pixel a cycle is the limit, which ten multipliers reach.
+    fewest, interval, latency = made(Goal(14))
+    assert (fewest, interval) == (10, 25)
+    more, same, shorter = made(Goal(14, minimize="latency"))
+    assert fewest < more <= 14 and same == interval and shorter < latency
+    # With a longest interval there are no more multipliers than it needs.
+    assert made(Goal(target_cycles=25, minimize="latency")) == (fewest, interval, latency)
+
+
 @pytest.mark.parametrize(
     ("name", "preset", "latency"),
     [

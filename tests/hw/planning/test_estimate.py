@@ -158,8 +158,8 @@ def test_the_table_of_a_notebook_has_a_row_for_each_layer_and_figures_on_the_rig
     heads, *rows = [[cell.text for cell in row] for row in table.iter("tr")]
     assert heads == ["layer", "unit", "rows", "columns", "multipliers", "memory bits", "cycles"]
     for row, layer in zip(rows, report.layers, strict=True):
-        figures = (layer.folding.rows, layer.folding.columns, layer.multipliers)
-        figures += (layer.memory_bits, layer.cycles)
+        sizes = layer.folding.rows, layer.folding.columns
+        figures = *sizes, layer.multipliers, layer.memory_bits, layer.cycles
         assert row == [layer.name, layer.unit, *map("{:,}".format, figures)]
     aligned = [cell.attrib["style"].rpartition(" ")[2] for cell in next(table.iter("tr"))]
     assert aligned == ["left"] * 2 + ["right"] * 5
