@@ -10,12 +10,14 @@ from itertools import pairwise
 
 import pytest
 
-from systolith.golden.network.graph import Convolution, Dense, Input, Network
+from systolith.golden.network.graph import Convolution, Dense, Input, MaxPooling, Network
 from systolith.hw.accelerator import Accelerator
-from systolith.hw.folding import Folding
+from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.budget import Goal, make_plan
 from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers
 from systolith.hw.planning.prediction import min_interval, predict
+from systolith.hw.planning.sizes import GivenSize
+from systolith.hw.streams.result_layout import ResultKind
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 
@@ -104,6 +106,32 @@ def test_no_buffer_of_a_small_network_could_be_smaller(network: Network, multipl
             assert predict(accelerator).interval_cycles > interval
     # Here no FIFO needs a second entry.
     assert {folding.depth for folding in plan.values()} == {1}
+
+
+COLUMNS = Network(
+    "columns",
+    (
+        Input(name="input", height=8, width=4, scale=0.01),
+        Convolution(name="C", inputs=("input",), kernel=(1, 1), out_channels=4),
+        MaxPooling(name="M", inputs=("C",), window=(4, 1)),
+    ),
+)
+"""Four beats of four values leave pooling one after the other, and a score every cycle."""
+
+
+@pytest.mark.parametrize(("result", "depth"), [("class", 1), ("scores", 2)])
+def test_buffers_suffice_for_what_takes_the_result(result: ResultKind, depth: int) -> None:
+    fixed = quantized(COLUMNS).fixed
+    given = {"C": GivenSize(1, 4, 4), "M": GivenSize(lanes=4)}
+    plan = make_plan(fixed, Goal(max_multipliers=4), given, result)
+    assert plan["M"].depth == depth
+
+    def interval(plan: Plan) -> int:
+        return predict(Accelerator(fixed, plan, result=result)).interval_cycles
+
+    assert interval(plan) == 8 * 4
+    if depth > 1:
+        assert interval({**plan, "M": replace(plan["M"], depth=depth - 1)}) > 8 * 4
 
 
 def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(
