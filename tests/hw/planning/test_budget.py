@@ -398,6 +398,23 @@ def test_a_plan_has_the_input_only_if_its_lanes_are_given() -> None:
     assert plan["input"] == Folding(lanes=1)
 
 
+def test_the_lanes_of_one_layer_decide_those_of_the_layer_before_it() -> None:
+    plan = make_plan(quantized(TINY).fixed, Goal(20), {"S": GivenSize(lanes=2)})
+    assert (plan["C"].lanes, plan["S"].lanes) == (2, 2)
+
+
+def test_lanes_that_no_size_of_the_layer_before_has_are_refused_with_those_it_could_have() -> None:
+    four = Convolution(name="C", inputs=("input",), kernel=(2, 2), out_channels=4)
+    layers = TINY.layers
+    fixed = quantized(replace(TINY, layers=(layers[0], four, *layers[2:]))).fixed
+    given = {"C": GivenSize(columns=2), "S": GivenSize(lanes=4)}
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(20), given)
+    assert str(refused.value) == (
+        "layer 'S': 4 lanes do not fit the other sizes that are given: its input has 1 or 2"
+    )
+
+
 @pytest.mark.parametrize(
     ("goal", "given", "message"),
     [

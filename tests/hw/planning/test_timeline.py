@@ -95,6 +95,34 @@ def test_one_late_image_does_not_decide(pauses: list[int]) -> None:
     assert passing(Slow(pauses), 10, [0, 0]).lag(10) == 0
 
 
+def known(**taken: list[int]) -> Timeline:
+    """Streams of two beats an image whose cycles are known."""
+    streams = {}
+    for name, cycles in taken.items():
+        streams[name] = StreamCycles()
+        streams[name].available.extend(cycles)
+        streams[name].taken.extend(cycles)
+    return Timeline(streams, dict.fromkeys(taken, 2))
+
+
+@pytest.mark.parametrize("late", ["first", "middle", "last"])
+def test_images_that_fall_behind_in_any_stream_are_late(late: str) -> None:
+    in_step = [each for image in range(64) for each in (10 * image, 10 * image + 3)]
+    behind = [each for image in range(64) for each in (10 * image, 12 * image + 3)]
+    taken = dict.fromkeys(("first", "middle", "last"), in_step)
+    assert known(**taken).lag(10) == 0
+    assert known(**taken | {late: behind}).lag(10) == 2
+
+
+@pytest.mark.parametrize("moved", ["first", "middle", "last"])
+def test_an_image_in_step_has_every_beat_of_every_stream_in_step(moved: str) -> None:
+    """The first beat of every other image comes a cycle later, and the last one does not."""
+    in_step = [each for image in range(64) for each in (10 * image, 10 * image + 3)]
+    uneven = [each for image in range(64) for each in (10 * image + image % 2, 10 * image + 3)]
+    taken = dict.fromkeys(("first", "middle", "last"), in_step) | {moved: uneven}
+    assert known(**taken).lag(10) == 1
+
+
 @pytest.mark.parametrize(("most", "lag"), [(5, 0), (4, 1)])
 def test_images_that_do_not_settle_count_as_late(
     most: int, lag: int, monkeypatch: pytest.MonkeyPatch
