@@ -100,8 +100,8 @@ def known(**taken: list[int]) -> Timeline:
     streams = {}
     for name, cycles in taken.items():
         streams[name] = StreamCycles()
-        streams[name].available.extend(cycles)
         streams[name].taken.extend(cycles)
+        always_ready(streams[name])  # is never asked for a beat
     return Timeline(streams, dict.fromkeys(taken, 2))
 
 
