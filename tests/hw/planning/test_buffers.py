@@ -134,6 +134,23 @@ def test_buffers_suffice_for_what_takes_the_result(result: ResultKind, depth: in
         assert interval({**plan, "M": replace(plan["M"], depth=depth - 1)}) > 8 * 4
 
 
+def test_buffers_are_the_smallest_where_the_scores_are_the_slowest() -> None:
+    """A score a cycle: 4 x 4 places of 5 maps, and only 36 pixels."""
+    network = Network(
+        "map",
+        (
+            Input(name="input", height=6, width=6, scale=0.01),
+            Convolution(name="C", inputs=("input",), kernel=(3, 3), out_channels=5),
+        ),
+    )
+    fixed = quantized(network).fixed
+    plan = make_plan(fixed, Goal(max_multipliers=45), {"C": GivenSize(9, 5, 5)}, "scores")
+    assert (min_interval(fixed, plan, 80), min_interval(fixed, plan)) == (80, 36)
+    # A window needs three rows, so that there are no fewer; without the search, all are there.
+    assert (plan["C"].lines, plan["C"].depth) == (3, 1)
+    assert predict(Accelerator(fixed, plan, result="scores")).interval_cycles == 80
+
+
 def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
