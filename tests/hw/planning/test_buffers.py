@@ -14,7 +14,7 @@ from systolith.golden.network.graph import Convolution, Dense, Input, MaxPooling
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.budget import Goal, make_plan
-from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers
+from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers, with_smallest_buffers
 from systolith.hw.planning.prediction import min_interval, predict
 from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.streams.result_layout import ResultKind
@@ -149,6 +149,14 @@ def test_buffers_are_the_smallest_where_the_scores_are_the_slowest() -> None:
     # A window needs three rows, so that there are no fewer; without the search, all are there.
     assert (plan["C"].lines, plan["C"].depth) == (3, 1)
     assert predict(Accelerator(fixed, plan, result="scores")).interval_cycles == 80
+
+
+def test_a_plan_whose_units_stall_each_other_in_any_case_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_Buffers, "lag", lambda self, first=0: 5)
+    fixed = quantized(EVERY_KIND).fixed
+    assert with_smallest_buffers(fixed, EVERY_KIND_PLAN, "class") == EVERY_KIND_PLAN
 
 
 def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from systolith.hw.planning import timeline
+from systolith.hw.planning.prediction import PREDICTED_IMAGES, _steady_interval
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import Process, StreamCycles, always_ready, offering, recurrence
 
@@ -121,6 +122,21 @@ def test_an_image_in_step_has_every_beat_of_every_stream_in_step(moved: str) -> 
     uneven = [each for image in range(64) for each in (10 * image + image % 2, 10 * image + 3)]
     taken = dict.fromkeys(("first", "middle", "last"), in_step) | {moved: uneven}
     assert known(**taken).lag(10) == 1
+
+
+def test_without_a_steady_state_the_interval_ends_with_the_final_beats_of_the_last_results() -> (
+    None
+):
+    """From the ninth result to the tenth; first beats are 12 cycles apart."""
+    cycles = [each for image in range(64) for each in (12 * image, 12 * image + 3 + image % 2)]
+    asked: list[int] = []
+
+    def make(interval: int) -> Timeline:
+        asked.append(interval)
+        return known(i=cycles, o=cycles)
+
+    found, interval = _steady_interval(make, "o", 10)
+    assert (asked, interval, found.images) == ([10, 0], 13, PREDICTED_IMAGES)
 
 
 @pytest.mark.parametrize(("most", "lag"), [(5, 0), (4, 1)])
