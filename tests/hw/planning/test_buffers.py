@@ -159,6 +159,20 @@ def test_a_plan_whose_units_stall_each_other_in_any_case_stays_as_it_is(
     assert with_smallest_buffers(fixed, EVERY_KIND_PLAN, "class") == EVERY_KIND_PLAN
 
 
+def test_lines_are_reduced_first_as_they_are_the_larger_buffers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reduced: list[set[str]] = []
+
+    def reduce(self: _Buffers, buffers: list[_Buffer]) -> None:
+        reduced.append({each.key for each in buffers})
+
+    monkeypatch.setattr(_Buffers, "reduce_usual", lambda self: True)
+    monkeypatch.setattr(_Buffers, "reduce_all", reduce)
+    with_smallest_buffers(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN, "class")
+    assert reduced == [{"lines"}, {"depth"}]
+
+
 def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

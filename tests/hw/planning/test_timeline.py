@@ -124,9 +124,7 @@ def test_an_image_in_step_has_every_beat_of_every_stream_in_step(moved: str) -> 
     assert known(**taken).lag(10) == 1
 
 
-def test_without_a_steady_state_the_interval_ends_with_the_final_beats_of_the_last_results() -> (
-    None
-):
+def test_without_a_steady_state_the_interval_is_between_final_beats() -> None:
     """From the ninth result to the tenth; first beats are 12 cycles apart."""
     cycles = [each for image in range(64) for each in (12 * image, 12 * image + 3 + image % 2)]
     asked: list[int] = []
