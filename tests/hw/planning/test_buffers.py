@@ -173,6 +173,20 @@ def test_lines_are_reduced_first_as_they_are_the_larger_buffers(
     assert reduced == [{"lines"}, {"depth"}]
 
 
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_every_buffer_that_is_larger_than_the_smallest_is_reduced(more: int) -> None:
+    """A FIFO has one entry at least, and a convolution the rows of its window."""
+    buffers = _Buffers(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN, "class")
+    rows = {"C1": 3, "C3": 2}
+    for name in EVERY_KIND_PLAN:
+        stored = {"lines": rows[name] + more} if name in rows else {}
+        buffers._resize(name, depth=1 + more, **stored)
+    lines = [_Buffer(name, "lines", range(least, least + more + 1)) for name, least in rows.items()]
+    depths = [_Buffer(name, "depth", range(1, 2 + more)) for name in EVERY_KIND_PLAN]
+    assert list(buffers.lines()) == (lines if more else [])
+    assert list(buffers.depths()) == (depths if more else [])
+
+
 def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
