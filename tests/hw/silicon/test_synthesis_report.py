@@ -25,7 +25,6 @@ from systolith.hw.silicon.synthesis_report import (
     path_ends,
     require_report_of,
     save_report,
-    signal_name,
 )
 from systolith.hw.silicon.targets import DEVICES
 from systolith.hw.silicon.tools import Tool
@@ -189,18 +188,9 @@ def test_the_last_reports_for_all_targets_stay_in_the_file(folder: Path) -> None
     )
 
 
-@pytest.mark.parametrize(
-    ("cell", "signal"),
-    [
-        ("unit_conv.core.psum_TRELLIS_FF_Q_3", "unit_conv.core.psum"),
-        ("unit_conv.sum_SB_DFFE_Q", "unit_conv.sum"),
-        ("top_LUT4_D", "top"),
-        ("unit_conv.memory.1.2", "unit_conv.memory"),
-    ],
-)
-def test_a_path_is_named_by_the_signals_of_the_verilog(cell: str, signal: str) -> None:
-    assert signal_name(cell) == signal
-    assert path_ends(SlowestPath(cell, "unit_a.b", 2, 1)) == (signal, "unit_a.b")
+def test_a_path_is_named_by_the_signals_at_both_ends() -> None:
+    path = SlowestPath("unit_conv.sum_SB_DFFE_Q", "unit_a.psum.1.2", 2, 1)
+    assert path_ends(path) == ("unit_conv.sum", "unit_a.psum")
 
 
 @pytest.mark.parametrize(
