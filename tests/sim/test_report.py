@@ -213,6 +213,12 @@ def test_an_outcome_is_what_an_accuracy_report_quotes(tmp_path: Path) -> None:
     assert (found.simulator, found.engine_images) == ("icarus", {"bulk": 8})
 
 
+def test_the_report_of_a_large_network_is_read(tmp_path: Path) -> None:
+    many = tuple(replace(EQUAL, name=f"L{number}") for number in range(3000))
+    (tmp_path / "simulation.json").write_bytes(replace(REPORT, layers=many).to_json())
+    assert len(load_outcome(tmp_path).layers) == 3000
+
+
 def test_a_layer_alone_has_no_accuracy() -> None:
     assert replace(REPORT, layer="C1", classes=(), correct=None).accuracy is None
 
