@@ -65,7 +65,9 @@ def test_intervals_are_of_the_last_two_and_latencies_of_the_first(network: Tappe
 def test_the_first_images_of_the_first_part_are_noted(network: TappedNetwork) -> None:
     assert Stopwatch(network).timeline is None
     stopwatch = Stopwatch(network)
-    frames = [[(c, c, c)] * 4 for c in range(0, 10 * (MEASURED_IMAGES + 5), 10)]
+    # Each image takes longer than the one before, so that none is mistaken for another.
+    cycles = [10 * image**2 for image in range(MEASURED_IMAGES + 5)]
+    frames = [[(c, c, c)] * 4 for c in cycles]
     mine, other = records(network, *frames), records(network, [(7, 7, 7)] * 4)
     batches = [
         Batch(1, 20, other),
@@ -76,7 +78,7 @@ def test_the_first_images_of_the_first_part_are_noted(network: TappedNetwork) ->
     assert list(stopwatch.watch(batches)) == batches
     found = stopwatch.timeline
     assert found is not None
-    assert found.result.last.tolist() == list(range(0, 10 * MEASURED_IMAGES, 10))
+    assert found.result.last.tolist() == cycles[:MEASURED_IMAGES]
 
 
 def test_parts_are_long_enough_to_be_measured() -> None:
