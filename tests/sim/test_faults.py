@@ -96,11 +96,11 @@ def test_a_negative_weight_stays_negative(weight: int, altered: int) -> None:
 
 def test_an_output_has_weights_of_its_own_width() -> None:
     """One output of 3 bits, and two of 6."""
-    weights = [[0, -20, -20], [-1, 31, 31], [1, -32, -32]]
+    weights = [[0, -21, -21], [-1, 31, 31], [1, -32, -32]]
     images = np.array([[7, 0, 0]], np.uint8).reshape(1, 1, 3, 1)
     fault = find_fault(dense(weights, [3, 6, 6], 8), "F", images)
     assert fault.index[1] > 0
-    assert (fault.bit, fault.before, fault.after) == (4, -20, -4)
+    assert (fault.bit, fault.before, fault.after) == (4, -21, -5)
 
 
 def test_a_bit_that_would_widen_or_narrow_the_accumulator_is_left_alone() -> None:

@@ -201,7 +201,7 @@ def test_each_wrong_result_has_the_place_of_its_own_first_wrong_beat() -> None:
     layout, made = all_scores()
     made[RESULT_FIELD]["user"][3, 0] = 1
     made[RESULT_FIELD]["data"][2, 1:] = 1
-    (line,) = checked(made, slice(3, 4), slice(0, 3), layout=layout).violations()
+    (line,) = checked(made, layout=layout).violations()
     assert line == (
         "m_axis: 2 wrong results, the first of image 2: beat 1: expected tdata 0000, tuser 0, "
         "tlast 0, found 0101, 0, 0"
