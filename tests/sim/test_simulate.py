@@ -266,20 +266,60 @@ def test_cycles_that_were_not_predicted_are_a_failure(
     report = run(copy, layer=layer)
     assert report.bit_exact and report.as_predicted is False
     assert report.failures == (f"{name}: measured {measured}, predicted {measured + 1}",)
+    # A failure like any other: what the simulator printed is there.
+    assert report.kept == (copy / LOG_NAME, copy / JUNIT_NAME)
 
 
+@pytest.mark.parametrize(
+    ("engine", "count", "by"), [("bulk", 12, "bulk"), ("cocotb", 3, "cocotb"), ("both", 12, "bulk")]
+)
 def test_a_rule_broken_while_cycles_are_measured_is_a_violation(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, engine: str, count: int, by: str
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
+    """Ten images are measured without pauses, by the last engine; fewer come again."""
+
+    def broken(network: object, images: NDArray[np.uint8], *given: object, **options: Any) -> None:
+        assert (given, options) == ((), {"engine": by})
+        np.testing.assert_array_equal(images, DATA.images[np.arange(10) % count])
         raise RuleBroken("dense: valid was dropped")
 
     # The package's function has the module's name.
     monkeypatch.setattr(sys.modules[simulate.__module__], "measure_network", broken)
-    report = run(folder, stalls=1)
+    report = run(folder, count, stalls=1, engine=engine)
     assert report.failures == ("without pauses: dense: valid was dropped",)
     assert (report.bit_exact, report.as_predicted) == (False, None)
     assert json.loads((folder / FILE_NAME).read_text())["bit_exact"] is False
+
+
+@pytest.mark.parametrize(
+    ("bits", "name"), [(7, "i1"), (8, "i2"), (15, "i2"), (16, "i4"), (31, "i4"), (32, "i8")]
+)
+def test_the_input_of_a_layer_alone_is_in_the_smallest_type_that_holds_every_value(
+    bits: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A format of as many bits may be unsigned."""
+    images = np.arange(250).reshape(250, 1, 1, 1)
+    sizes: list[int] = []
+
+    class Model:
+        def __init__(self, fixed: object) -> None:
+            pass
+
+        def run(self, some: NDArray[np.int64]) -> Any:
+            sizes.append(len(some))
+            return SimpleNamespace(outputs={"C": some // 2, "D": some})
+
+    monkeypatch.setattr(MODULE, "FixedModel", Model)
+    layer = SimpleNamespace(output_format=SimpleNamespace(bits=bits))
+
+    class Fixed(dict[str, Any]):
+        network = SimpleNamespace(input=SimpleNamespace(name="input"))
+
+    found = MODULE._values(Fixed(C=layer), "C", images)
+    assert found.dtype == np.dtype(name)
+    np.testing.assert_array_equal(found, images // 2)
+    assert sizes == [100, 100, 50]
+    assert MODULE._values(Fixed(C=layer), "input", images) is images
 
 
 def test_progress(folder: Path) -> None:
@@ -406,9 +446,14 @@ def test_the_second_engine_has_the_images_and_the_parts_after_the_first_one_s(
     monkeypatch.setattr(MODULE, "simulate_cocotb", cocotb)
     monkeypatch.setattr(MODULE, "simulate_bulk", bulk)
     run = SimpleNamespace(engines={"cocotb": 2, "bulk": 4}, stalls=None, simulator="verilator")
-    found = MODULE._batches(run, None, np.arange(6), [], lambda step: None)
+    steps: list[str] = []
+    found = MODULE._batches(run, None, np.arange(6), [], steps.append)
     assert [(each.part, each.first) for each in found] == [(0, 0), (0, 1), (2, 4), (1, 2)]
     assert given == {"cocotb": [0, 1], "bulk": [2, 3, 4, 5]}
+    assert steps == [
+        *("compiling for cocotb", "simulating by cocotb"),
+        *("compiling for bulk", "simulating by bulk"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -465,6 +510,11 @@ def test_bad_input(folder: Path, options: dict[str, Any], message: str) -> None:
 def test_images_of_another_shape_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="28 x 28 x 1, network 'small-one' takes 7 x 5 x 2"):
         simulate(folder, 1, golden.test_digits())
+
+
+def test_without_a_data_set_only_networks_of_digits_are_simulated(folder: Path) -> None:
+    with pytest.raises(ValueError, match="give images of its own with --data FILE"):
+        simulate(folder, 1)
 
 
 def test_labels_that_are_no_class_are_refused(folder: Path) -> None:
