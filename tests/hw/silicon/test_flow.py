@@ -21,10 +21,10 @@ from tests.scripts import tiny
 UNITS = ["unit_conv", "unit_dense"]
 
 
-@pytest.fixture(scope="module", params=["class", "scores"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hardware") / "rtl"
-    hw.generate(tiny.quantized(), folder, result=request.param)
+    tiny.generate(folder)
     return folder
 
 
@@ -84,16 +84,21 @@ def test_every_part_is_counted_apart_and_placed_with_the_slowest_grade_by_defaul
     report = flow.synthesize_folder(
         folder, target, grade, [3, 1, 2], lambda *each: done.append(each), steps.append
     )
-    result = (
-        "classifier" if artifacts.load(folder).manifest.result.kind == "class" else "score_stream"
-    )
-    parts = ["frame_checker", result, *UNITS]
+    parts = ["frame_checker", "classifier", *UNITS]
     assert tools.modules == {f"tiny_{part}": part for part in parts}
     assert tools.placed == [(placed_with, [3, 1, 2], parts)]
     assert (steps, done) == (["Yosys", "nextpnr"], [(1, 3)])
     assert report.tools == {name: f"version of {name}" for name in ("yosys", placer)}
     assert report.grade == (placed_with or None)
     assert (report.clock_mhz, report.best_clock_mhz) == (20.0, 30.0)
+
+
+def test_all_scores_leave_through_a_part_of_their_own(tools: Tools, tmp_path: Path) -> None:
+    hw.generate(tiny.quantized(), tmp_path / "rtl", result="scores")
+    report = flow.synthesize_folder(tmp_path / "rtl", "ecp5-25k", seeds=[1])
+    parts = ["frame_checker", "score_stream", *UNITS]
+    assert (list(tools.modules.values()), tools.placed) == (parts, [("6", [1], parts)])
+    assert [part.name for part in report.parts] == ["frame checker", "score stream", "top"]
 
 
 def test_without_seeds_nothing_is_placed_and_no_placer_is_needed(
