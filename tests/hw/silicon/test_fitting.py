@@ -171,6 +171,6 @@ def test_sizes_aim_and_result_are_those_that_are_asked_for(
     with pytest.raises(MisfitError) as refused:
         fastest_fitting_plan(network, ECP5, given=given, most=20)
     assert str(refused.value) == (
-        "tiny does not fit LFE5U-25F-CABGA381 with any --max-multipliers, by the estimates: with 20 "
-        "it would take about 24,289 LUTs of 24,288 (1 too many)"
+        "tiny does not fit LFE5U-25F-CABGA381 with any --max-multipliers, by the estimates: with "
+        "20 it would take about 24,289 LUTs of 24,288 (1 too many)"
     )
