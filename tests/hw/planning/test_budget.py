@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -30,11 +31,12 @@ from systolith.golden.network.graph import (
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import PlanError, UnitError
-from systolith.hw.folding import Folding, Plan
+from systolith.hw.folding import Folding, Order, Plan
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
 from systolith.hw.planning.prediction import min_interval, predict
 from systolith.hw.planning.sizes import GivenSize
+from tests.hw.planning.test_buffers import DENSE
 from tests.hw.small_networks import EVERY_KIND, quantized
 
 TINY = Network(
@@ -310,6 +312,31 @@ def test_multipliers_that_the_interval_does_not_need_shorten_the_latency() -> No
     assert fewest < more <= 14 and same == interval and shorter < latency
     # With a longest interval there are no more multipliers than it needs.
     assert made(Goal(target_cycles=25, minimize="latency")) == (fewest, interval, latency)
+
+
+@pytest.mark.parametrize("multipliers", [8, 18])
+def test_no_other_lanes_and_orders_of_the_same_arrays_are_faster(multipliers: int) -> None:
+    """The cycle of the result counts, not that of most beats."""
+    fixed = quantized(DENSE).fixed
+    plan = make_plan(fixed, Goal(multipliers))
+    found = predict(Accelerator(fixed, plan))
+    latencies = set()
+    for lanes in product((1, 2, 4), (1, 2, 4, 8), (1, 3)):
+        for orders in product(get_args(Order), repeat=2):
+            other = {
+                layer: replace(folding, lanes=n, order=order, depth=64, lines=None)
+                for (layer, folding), n, order in zip(
+                    plan.items(), lanes, ("inputs", *orders), strict=True
+                )
+            }
+            try:
+                cycles = predict(Accelerator(fixed, other))
+            except UnitError:
+                continue
+            if cycles.interval_cycles == found.interval_cycles:
+                latencies.add(cycles.latency_cycles)
+    assert len(latencies) > 1
+    assert found.latency_cycles == min(latencies)
 
 
 @pytest.mark.parametrize(
