@@ -240,6 +240,20 @@ def test_many_fifos_are_reduced_at_once_but_for_those_that_need_their_depth(
     assert several.trials <= most_trials
 
 
+def test_the_transfers_of_later_trials_are_those_of_a_whole_one() -> None:
+    """A trial simulates the units from a changed one on; the beats of all of them are known."""
+    buffers = _Buffers(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN, "class")
+    for first in (0, 0, 3, 6, 1):
+        assert buffers.lag(first) == 0
+    found = list(buffers._transfers)
+    assert len(found) == 1 + len(EVERY_KIND_PLAN)
+    assert buffers.lag() == 0
+    for mine, whole in zip(found, buffers._transfers, strict=True):
+        beats = min(len(mine.taken), len(whole.taken))
+        assert mine.taken[:beats] == whole.taken[:beats]
+        assert mine.available[:beats] == whole.available[:beats]
+
+
 def test_transfers_are_the_same_if_the_last_image_repeats() -> None:
     before = _Transfers(array("q"), array("q", [0, 3, 10, 14]))
     for same in ([0, 3], [0, 3, 10, 14], [0, 3, 10, 14, 20, 24], [0, 3, 10, 14, 20, 24, 30]):

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -204,7 +205,7 @@ CLASS = ResultLayout(
 def test_the_head_of_a_file_says_what_its_ports_carry(
     fmt: QFormat, lanes: int, layout: ResultLayout, what: str, source: str, result: str
 ) -> None:
-    layer = quantized(EVERY_KIND).fixed["F6"]
+    layer = replace(quantized(EVERY_KIND).fixed["F6"], input_format=QFormat(9, 3))
     accelerator: Any = SimpleNamespace(
         name="top",
         fixed=SimpleNamespace(
@@ -240,7 +241,7 @@ def test_the_head_of_a_file_says_what_its_ports_carry(
         "/* verilator lint_off DECLFILENAME */\n\n"
         "module top;\n"
         "// F6: dense, 12 to 5 values; 3 x 5 processing elements\n"
-        f"// {layer.input_format} to {layer.output_format}, 5 values a beat.\n"
+        "// s9.3 to s8.7, 5 values a beat.\n"
         "module unit_F6;\n"
         "// Fills up images that are too short, and truncates those that are too long.\n"
         "module frame_checker;\n"
@@ -250,7 +251,6 @@ def test_the_head_of_a_file_says_what_its_ports_carry(
         "module score_stream;\n"
         "/* verilator lint_on DECLFILENAME */\n"
     )
-    assert layer.input_format != layer.output_format
 
 
 @pytest.mark.parametrize("seed", range(2))
