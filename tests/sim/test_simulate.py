@@ -329,6 +329,12 @@ def test_progress(folder: Path) -> None:
     assert calls == sorted(calls)
 
 
+def test_progress_counts_the_images_of_all_batches() -> None:
+    calls: list[tuple[int, int]] = []
+    MODULE._exhaust(iter([3, 4, 5]), 20, lambda done, total: calls.append((done, total)))
+    assert calls == [(3, 20), (7, 20), (12, 20)]
+
+
 def altered(
     layer: str, place: tuple[int, int, int, int], by: int
 ) -> Callable[[Check, NDArray[np.uint8]], dict[str, NDArray[np.int64]]]:

@@ -105,6 +105,8 @@ def test_results_come_in_order_and_the_window_is_respected() -> None:
         lambda packet: right(replace(packet, number=packet.number ^ 0x80)),
         lambda packet: Packet(Kind.RESULT, packet.number, b"\x00").to_bytes(),
         lambda packet: Packet(0x99, packet.number).to_bytes(),
+        # As long as a result, but none.
+        lambda packet: Packet(0x99, packet.number, bytes(9)).to_bytes(),
     ],
 )
 def test_one_fault_is_repaired(fault: Answer) -> None:

@@ -32,10 +32,18 @@ from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import PlanError, UnitError
 from systolith.hw.folding import Folding, Order, Plan
-from systolith.hw.planning.budget import PRESETS, Goal, make_plan
+from systolith.hw.planning.budget import PRESETS, Goal, _search, _start, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
 from systolith.hw.planning.prediction import min_interval, predict
 from systolith.hw.planning.sizes import GivenSize
+from systolith.hw.streams.cycles import (
+    NEVER,
+    StreamCycles,
+    always_ready,
+    offering,
+    run_until_taken,
+)
+from systolith.hw.units.registry import build_unit
 from tests.hw.planning.test_buffers import DENSE
 from tests.hw.small_networks import EVERY_KIND, quantized
 
@@ -48,6 +56,24 @@ TINY = Network(
         Dense(name="F", inputs=("S",), units=2),
     ),
 )
+
+
+def test_a_plan_under_way_has_the_cycles_of_the_first_image_alone() -> None:
+    """Two values a beat: 16 windows are 16 beats, which pass the unit as its model says."""
+    fixed = quantized(TINY).fixed
+    start = _start(_search(fixed, {}, "class"))
+    assert start.output_cycles.tolist() == list(range(1, 26))
+    layer, folding = fixed["C"], Folding(4, 2, 2, depth=1)
+    found = start.extended(layer, folding, 8)
+    i, o = StreamCycles(), StreamCycles()
+    offering(i, start.output_cycles, NEVER)
+    build_unit(layer, folding, 1).cycles(i, o)
+    always_ready(o)
+    run_until_taken(o, 16)
+    assert found.output_cycles.tolist() == o.taken[:16].tolist()
+    assert (found.plan, found.multipliers, found.lanes) == ({"C": folding}, 8, 2)
+    assert start.extended(layer, folding, 8) is found
+    assert found.extended(fixed["S"], Folding(lanes=2), 5).multipliers == 13
 
 
 @cache
