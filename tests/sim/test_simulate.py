@@ -137,6 +137,9 @@ def test_cycles_are_those_of_an_engine_that_never_pauses(folder: Path) -> None:
         assert report.layer_timings == reports[0].layer_timings
     interval, latency = reports[0].interval_cycles, reports[0].latency_cycles
     assert interval is not None and latency is not None
+    predicted = hw.load_manifest(folder).predicted
+    assert (interval, latency) == (predicted.interval_cycles, predicted.latency_cycles)
+    assert interval != latency
     # A value of a pixel a cycle goes in, and whether there were too many shows at the last.
     assert interval >= PIXELS and latency >= PIXELS
     stalled = run(folder, 2, simulator="icarus", stalls=1)

@@ -60,7 +60,8 @@ def test_the_slowest_of_all_paths_edges_and_checks_counts_for_each_part() -> Non
         (INTERCONNECT gate/F b/D (1:1:3) (1:1:2))
         (INTERCONNECT gate/F c/D (1:1:40) (1:1:4))
         (INTERCONNECT c/Q a/D (1:1:6) (1:1:6))""",
-        a=REGISTER.format(q=100, q_fall=110, rise=1, fall=8),
+        # A second delay of the same output is smaller.
+        a=REGISTER.format(q=100, q_fall=110, rise=1, fall=8) + "\n(IOPATH CLK Q (1:1:9) (1:1:9))",
         b=REGISTER.format(q=500, q_fall=500, rise=5, fall=2),
         c=REGISTER.format(q=30, q_fall=20, rise=0, fall=0),
         gate="(IOPATH A F (1:1:50) (1:1:60))\n(IOPATH B F (1:1:80) (1:1:70))",

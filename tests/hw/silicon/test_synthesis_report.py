@@ -225,6 +225,10 @@ def test_reports_for_other_targets_stay_in_the_file(folder: Path) -> None:
     (folder / FILE_NAME).write_text(json.dumps(content))
     with pytest.raises(FileFormatError, match=r"\$\.others\[0\]: is not of the same Verilog"):
         load_report(folder)
+    content["others"] = [{**content, "others": []}]
+    (folder / FILE_NAME).write_text(json.dumps(content))
+    with pytest.raises(FileFormatError, match=r"\$\.others: has a target twice"):
+        load_report(folder)
 
 
 def test_a_report_of_other_verilog_is_replaced(folder: Path) -> None:
@@ -297,6 +301,9 @@ def test_a_report_of_another_accelerator_is_refused(field: str, folder: Path) ->
     other = msgspec.structs.replace(report, **{field: 7})
     with pytest.raises(FileFormatError, match=rf"\$\.{field}: is 7, and in the manifest"):
         require_report_of(other, built, path)
-    swapped = msgspec.structs.replace(report, layers=report.layers[::-1])
-    with pytest.raises(FileFormatError, match=r"\$\.layers: are not those of the manifest"):
-        require_report_of(swapped, built, path)
+    first, *others = report.layers
+    renamed = msgspec.structs.replace(first, name="other")
+    for layers in (report.layers[::-1], (renamed, *others), report.layers[:1]):
+        changed = msgspec.structs.replace(report, layers=tuple(layers))
+        with pytest.raises(FileFormatError, match=r"\$\.layers: are not those of the manifest"):
+            require_report_of(changed, built, path)
