@@ -543,6 +543,8 @@ def test_verilog_that_does_not_compile_is_an_error(
     with pytest.raises(SimulationError, match=r"verilator_bin ended with status 1: .*syntax error"):
         run(copy)
     assert not (copy / FILE_NAME).exists()
+    # The message has the end of what the compiler printed, and the file all of it.
+    assert "syntax error" in (copy / LOG_NAME).read_text()
 
 
 def test_a_worker_that_dies_is_an_error(
