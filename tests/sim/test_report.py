@@ -130,9 +130,10 @@ def test_every_key_of_the_file() -> None:
 
 
 def test_two_engines_are_both() -> None:
-    both = replace(REPORT, simulator="verilator", engines={"bulk": 6, "cocotb": 2})
+    both = replace(REPORT, simulator="verilator", engines={"cocotb": 2, "bulk": 6})
     found = json.loads(both.to_json())
-    assert (found["engine"], found["engine_images"]) == ("both", {"bulk": 6, "cocotb": 2})
+    assert found["engine"] == "both"
+    assert [*found["engine_images"].items()] == [("cocotb", 2), ("bulk", 6)]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,64 @@ def test_whatever_is_wrong_is_a_failed_case(changes: dict[str, Any], failed: lis
     assert [case.get("name") for case in suite if len(case)] == failed
     assert (suite.get("tests"), suite.get("failures")) == (str(len(names)), str(len(failed)))
     assert bool(failed) == bool(report.failures)
+
+
+@pytest.mark.parametrize(
+    ("engines", "by"),
+    [({"bulk": 8}, "bulk"), ({"cocotb": 2, "bulk": 6}, "cocotb and bulk")],
+)
+def test_the_suite_is_named_by_the_network_the_simulator_and_its_engines(
+    engines: dict[Any, int], by: str
+) -> None:
+    report = replace(REPORT, simulator="verilator", engines=engines)
+    (suite,) = ElementTree.fromstring(report.to_junit())
+    assert suite.get("name") == f"net on verilator by {by}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "every value equal"),
+        # Cycles are no values.
+        ({"deviations": ("interval_cycles: late",)}, "every value equal"),
+        ({"violations": ("C1: stuck", "broken")}, "C1: stuck; broken"),
+        (
+            {"layers": (EQUAL, WRONG), "violations": ("broken",)},
+            f"{WRONG}; broken",
+        ),
+    ],
+)
+def test_the_table_of_a_notebook(changes: dict[str, Any], verdict: str) -> None:
+    report = replace(REPORT, images=1200, **changes)
+    table = ElementTree.fromstring(report._repr_html_())
+    assert table.findtext("caption") == f"net, 1,200 images on icarus: {verdict}"
+    heads, *rows = [[cell.text for cell in row] for row in table.iter("tr")]
+    assert heads == ["layer", "values compared", "mismatches"]
+    assert rows == [[each.name, f"{each.values}", f"{each.mismatches}"] for each in report.layers]
+    for row in table.iter("tr"):
+        aligned = [cell.attrib["style"].rpartition(" ")[2] for cell in row]
+        assert aligned == ["left", "right", "right"]
+
+
+def test_a_network_that_gets_nothing_right_has_an_accuracy() -> None:
+    assert replace(REPORT, correct=0).accuracy == 0.0
+
+
+def test_an_outcome_is_what_an_accuracy_report_quotes(tmp_path: Path) -> None:
+    report = replace(REPORT, layers=(EQUAL, WRONG), violations=("stuck",), engines={"bulk": 8})
+    (tmp_path / "simulation.json").write_bytes(report.to_json())
+    found = load_outcome(tmp_path)
+    assert (found.quantized_sha256, found.plan_sha256, found.verilog_sha256) == ("aa", "bb", "cc")
+    assert (found.images, found.layer, found.bit_exact) == (8, None, False)
+    assert [layer.mismatches for layer in found.layers] == [0, 2]
+    assert found.violations == ("stuck",)
+    assert (found.simulator, found.engine_images) == ("icarus", {"bulk": 8})
+
+
+def test_the_report_of_a_large_network_is_read(tmp_path: Path) -> None:
+    many = tuple(replace(EQUAL, name=f"L{number}") for number in range(3000))
+    (tmp_path / "simulation.json").write_bytes(replace(REPORT, layers=many).to_json())
+    assert len(load_outcome(tmp_path).layers) == 3000
 
 
 def test_a_layer_alone_has_no_accuracy() -> None:

@@ -26,6 +26,7 @@ from systolith import golden, hw
 from systolith.golden.files.datasets import Dataset
 from systolith.golden.fixed.execution import FixedModel, classes
 from systolith.hw.child_processes import started
+from systolith.hw.errors import MissingToolError
 from systolith.hw.verilog import artifacts
 from systolith.sim import SimulationReport, simulate
 from systolith.sim.bench.network_bench import simulate_cocotb
@@ -42,7 +43,7 @@ from systolith.sim.record.taps import (
     tapped_network,
 )
 from systolith.sim.report import FILE_NAME, JUNIT_NAME, LOG_NAME
-from systolith.sim.simulate import COCOTB_IMAGES, choose_engines
+from systolith.sim.simulate import choose_engines
 from systolith.sim.simulators.installed import Simulator
 from tests.sim import small_hardware
 from tests.sim.required import either_simulator, need
@@ -136,6 +137,9 @@ def test_cycles_are_those_of_an_engine_that_never_pauses(folder: Path) -> None:
         assert report.layer_timings == reports[0].layer_timings
     interval, latency = reports[0].interval_cycles, reports[0].latency_cycles
     assert interval is not None and latency is not None
+    predicted = hw.load_manifest(folder).predicted
+    assert (interval, latency) == (predicted.interval_cycles, predicted.latency_cycles)
+    assert interval != latency
     # A value of a pixel a cycle goes in, and whether there were too many shows at the last.
     assert interval >= PIXELS and latency >= PIXELS
     stalled = run(folder, 2, simulator="icarus", stalls=1)
@@ -265,20 +269,60 @@ def test_cycles_that_were_not_predicted_are_a_failure(
     report = run(copy, layer=layer)
     assert report.bit_exact and report.as_predicted is False
     assert report.failures == (f"{name}: measured {measured}, predicted {measured + 1}",)
+    # A failure like any other: what the simulator printed is there.
+    assert report.kept == (copy / LOG_NAME, copy / JUNIT_NAME)
 
 
+@pytest.mark.parametrize(
+    ("engine", "count", "by"), [("bulk", 12, "bulk"), ("cocotb", 3, "cocotb"), ("both", 12, "bulk")]
+)
 def test_a_rule_broken_while_cycles_are_measured_is_a_violation(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, engine: str, count: int, by: str
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
+    """Ten images are measured without pauses, by the last engine; fewer come again."""
+
+    def broken(network: object, images: NDArray[np.uint8], *given: object, **options: Any) -> None:
+        assert (given, options) == ((), {"engine": by})
+        np.testing.assert_array_equal(images, DATA.images[np.arange(10) % count])
         raise RuleBroken("dense: valid was dropped")
 
     # The package's function has the module's name.
     monkeypatch.setattr(sys.modules[simulate.__module__], "measure_network", broken)
-    report = run(folder, stalls=1)
+    report = run(folder, count, stalls=1, engine=engine)
     assert report.failures == ("without pauses: dense: valid was dropped",)
     assert (report.bit_exact, report.as_predicted) == (False, None)
     assert json.loads((folder / FILE_NAME).read_text())["bit_exact"] is False
+
+
+@pytest.mark.parametrize(
+    ("bits", "name"), [(7, "i1"), (8, "i2"), (15, "i2"), (16, "i4"), (31, "i4"), (32, "i8")]
+)
+def test_the_input_of_a_layer_alone_is_in_the_smallest_type_that_holds_every_value(
+    bits: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A format of as many bits may be unsigned."""
+    images = np.arange(250).reshape(250, 1, 1, 1)
+    sizes: list[int] = []
+
+    class Model:
+        def __init__(self, fixed: object) -> None:
+            pass
+
+        def run(self, some: NDArray[np.int64]) -> Any:
+            sizes.append(len(some))
+            return SimpleNamespace(outputs={"C": some // 2, "D": some})
+
+    monkeypatch.setattr(MODULE, "FixedModel", Model)
+    layer = SimpleNamespace(output_format=SimpleNamespace(bits=bits))
+
+    class Fixed(dict[str, Any]):
+        network = SimpleNamespace(input=SimpleNamespace(name="input"))
+
+    found = MODULE._values(Fixed(C=layer), "C", images)
+    assert found.dtype == np.dtype(name)
+    np.testing.assert_array_equal(found, images // 2)
+    assert sizes == [100, 100, 50]
+    assert MODULE._values(Fixed(C=layer), "input", images) is images
 
 
 def test_progress(folder: Path) -> None:
@@ -286,6 +330,12 @@ def test_progress(folder: Path) -> None:
     run(folder, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (12, 12)
     assert calls == sorted(calls)
+
+
+def test_progress_counts_the_images_of_all_batches() -> None:
+    calls: list[tuple[int, int]] = []
+    MODULE._exhaust(iter([3, 4, 5]), 20, lambda done, total: calls.append((done, total)))
+    assert calls == [(3, 20), (7, 20), (12, 20)]
 
 
 def altered(
@@ -405,17 +455,22 @@ def test_the_second_engine_has_the_images_and_the_parts_after_the_first_one_s(
     monkeypatch.setattr(MODULE, "simulate_cocotb", cocotb)
     monkeypatch.setattr(MODULE, "simulate_bulk", bulk)
     run = SimpleNamespace(engines={"cocotb": 2, "bulk": 4}, stalls=None, simulator="verilator")
-    found = MODULE._batches(run, None, np.arange(6), [], lambda step: None)
+    steps: list[str] = []
+    found = MODULE._batches(run, None, np.arange(6), [], steps.append)
     assert [(each.part, each.first) for each in found] == [(0, 0), (0, 1), (2, 4), (1, 2)]
     assert given == {"cocotb": [0, 1], "bulk": [2, 3, 4, 5]}
+    assert steps == [
+        *("compiling for cocotb", "simulating by cocotb"),
+        *("compiling for bulk", "simulating by bulk"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("engine", "images", "interval", "waves", "chosen"),
     [
         (None, 1, 3136, False, {"cocotb": 1}),
-        (None, COCOTB_IMAGES, 3136, False, {"cocotb": COCOTB_IMAGES}),
-        (None, COCOTB_IMAGES + 1, 1, False, {"bulk": COCOTB_IMAGES + 1}),
+        (None, 32, 3136, False, {"cocotb": 32}),
+        (None, 33, 1, False, {"bulk": 33}),
         (None, 20, 10_000, False, {"cocotb": 20}),
         (None, 20, 10_001, False, {"bulk": 20}),
         # Ten images are measured in any case.
@@ -466,6 +521,11 @@ def test_images_of_another_shape_are_refused(folder: Path) -> None:
         simulate(folder, 1, golden.test_digits())
 
 
+def test_without_a_data_set_only_networks_of_digits_are_simulated(folder: Path) -> None:
+    with pytest.raises(ValueError, match="give images of its own with --data FILE"):
+        simulate(folder, 1)
+
+
 def test_labels_that_are_no_class_are_refused(folder: Path) -> None:
     images = np.zeros((2, 7, 5, 2), np.uint8)
     data = Dataset("mine", "custom", images, np.array([0, 99]))
@@ -483,6 +543,8 @@ def test_verilog_that_does_not_compile_is_an_error(
     with pytest.raises(SimulationError, match=r"verilator_bin ended with status 1: .*syntax error"):
         run(copy)
     assert not (copy / FILE_NAME).exists()
+    # The message has the end of what the compiler printed, and the file all of it.
+    assert "syntax error" in (copy / LOG_NAME).read_text()
 
 
 def test_a_worker_that_dies_is_an_error(
@@ -593,11 +655,38 @@ def test_frames_of_a_wrong_length_are_flagged_and_the_next_is_right(
     assert found[RESULT_FIELD]["user"][:, 0].tolist() == [1, 1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, PermissionError),
+        ({"layer": "dense"}, PermissionError),
+        ({"inject_fault": "dense", "keep_log": True}, PermissionError),
+        # Nothing would be written.
+        ({"inject_fault": "dense"}, MissingToolError),
+    ],
+)
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    error: type[Exception],
 ) -> None:
     # Not by its mode: whoever may do everything may write.
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(PermissionError, match="small"):
-        run(folder)
+    with pytest.raises(error):
+        run(folder, **options)
+
+
+def test_a_fault_is_looked_for_among_the_images_that_go_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another image might be the only one that shows it."""
+
+    def find(fixed: object, name: str, images: NDArray[np.uint8]) -> None:
+        np.testing.assert_array_equal(images, DATA.images[:2])
+        raise ValueError(f"{name} was looked for")
+
+    monkeypatch.setattr(MODULE, "find_fault", find)
+    with pytest.raises(ValueError, match="dense was looked for"):
+        run(folder, 2, inject_fault="dense")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pytest
 
 from systolith.hw.planning.prediction import PREDICTED_IMAGES
+from systolith.sim import timing
 from systolith.sim.bulk.engine import split
 from systolith.sim.record.taps import CYCLES_FIELD, Batch, Records, TappedNetwork
-from systolith.sim.simulators.installed import Simulator
+from systolith.sim.simulators.installed import Engine, Simulator
 from systolith.sim.timing import MEASURED_IMAGES, Stopwatch, Timing, measure_network, timeline
 from tests.sim.required import either_simulator, need
 from tests.sim.toy_network import IMAGE, toy_images, toy_network
@@ -62,7 +65,9 @@ def test_intervals_are_of_the_last_two_and_latencies_of_the_first(network: Tappe
 def test_the_first_images_of_the_first_part_are_noted(network: TappedNetwork) -> None:
     assert Stopwatch(network).timeline is None
     stopwatch = Stopwatch(network)
-    frames = [[(c, c, c)] * 4 for c in range(0, 10 * (MEASURED_IMAGES + 5), 10)]
+    # Each image takes longer than the one before, so that none is mistaken for another.
+    cycles = [10 * image**2 for image in range(MEASURED_IMAGES + 5)]
+    frames = [[(c, c, c)] * 4 for c in cycles]
     mine, other = records(network, *frames), records(network, [(7, 7, 7)] * 4)
     batches = [
         Batch(1, 20, other),
@@ -73,12 +78,52 @@ def test_the_first_images_of_the_first_part_are_noted(network: TappedNetwork) ->
     assert list(stopwatch.watch(batches)) == batches
     found = stopwatch.timeline
     assert found is not None
-    assert found.result.last.tolist() == list(range(0, 10 * MEASURED_IMAGES, 10))
+    assert found.result.last.tolist() == cycles[:MEASURED_IMAGES]
 
 
 def test_parts_are_long_enough_to_be_measured() -> None:
     for images in range(MEASURED_IMAGES, 5 * MEASURED_IMAGES):
         assert split(images, 4)[0][1] >= MEASURED_IMAGES
+
+
+@pytest.mark.parametrize(
+    ("simulator", "engine", "used"),
+    [
+        ("verilator", None, "bulk"),
+        ("verilator", "bulk", "bulk"),
+        ("verilator", "cocotb", "cocotb"),
+        ("icarus", None, "cocotb"),
+        ("icarus", "cocotb", "cocotb"),
+    ],
+)
+def test_images_are_measured_by_the_engine_that_is_chosen(
+    network: TappedNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    simulator: Simulator,
+    engine: Engine | None,
+    used: str,
+) -> None:
+    """Without pauses, in one part, and on the simulator that is chosen."""
+    images = toy_images(3)
+    called = []
+
+    def by(name: str) -> Callable[..., Iterator[Batch]]:
+        def simulated(*given: object, **options: object) -> Iterator[Batch]:
+            called.append((name, given[0] is network, given[1] is images, *given[2:], options))
+            made = records(network, *FRAMES)
+            yield from (Batch(0, 0, made[:2]), Batch(0, 2, made[2:]))
+
+        return simulated
+
+    monkeypatch.setattr(timing, "simulate_bulk", by("bulk"))
+    monkeypatch.setattr(timing, "simulate_cocotb", by("cocotb"))
+    found = measure_network(network, images, simulator, engine)
+    assert (found.images, found.whole.interval_cycles) == (3, 75 - 50)
+    expected: dict[str, tuple[object, ...]] = {
+        "bulk": ("bulk", True, True, None, {"processes": 1}),
+        "cocotb": ("cocotb", True, True, None, simulator, {}),
+    }
+    assert called == [expected[used]]
 
 
 @either_simulator

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from systolith.hw.boards.board_client import (
-    TRIES,
     BoardClient,
     BoardError,
     WrongBoardError,
@@ -104,6 +105,8 @@ def test_results_come_in_order_and_the_window_is_respected() -> None:
         lambda packet: right(replace(packet, number=packet.number ^ 0x80)),
         lambda packet: Packet(Kind.RESULT, packet.number, b"\x00").to_bytes(),
         lambda packet: Packet(0x99, packet.number).to_bytes(),
+        # As long as a result, but none.
+        lambda packet: Packet(0x99, packet.number, bytes(9)).to_bytes(),
     ],
 )
 def test_one_fault_is_repaired(fault: Answer) -> None:
@@ -112,6 +115,73 @@ def test_one_fault_is_repaired(fault: Answer) -> None:
     assert list(client.classify(_IMAGES)) == list(expected())
     assert 1 <= client.resent <= 2
     assert [packet.kind for packet in board.received].count(Kind.HELLO) == 2
+
+
+def test_every_image_may_fail_twice_and_none_three_times_in_a_row() -> None:
+    def failing(times: int) -> Answer:
+        tries: Counter[bytes] = Counter()
+
+        def answer(packet: Packet) -> bytes:
+            tries[packet.body] += packet.kind == Kind.IMAGE
+            return (error(1) if 0 < tries[packet.body] <= times else right)(packet)
+
+        return answer
+
+    single = replace(_IDENTITY, window=1)
+
+    def greeted(fault: Answer) -> _Board:
+        """A board with room for one image."""
+
+        def answer(packet: Packet) -> bytes:
+            hello = Packet(Kind.IDENTITY, packet.number, single.to_body()).to_bytes()
+            return hello if packet.kind == Kind.HELLO else fault(packet)
+
+        return _Board(answer)
+
+    client = BoardClient(greeted(failing(2)), single, 0.5)
+    assert list(client.classify(_IMAGES)) == list(expected())
+    assert client.resent == 2 * len(_IMAGES)
+    with pytest.raises(BoardError, match="port: image 0: it came damaged to the board"):
+        list(BoardClient(greeted(failing(3)), single, 0.5).classify(_IMAGES))
+
+
+def test_all_images_without_an_answer_are_sent_again_from_the_first_of_them() -> None:
+    """The board has no room for the third, and the fourth has no answer yet."""
+    board = _Board(once(error(3)))
+    client = BoardClient(board, _IDENTITY, 0.5)
+    assert list(client.classify(_IMAGES)) == list(expected())
+    assert client.resent == 2
+    sent = [packet.body for packet in board.received if packet.kind == Kind.IMAGE]
+    assert sent == [*_IMAGES[:4], *_IMAGES[2:]]
+
+
+def test_an_image_that_stays_wrong_is_named_by_its_number() -> None:
+    def fault(packet: Packet) -> bytes:
+        return (silence if packet.body == _IMAGES[3] else right)(packet)
+
+    results = BoardClient(_Board(always(fault)), _IDENTITY, 0.5).classify(_IMAGES)
+    with pytest.raises(BoardError, match="port: image 3: no answer in"):
+        list(results)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"window": 3}, {"height": 9}, {"width": 9}, {"channels": 9}, {"verilog_hash": bytes(8)}],
+)
+def test_every_part_of_the_identity_is_compared(changes: dict[str, Any]) -> None:
+    with pytest.raises(WrongBoardError, match="port: has the accelerator 0001020304050607 for"):
+        BoardClient(_Board(), replace(_IDENTITY, **changes), 0.5)
+
+
+def test_noise_in_small_pieces_is_noise_as_well() -> None:
+    """A byte at a time, without end."""
+
+    class Noisy(_Board):
+        def read(self, seconds: float) -> bytes:
+            return b"U"
+
+    with pytest.raises(BoardError, match="port: bytes that are no answer: is the speed right"):
+        BoardClient(Noisy(), _IDENTITY, 0.5)
 
 
 def test_a_lost_error_does_not_shift_the_results() -> None:
@@ -161,7 +231,7 @@ def test_who_does_not_greet_is_no_board(fault: Answer, message: str) -> None:
     board = _Board(always(fault, Kind.HELLO))
     with pytest.raises(BoardError, match=message):
         BoardClient(board, _IDENTITY, 0.5)
-    assert len(board.received) == (1 if "version" in message else TRIES)
+    assert len(board.received) == (1 if "version" in message else 3)
 
 
 def test_what_was_left_on_the_line_is_dropped() -> None:

@@ -76,3 +76,6 @@ def test_bodies_of_answers() -> None:
     body = bytes.fromhex("01 09 00 00 00 fe ff ff ff")
     assert Result.from_body(body) == Result(True, 9, -2)
     assert Result.from_body(body[:-1]) is None
+    # The lowest bit alone is the flag, and a class has no sign.
+    body = bytes.fromhex("fe 01 00 00 80 ff ff ff 7f")
+    assert Result.from_body(body) == Result(False, 0x8000_0001, 2**31 - 1)

@@ -7,16 +7,24 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from systolith import golden, hw
-from systolith.golden.network.graph import Dense, Input, Layer, MaxPooling, Network
+from systolith.golden.network.graph import Dense, Input, Layer, MaxPooling, Network, Shape
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.folding import Folding
+from systolith.hw.handover import generation
+from systolith.hw.handover.vectors import Vectors
+from systolith.hw.planning.estimate import PredictedEntry
 from systolith.hw.planning.plan_file import smallest_plan
+from systolith.hw.streams.input_layout import InputLayout, StreamEntry
+from systolith.hw.streams.result_layout import ResultField, ResultLayout
 from systolith.hw.verilog.artifacts import FolderError, load
 from systolith.hw.verilog.manifest import load_manifest
 from systolith.sim.simulators import installed
@@ -34,7 +42,16 @@ from tests.yowasp import run_full_yosys
 
 FAKE = Path(__file__).with_name("fake_one_layer.v")
 BENCH = {"Makefile", "images.hex", "results.hex"}
-OWN = ("core", "f", "sdc", "tcl", "vh", "xdc", "ys")
+SHARED = {
+    "core": "accelerator.core",
+    "f": "accelerator.f",
+    "sdc": "clock.sdc",
+    "xdc": "clock.sdc",
+    "ys": "yosys.ys",
+    "tcl": "vivado.tcl",
+    "vh": "instance.vh",
+}
+"""The templates of the files beside the Verilog."""
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +94,120 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_folder_has_everything(folder: Path) -> None:
     manifest = load_manifest(folder)
     assert set(files(folder)) == {*manifest.sha256(), "manifest.json"}
-    own = {f"one-layer.{suffix}" for suffix in OWN} | {"datasheet.md"}
+    own = {f"one-layer.{suffix}" for suffix in SHARED} | {"datasheet.md"}
     bench = BENCH | {"01_scores.hex", "one-layer_tb.v", "one-layer_tb.f"}
     assert manifest.handover is not None
     assert set(manifest.handover.sha256) == own | {f"tb/{name}" for name in bench}
     assert manifest.handover.images == "10 images of random pixels"
     assert (folder / "tb" / "one-layer_tb.v").read_bytes().isascii()
+
+
+def test_the_facts_that_all_templates_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two channels of 12 bits in a beat go in; names are long and differ in their case alone."""
+    long = "L" * 70
+    shapes = {"in": Shape(2, 3, 2), long: Shape(2, 3, 4), "l": Shape(1, 1, 6)}
+    names = [*shapes]
+    source = SimpleNamespace(name="in", image_shape=shapes["in"])
+    layers = [SimpleNamespace(name=name, output_shape=shapes[name]) for name in names[1:]]
+    result = ResultLayout("scores", 16, 6, (ResultField("score", 0, 16, True),))
+    folder: Any = SimpleNamespace(
+        quantized=SimpleNamespace(
+            fixed=SimpleNamespace(network=SimpleNamespace(input=source), layers=layers)
+        ),
+        manifest=SimpleNamespace(
+            top="my_top",
+            network="net",
+            quantized_sha256="abc",
+            files=SimpleNamespace(verilog="file.v"),
+            ports=("ports",),
+            result=result,
+            input=InputLayout(2, 12, False),
+            predicted=PredictedEntry(70, 90),
+            layers=[
+                SimpleNamespace(name=long, stream=StreamEntry(4, 5, True), latency_cycles=1),
+                SimpleNamespace(name="l", stream=StreamEntry(1, 9, False), latency_cycles=2),
+            ],
+        ),
+    )
+    values = {name: np.arange(shape.size).reshape(1, *shape) for name, shape in shapes.items()}
+    beats = np.array([[[0x34, 0x12], [0xCD, 0xAB]]], np.uint8)
+    images = values.pop("in")
+    vectors = Vectors("the first 1 of 9 images", images, values, beats)
+    rendered: dict[str, dict[str, Any]] = {}
+
+    def render(template: str, facts: dict[str, Any]) -> bytes:
+        rendered[template] = facts
+        return template.encode()
+
+    monkeypatch.setattr(generation, "render", render)
+    monkeypatch.setattr(
+        generation, "datasheet_facts", lambda built, report, mhz: {"sheet": (report, mhz)}
+    )
+    monkeypatch.setattr(metadata, "version", lambda name: "1.20.3rc1+local")
+    found = generation._hand_over(folder, vectors, None, mhz=12.5)
+    assert found.images == vectors.source
+    own = {f"file.{suffix}": f"{name}" for suffix, name in SHARED.items()}
+    own |= {"datasheet.md": "datasheet.md", "tb/file_tb.v": "bench.v", "tb/file_tb.f": "bench.f"}
+    own |= {"tb/Makefile": "bench.mk"}
+    texts = {name: content.decode() for name, content in found.files.items()}
+    assert {name: texts.pop(name) for name in own} == own
+    # Values of 12 bits, two in a beat: the first is the lowest.
+    pairs = "".join(f"{high:03x}{low:03x}\n" for low, high in images.reshape(-1, 2).tolist())
+    first = "".join(f"{value:03x}\n" for value in range(6))
+    assert texts.pop("tb/images.hex") == f"// image 0\n{pairs}"
+    assert texts.pop("tb/02_l.hex") == f"// image 0\n{first}"
+    assert texts.pop("tb/results.hex") == "1234\nabcd\n"
+    assert list(texts) == [f"tb/01_{'L' * 60}.hex"]
+    (facts, *others) = rendered.values()
+    assert all(each == facts for each in others)
+    stream = {"width": 3, "signed": 0}
+    assert facts == {
+        "top": "my_top",
+        "stem": "file",
+        "network": "net",
+        "sha256": "abc",
+        "verilog": "file.v",
+        "vlnv": "systolith:accelerators:my_top:1.20.3",
+        "ports": ("ports",),
+        "result": result,
+        "input": folder.manifest.input,
+        "images": 1,
+        "source": vectors.source,
+        "input_beats": 6,
+        "interval": 70,
+        "latency": 90,
+        "streams": [
+            stream
+            | {
+                "name": "in",
+                "file": "images.hex",
+                "channels": 2,
+                "beats": 6,
+                "lanes": 2,
+                "bits": 12,
+            },
+            stream
+            | {"name": long, "file": f"01_{'L' * 60}.hex", "channels": 4, "beats": 6, "lanes": 4}
+            | {"bits": 5, "signed": 1},
+            stream
+            | {"name": "l", "file": "02_l.hex", "width": 1, "channels": 6, "beats": 6, "lanes": 1}
+            | {"bits": 9},
+        ],
+        "vector_files": ["images.hex", f"01_{'L' * 60}.hex", "02_l.hex", "results.hex"],
+        "mhz": "12.5",
+        "period": "80.000",
+        "sheet": (None, 12.5),
+    }
+
+
+def test_a_report_of_another_network_of_the_same_name_is_refused(
+    one_layer: QuantizedNetwork, tmp_path: Path
+) -> None:
+    report: Any = SimpleNamespace(network="one-layer", network_sha256="0123456789" * 6)
+    words = f"the report is of one-layer 01234567, not of one-layer {one_layer.sha256[:8]}"
+    with pytest.raises(ValueError, match=words):
+        hw.generate(one_layer, tmp_path / "out", report=report)
+    assert not (tmp_path / "out").exists()
 
 
 def test_generating_again_gives_the_same_bytes(copy: Path, one_layer: QuantizedNetwork) -> None:

@@ -37,6 +37,9 @@ def test_units_are_busy_for_the_cycles_of_their_work() -> None:
     assert seen.results[-1] < seen.span_cycles * len(next(iter(seen.busy.values()))[0])
     # The shortest of which 50 reach the last result.
     assert 50 * (seen.span_cycles - 1) <= seen.results[-1] < 50 * seen.span_cycles
+    # The cycle of the last result is one more than its number, as the first has the number 0.
+    assert activity(accelerator, images, spans=seen.results[-1]).span_cycles == 2
+    assert activity(accelerator, images, spans=seen.results[-1] + 1).span_cycles == 1
 
 
 def test_a_result_is_in_the_cycle_of_the_last_of_its_scores() -> None:

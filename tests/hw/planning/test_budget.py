@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -30,11 +31,20 @@ from systolith.golden.network.graph import (
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import PlanError, UnitError
-from systolith.hw.folding import Folding, Plan
-from systolith.hw.planning.budget import PRESETS, Goal, make_plan
+from systolith.hw.folding import Folding, Order, Plan
+from systolith.hw.planning.budget import PRESETS, Goal, _search, _start, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
 from systolith.hw.planning.prediction import min_interval, predict
 from systolith.hw.planning.sizes import GivenSize
+from systolith.hw.streams.cycles import (
+    NEVER,
+    StreamCycles,
+    always_ready,
+    offering,
+    run_until_taken,
+)
+from systolith.hw.units.registry import build_unit
+from tests.hw.planning.test_buffers import DENSE
 from tests.hw.small_networks import EVERY_KIND, quantized
 
 TINY = Network(
@@ -46,6 +56,24 @@ TINY = Network(
         Dense(name="F", inputs=("S",), units=2),
     ),
 )
+
+
+def test_a_plan_under_way_has_the_cycles_of_the_first_image_alone() -> None:
+    """Two values a beat: 16 windows are 16 beats, which pass the unit as its model says."""
+    fixed = quantized(TINY).fixed
+    start = _start(_search(fixed, {}, "class"))
+    assert start.output_cycles.tolist() == list(range(1, 26))
+    layer, folding = fixed["C"], Folding(4, 2, 2, depth=1)
+    found = start.extended(layer, folding, 8)
+    i, o = StreamCycles(), StreamCycles()
+    offering(i, start.output_cycles, NEVER)
+    build_unit(layer, folding, 1).cycles(i, o)
+    always_ready(o)
+    run_until_taken(o, 16)
+    assert found.output_cycles.tolist() == o.taken[:16].tolist()
+    assert (found.plan, found.multipliers, found.lanes) == ({"C": folding}, 8, 2)
+    assert start.extended(layer, folding, 8) is found
+    assert found.extended(fixed["S"], Folding(lanes=2), 5).multipliers == 13
 
 
 @cache
@@ -193,6 +221,83 @@ def test_a_goal_out_of_reach_is_refused_with_the_smallest_possible() -> None:
     assert predict(Accelerator(fixed, plan)).interval_cycles == least
 
 
+COLOUR = Network(
+    "colour",
+    (
+        Input(name="pixels", height=6, width=6, channels=3, scale=0.01),
+        Convolution(name="C", inputs=("pixels",), kernel=(2, 2), out_channels=2),
+        Dense(name="F", inputs=("C",), units=2),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "shortest", "hint"),
+    [
+        (
+            {},
+            6 * 6 * 3,
+            "; it is the beats of an image, fewer with more channels in each: --fix pixels=1x1x3",
+        ),
+        ({"pixels": GivenSize(lanes=3)}, 6 * 6, ""),
+        # The input is not what is slow: 25 windows of 12 elements for one output after the other.
+        ({"C": GivenSize(1, 1)}, 25 * 12 * 2, ""),
+        ({"pixels": GivenSize(lanes=3), "C": GivenSize(2, 2)}, 25 * 6, ""),
+    ],
+)
+def test_more_channels_in_a_beat_are_the_remedy_only_where_the_input_is_slow(
+    given: dict[str, GivenSize], shortest: int, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = f" with the sizes given for {', '.join(given)}" if given else ""
+    fixed = quantized(COLOUR).fixed
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(target_cycles=shortest - 1), given)
+    assert str(refused.value) == (
+        f"network 'colour': target_cycles must be at least {shortest}, the shortest possible"
+        f"{within}, not {shortest - 1}{hint}"
+    )
+    plan = make_plan(fixed, Goal(target_cycles=shortest), given)
+    assert predict(Accelerator(fixed, plan)).interval_cycles == shortest
+    # The rows of a window, and one more where the convolution is the slowest, however many channels
+    # come in a beat.
+    assert plan["C"].lines == (3 if shortest == 25 * 12 * 2 else 2)
+    monkeypatch.setattr(
+        "systolith.hw.planning.budget.PRESETS", {"quick": Goal(target_cycles=shortest - 1)}
+    )
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(target_cycles=shortest - 1, minimize="latency"), given)
+    assert str(refused.value) == (
+        f"network 'colour': preset 'quick', an image every {shortest - 1} cycles, cannot be "
+        f"reached: the shortest possible{within} is {shortest}; give --target-cycles {shortest}, "
+        f"or another preset{hint}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "fewest"), [({}, 2), ({"C": GivenSize(4, 2), "F": GivenSize(3, 1)}, 11)]
+)
+def test_the_fewest_multipliers_are_counted_with_the_sizes_that_are_given(
+    given: dict[str, GivenSize], fewest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = f" with the sizes given for {', '.join(given)}" if given else ""
+    fixed = quantized(COLOUR).fixed
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(max_multipliers=fewest - 1), given)
+    assert str(refused.value) == (
+        f"network 'colour': max_multipliers must be at least {fewest}, the fewest for its units"
+        f"{within}, not {fewest - 1}"
+    )
+    assert Accelerator(fixed, make_plan(fixed, Goal(fewest), given)).multipliers == fewest
+    monkeypatch.setattr("systolith.hw.planning.budget.PRESETS", {"tiny": Goal(fewest - 1)})
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(fewest - 1), given)
+    assert str(refused.value) == (
+        f"network 'colour': preset 'tiny', at most {fewest - 1} multipliers, is not enough: the "
+        f"fewest for its units{within} are {fewest}; give --max-multipliers {fewest} to plan or "
+        "generate"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -216,6 +321,48 @@ def test_smaller_latency_within_the_same_multipliers() -> None:
     report = report_plan(network, plan)
     assert report.multipliers <= 28
     assert report.predicted.latency_cycles < 0.9 * plain.predicted.latency_cycles
+
+
+def test_multipliers_that_the_interval_does_not_need_shorten_the_latency() -> None:
+    fixed = quantized(TINY).fixed
+
+    def made(goal: Goal) -> tuple[int, int, int]:
+        accelerator = Accelerator(fixed, make_plan(fixed, goal))
+        cycles = predict(accelerator)
+        return accelerator.multipliers, cycles.interval_cycles, cycles.latency_cycles
+
+    # A pixel a cycle is the limit, which ten multipliers reach.
+    fewest, interval, latency = made(Goal(14))
+    assert (fewest, interval) == (10, 25)
+    more, same, shorter = made(Goal(14, minimize="latency"))
+    assert fewest < more <= 14 and same == interval and shorter < latency
+    # With a longest interval there are no more multipliers than it needs.
+    assert made(Goal(target_cycles=25, minimize="latency")) == (fewest, interval, latency)
+
+
+@pytest.mark.parametrize("multipliers", [8, 18])
+def test_no_other_lanes_and_orders_of_the_same_arrays_are_faster(multipliers: int) -> None:
+    """The cycle of the result counts, not that of most beats."""
+    fixed = quantized(DENSE).fixed
+    plan = make_plan(fixed, Goal(multipliers))
+    found = predict(Accelerator(fixed, plan))
+    latencies = set()
+    for lanes in product((1, 2, 4), (1, 2, 4, 8), (1, 3)):
+        for orders in product(get_args(Order), repeat=2):
+            other = {
+                layer: replace(folding, lanes=n, order=order, depth=64, lines=None)
+                for (layer, folding), n, order in zip(
+                    plan.items(), lanes, ("inputs", *orders), strict=True
+                )
+            }
+            try:
+                cycles = predict(Accelerator(fixed, other))
+            except UnitError:
+                continue
+            if cycles.interval_cycles == found.interval_cycles:
+                latencies.add(cycles.latency_cycles)
+    assert len(latencies) > 1
+    assert found.latency_cycles == min(latencies)
 
 
 @pytest.mark.parametrize(
@@ -308,14 +455,38 @@ def test_a_plan_has_the_input_only_if_its_lanes_are_given() -> None:
     assert plan["input"] == Folding(lanes=1)
 
 
+def test_the_lanes_of_one_layer_decide_those_of_the_layer_before_it() -> None:
+    plan = make_plan(quantized(TINY).fixed, Goal(20), {"S": GivenSize(lanes=2)})
+    assert (plan["C"].lanes, plan["S"].lanes) == (2, 2)
+
+
+def test_lanes_that_no_size_of_the_layer_before_has_are_refused_with_those_it_could_have() -> None:
+    four = Convolution(name="C", inputs=("input",), kernel=(2, 2), out_channels=4)
+    layers = TINY.layers
+    fixed = quantized(replace(TINY, layers=(layers[0], four, *layers[2:]))).fixed
+    given = {"C": GivenSize(columns=2), "S": GivenSize(lanes=4)}
+    with pytest.raises(PlanError) as refused:
+        make_plan(fixed, Goal(20), given)
+    assert str(refused.value) == (
+        "layer 'S': 4 lanes do not fit the other sizes that are given: its input has 1 or 2"
+    )
+
+
 @pytest.mark.parametrize(
     ("goal", "given", "message"),
     [
         (
             Goal(20),
             {"X": GivenSize(1)},
-            "network 'tiny' has no layer 'X' to give a size: it has input, C",
+            "network 'tiny' has no layer 'X' to give a size: it has input, C, S, F",
         ),
+        # Each of several is checked.
+        (
+            Goal(20),
+            {"input": GivenSize(lanes=1), "C": GivenSize(1, 1), "X": GivenSize(1)},
+            "network 'tiny' has no layer 'X'",
+        ),
+        (Goal(20), {"input": GivenSize(lanes=2)}, "input 'input': its lanes must divide its 1"),
         (Goal(20), {"C": GivenSize(5, 1)}, "convolution 'C': rows must be from 1 to 4"),
         (Goal(20), {"C": GivenSize(1, 1, 3)}, "convolution 'C': lanes must divide 1"),
         (Goal(20), {"F": GivenSize(lanes=3)}, "dense 'F': columns must be from 1 to 2"),

@@ -10,12 +10,14 @@ from itertools import pairwise
 
 import pytest
 
-from systolith.golden.network.graph import Convolution, Dense, Input, Network
+from systolith.golden.network.graph import Convolution, Dense, Input, MaxPooling, Network
 from systolith.hw.accelerator import Accelerator
-from systolith.hw.folding import Folding
+from systolith.hw.folding import Folding, Plan
 from systolith.hw.planning.budget import Goal, make_plan
-from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers
+from systolith.hw.planning.buffers import _Buffer, _Buffers, _Transfers, with_smallest_buffers
 from systolith.hw.planning.prediction import min_interval, predict
+from systolith.hw.planning.sizes import GivenSize
+from systolith.hw.streams.result_layout import ResultKind
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 
@@ -106,6 +108,85 @@ def test_no_buffer_of_a_small_network_could_be_smaller(network: Network, multipl
     assert {folding.depth for folding in plan.values()} == {1}
 
 
+COLUMNS = Network(
+    "columns",
+    (
+        Input(name="input", height=8, width=4, scale=0.01),
+        Convolution(name="C", inputs=("input",), kernel=(1, 1), out_channels=4),
+        MaxPooling(name="M", inputs=("C",), window=(4, 1)),
+    ),
+)
+"""Four beats of four values leave pooling one after the other, and a score every cycle."""
+
+
+@pytest.mark.parametrize(("result", "depth"), [("class", 1), ("scores", 2)])
+def test_buffers_suffice_for_what_takes_the_result(result: ResultKind, depth: int) -> None:
+    fixed = quantized(COLUMNS).fixed
+    given = {"C": GivenSize(1, 4, 4), "M": GivenSize(lanes=4)}
+    plan = make_plan(fixed, Goal(max_multipliers=4), given, result)
+    assert plan["M"].depth == depth
+
+    def interval(plan: Plan) -> int:
+        return predict(Accelerator(fixed, plan, result=result)).interval_cycles
+
+    assert interval(plan) == 8 * 4
+    if depth > 1:
+        assert interval({**plan, "M": replace(plan["M"], depth=depth - 1)}) > 8 * 4
+
+
+def test_buffers_are_the_smallest_where_the_scores_are_the_slowest() -> None:
+    """A score a cycle: 4 x 4 places of 5 maps, and only 36 pixels."""
+    network = Network(
+        "map",
+        (
+            Input(name="input", height=6, width=6, scale=0.01),
+            Convolution(name="C", inputs=("input",), kernel=(3, 3), out_channels=5),
+        ),
+    )
+    fixed = quantized(network).fixed
+    plan = make_plan(fixed, Goal(max_multipliers=45), {"C": GivenSize(9, 5, 5)}, "scores")
+    assert (min_interval(fixed, plan, 80), min_interval(fixed, plan)) == (80, 36)
+    # A window needs three rows, so that there are no fewer; without the search, all are there.
+    assert (plan["C"].lines, plan["C"].depth) == (3, 1)
+    assert predict(Accelerator(fixed, plan, result="scores")).interval_cycles == 80
+
+
+def test_a_plan_whose_units_stall_each_other_in_any_case_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_Buffers, "lag", lambda self, first=0: 5)
+    fixed = quantized(EVERY_KIND).fixed
+    assert with_smallest_buffers(fixed, EVERY_KIND_PLAN, "class") == EVERY_KIND_PLAN
+
+
+def test_lines_are_reduced_first_as_they_are_the_larger_buffers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reduced: list[set[str]] = []
+
+    def reduce(self: _Buffers, buffers: list[_Buffer]) -> None:
+        reduced.append({each.key for each in buffers})
+
+    monkeypatch.setattr(_Buffers, "reduce_usual", lambda self: True)
+    monkeypatch.setattr(_Buffers, "reduce_all", reduce)
+    with_smallest_buffers(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN, "class")
+    assert reduced == [{"lines"}, {"depth"}]
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_every_buffer_that_is_larger_than_the_smallest_is_reduced(more: int) -> None:
+    """A FIFO has one entry at least, and a convolution the rows of its window."""
+    buffers = _Buffers(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN, "class")
+    rows = {"C1": 3, "C3": 2}
+    for name in EVERY_KIND_PLAN:
+        stored = {"lines": rows[name] + more} if name in rows else {}
+        buffers._resize(name, depth=1 + more, **stored)
+    lines = [_Buffer(name, "lines", range(least, least + more + 1)) for name, least in rows.items()]
+    depths = [_Buffer(name, "depth", range(1, 2 + more)) for name in EVERY_KIND_PLAN]
+    assert list(buffers.lines()) == (lines if more else [])
+    assert list(buffers.depths()) == (depths if more else [])
+
+
 def test_all_buffers_but_those_before_a_whole_input_are_the_smallest_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -157,6 +238,20 @@ def test_many_fifos_are_reduced_at_once_but_for_those_that_need_their_depth(
     several.reduce_all([_Buffer(name, "depth", range(1, 21)) for name in needed])
     assert {name: each.depth for name, each in several.plan.items()} == needed
     assert several.trials <= most_trials
+
+
+def test_the_transfers_of_later_trials_are_those_of_a_whole_one() -> None:
+    """A trial simulates the units from a changed one on; the beats of all of them are known."""
+    buffers = _Buffers(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN, "class")
+    for first in (0, 0, 3, 6, 1):
+        assert buffers.lag(first) == 0
+    found = list(buffers._transfers)
+    assert len(found) == 1 + len(EVERY_KIND_PLAN)
+    assert buffers.lag() == 0
+    for mine, whole in zip(found, buffers._transfers, strict=True):
+        beats = min(len(mine.taken), len(whole.taken))
+        assert mine.taken[:beats] == whole.taken[:beats]
+        assert mine.available[:beats] == whole.available[:beats]
 
 
 def test_transfers_are_the_same_if_the_last_image_repeats() -> None:

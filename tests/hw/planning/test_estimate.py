@@ -4,16 +4,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
-from systolith.golden.network.graph import Dense, Input, Network
+from systolith.golden.network.graph import Dense, Input, MaxPooling, Network
+from systolith.hw.accelerator import Accelerator, unit_part
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding
 from systolith.hw.planning.budget import PRESETS, Goal, make_plan
 from systolith.hw.planning.estimate import PlannedLayer, bottleneck, report_plan
+from systolith.hw.planning.memories import memory_bits
+from systolith.hw.planning.prediction import predict
 from tests.hw.small_networks import EVERY_KIND, EVERY_KIND_PLAN, quantized
 
 
@@ -80,21 +85,90 @@ def test_what_limits_the_interval(
     assert bottleneck(interval, layers(**cycles), result_beats) == words
 
 
+# 9 x 9 windows of 12 elements for 4 maps; 8 x 3 windows, 14 pairs of maps with 4 elements each;
+# 12 inputs for 5 outputs; 5 for 3.
+MACS = 81 * 12 * 4 + 24 * 14 * 4 + 12 * 5 + 5 * 3
+
+UNITS = {
+    # Name: unit, multipliers. Averages over 3 values are multiplied, as sub-samplings are.
+    "C1": ("convolution", 4 * 2),
+    "S2": ("max_pooling", 0),
+    "C3": ("convolution", 2 * 3),
+    "S4": ("subsampling", 3),
+    "S5": ("average_pooling", 1),
+    "F6": ("dense", 3 * 5),
+    "output": ("radial_basis", 2),
+}
+
+
+def test_every_figure_of_a_report() -> None:
+    network = quantized(EVERY_KIND)
+    accelerator = Accelerator(network.fixed, EVERY_KIND_PLAN, result="scores")
+    prediction, bits = predict(accelerator), memory_bits(accelerator)
+    multipliers = sum(number for _, number in UNITS.values())
+    interval, latency = prediction.interval_cycles, prediction.latency_cycles
+    # Figures that are mistaken for each other differ.
+    assert interval != latency
+    assert sum(bits[unit_part(name)] for name in UNITS) != sum(bits.values())
+    found = json.loads(report_plan(network, EVERY_KIND_PLAN, "scores").to_json())
+    layers = found.pop("layers")
+    assert found == {
+        "schema": "systolith.plan/1",
+        "network": "every-kind",
+        "quantized_sha256": network.sha256,
+        "multipliers": multipliers,
+        "macs": MACS,
+        "mac_efficiency": pytest.approx(MACS / (multipliers * interval), rel=1e-12),
+        "predicted": {"interval_cycles": interval, "latency_cycles": latency},
+        "memory_bits": sum(bits.values()),
+        "result": json.loads(msgspec.json.encode(accelerator.layout)),
+        "input": {"lanes": 1, "bits": 8, "signed": False},
+    }
+    assert found["result"]["beats"] == 3
+    for layer, (name, (unit, number)) in zip(layers, UNITS.items(), strict=True):
+        alone = prediction.layers[name]
+        assert alone.cycles != alone.latency_cycles
+        assert layer == {
+            "name": name,
+            "unit": unit,
+            "folding": asdict(EVERY_KIND_PLAN[name]),
+            "multipliers": number,
+            "cycles": alone.cycles,
+            "latency_cycles": alone.latency_cycles,
+            "memory_bits": bits[unit_part(name)],
+        }
+
+
+def test_a_plan_without_multipliers_has_no_efficiency() -> None:
+    pooled = Network(
+        "pooled",
+        (
+            Input(name="input", height=2, width=2, background=30),
+            MaxPooling(name="P", inputs=("input",), window=(2, 2)),
+        ),
+    )
+    report = report_plan(quantized(pooled), {"P": Folding()})
+    assert (report.multipliers, report.macs, report.mac_efficiency) == (0, 0, 0.0)
+
+
 def test_the_table_of_a_notebook_has_a_row_for_each_layer_and_figures_on_the_right() -> None:
     network = quantized(EVERY_KIND)
     report = report_plan(network, EVERY_KIND_PLAN)
     table = ElementTree.fromstring(report._repr_html_())
     heads, *rows = [[cell.text for cell in row] for row in table.iter("tr")]
-    assert heads[:4] == ["layer", "unit", "rows", "columns"]
-    assert [row[0] for row in rows] == list(EVERY_KIND_PLAN)
-    for row, folding in zip(rows, EVERY_KIND_PLAN.values(), strict=True):
-        assert row[2:4] == [f"{folding.rows}", f"{folding.columns}"]
+    assert heads == ["layer", "unit", "rows", "columns", "multipliers", "memory bits", "cycles"]
+    for row, layer in zip(rows, report.layers, strict=True):
+        sizes = layer.folding.rows, layer.folding.columns
+        figures = *sizes, layer.multipliers, layer.memory_bits, layer.cycles
+        assert row == [layer.name, layer.unit, *map("{:,}".format, figures)]
     aligned = [cell.attrib["style"].rpartition(" ")[2] for cell in next(table.iter("tr"))]
     assert aligned == ["left"] * 2 + ["right"] * 5
-    caption = table.findtext("caption") or ""
     predicted = report.predicted
-    for text in (f"every {predicted.interval_cycles:,} cycles", f"{predicted.latency_cycles:,} cy"):
-        assert text in caption
+    assert table.findtext("caption") == (
+        f"every-kind: {report.multipliers} multipliers, an image every "
+        f"{predicted.interval_cycles:,} cycles, {predicted.latency_cycles:,} cycles from first "
+        "pixel to result"
+    )
 
 
 def test_the_json_is_indented_by_two_and_ends_a_line() -> None:

@@ -1,12 +1,18 @@
 # amaranth: UnusedElaboratable=no
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from systolith.golden.errors import FileFormatError
 from systolith.golden.network import shipped
+from systolith.golden.network.graph import Dense, Input, Network
 from systolith.hw.errors import PlanError
 from systolith.hw.folding import Folding
 from systolith.hw.planning.budget import Goal, make_plan
@@ -159,6 +165,127 @@ def test_one_complete_layer_does_not_make_a_plan_complete(tmp_path: Path) -> Non
         load_plan(path, EVERY_KIND)
     with pytest.raises(PlanError, match=r"layers\.C1\.depth must be left out where a goal leaves"):
         plan_from_file(path, SMALL)
+
+
+def written(path: Path, keys: Collection[str], goal: str = "max_multipliers = 60") -> Path:
+    """A file with a goal and these keys of every layer, and three lines for the first one."""
+    text = f"[goal]\n{goal}\n"
+    for name, folding in EVERY_KIND_PLAN.items():
+        values = {key: value for key, value in asdict(folding).items() if key in keys}
+        if name == "C1" and "lines" in keys:
+            values["lines"] = 3
+        pairs = [
+            f"{key} = {json.dumps(each)}\n" for key, each in values.items() if each is not None
+        ]
+        text += "".join([f"[layers.{name}]\n", *pairs])
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_with_all_sizes_the_planner_still_chooses_order_and_buffers(tmp_path: Path) -> None:
+    path = written(tmp_path / "plan.toml", ("rows", "columns", "lanes"))
+    given = {
+        name: GivenSize(folding.rows, folding.columns, folding.lanes)
+        for name, folding in EVERY_KIND_PLAN.items()
+    }
+    plan, goal = plan_from_file(path, SMALL)
+    assert (plan, goal) == (make_plan(SMALL.fixed, Goal(60), given), Goal(60))
+    # The smallest buffers are not those of a plan whose depths are left out.
+    assert {folding.depth for folding in plan.values()} == {1}
+    with pytest.raises(PlanError, match="has a goal and leaves sizes open, so that it is no plan"):
+        load_plan(path, EVERY_KIND)
+
+
+@pytest.mark.parametrize("missing", ["rows", "columns", "lanes", "depth", "order"])
+def test_a_plan_for_a_goal_has_every_key_of_every_layer(tmp_path: Path, missing: str) -> None:
+    """But `lines`, which a layer without windows does not have."""
+    every = "rows", "columns", "lanes", "depth", "order", "lines"
+    path = written(tmp_path / "plan.toml", every)
+    stored = replace(EVERY_KIND_PLAN["C1"], lines=3)
+    assert plan_from_file(path, SMALL) == ({**EVERY_KIND_PLAN, "C1": stored}, Goal(60))
+    path = written(path, every[:-1], "target_cycles = 99\nminimize = 'latency'")
+    goal = Goal(target_cycles=99, minimize="latency")
+    assert plan_from_file(path, SMALL) == (EVERY_KIND_PLAN, goal)
+    written(path, [key for key in every if key != missing])
+    with pytest.raises(PlanError, match="has a goal and leaves sizes open, so that it is no plan"):
+        load_plan(path, EVERY_KIND)
+    with pytest.raises(PlanError, match=r"layers\.C1\.(depth|order) must be left out where a goal"):
+        plan_from_file(path, SMALL)
+
+
+def test_a_complete_plan_for_a_goal_may_be_for_another_quantized_network(tmp_path: Path) -> None:
+    report = report_plan(SMALL, EVERY_KIND_PLAN)
+    path = tmp_path / "plan.toml"
+    path.write_text(plan_to_toml(EVERY_KIND_PLAN, report, GOAL), "utf-8")
+    assert plan_from_file(path, SMALL) == (EVERY_KIND_PLAN, GOAL)
+    with pytest.raises(PlanError, match="was made for the quantized network"):
+        plan_from_file(path, quantized(EVERY_KIND, seed=1))
+    # As similar as hashes can be.
+    nearly = SMALL.sha256[:-1] + ("0" if SMALL.sha256[-1] != "0" else "1")
+    with pytest.raises(PlanError, match=f"made for the quantized network {nearly[:8]}, not for"):
+        load_plan(path, EVERY_KIND, nearly)
+    path.write_text(f"quantized_sha256 = '{SMALL.sha256.upper()}'", "utf-8")
+    with pytest.raises(PlanError, match="must be 64 hex digits in lower case"):
+        load_plan(path, EVERY_KIND)
+
+
+def test_the_text_of_a_plan_file() -> None:
+    plan = {"C1": Folding(3, 2, 1, depth=5, order="outputs", lines=7), "F": Folding(lanes=4)}
+    planned: Any = SimpleNamespace(
+        network="net",
+        multipliers=1200,
+        predicted=SimpleNamespace(interval_cycles=3456, latency_cycles=99),
+        quantized_sha256="ab",
+        layers=(
+            SimpleNamespace(name="C1", multipliers=6, cycles=340, latency_cycles=1),
+            SimpleNamespace(name="F", multipliers=8, cycles=90, latency_cycles=2),
+        ),
+    )
+    goal = '[goal]\nmax_multipliers = 7\nminimize = "latency"\n'
+    c1 = 'rows = 3\ncolumns = 2\nlanes = 1\ndepth = 5\norder = "outputs"\nlines = 7\n'
+    f = 'rows = 1\ncolumns = 1\nlanes = 4\ndepth = 4\norder = "inputs"\n'
+    text = plan_to_toml(plan, planned, Goal(7, minimize="latency"))
+    assert text.startswith(
+        "# The plan of net: 1200 multipliers, 3456 cycles from one result to the next\n#\n# rows: "
+    )
+    assert text.endswith(
+        '\nquantized_sha256 = "ab"\n\n'
+        "# What the plan was made for. If a layer below is removed, it is chosen anew; order,\n"
+        f"# depth and lines of the others must then be removed as well.\n{goal}\n"
+        f"[layers.C1]  # multipliers: 6, cycles: 340\n{c1}\n"
+        f"[layers.F]  # multipliers: 8, cycles: 90\n{f}"
+    )
+    assert plan_to_toml(plan) == f"[layers.C1]\n{c1}\n[layers.F]\n{f}"
+    assert goal in plan_to_toml(plan, goal=Goal(7, minimize="latency"))
+
+
+def test_the_input_of_a_file_has_lanes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("[layers.input]\nlanes = 2\n[layers.C1]\nrows = 4096\n", "utf-8")
+    plan = load_plan(path, EVERY_KIND)
+    assert plan == {"input": Folding(lanes=2), **smallest_plan(EVERY_KIND), "C1": Folding(4096)}
+    assert next(iter(plan)) == "input"
+    path.write_text("[layers.C1]\nrows = 4097\n", "utf-8")
+    with pytest.raises(PlanError, match="from 1 to 4096, not 4097"):
+        load_plan(path, EVERY_KIND)
+
+
+def test_the_result_that_comes_out_is_planned_for(tmp_path: Path) -> None:
+    """200 scores, one a cycle, are slower than anything else."""
+    network = quantized(
+        Network(
+            "scores",
+            (
+                Input(name="input", height=1, width=2),
+                Dense(name="A", inputs=("input",), units=200),
+            ),
+        )
+    )
+    path = tmp_path / "plan.toml"
+    path.write_text("goal.target_cycles = 100\n", "utf-8")
+    assert plan_from_file(path, network)[1] == Goal(target_cycles=100)
+    with pytest.raises(PlanError, match="target_cycles must be at least 200"):
+        plan_from_file(path, network, "scores")
 
 
 def test_what_follows_from_the_sizes_must_be_left_out(tmp_path: Path) -> None:

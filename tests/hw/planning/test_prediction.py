@@ -21,6 +21,7 @@ from systolith.hw.accelerator import RESULT, SOURCE, Accelerator
 from systolith.hw.folding import Folding, input_lanes
 from systolith.hw.planning.prediction import Prediction, min_interval, predict, timeline
 from systolith.hw.streams.cycles import StreamCycles, always_ready, offering, run_until_taken
+from systolith.hw.streams.result_layout import ResultKind
 from systolith.hw.systolic.array_work import ArraySize
 from systolith.hw.units.convolution import Convolution
 from systolith.hw.units.dense import Dense, WholeInputUnit
@@ -165,6 +166,22 @@ def test_a_chunk_that_is_held_for_longer_than_the_next_is_collected_costs_cycles
     assert (closed_form(layer, held, 1), alone(layer, held, 1)) == (5 + 2, {5 + 2})
     stored = replace(held, order="outputs")
     assert (closed_form(layer, stored, 1), alone(layer, stored, 1)) == (6, {6})
+
+
+@pytest.mark.parametrize("result", ["class", "scores"])
+def test_latencies_end_with_the_first_beat_that_is_offered(result: ResultKind) -> None:
+    """Of maps and of scores, which have several; the source is always ready."""
+    accelerator = Accelerator(quantized(EVERY_KIND).fixed, EVERY_KIND_PLAN, result=result)
+    prediction = predict(accelerator)
+    streams = accelerator.cycles().streams
+    run_until_taken(streams[RESULT], accelerator.layout.beats)
+
+    def latency(source: str, sink: str) -> int:
+        return int(streams[sink].offered()[0]) - streams[source].taken[0]
+
+    assert prediction.latency_cycles == latency(SOURCE, RESULT)
+    for before, name in pairwise(["input", *EVERY_KIND_PLAN]):
+        assert prediction.layers[name].latency_cycles == latency(before, name)
 
 
 def test_a_result_waits_for_the_last_pixel_of_its_image() -> None:

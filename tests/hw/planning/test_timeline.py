@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from systolith.hw.planning import timeline
+from systolith.hw.planning.prediction import PREDICTED_IMAGES, _steady_interval
 from systolith.hw.planning.timeline import Timeline
 from systolith.hw.streams.cycles import Process, StreamCycles, always_ready, offering, recurrence
 
@@ -79,6 +80,65 @@ def test_images_may_be_late_at_first() -> None:
     found = passing(Slow([9, 8, 8, 7, 6, 5]), 10, [0, 0])
     assert not found.lag(10)
     assert found.images > 3
+
+
+@pytest.mark.parametrize(
+    "pauses",
+    [
+        # The third image is 2 cycles late after one in step; the next one makes up for it.
+        [1, 1, 1, 1, 1, 3, 1],
+        # Two images in a row are late, the second by less.
+        [1, 1, 1, 5, 1, 7, 1],
+    ],
+)
+def test_one_late_image_does_not_decide(pauses: list[int]) -> None:
+    """Images of two beats; the second beat of some is taken late.
+
+    No more than three beats are in flight, so that later images do not pass before they are looked
+    at.
+    """
+    assert passing(Slow(pauses, places=3), 10, [0, 0]).lag(10) == 0
+
+
+def known(**taken: list[int]) -> Timeline:
+    """Streams of two beats an image whose cycles are known."""
+    streams = {}
+    for name, cycles in taken.items():
+        streams[name] = StreamCycles()
+        streams[name].taken.extend(cycles)
+        always_ready(streams[name])  # is never asked for a beat
+    return Timeline(streams, dict.fromkeys(taken, 2))
+
+
+@pytest.mark.parametrize("late", ["first", "middle", "last"])
+def test_images_that_fall_behind_in_any_stream_are_late(late: str) -> None:
+    in_step = [each for image in range(64) for each in (10 * image, 10 * image + 3)]
+    behind = [each for image in range(64) for each in (10 * image, 12 * image + 3)]
+    taken = dict.fromkeys(("first", "middle", "last"), in_step)
+    assert known(**taken).lag(10) == 0
+    assert known(**taken | {late: behind}).lag(10) == 2
+
+
+@pytest.mark.parametrize("moved", ["first", "middle", "last"])
+def test_an_image_in_step_has_every_beat_of_every_stream_in_step(moved: str) -> None:
+    """The first beat of every other image comes a cycle later, and the last one does not."""
+    in_step = [each for image in range(64) for each in (10 * image, 10 * image + 3)]
+    uneven = [each for image in range(64) for each in (10 * image + image % 2, 10 * image + 3)]
+    taken = dict.fromkeys(("first", "middle", "last"), in_step) | {moved: uneven}
+    assert known(**taken).lag(10) == 1
+
+
+def test_without_a_steady_state_the_interval_is_between_final_beats() -> None:
+    """From the ninth result to the tenth; first beats are 12 cycles apart."""
+    cycles = [each for image in range(64) for each in (12 * image, 12 * image + 3 + image % 2)]
+    asked: list[int] = []
+
+    def make(interval: int) -> Timeline:
+        asked.append(interval)
+        return known(i=cycles, o=cycles)
+
+    found, interval = _steady_interval(make, "o", 10)
+    assert (asked, interval, found.images) == ([10, 0], 13, PREDICTED_IMAGES)
 
 
 @pytest.mark.parametrize(("most", "lag"), [(5, 0), (4, 1)])

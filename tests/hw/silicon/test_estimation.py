@@ -142,6 +142,69 @@ def test_what_is_beside_the_multipliers_of_a_network() -> None:
     assert sum(length * chains for length, chains in unit.delays.items()) <= unit.bits["register"]
 
 
+@pytest.mark.parametrize(
+    ("target", "shape", "found", "blocks", "distributed"),
+    [
+        # Two reads of 3 bits from 16 words, which a LUT of 16 bits holds; from 17 they are two.
+        ("ecp5-25k", MemoryShape(16, 3, 2, False, False), {"rom": 6}, 0, 0),
+        ("ecp5-25k", MemoryShape(17, 3, 2, False, False), {"deep_rom": 2 * 6}, 0, 0),
+        ("xc7a35t", MemoryShape(64, 3, 1, True, False), {"rom": 3, "read": 3}, 0, 0),
+        ("xc7a35t", MemoryShape(65, 3, 1, True, False), {"deep_rom": 2 * 3, "read": 3}, 0, 0),
+        # A word that is written is a register, and its clocked read another.
+        ("ecp5-25k", MemoryShape(1, 16, 1, True, True), {"register": 16, "read": 16}, 0, 0),
+        # Four words of 4 bits are side by side and two of these behind each other.
+        ("ecp5-25k", MemoryShape(32, 16, 1, False, True), {"distributed": 8, "mux": 16}, 0, 8),
+        # A block has a clocked read of its own.
+        ("ecp5-25k", MemoryShape(512, 36, 1, True, True), {"block": 1}, 1, 0),
+        # Two of 36 Kbit behind each other, each of which counts as two.
+        ("xc7a35t", MemoryShape(8192, 9, 1, True, False), {"block": 2, "mux": 9}, 4, 0),
+    ],
+)
+def test_what_a_memory_adds_to_the_features(
+    target: str, shape: MemoryShape, found: dict[str, int], blocks: int, distributed: int
+) -> None:
+    mapped = features(Structure({}, (shape,), ()), DEVICES[target].family)
+    assert {name: count for name, count in mapped.features.items() if count} == found
+    assert (mapped.blocks, mapped.distributed) == (blocks, distributed)
+
+
+def test_features_are_never_negative_and_chains_of_four_are_shift_registers() -> None:
+    part = Structure({"register": 10}, (), (), InMultipliers(16, 16, 0), {4: 3, 3: 7})
+    assert features(part, ECP5.family).features["register"] == 0
+    part = Structure({"register": 100}, (), (), InMultipliers(), {4: 3, 3: 7})
+    mapped = features(part, XC7.family)
+    # Three registers of each chain of four are in a LUT.
+    assert (mapped.features["register"], mapped.distributed) == (100 - 3 * 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "ecp5", "gowin", "xc7"),
+    [
+        (18, 18, 1, 1, 1),
+        (19, 18, 2, 2, 1),
+        (25, 18, 2, 2, 1),
+        (26, 18, 2, 2, 2),
+        (25, 19, 4, 4, 2),
+        (9, 9, 1, 0.5, 1),
+        (10, 4, 1, 1, 1),
+        (10, 3, 1, 0, 1),
+        (7, 2, 1, 0, 0),
+        (8, 2, 1, 0, 1),
+        (40, 1, 3, 0, 0),
+    ],
+)
+def test_the_multipliers_of_each_size(
+    wide: int, narrow: int, ecp5: float, gowin: float, xc7: float
+) -> None:
+    """18 x 18, half of them for 9 x 9 on Gowin, and 25 x 18; small ones are logic."""
+    part = Structure({}, (), ((wide, narrow),))
+    for target, sites in (("ecp5-25k", ecp5), ("gowin-gw2a18", gowin), ("xc7a35t", xc7)):
+        mapped = features(part, DEVICES[target].family)
+        assert mapped.multipliers == sites
+        logic = {"product": wide * narrow} if not sites else {"multiplier": 1}
+        assert {name: count for name, count in mapped.features.items() if count} == logic
+
+
 def test_an_estimate_is_the_sum_of_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = FamilyCoefficients({"adder": 1.0}, {"adder": 0.4}, {"register": 1.0, "read": 1.0})
     known = Coefficients(SCHEMA, {"ecp5": weights, "gowin": weights})

@@ -143,3 +143,34 @@ def test_the_plan_has_the_goal_that_is_asked_for(monkeypatch: pytest.MonkeyPatch
     fake_estimates(monkeypatch, lambda multipliers: multipliers)
     found = fastest_fitting_plan(tiny.quantized().fixed, ECP5, "latency")
     assert found.goal == Goal(max_multipliers=28, minimize="latency")
+
+
+def test_sizes_aim_and_result_are_those_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In each plan that is tried, in its estimate and in its multipliers."""
+    network = tiny.quantized().fixed
+    given = {"conv": GivenSize(rows=2, columns=1)}
+    fake_estimates(monkeypatch, lambda multipliers: 24_289 * (multipliers > 3))
+    seen: list[object] = []
+
+    def structures(fixed: object, plan: Plan, result: object) -> dict[str, Structure]:
+        seen.append(result)
+        multipliers = sum(folding.rows * folding.columns for folding in plan.values())
+        return {"all": Structure({"register": multipliers}, (), ())}
+
+    monkeypatch.setattr(fitting, "structures", structures)
+    tried: list[str] = []
+    found = fastest_fitting_plan(network, ECP5, "latency", given, tried.append, "scores", most=20)
+    assert (found.plan["conv"].rows, found.plan["conv"].columns) == (2, 1)
+    assert found.goal == Goal(max_multipliers=3, minimize="latency")
+    assert found.plan == make_plan(network, found.goal, given, "scores")
+    assert tried[0] == "at most 20 multipliers" and tried[-1] == "at most 3 multipliers"
+    assert seen == ["scores"] * len(tried)
+    fake_estimates(monkeypatch, lambda multipliers: 24_289)
+    with pytest.raises(MisfitError) as refused:
+        fastest_fitting_plan(network, ECP5, given=given, most=20)
+    assert str(refused.value) == (
+        "tiny does not fit LFE5U-25F-CABGA381 with any --max-multipliers, by the estimates: with "
+        "20 it would take about 24,289 LUTs of 24,288 (1 too many)"
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,63 @@ def test_each_seed_is_placed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     place(netlist(b"{ }"), "6", [1], PARTS)
     place(netlist(), "8", [1], PARTS)
     assert len(log.read_text().split()) == 5
+
+
+def test_a_placement_is_made_again_for_another_device_tool_or_place_of_the_pins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    (tmp_path / "result.json").write_text('{"seed": 1, "clock_mhz": 2.0, "paths": {}}')
+
+    def cached(key: str, artifact: str, build: object) -> Path:
+        keys.append(key)
+        return tmp_path / artifact
+
+    def made(
+        target: str = "ecp5-25k", version: str = "1.0", top: str = "top", pins: str = ""
+    ) -> None:
+        use(monkeypatch, Tool("nextpnr-ecp5", (), version))
+        device = DEVICES[target]
+        assert device.placer is not None
+        device = replace(device, placer=replace(device.placer, constraints=pins))
+        place(replace(netlist(), device=device, top=top), "6", [1], PARTS)
+
+    monkeypatch.setattr(placement, "cached", cached)
+    made()
+    made()
+    assert len(set(keys)) == 1
+    made("ecp5-45k")
+    made(version="1.1")
+    made(top="top_pins")
+    made(pins="IO_LOC")
+    assert len(set(keys)) == len(keys) - 1 == 5
+
+
+def test_the_slowest_of_several_clocks_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = placer({1: 90.0}, tmp_path / "log")
+    python, option, script = tool.command
+    two = '{"achieved": clock}, "other": {"achieved": clock - 7}'
+    assert '{"achieved": clock}' in script
+    use(
+        monkeypatch,
+        replace(tool, command=(python, option, script.replace('{"achieved": clock}', two))),
+    )
+    (found,) = place(netlist(), "6", [1], PARTS)
+    assert found.clock_mhz == 83.0
+
+
+def test_what_fits_exactly_is_not_lacking() -> None:
+    placement.require_room_in_log("Info: \t MULT18X18D:    28/   28   100%\nERROR: Routing failed")
+    with pytest.raises(NoRoomError) as refused:
+        placement.require_room_in_log(
+            "Info: \t MULT18X18D:    30/   28   107%\nInfo: \t DP16KD: 5/ 56 8%\n"
+            "Info: \t TRELLIS_COMB:  99999/  24288   411%\n"
+        )
+    lacks = "30 MULT18X18D of 28 (2 too many)", "99,999 TRELLIS_COMB of 24,288 (75,711 too many)"
+    assert refused.value.lacks == lacks
+    assert str(refused.value) == "; ".join(lacks)
 
 
 def test_a_placement_that_fails_names_the_device_and_the_seed(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import inspect
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from systolith import hw
-from systolith.hw.accelerator import axis_ports
+from systolith.hw.accelerator import Port, axis_ports
 from systolith.hw.errors import MisfitError
 from systolith.hw.silicon import multiplier_registers, synthesis
 from systolith.hw.silicon.flow import synthesize_folder
@@ -148,6 +151,57 @@ def test_modules_inside_a_part_belong_to_it(
     made = synthesize("", "top", PORTS, {"top_a": "a"}, DEVICES["ecp5-25k"])
     assert made.cells["a"] == Counter({"TRELLIS_FF": 1, "LUT4": 2})
     assert made.cells[TOP_PART] == Counter({"LUT4": 3})
+
+
+def test_a_netlist_is_made_again_if_anything_that_it_is_made_of_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    content = gzip.compress(netlist_json({"top": {}, "other": {}, "top_pins": {}}))
+
+    def cached(key: str, artifact: str, build: object) -> Path:
+        keys.append(key)
+        (tmp_path / artifact).write_bytes(content)
+        return tmp_path / artifact
+
+    def made(
+        verilog: str = "module top();",
+        top: str = "top",
+        target: str = "ecp5-25k",
+        version: str = "1.0",
+        ports: Sequence[Port] = PORTS,
+    ) -> None:
+        monkeypatch.setattr(synthesis, "find_tool", lambda name: Tool(name, (), version))
+        synthesize(verilog, top, ports, {}, DEVICES[target])
+
+    monkeypatch.setattr(synthesis, "cached", cached)
+    made()
+    made()
+    # Devices of a family have the same cells.
+    made(target="ecp5-85k")
+    assert len(set(keys)) == 1
+    made("module top(input a);")
+    made(top="other")
+    made(version="1.1")
+    for target in ("ice40-up5k", "gowin-gw1n9", "gowin-gw2a18", "xc7a35t"):
+        made(target=target)
+    made(target="ice40-up5k", ports=axis_ports(16, 64))
+    source = inspect.getsource(multiplier_registers)
+    monkeypatch.setattr(inspect, "getsource", lambda module: f"{source}# another pass")
+    made()
+    assert len(set(keys)) == len(keys) - 2 == 10
+
+
+@pytest.mark.parametrize(("pins", "needed"), [(80, True), (81, False), (82, False)])
+def test_a_device_with_fewer_pins_than_ports_gets_the_harness(pins: int, needed: bool) -> None:
+    """`aclk` and `aresetn`, 11 at `s_axis`, and 68 at `m_axis`."""
+    device = DEVICES["ecp5-25k"]
+    assert device.placer is not None
+    few = replace(device, placer=replace(device.placer, pins=pins))
+    assert synthesis._needs_harness(few, PORTS) is needed
+    assert not synthesis._needs_harness(replace(device, placer=None), PORTS)
+    placed = replace(device, placer=replace(device.placer, pins=pins, constraints="IO_LOC"))
+    assert synthesis._needs_harness(placed, PORTS)
 
 
 def test_multipliers_get_their_registers_before_synthesis(

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from systolith.hw.errors import MisfitError
 from systolith.hw.silicon.targets import (
     DEVICES,
     Capacity,
@@ -11,6 +12,7 @@ from systolith.hw.silicon.targets import (
     misfit,
     multiplier_sizes,
     placer_of,
+    require_room,
 )
 from systolith.hw.silicon.tools import ToolError
 from systolith.hw.verilog.netlist import TARGETS as FAMILIES
@@ -89,3 +91,56 @@ def test_refusals() -> None:
         find_device("ecp5")
     with pytest.raises(ValueError, match="target xc7z020: is for synthesis alone"):
         placer_of(find_device("xc7z020"))
+
+
+@pytest.mark.parametrize(
+    ("target", "part", "has", "bits"),
+    [
+        # Look-up tables, flip-flops, multipliers, block and distributed memories, by the data
+        # sheets; what blocks of 18 Kbit (4 Kbit) and look-up tables of 16 bits (64) store.
+        ("ecp5-25k", "LFE5U-25F", (24_288, 24_288, 28, 56, 3_036), 56 * 18_432 + 24_288 * 16),
+        ("ecp5-45k", "LFE5U-45F", (43_848, 43_848, 72, 108, 5_481), 108 * 18_432 + 43_848 * 16),
+        ("ecp5-85k", "LFE5U-85F", (83_640, 83_640, 156, 208, 10_455), 208 * 18_432 + 83_640 * 16),
+        ("ice40-up5k", "iCE40UP5K", (5_280, 5_280, 8, 30, 0), 30 * 4_096 + 5_280 * 16),
+        ("gowin-gw1n9", "GW1NR-LV9", (8_640, 6_480, 20, 26, 270), 26 * 18_432 + 8_640 * 16),
+        ("gowin-gw2a18", "GW2A-LV18", (20_736, 15_552, 48, 46, 648), 46 * 18_432 + 20_736 * 16),
+        ("xc7z020", "XC7Z020", (53_200, 106_400, 220, 280, 17_400), 280 * 18_432 + 53_200 * 64),
+        ("xc7a35t", "XC7A35T", (20_800, 41_600, 90, 100, 6_400), 100 * 18_432 + 20_800 * 64),
+        ("xc7a100t", "XC7A100T", (63_400, 126_800, 240, 270, 19_000), 270 * 18_432 + 63_400 * 64),
+    ],
+)
+def test_a_device_has_what_its_data_sheet_says(
+    target: str, part: str, has: tuple[int, ...], bits: int
+) -> None:
+    device = find_device(target)
+    assert (device.name, device.capacity, device.memory_bits) == (target, Capacity(*has), bits)
+    assert device.part.startswith(part)
+    require_room("net", bits, device)
+    with pytest.raises(MisfitError) as refused:
+        require_room("net", bits + 1_234, device)
+    assert str(refused.value) == (
+        f"net does not fit {device.part} with any plan: its weights have {bits + 1_234:,} bits, "
+        f"1,234 more than all block memories and LUTs of the device store ({bits:,}); it needs "
+        "fewer bits a weight, or fewer weights"
+    )
+
+
+def test_placers_choose_the_device_and_the_slowest_grade_by_default() -> None:
+    for size in ("25", "45", "85"):
+        placer = placer_of(find_device(f"ecp5-{size}k"))
+        assert placer.arguments[:5] == (f"--{size}k", "--package", "CABGA381", "--speed", "{grade}")
+        assert placer.grades == ("6", "7", "8")
+    for target, family in (("gowin-gw1n9", "GW1N-9C"), ("gowin-gw2a18", "GW2A-18")):
+        device = find_device(target)
+        placer = placer_of(device)
+        assert placer.arguments[:4] == ("--device", device.part, "--vopt", f"family={family}")
+        assert f"-family {family[:4].lower()} " in device.family.options
+        assert placer.grades == ()
+
+
+def test_cells_of_one_multiplier_each_need_no_words() -> None:
+    family = find_device("gowin-gw2a18").family
+    assert multiplier_sizes({"MULT18X18": 3, "MULT9X9": 1_200}, family) == (
+        "3 MULT18X18 (1 each), 1,200 MULT9X9 (1/2 each)"
+    )
+    assert multiplier_sizes({"LUT4": 3}, family) == ""

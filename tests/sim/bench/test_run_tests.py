@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,6 +12,8 @@ import pytest
 
 from systolith import hw
 from systolith.sim import SimulationError, bench
+from systolith.sim.bench import run_tests
+from systolith.sim.bench.cocotb_run import Program
 from systolith.sim.bench.testbench import HARDWARE
 from tests.sim import small_hardware
 from tests.sim.required import need
@@ -84,6 +88,45 @@ def test_what_fails_is_an_error(
     with pytest.raises(error, match=message):
         bench.run(hardware, BENCHES, out=tmp_path)
     assert os.path.exists(tmp_path / "simulation.log")
+
+
+XML = """<testsuites><testsuite>
+<testcase name="good"/>
+<testcase name="bad"><failure message="3 is not 4"/></testcase>
+<testcase name="silent"><failure/></testcase>
+<testcase name="missing"><error message="no such port"/></testcase>
+<testcase name="torn"><error/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_every_case_that_failed_or_could_not_run_is_named_with_its_reason(
+    hardware: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in place of the simulator: it prints its environment, and ends with a status."""
+    script = (
+        "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True);"
+        f"open(os.environ['COCOTB_RESULTS_FILE'], 'w').write({XML!r}); sys.exit(5)"
+    )
+    program = Program((sys.executable, "-c", script), {"PYTHONPATH": "paths", "GPI_USERS": "ours"})
+    monkeypatch.setattr(run_tests, "cocotb_program", lambda *_, **__: program)
+    for name in ("GPI_USERS", "PYGPI_PYTHON_BIN", "COCOTB_TEST_FILTER"):
+        monkeypatch.setenv(name, "outside")
+    monkeypatch.chdir(hardware.parent)
+    out = tmp_path / "some" / "where"
+    with pytest.raises(AssertionError) as failed:
+        bench.run(hardware.name, BENCHES, out=out)
+    assert str(failed.value).split("\n") == [
+        "bad: 3 is not 4",
+        "silent: failure",
+        "missing: no such port",
+        "torn: error",
+    ]
+    assert (out / "results.xml").read_text() == XML
+    seen = json.loads((out / "simulation.log").read_text())
+    assert seen[HARDWARE] == str(hardware)
+    assert seen["PYTHONPATH"].split(os.pathsep) == [str(BENCHES.parent), "paths"]
+    assert (seen["GPI_USERS"], seen["COCOTB_TEST_FILTER"]) == ("ours", "outside")
+    assert "PYGPI_PYTHON_BIN" not in seen
 
 
 def test_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:

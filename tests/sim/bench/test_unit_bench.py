@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from systolith.hw.streams.beats import beat_stream
+from systolith.sim.bench import unit_bench
 from systolith.sim.bench.unit_bench import (
+    BenchedUnit,
     Integers,
     Pace,
     UnitBenchReport,
@@ -22,6 +26,7 @@ from systolith.sim.bench.unit_bench import (
     run_unit_bench,
 )
 from systolith.sim.record.packing import BeatFormat
+from systolith.sim.simulators.builds import Design
 from systolith.sim.simulators.installed import Simulator
 from tests.sim.required import either_simulator, need
 
@@ -189,21 +194,6 @@ def test_a_failure_at_a_pace_names_it() -> None:
         measure_unit(Invert(), frames, ~frames, paces, simulator="icarus", name="invert")
 
 
-def test_paces_of_other_beats_are_refused() -> None:
-    frames = random_frames("none")
-    total = FRAMES * BEATS
-
-    def measure(*paces: Pace) -> None:
-        measure_unit(Invert(), frames, ~frames, paces, simulator="icarus", name="invert")
-
-    with pytest.raises(ValueError, match="invert: 36 beats go in, but pace 0 has 35"):
-        measure(Pace([0] * (total - 1), [0] * total))
-    with pytest.raises(ValueError, match="invert: 36 beats go out, but pace 1 has 37"):
-        measure(Pace([0] * total, [0] * total), Pace([0] * total, [0] * (total + 1)))
-    with pytest.raises(ValueError, match="invert: at least one pace"):
-        measure()
-
-
 @pytest.mark.parametrize(
     ("fault", "scenario", "message"),
     [
@@ -290,17 +280,131 @@ def test_a_stream_that_is_not_of_beats_needs_its_format() -> None:
     ).require_passed()
 
 
-def test_frames_that_are_not_whole_beats_are_refused() -> None:
-    frames = np.zeros((2, 1, 1, 3), np.int64)
-    with pytest.raises(ValueError, match=r"invert: input frames must .* beats of 2 values"):
-        run_unit_bench(Invert(), frames, frames, simulator="icarus", seed=1, name="invert")
-    frames = np.zeros((2, 1, 1, 4), np.int64)
-    with pytest.raises(ValueError, match="2 frames go in, but 1 are expected"):
-        run_unit_bench(Invert(), frames, frames[:1], simulator="icarus", seed=1)
-
-
 def test_an_unknown_simulator_is_refused() -> None:
     unknown: Any = "nosim"
     frames = random_frames(FAULTS[0])
     with pytest.raises(ValueError, match="simulator 'nosim': allowed are verilator, icarus"):
         run_unit_bench(Invert(), frames, ~frames, simulator=unknown, seed=1, name="invert")
+
+
+class Recorded:
+    """In place of a simulation: notes its task, and has a result."""
+
+    def __init__(self, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.result_ = result
+        self.asked: list[Any] = []
+        monkeypatch.setattr(unit_bench, "running_bench", self.running)
+
+    @contextmanager
+    def running(
+        self, design: object, module: str, task: Any, arrays: Any, **options: Any
+    ) -> Iterator[Recorded]:
+        self.asked.append((task, arrays, options))
+        yield self
+
+    def result(self) -> Any:
+        return self.result_
+
+
+UNIT = BenchedUnit(
+    Design("u", "", ()), BeatFormat(2, 8, True), BeatFormat(1, 9, False), constants={"pace": 3}
+)
+# Two frames of two beats go in, and of three come out.
+IN, OUT = np.arange(8).reshape(2, 1, 1, 4), np.arange(6).reshape(2, 1, 1, 3)
+CYCLES = {
+    "taken": [5, 6, 15, 17],
+    "offered": [8, 9, 10, 19, 20, 21],
+    "given": [9, 10, 12, 20, 23, 27],
+}
+
+
+def test_interval_and_latency_are_those_of_the_pattern_without_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = {name: [2 * cycle for cycle in of] for name, of in CYCLES.items()}
+    recorded = Recorded(
+        {"scenarios": ["a", "b"], "failures": ["x"], "cycles": [CYCLES, later]}, monkeypatch
+    )
+    report = run_unit_bench(UNIT, IN, OUT, simulator="icarus", seed=7, name="mine", patience=99)
+    # Counted from the first beat taken.
+    assert report == UnitBenchReport(
+        scenarios=("a", "b"),
+        failures=("x",),
+        interval_cycles=27 - 12,
+        latency_cycles=8 - 5,
+        cycles=UnitCycles((0, 1, 10, 12), (3, 4, 5, 14, 15, 16), (4, 5, 7, 15, 18, 22)),
+    )
+    with pytest.raises(AssertionError, match=r"^b: x$"):
+        report.require_passed()
+    ((task, arrays, options),) = recorded.asked
+    assert task == {
+        "name": "mine",
+        "seed": 7,
+        "patience": 99,
+        "constants": {"pace": 3},
+        "paces": [],
+        "input": {"lanes": 2, "bits": 8, "signed": True, "has_last": True, "gap": 0},
+        "output": {"lanes": 1, "bits": 9, "signed": False, "has_last": True, "gap": 0},
+    }
+    assert arrays["frames"] is IN and arrays["expected"] is OUT
+    assert options == {"simulator": "icarus", "optimize": False}
+
+
+def test_a_single_frame_has_no_interval_and_a_failed_pattern_no_cycles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Recorded({"scenarios": ["a"], "failures": [], "cycles": [CYCLES]}, monkeypatch)
+    report = run_unit_bench(UNIT, IN[:1], OUT[:1], simulator="icarus", seed=0)
+    assert (report.interval_cycles, report.latency_cycles) == (None, 3)
+    report.require_passed()
+    Recorded({"scenarios": ["a"], "failures": ["x"], "cycles": []}, monkeypatch)
+    report = run_unit_bench(UNIT, IN, OUT, simulator="icarus", seed=0)
+    assert (report.interval_cycles, report.latency_cycles, report.cycles) == (None, None, None)
+
+
+def test_cycles_at_a_pace_are_counted_as_in_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace([*np.arange(4)], [0] * 6)
+    result: dict[str, Any] = {"scenarios": ["a"], "failures": [], "cycles": [CYCLES, CYCLES]}
+    recorded = Recorded(result, monkeypatch)
+    found = measure_unit(UNIT, IN, OUT, [pace, pace], simulator="icarus")
+    assert found == (UnitCycles(**{name: tuple(of) for name, of in CYCLES.items()}),) * 2
+    assert recorded.asked[0][0]["paces"] == [{"offers": [0, 1, 2, 3], "takes": [0] * 6}] * 2
+    result["failures"] = ["wrong", "late"]
+    with pytest.raises(AssertionError, match=r"^a: wrong; late$"):
+        measure_unit(UNIT, IN, OUT, [pace], simulator="icarus")
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected", "paces", "message"),
+    [
+        (IN, OUT, [], "mine: at least one pace is needed"),
+        (IN[:1], OUT, [Pace([0] * 2, [0] * 6)], "mine: 1 frames go in, but 2 are expected"),
+        (IN, OUT[:1], [Pace([0] * 4, [0] * 3)], "mine: 2 frames go in, but 1 are expected"),
+        (
+            OUT,
+            OUT,
+            [Pace([], [])],
+            r"mine: input frames must .* beats of 2 values, not \(2, 1, 1, 3",
+        ),
+        (IN[0], OUT, [Pace([], [])], "mine: input frames must have the shape"),
+        (IN, OUT[:0], [Pace([], [])], "mine: output frames must have the shape"),
+        (
+            IN,
+            OUT,
+            [Pace([0] * 4, [0] * 6), Pace([0] * 5, [0] * 6)],
+            "4 beats go in, but pace 1 has 5",
+        ),
+        (IN, OUT, [Pace([0] * 4, [0] * 7)], "mine: 6 beats go out, but pace 0 has 7"),
+    ],
+)
+def test_frames_and_paces_that_do_not_fit_are_refused(
+    frames: Integers,
+    expected: Integers,
+    paces: list[Pace],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = Recorded({}, monkeypatch)
+    with pytest.raises(ValueError, match=message):
+        measure_unit(UNIT, frames, expected, paces, simulator="icarus", name="mine")
+    assert recorded.asked == []

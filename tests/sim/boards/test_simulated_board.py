@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import random
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,6 +214,36 @@ def test_a_board_with_other_hardware_is_refused(built: Artifacts, board: Simulat
         "2 x 3 x 1, not 0000000000000000 for images of 2 x 3 x 1",
     ):
         BoardClient(board, other, _SECONDS)
+
+
+def answering(answers: bytes) -> tuple[SimulatedBoard, io.BytesIO]:
+    """A board whose simulation has these answers, and what it is told."""
+    told = io.BytesIO()
+    process: Any = SimpleNamespace(stdin=told, stdout=io.BytesIO(answers), wait=lambda: -6)
+    return SimulatedBoard(process), told
+
+
+def test_a_second_has_a_million_cycles_and_the_longest_wait_fits_four_bytes() -> None:
+    board, told = answering(b"\0\0\0\1\x41")
+    assert [board.read(seconds) for seconds in (0.5, 10_000.0, 0.0)] == [b"", b"", b""]
+    board.write(b"xyz")
+    assert board.read(1.0) == b"A"
+    waits = [(500_000).to_bytes(4, "little"), b"\xff" * 4, bytes(4)]
+    after = b"W" + (3).to_bytes(4, "little") + b"xyz" + b"R" + (1_000_000).to_bytes(4, "little")
+    assert told.getvalue() == b"".join(b"R" + wait for wait in waits) + after
+
+
+def test_a_byte_without_a_stop_bit_and_an_end_without_an_answer_are_errors() -> None:
+    board, _ = answering(b"\2\x41")
+    with pytest.raises(SimulationError, match="simulated board: a byte has no stop bit"):
+        board.read(1.0)
+    with pytest.raises(SimulationError, match="simulated board: was killed by signal 6"):
+        board.read(1.0)
+
+
+@pytest.mark.parametrize("clocks", [4, 10])
+def test_the_speed_of_the_line_is_that_of_its_bits(clocks: int) -> None:
+    assert BoardProgram(Path("board"), clocks).bits_per_second == 1_000_000 / clocks
 
 
 def test_a_simulation_that_died_is_an_error(program: BoardProgram) -> None:

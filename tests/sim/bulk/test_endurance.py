@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from systolith import golden, hw
+from systolith.sim.bulk import endurance
 from systolith.sim.bulk.endurance import endure
+from systolith.sim.bulk.engine import Disturbances, PartCounts
+from systolith.sim.record.taps import Batch, RuleBroken, TappedNetwork
 from tests.sim import small_hardware
 
 DATA = small_hardware.dataset(50)
@@ -31,6 +37,33 @@ def test_a_million_cycles(folder: Path) -> None:
     assert found.counts.resets > 100 and found.counts.wrong_frames > 1000
     assert endure(folder, DATA, cycles=100_000) == endure(folder, DATA, cycles=100_000)
     assert endure(folder, DATA, cycles=100_000) != endure(folder, DATA, cycles=100_000, seed=1)
+
+
+def test_images_are_repeated_and_disturbed_as_often_as_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of them come out, with a value that is wrong; then a rule is broken."""
+    predicted = hw.load_manifest(folder).predicted
+    interval, latency = predicted.interval_cycles, predicted.latency_cycles
+    assert interval != latency
+
+    def simulated(
+        network: TappedNetwork, images: NDArray[np.uint8], *given: object
+    ) -> Iterator[Batch]:
+        # So many that a part of an interval is not left out.
+        assert len(images) == 61
+        np.testing.assert_array_equal(images, np.concatenate([DATA.images, DATA.images[:11]]))
+        disturbances = Disturbances(reset_cycles=8 * interval + latency, wrong_frames=4)
+        assert given == (9, 1, disturbances)
+        yield Batch(0, 0, np.zeros(30, network.record_type))
+        raise RuleBroken("C1: stuck")
+
+    monkeypatch.setattr(endurance, "simulate_bulk", simulated)
+    found = endure(folder, DATA, cycles=60 * interval + 1, seed=9)
+    assert (found.images, found.counts) == (30, PartCounts(0, 0, 0))
+    assert [line.partition(":")[0] for line in found.failures] == [
+        *("pool", "conv__x", "dense", "C1", "m_axis", "31 of 61 images did not come out")
+    ]
 
 
 @pytest.mark.parametrize(

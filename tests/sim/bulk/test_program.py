@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from systolith.golden.network.graph import Shape
+from systolith.hw.streams.result_layout import ResultLayout
 from systolith.sim.bulk.engine import split
 from systolith.sim.bulk.program import build_engine, command_line, network_header, verilated_name
+from systolith.sim.record.packing import BeatFormat
+from systolith.sim.record.taps import Tap
 from tests.sim.required import need
 from tests.sim.toy_network import toy_images, toy_network
 
@@ -22,6 +28,43 @@ def test_verilator_s_names() -> None:
     header = network_header(toy_network())
     assert "m.tap_plus___05Fvalid" in header
     assert "m.tap_two___05Fsides_data" in header
+
+
+def test_the_header_says_of_each_stream_what_the_engine_reads() -> None:
+    """Three values of 12 bits in fields of 16 go in, and five scores of 16 bits come out."""
+    network = replace(
+        toy_network(),
+        source=BeatFormat(3, 12, True, gap=4),
+        source_shape=Shape(4, 6, 3),
+        taps=(
+            Tap("C1", BeatFormat(3, 12, True), Shape(4, 6, 3)),
+            Tap("F", BeatFormat(5, 9, False), Shape(1, 1, 5)),
+        ),
+        result=ResultLayout("scores", 16, 5, ()),
+        constants={"pace__in": 3, "pace": 4},
+        patience=77,
+    )
+    header = network_header(network)
+    sizes = dict(re.findall(r"^constexpr size_t (\w+) = (\d+);$", header, re.MULTILINE))
+    assert sizes == {
+        "kSourceBeats": "24",
+        "kSourceBytes": "6",
+        "kResultBeats": "5",
+        "kResultBytes": "2",
+    }
+    # Lanes, bits, sign, bytes of a value in a record, beats of a frame.
+    taps = re.findall(r'^    \{"(\w+)", (\d+), (\d+), (\d+), (\d+), (\d+), ', header, re.MULTILINE)
+    assert taps == [("C1", "3", "12", "1", "2", "24"), ("F", "5", "9", "0", "2", "1")]
+    for layer in ("C1", "F"):
+        (line,) = (line for line in header.splitlines() if f'{{"{layer}"' in line)
+        ports = [f"m.tap_{layer}_{name}" for name in ("valid", "ready", "last", "data")]
+        assert re.findall(r"m\.\w+", line) == ports
+    set_ports = re.findall(r'^    m\.(\w+) = options\.number\("([\w-]+)"\);$', header, re.MULTILINE)
+    assert set_ports == [("pace___05Fin", "set-pace__in"), ("pace", "set-pace")]
+    assert command_line(Path("engine"), network, wrong_frames=2, images=Path("a")) == [
+        *("engine", "--wrong-frames", "2", "--images", "a", "--patience", "77"),
+        *("--set-pace__in", "3", "--set-pace", "4"),
+    ]
 
 
 def test_parts_cover_all_images_and_none_is_tiny() -> None:

@@ -88,6 +88,18 @@ def checked(
     return check
 
 
+def all_scores() -> tuple[ResultLayout, Records]:
+    """Records of the same hardware where all scores leave."""
+    layout = result_layout(network().layers[-1], "scores")
+    scores = Tap("F", BeatFormat(1, 10, True), Shape(1, 1, 3))
+    streams = NetworkStreams(BeatFormat(1, 8, False), Shape(1, 2, 1), (scores,), layout, 100)
+    made = np.zeros(len(IMAGES), streams.record_type)
+    made["F"] = np.reshape(SCORES, (4, 1, 1, 3))
+    made[RESULT_FIELD]["data"] = np.array(SCORES, "<i2").view(np.uint8).reshape(4, 3, 2)
+    made[RESULT_FIELD]["last"][:, -1] = 1
+    return layout, made
+
+
 def test_winners_and_their_scores_are_right() -> None:
     check = checked(records())
     assert check.violations() == ()
@@ -177,18 +189,30 @@ def test_a_layer_alone_has_no_results() -> None:
 def test_every_beat_of_a_stream_of_scores_is_compared(
     field: str, beat: int, value: Any, said: str
 ) -> None:
-    layout = result_layout(network().layers[-1], "scores")
-    scores = Tap("F", BeatFormat(1, 10, True), Shape(1, 1, 3))
-    streams = NetworkStreams(BeatFormat(1, 8, False), Shape(1, 2, 1), (scores,), layout, 100)
-    made = np.zeros(len(IMAGES), streams.record_type)
-    made["F"] = np.reshape(SCORES, (4, 1, 1, 3))
-    made[RESULT_FIELD]["data"] = np.array(SCORES, "<i2").view(np.uint8).reshape(4, 3, 2)
-    made[RESULT_FIELD]["last"][:, -1] = 1
+    layout, made = all_scores()
     check = checked(made, layout=layout)
     assert check.violations() == () and check.classes.tolist() == []
     made[RESULT_FIELD][field][1, beat] = value
     (line,) = checked(made, layout=layout).violations()
     assert line == f"m_axis: 1 wrong results, the first of image 1: {said}"
+
+
+def test_each_wrong_result_has_the_place_of_its_own_first_wrong_beat() -> None:
+    layout, made = all_scores()
+    made[RESULT_FIELD]["user"][3, 0] = 1
+    made[RESULT_FIELD]["data"][2, 1:] = 1
+    (line,) = checked(made, layout=layout).violations()
+    assert line == (
+        "m_axis: 2 wrong results, the first of image 2: beat 1: expected tdata 0000, tuser 0, "
+        "tlast 0, found 0101, 0, 0"
+    )
+
+
+def test_images_that_come_out_after_others_are_counted_where_they_are() -> None:
+    check = checked(records(), slice(2, 3), slice(0, 1))
+    assert check.came_out.tolist() == [True, False, True, False]
+    assert check.classes.tolist() == [0, -1, 0, -1]
+    assert check.violations() == ("2 of 4 images did not come out",)
 
 
 @pytest.mark.parametrize("batches", [(slice(0, 4),), (slice(2, 4), slice(0, 2))])

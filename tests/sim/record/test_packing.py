@@ -46,7 +46,12 @@ def test_fields_of_whole_bytes_are_the_bytes_of_an_array() -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [([1], "2 values, not 1"), ([1, 8], "8 does not fit 4 signed"), ([-9, 0], "-9 does not fit")],
+    [
+        ([1], "2 values, not 1"),
+        ([1, 2, 3], "2 values, not 3"),
+        ([1, 8], "8 does not fit 4 signed"),
+        ([-9, 0], "-9 does not fit"),
+    ],
 )
 def test_what_does_not_fit_is_refused(values: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

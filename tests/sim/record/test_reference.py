@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from systolith.golden.fixed.execution import FixedModel, classes
-from systolith.hw.streams.result_layout import result_layout
+from systolith.hw.streams.result_layout import ResultField, ResultLayout, result_layout
 from systolith.sim.record.reference import Result, reference, results_of
 from tests.sim import small_hardware
 
@@ -32,6 +32,15 @@ def test_all_scores_come_out_where_the_result_is_scores() -> None:
     scores = FixedModel(fixed).run(images).outputs["dense"].reshape(9, -1)
     assert [result.scores for result in found.results] == [tuple(row) for row in scores.tolist()]
     assert {(result.label, result.score) for result in found.results} == {(None, None)}
+
+
+def test_scores_have_the_flag_of_their_own_image() -> None:
+    layout = ResultLayout("scores", 16, 2, (ResultField("score", 0, 16, True),))
+    data = np.array([[[1, 0], [0xFE, 0xFF]], [[0, 1], [3, 0]]], np.uint8)
+    assert results_of(layout, data, [False, True]) == (
+        Result(scores=(1, -2)),
+        Result(scores=(256, 3), wrong_length=True),
+    )
 
 
 @pytest.mark.parametrize(

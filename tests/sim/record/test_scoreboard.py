@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from systolith.sim.record.scoreboard import LayerResult, LayerScoreboard, Mismatch
 
@@ -39,6 +40,17 @@ def test_the_first_image_counts_in_whatever_order_they_come() -> None:
     assert board.result.first_mismatch is not None and board.result.first_mismatch.image == 1
 
 
-def test_frames_of_another_shape_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        (EXPECTED, EXPECTED[:1]),
+        # As many values, and all of them equal.
+        (EXPECTED, EXPECTED.reshape(2, 4, 3, 5)),
+        (EXPECTED[0], EXPECTED[0]),
+    ],
+)
+def test_frames_of_another_shape_are_refused(
+    expected: NDArray[np.int64], found: NDArray[np.int64]
+) -> None:
     with pytest.raises(ValueError, match="C1: frames of shape"):
-        LayerScoreboard("C1").compare(0, EXPECTED, EXPECTED[:1])
+        LayerScoreboard("C1").compare(0, expected, found)

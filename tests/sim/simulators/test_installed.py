@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -24,6 +27,35 @@ def test_missing_icarus_is_named_with_the_command(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MissingToolError, match=r"Icarus.*not found.*`apt-get install iverilog`"):
         installed.require("icarus")
+
+
+def test_icarus_is_its_compiler_and_its_run_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(shutil, "which", lambda name: which(name, path=str(tmp_path)))
+    for name in ("iverilog", "vvp"):
+        with pytest.raises(MissingToolError, match="Icarus Verilog"):
+            installed.find_icarus()
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho 'this is {name}' $1; echo more\n")
+        program.chmod(0o755)
+    found = installed.find_icarus()
+    assert found == installed.Icarus(
+        str(tmp_path / "iverilog"), str(tmp_path / "vvp"), "this is iverilog -V"
+    )
+    (tmp_path / "iverilog").unlink()
+    with pytest.raises(MissingToolError, match="Icarus Verilog"):
+        installed.find_icarus()
+
+
+def test_a_missing_python_library_is_named_with_its_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("find_libpython.find_libpython", lambda: None)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(MissingToolError, match=rf"`apt-get install libpython{version}`"):
+        installed.find_cocotb()
 
 
 def test_a_missing_compiler_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

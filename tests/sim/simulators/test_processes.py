@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from systolith.sim.errors import SimulationError
-from systolith.sim.simulators.processes import run_all
+from systolith.sim.simulators.processes import describe_status, run_all
 from tests.leftover_processes import SLEEPER, wait_until_gone
 
 LETTERS = string.ascii_lowercase + string.digits
@@ -35,6 +35,34 @@ def test_the_error_names_the_signal(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
     with pytest.raises(SimulationError, match="was killed by signal 9: it printed nothing"):
         run_all([command], log=tmp_path / "log", cwd=tmp_path)
+
+
+def test_the_message_ends_with_the_last_words_and_the_log_has_all(tmp_path: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(300))
+    (tmp_path / "log").write_text("before\n")
+    command = [sys.executable, "-c", f"print('first\\n{words}'); raise SystemExit(4)"]
+    with pytest.raises(SimulationError, match=r"python\S* ended with status 4: ") as failed:
+        run_all([command], log=tmp_path / "log", cwd=tmp_path)
+    assert str(failed.value).rpartition(": ")[2] == words[-400:]
+    assert failed.value.log == f"before\nfirst\n{words}\n"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_more_commands_run_at_a_time_than_jobs(tmp_path: Path, jobs: int) -> None:
+    script = (
+        "import pathlib, sys, time; mine = pathlib.Path(sys.argv[1]); mine.touch();"
+        "print(len(list(pathlib.Path().glob('running*')))); time.sleep(0.1); mine.unlink()"
+    )
+    commands = [[sys.executable, "-c", script, f"running{n}"] for n in range(3)]
+    run_all(commands, log=tmp_path / "log", cwd=tmp_path, jobs=jobs)
+    counts = list(map(int, (tmp_path / "log").read_text().split()))
+    assert len(counts) == 3 and max(counts) <= jobs
+    assert not list(tmp_path.glob("running*"))
+
+
+def test_statuses_in_words() -> None:
+    assert describe_status(3) == "ended with status 3"
+    assert describe_status(-11) == "was killed by signal 11"
 
 
 def test_one_that_fails_ends_the_others(tmp_path: Path) -> None:
