@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -123,6 +123,9 @@ def without_activations(network: TrainedNetwork) -> TrainedNetwork:
 def rounding_error(layer: FixedLayer, fan_in: int, largest: float) -> float:
     """How far rounded weights and bias can move a sum, of inputs up to `largest`."""
     if not layer.weight_formats:
+        if layer.factors is not None:
+            # Whole numbers, the smallest of which has the fewest digits.
+            return largest / (2 * int(layer.factors.min()))
         # The multiplier of an average has 16 bits and more.
         return 2.0**-16 * largest
     step = max(fmt.step * 2.0 ** (fmt.bits - 16) for fmt in layer.weight_formats)
@@ -151,6 +154,7 @@ def activated(activation: Activation, before: NDArray[Any]) -> NDArray[Any]:
 
 
 @settings(max_examples=60)
+@example(23974)  # Means of 1, 3, 4 and 12 values, whose factors have 16 bits and fewer.
 @given(SEEDS)
 def test_every_layer_is_the_real_one_but_for_rounding(seed: int) -> None:
     """Scales, offsets, amplitudes and borders are folded right, for every kind of layer.
