@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from systolith import golden, sim
+from systolith import golden, hw, sim
 from systolith.golden.onnx import runtime_comparison
 from systolith.scripts.commands import corpus
 from systolith.scripts.main import main
@@ -85,6 +87,59 @@ def test_a_difference_is_a_failed_check(
     assert [each["result"] for each in json.loads(capsys.readouterr().out)["entries"]] == [
         *("refused", "refused", "wrong"),
     ]
+
+
+ENTRIES = [
+    corpus.ModelEntry("a.onnx", "wrong", 7, 6, 0.25, reasons=["first", "second"]),
+    corpus.ModelEntry("b.onnx", "simulated", 5, 4, 1.5e-6, 1234, 56789, 1000, 2.5),
+    corpus.ModelEntry("c.onnx", "refused", seconds=0.125, reasons=["no Conv|"]),
+    corpus.ModelEntry("d.onnx", "planned", 3, None, None, 12, 345),
+]
+
+
+def test_the_table_and_the_document_have_each_model_and_its_reasons(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is wrong decides the status, wherever it stands."""
+    for name in ("models/d.onnx", "models/b.onnx"):
+        Path(name).write_bytes(b"")
+    for order, status in ((ENTRIES, 1), (ENTRIES[::-1], 1), ([*ENTRIES[1:], ENTRIES[3]], 0)):
+        monkeypatch.setattr(corpus, "tried", lambda *_, found=[*order]: found.pop(0))
+        assert main("corpus models --raw --json --out table.md".split()) == status
+    document = json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")
+    assert document == {
+        "schema": "systolith.corpus/1",
+        "models": 4,
+        "imported": 3,
+        "entries": [asdict(each) for each in ENTRIES],
+    }
+    assert corpus.to_markdown(ENTRIES).splitlines() == [
+        "3 of 4 models imported",
+        "",
+        "| model | result | layers | difference | multipliers | cycles | simulated | seconds |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| a.onnx | wrong | 7 | 2.5e-01 |  |  |  | 0.00 |",
+        "| b.onnx | simulated | 5 | 1.5e-06 | 1,234 | 56,789 | 1,000 | 2.50 |",
+        "| c.onnx | refused |  |  |  |  |  | 0.12 |",
+        "| d.onnx | planned | 3 |  | 12 | 345 |  | 0.00 |",
+        *("", "a.onnx:", "", "- first", "- second"),
+        *("", "c.onnx:", "", "- no Conv\\|"),
+    ]
+
+
+def test_other_cycles_than_predicted_are_wrong_though_every_value_is_equal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = SimpleNamespace(failures=["interval: 65 cycles, not 64", "latency"], bit_exact=True)
+    seen: list[object] = []
+    monkeypatch.setattr(hw, "generate", lambda *args: seen.append(args[2]))
+    monkeypatch.setattr(sim, "simulate", lambda *_: found)
+    entry = corpus.ModelEntry("a.onnx", "planned")
+    quantized: Any = object()
+    plan: Any = object()
+    corpus._simulate(entry, quantized, plan, np.zeros((9, 2, 2, 1), np.uint8))
+    assert (entry.result, entry.reasons) == ("wrong", found.failures)
+    assert (entry.simulated_images, seen) == (9, [plan])
 
 
 @pytest.mark.parametrize(

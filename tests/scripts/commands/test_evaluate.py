@@ -17,6 +17,7 @@ from systolith.golden.reports.accuracy import CalibrationEntry, HardwareEntry
 from systolith.golden.reports.advice import advise
 from systolith.golden.reports.statistics import wilson_interval
 from systolith.scripts.calibration_split import how_to_repeat
+from systolith.scripts.commands import evaluate as command
 from systolith.scripts.commands.evaluate import to_markdown
 from systolith.scripts.main import main
 from tests.hw.silicon.synthesized import write_synthesis
@@ -173,6 +174,23 @@ def test_the_command_needs_nothing_else_for_digits_and_networks_that_ship() -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("known", "options"),
+    [
+        (DatasetReference("mine.npz", "a" * 64, 77), "--data IMAGES --images 77"),
+        (None, "--data IMAGES"),
+    ],
+)
+def test_the_command_takes_as_many_other_images_as_chose_the_formats(
+    known: DatasetReference | None, options: str
+) -> None:
+    trials = Trials(*("mine.npz", "trial", 200, 150, 4321), (), known, "lenet5")
+    assert how_to_repeat(trials) == (
+        "Each settings file gives its network by: systolith quantize lenet5 --config "
+        f"SETTINGS.toml --out q.npz {options}; IMAGES: the images of mine.npz"
+    )
+
+
 def test_sensitivity_is_a_table_of_the_same_trials(
     quantized: Path,
     tmp_path: Path,
@@ -213,6 +231,28 @@ def test_advice_chooses_formats_on_the_first_half_and_scores_on_the_other(
     assert np.array_equal(chosen_on, some.images[:40])
     assert np.array_equal(scored_on.images, some.images[40:])
     assert np.array_equal(scored_on.known_labels, some.known_labels[40:])
+
+
+def test_images_of_the_file_that_are_not_evaluated_may_try_widths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.quantized().save("q.npz")
+    tiny.save_images(Path("data.npz"), 30)
+    data = golden.load_dataset("data.npz")
+    np.savez("rest.npz", images=data.images[10:], labels=data.known_labels[10:])
+    seen: list[golden.Dataset] = []
+    monkeypatch.setattr(command, "_trials", lambda _, images, __: seen.append(images))
+    words = "evaluate q.npz --data data.npz --sensitivity --trial-data rest.npz --images".split()
+    assert main([*words, "10"]) == 0
+    ((tried,)) = seen
+    assert np.array_equal(tried.images, data.images[10:])
+    capsys.readouterr()
+    assert main([*words, "11"]) == 2
+    assert capsys.readouterr().err == (
+        "systolith: --trial-data: 1 of the images of rest.npz (trial) are among those of data.npz "
+        "(custom), which are evaluated; trials need others\n"
+    )
 
 
 def test_hardware_of_the_network(

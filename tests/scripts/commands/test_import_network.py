@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from systolith import golden
+from systolith.golden.files.seeded_choice import chosen_numbers
 from systolith.golden.onnx import runtime_comparison
 from systolith.hw.installation import install_extra
+from systolith.scripts.commands import import_network as command
 from systolith.scripts.main import main
 from tests.golden.onnx.small_models import model, node, normal
 
@@ -167,6 +169,31 @@ def test_the_largest_difference_on_the_given_images_is_printed(
     assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "3 of 2 layers compared, largest difference 4.0e-06 of the largest value, in b" in shown
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_preprocessing_is_judged_on_images_from_all_over_the_file(
+    labelled: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file sorted by class has its first images of one class alone; all, if there are few."""
+    images = np.random.default_rng(8).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    arrays: dict[str, Any] = {"images": images}
+    if labelled:
+        arrays["labels"] = np.arange(60) // 15
+    np.savez("data.npz", **arrays)
+    seen: list[golden.Dataset] = []
+    name = "_check_preprocessing" if labelled else "_print_ranges"
+    monkeypatch.setattr(command, name, lambda _, dataset: seen.append(dataset))
+    for most in (20, 60, 61):
+        monkeypatch.setattr(command, "_CHECKED_IMAGES", most)
+        assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 0
+    some, *every = seen
+    numbers = chosen_numbers(60, 20)
+    assert np.array_equal(some.images, images[numbers])
+    if labelled:
+        assert some.known_labels.tolist() == (numbers // 15).tolist()
+    for each in every:
+        assert np.array_equal(each.images, images)
 
 
 @pytest.mark.parametrize(

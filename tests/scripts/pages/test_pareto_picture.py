@@ -127,6 +127,18 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
     assert [(each["x"], each["text"]) for each in labels] == [(0.0977, "7/2")]
 
 
+@pytest.mark.parametrize("correct", [(990, 985, 900), (985, 990, 900), (900, 990, 985)])
+def test_of_points_at_one_cost_the_line_has_the_best(
+    correct: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a budget all points of a network have the same multipliers, and the same cycles."""
+    specs = saved(monkeypatch)
+    draw_pareto(report(("one",), correct))
+    for panel, costs in zip(panels(specs[0])[1:], ((3, 9), (1000, 3000)), strict=True):
+        found = {(each["x"], round(each["y"], 6)) for each in panel[0].marks}
+        assert found == {(cost, 0.01) for cost in costs}
+
+
 def test_labels_of_every_other_network_are_on_the_other_side(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -310,13 +310,32 @@ def test_a_notebook_shows_the_points() -> None:
     assert "0.9100" in shown and "<script" not in shown
 
 
-def test_csv_has_what_a_design_takes_of_a_device() -> None:
-    design = SynthesizedDesign(1, "net", "few", 0.91, 100, 11, 12, 13, 14, 15, fits=True)
-    synthesis = SweptSynthesis("ecp5-25k", "0.70", [design], [0])
-    swept = msgspec.structs.replace(report(), synthesis=synthesis)
-    built, refused = csv.DictReader(io.StringIO(swept.to_csv()))
-    columns = ["luts", "flip_flops", "device_multipliers", "block_memories"]
-    columns += ["distributed_memories", "fits", "target", "multipliers"]
-    expected = ["11", "12", "13", "14", "15", "True", "ecp5-25k", "6"]
-    assert [built[each] for each in columns] == expected
-    assert refused["luts"] == refused["fits"] == "" and refused["target"] == "ecp5-25k"
+def test_csv_has_what_each_design_takes_of_a_device() -> None:
+    """Two points under two budgets: four rows with figures of their own, in the order of points."""
+    more = SweptPlan("net", "more", 12, 60, 200)
+    second = msgspec.structs.replace(POINT, rank=3, name="net-2", quantized_sha256="gg")
+    designs = [
+        SynthesizedDesign(
+            *(rank, "net", budget, 0.91, 100),
+            *(n + 1, n + 2, n + 3, n + 4, n + 5),
+            fits=n != 20,
+        )
+        for n, (rank, budget) in zip(
+            (40, 30, 20, 10), ((3, "more"), (3, "few"), (1, "more"), (1, "few")), strict=True
+        )
+    ]
+    synthesis = SweptSynthesis("ecp5-25k", "0.70", designs, [0])
+    swept = msgspec.structs.replace(
+        report(), points=[POINT, REFUSED, second], plans=[*PLANS, more], synthesis=synthesis
+    )
+    columns = ["rank", "budget", "multipliers", "luts", "flip_flops", "device_multipliers"]
+    columns += ("block_memories", "distributed_memories", "fits")
+    rows = list(csv.DictReader(io.StringIO(swept.to_csv())))
+    assert [" ".join(row[column] or "-" for column in columns) for row in rows] == [
+        "1 few 6 11 12 13 14 15 True",
+        "1 more 12 21 22 23 24 25 False",
+        "2 - - - - - - - -",
+        "3 few 6 31 32 33 34 35 True",
+        "3 more 12 41 42 43 44 45 True",
+    ]
+    assert {row["target"] for row in rows} == {"ecp5-25k"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
@@ -18,7 +19,7 @@ from systolith.scripts.sweeping import jobs, runner
 from systolith.scripts.sweeping.jobs import PointResult, SiliconCost
 from systolith.scripts.sweeping.outcome import Score, SweepReport
 from systolith.scripts.sweeping.pareto import distinct_front
-from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
+from systolith.scripts.sweeping.runner import Sweep, quantized_front, ranked, sweep
 from systolith.scripts.sweeping.workers import Workers
 from tests.scripts import tiny
 
@@ -201,6 +202,20 @@ def test_plans_and_front(tmp_path: Path) -> None:
     assert report.weight_front == [report.points[n].rank for n in distinct_front(weights)]
     assert {*report.weight_front, *(each.rank for each in report.hardware_front)} == {
         each.rank for each in report.points if each.on_front
+    }
+
+
+def test_networks_of_the_fronts_are_made_unless_they_are_there_with_the_same_content(
+    tmp_path: Path,
+) -> None:
+    request = small_sweep()
+    report, _ = run(tmp_path)
+    wanted = {point.name: point.quantized_sha256 for point in report.points if point.on_front}
+    first, second, *_ = wanted
+    there = {first: wanted[first], second: "0" * 64, "another": wanted[second]}
+    made = quantized_front(request, report, there, Workers(Here()))
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in made.items()} == {
+        name: sha256 for name, sha256 in wanted.items() if name != first
     }
 
 
