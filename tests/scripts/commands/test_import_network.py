@@ -171,6 +171,41 @@ def test_the_largest_difference_on_the_given_images_is_printed(
     assert "3 of 2 layers compared, largest difference 4.0e-06 of the largest value, in b" in shown
 
 
+@pytest.mark.parametrize(
+    ("given", "shape"), [("8x4x3", (8, 4, 3)), ("4x8x3", (4, 8, 3)), ("16x6", (16, 6, 1))]
+)
+def test_an_image_is_height_width_and_channels(
+    given: str, shape: tuple[int, int, int], here: Path
+) -> None:
+    Path("row.onnx").write_bytes(model([node("Gemm", "x d", "y")], {"d": normal(96, 4)}, ("N", 96)))
+    assert main(f"import row.onnx --out net.npz --raw --image {given}".split()) == 0
+    assert golden.load_network("net.npz").network.input.image_shape == shape
+
+
+@pytest.mark.parametrize(
+    ("units", "why"), [(4, "the images have no labels"), (1, "the network is no classifier")]
+)
+def test_ranges_are_those_of_the_given_images_and_of_the_outputs(
+    units: int, why: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An output is 3 times the first pixel and 2, or -3 times it; pixels from 10 to 20."""
+    weights = np.zeros((4, units), np.float32)
+    weights[0] = [3, -3, 3, 3][:units]
+    arrays = {"d": weights, "b": np.full(units, 2, np.float32)}
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d b", "y")]
+    Path("net.onnx").write_bytes(model(nodes, arrays, ("N", 1, 2, 2)))
+    images = np.full((2, 2, 2, 1), 20, np.uint8)
+    images[0, 0, 0], images[1, 0, 0] = 10, 20
+    np.savez("data.npz", images=images)
+    words = "import net.onnx --out net.npz --scale 0.5 --mean 1 --data data.npz"
+    assert main(words.split()) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    # Half of a pixel, and 1 less: from 4 to 9.
+    low = 3 * 4 + 2 if units == 1 else -3 * 9 + 2
+    assert f"the model's input 4 to 9, its outputs {low} to 29, on 2 images of data.npz" in out
+    assert f"cannot be judged: {why}" in out
+
+
 @pytest.mark.parametrize("labelled", [True, False])
 def test_preprocessing_is_judged_on_images_from_all_over_the_file(
     labelled: bool, here: Path, monkeypatch: pytest.MonkeyPatch

@@ -87,6 +87,8 @@ def test_the_number_of_points_has_a_limit() -> None:
     thousand.append(Variation("activation_bits", tuple(range(2, 12))))
     thousand += parse_variations(["layers.C1.weight_bits=2,3,4,5,6,7,8,9,10,11"])
     assert len(combinations(thousand, {"lenet5": NETWORKS["lenet5"]})) == 1000
+    with pytest.raises(ValueError, match=r"^2,000 points: at most 1,000 can be swept at once"):
+        combinations(thousand, NETWORKS)
 
 
 def test_what_sets_points_apart() -> None:
