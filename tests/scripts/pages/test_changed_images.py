@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from systolith import golden
 from systolith.golden.fixed import execution
+from systolith.golden.network.graph import Network
+from systolith.golden.qformat import QFormat
 from systolith.golden.reports.comparison import Comparison
 from systolith.scripts.pages import changed_images as module
 from systolith.scripts.pages.changed_images import KINDS, changed_images
@@ -89,6 +93,19 @@ def test_of_too_many_each_report_and_each_kind_is_shown_in_turn(
     # With more classes than that, one image.
     monkeypatch.setattr(module, "_MOST_SCORES", 1)
     assert len(changed_images(comparison, NETWORKS, DATA).shown) == 1
+
+
+def test_pictures_of_features_have_the_range_of_their_format(comparison: Comparison) -> None:
+    """As the first network that is known says: here a signed format of 5 bits."""
+    signed = QFormat(5, 2)
+    first, *others = FLOAT.network.layers
+    network = Network("signed", (replace(first, format=signed), *others))
+    trained = golden.TrainedNetwork(network, FLOAT.arrays)
+    data = replace(DATA, images=(DATA.images.astype(np.int16) % 32 - 16).astype(np.int8))
+    found = changed_images(comparison, [None, None, trained], data)
+    assert found.shown
+    for each in found.shown:
+        assert each.picture == grey(data.images[each.image], signed)
 
 
 @pytest.mark.parametrize("digits", [golden.test_digits(), golden.validation_digits()])

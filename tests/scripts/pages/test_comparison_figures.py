@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from systolith.golden.reports.comparison import Row
+from systolith.golden.reports.comparison import LayerRow, Row
 from systolith.scripts.pages import comparison_figures
-from tests.scripts.comparing.comparisons import COMPARISON, FIRST
-from tests.scripts.pages.chart_data import drawn
+from tests.scripts.comparing.comparisons import C1, COMPARISON, FIRST
+from tests.scripts.pages.chart_data import drawn, tooltips
 
 GREY, GREEN, ORANGE, RED = "#6b7785", "#2e8b57", "#d9731a", "#e0455a"
 
@@ -30,6 +30,71 @@ def test_a_worse_report_is_red_and_a_better_one_green() -> None:
     eight = (1 - 0.49016, 1 - 0.94332)
     assert [(each["x"], each["x2"]) for each in bars.marks] == [
         pytest.approx(each, abs=1e-4) for each in ((1 - 0.59585, 1 - 0.98213), eight, eight, eight)
+    ]
+
+
+def test_a_report_that_is_touched_shows_its_figures_and_its_verdict() -> None:
+    """Wilson's intervals of 9 and of 8 in 10, by Newcombe's formula with z = 1.96."""
+    figure = comparison_figures.accuracy(COMPARISON).to_dict()
+    nine = {"accuracy": 0.9, "low": pytest.approx(0.59585, abs=1e-4)}
+    nine["high"] = pytest.approx(0.98213, abs=1e-4)
+    eight = {"accuracy": 0.8, "low": pytest.approx(0.49016, abs=1e-4)}
+    eight["high"] = pytest.approx(0.94332, abs=1e-4)
+    assert tooltips({**figure, **figure["layer"][0], "datasets": figure["datasets"]}) == [
+        {"report": "one", **nine, "verdict": "the first"},
+        {"report": "two", **eight, "verdict": "worse"},
+        {"report": "three", **eight, "verdict": "better"},
+        {"report": "four", **eight, "verdict": "no difference shown"},
+    ]
+    assert figure["description"].endswith(": one 0.9000, two 0.8000, three 0.8000, four 0.8000")
+
+
+def test_a_cell_that_is_touched_shows_its_report_and_its_figure() -> None:
+    figure = comparison_figures.by_layer(COMPARISON)["saturation"].to_dict()
+    inherited = {**figure, **figure["layer"][0], "datasets": figure["datasets"]}
+    assert tooltips(inherited) == [
+        {"report": report, "layer": layer, "saturated (%)": share}
+        for report, layer, share in (
+            *(("two", "C1", 25.0), ("three", "C1", 25.0)),
+            *(("two", "F6", 0.357), ("four", "F6", 0.357)),
+        )
+    ]
+    assert figure["description"] == "saturated (%), by report and layer"
+
+
+def test_a_figure_of_zero_is_a_figure() -> None:
+    """Of a ratio of 0 dB, and of a layer of which nothing saturates."""
+    entry = replace(C1, sqnr_db=0.0, saturated=0)
+    layers = (LayerRow("C1", (None, entry, C1, None)),)
+    figures = comparison_figures.by_layer(replace(COMPARISON, layers=layers))
+    for name, other in (("sqnr", 31.25), ("saturation", 25.0)):
+        squares, texts = drawn(figures[name].to_dict())
+        assert [(each["y"], each["color"]) for each in squares.marks] == [
+            *(("two", 0), ("three", other))
+        ]
+        assert texts.marks[0]["text"] == "0"
+
+
+def test_a_label_without_any_right_image_is_all_wrong_and_one_without_images_is_left_out() -> None:
+    report = replace(FIRST, confusion=((0, 3, 1), (2, 2, 0), (0, 0, 0)))
+    comparison = replace(COMPARISON, rows=(Row("all", "a.json", report, None),))
+    squares, texts = drawn(comparison_figures.wrong_by_class(comparison).to_dict())
+    assert [(each["x"], each["color"]) for each in squares.marks] == [("0", 100), ("1", 50)]
+    assert [each["text"] for each in texts.marks] == ["100", "50"]
+
+
+def test_the_scale_of_changes_has_room_for_the_largest_loss() -> None:
+    """Of the label 0 three fewer are right, and of the others one and two more are wrong."""
+    first, two, *_ = COMPARISON.rows
+    reports = [replace(FIRST, confusion=((5, 0, 0), (0, 4, 0), (0, 0, 1)))]
+    reports.append(replace(FIRST, confusion=((2, 1, 2), (0, 4, 0), (0, 0, 1))))
+    rows = tuple(replace(row, report=each) for row, each in zip((first, two), reports, strict=True))
+    spec = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows)).to_dict()
+    colour = spec["layer"][0]["encoding"]["color"]
+    assert (colour["scale"]["domain"], colour["legend"]["values"]) == ([-3, 3], [-3, 0, 3])
+    (changes,) = spec["datasets"].values()
+    assert [(each["label"], each["class"], each["images"]) for each in changes] == [
+        *(("0", "0", -3), ("0", "1", 1), ("0", "2", 2))
     ]
 
 

@@ -68,6 +68,21 @@ def test_each_layer_has_its_share_of_what_the_device_has(target: str, memories: 
     ]
 
 
+def test_the_tables_have_every_part_with_its_cells_and_its_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, Any] = {}
+    report: Any = SimpleNamespace(**vars(REPORT), target="ecp5-25k", clock_mhz=25.0)
+    monkeypatch.setattr(page, "counts", lambda part: (part.name, "cells"))
+    monkeypatch.setattr(page, "path_ends", lambda path: (path.source, path.target))
+    monkeypatch.setattr(page, "render", lambda *_, **values: seen.update(values))
+    page.synthesis_page(report)
+    assert seen["rows"] == [(name, (name, "cells")) for name in ("conv", "dense")]
+    paths = [(name, path.picoseconds, ends) for name, path, ends in seen["paths"]]
+    assert paths == [("dense", 5000, ("a", "b")), ("conv", 4000, ("c", "d"))]
+    assert seen["headings"] == page.COUNT_HEADINGS and seen["report"] is report
+
+
 @pytest.mark.parametrize(("clock", "names"), [(None, ["floor"]), (25.0, ["floor", "paths"])])
 def test_paths_are_drawn_where_the_design_was_placed(
     clock: float | None, names: list[str], monkeypatch: pytest.MonkeyPatch
