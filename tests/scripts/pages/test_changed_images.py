@@ -98,7 +98,7 @@ def test_of_too_many_each_report_and_each_kind_is_shown_in_turn(
 def test_pictures_of_features_have_the_range_of_their_format(comparison: Comparison) -> None:
     """As the first network that is known says: here a signed format of 5 bits."""
     signed = QFormat(5, 2)
-    first, *others = FLOAT.network.layers
+    first, others = FLOAT.network.input, FLOAT.network.layers[1:]
     network = Network("signed", (replace(first, format=signed), *others))
     trained = golden.TrainedNetwork(network, FLOAT.arrays)
     data = replace(DATA, images=(DATA.images.astype(np.int16) % 32 - 16).astype(np.int8))

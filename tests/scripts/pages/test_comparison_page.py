@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from systolith.golden.reports.comparison import layer_cells
 from systolith.golden.reports.paired_difference import Difference
 from systolith.scripts.pages import comparison_page as page
 from tests.scripts.comparing.comparisons import C1, COMPARISON, F6, FIRST, SECOND
@@ -40,8 +41,8 @@ def test_networks_images_and_figures_of_a_comparison_of_classifiers(shown: dict[
         (layer["name"], [(row["report"], row["cells"]) for row in layer["rows"]])
         for layer in shown["layers"]
     ] == [
-        ("C1", [("two", page.layer_cells(C1)), ("three", page.layer_cells(C1))]),
-        ("F6", [("two", page.layer_cells(F6)), ("four", page.layer_cells(F6))]),
+        ("C1", [("two", layer_cells(C1)), ("three", layer_cells(C1))]),
+        ("F6", [("two", layer_cells(F6)), ("four", layer_cells(F6))]),
     ]
 
 

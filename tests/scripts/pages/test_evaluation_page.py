@@ -161,8 +161,8 @@ def test_maps_have_the_scale_of_the_larger_and_differences_one_of_their_own() ->
         (
             {"weight_bits": 3, "activation_bits": 5, "calibration": "minmax"},
             (
-                "Weights of 3 bits, feature maps of 5, calibrated by minmax on 40 images of data, one "
-                "weight scale a channel"
+                "Weights of 3 bits, feature maps of 5, calibrated by minmax on 40 images of data, "
+                "one weight scale a channel"
             ),
         ),
         (
