@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from systolith import golden, hw
@@ -13,6 +18,7 @@ from systolith.golden.reports.accuracy import HardwareEntry
 from systolith.scripts.comparing import evaluation_cache
 from systolith.scripts.comparing.report_sources import compared_files, load_reports
 from systolith.scripts.main import main
+from systolith.scripts.sweeping.workers import Workers
 from tests.scripts import tiny
 
 
@@ -72,6 +78,76 @@ def test_other_images_and_other_code_are_evaluated_anew(
     monkeypatch.setattr(evaluation_cache, "_code", lambda: "other")
     load_reports([path], DATA, None)
     assert cached() == 5
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting others takes longer than to evaluate so few images."""
+
+    @contextmanager
+    def local(_: int) -> Iterator[Workers]:
+        with ThreadPoolExecutor(1) as executor:
+            yield Workers(executor)
+
+    monkeypatch.setattr(evaluation_cache, "local_workers", local)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_what_is_cached_counts_as_done_at_once(here: Path) -> None:
+    """Two files have the same network, which is evaluated once."""
+    data = golden.load_dataset(DATA)
+    networks = [(name, golden.load(name), None) for name in ("q9.npz", "q10.npz", "q9.npz")]
+    evaluation_cache.evaluate_all(networks[:1], data, None, lambda *_: None)
+    seen: list[tuple[int, int]] = []
+    reports = evaluation_cache.evaluate_all(networks, data, None, lambda *each: seen.append(each))
+    assert seen == [(1, 2), (2, 2)]
+    assert [each.kind for each in reports] == ["fixed", "float", "fixed"]
+
+
+@pytest.mark.usefixtures("one_process")
+def test_images_called_otherwise_are_evaluated_anew(here: Path) -> None:
+    """The name of the images and of their part stand in the report."""
+    data = golden.load_dataset(DATA)
+    for name, split in (("a", "b"), ("a", "c"), ("d", "c")):
+        (report,) = evaluation_cache.evaluate_all(
+            [("q9.npz", golden.load("q9.npz"), None)],
+            replace(data, name=name, split=split),
+            None,
+            lambda *_: None,
+        )
+        assert (report.dataset.name, report.dataset.split) == (name, split)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_labels_that_are_no_classes_are_refused_where_classes_are_put_out(here: Path) -> None:
+    images = golden.load_dataset(DATA).images
+    np.savez("strange.npz", images=images, labels=np.full(30, 7))
+    (report,) = load_reports([Path("q9.npz")], Path("strange.npz"), None, by_class=False).reports
+    assert report.measure == "error"
+    with pytest.raises(ValueError, match="has the label 7, network 'tiny' has the classes 0 to 2"):
+        load_reports([Path("q9.npz")], Path("strange.npz"), None)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_file_with_the_name_of_a_network_that_ships_is_read(here: Path) -> None:
+    """Of the two it is the nearer one; without it, the name is that of the network."""
+    digits = golden.test_digits().take(3)
+    np.savez("digits.npz", images=digits.images, labels=digits.known_labels)
+    (report,) = load_reports([Path("lenet5-relu")], Path("digits.npz"), None).reports
+    assert report.network == "lenet5-relu"
+    golden.AccuracyReport.load("r.json").save("lenet5-relu")
+    found = load_reports([Path("lenet5-relu")], None, None)
+    assert (found.reports[0].network, found.networks) == ("tiny", [None])
+
+
+def test_what_is_before_a_folder_is_not_there_again_but_a_file_may_be(here: Path) -> None:
+    shutil.copytree(here, here.parent / "copy")
+    there = Path("../copy")
+    given = [Path("r.json"), Path("q9.npz"), Path(), Path("r.json"), there]
+    assert [path.as_posix() for path in compared_files(given)] == [
+        *("r.json", "q9.npz", "q10.npz", "r.json"),
+        *("../copy/q9.npz", "../copy/q10.npz", "../copy/r.json"),
+    ]
 
 
 def test_a_folder_stands_for_its_reports_and_networks(here: Path) -> None:
