@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,10 @@ def test_every_column_of_a_layer_has_its_own_figure() -> None:
 
 
 def test_without_labels_or_classes_what_is_not_known_is_empty() -> None:
-    given = {"predictions": (0, 1) * 5, "float_predictions": (0, 1, 0, 1, 0, 1, 0, 0, 1, 0)}
+    given: dict[str, Any] = {
+        "predictions": (0, 1) * 5,
+        "float_predictions": (0, 1, 0, 1, 0, 1, 0, 0, 1, 0),
+    }
     plain = replace(SECOND, labels=None, correct=None, **given)
     first, _ = csv.DictReader(io.StringIO(report_csv(plain)))
     assert (first["correct"], first["accuracy"], first["measure"]) == ("", "", "agreement")

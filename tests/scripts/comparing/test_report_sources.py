@@ -80,6 +80,19 @@ def test_other_images_and_other_code_are_evaluated_anew(
     assert cached() == 5
 
 
+class Recorder:
+    """Progress that is remembered."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        self.seen.append((done, total))
+
+    def announce(self, step: str) -> None:
+        pytest.fail(f"nothing takes long: {step}")
+
+
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting others takes longer than to evaluate so few images."""
@@ -97,10 +110,10 @@ def test_what_is_cached_counts_as_done_at_once(here: Path) -> None:
     """Two files have the same network, which is evaluated once."""
     data = golden.load_dataset(DATA)
     networks = [(name, golden.load(name), None) for name in ("q9.npz", "q10.npz", "q9.npz")]
-    evaluation_cache.evaluate_all(networks[:1], data, None, lambda *_: None)
-    seen: list[tuple[int, int]] = []
-    reports = evaluation_cache.evaluate_all(networks, data, None, lambda *each: seen.append(each))
-    assert seen == [(1, 2), (2, 2)]
+    evaluation_cache.evaluate_all(networks[:1], data, None, Recorder())
+    shown = Recorder()
+    reports = evaluation_cache.evaluate_all(networks, data, None, shown)
+    assert shown.seen == [(1, 2), (2, 2)]
     assert [each.kind for each in reports] == ["fixed", "float", "fixed"]
 
 
@@ -113,7 +126,7 @@ def test_images_called_otherwise_are_evaluated_anew(here: Path) -> None:
             [("q9.npz", golden.load("q9.npz"), None)],
             replace(data, name=name, split=split),
             None,
-            lambda *_: None,
+            Recorder(),
         )
         assert (report.dataset.name, report.dataset.split) == (name, split)
 

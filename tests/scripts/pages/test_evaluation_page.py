@@ -89,6 +89,17 @@ def test_images_that_differ_are_shown_with_the_scores_of_each_network(
         assert by_fixed["scores"] == held[image].tolist()
 
 
+def test_of_many_images_that_differ_the_first_are_shown(
+    report: golden.AccuracyReport,
+    quantized: golden.QuantizedNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page, "SHOWN_DISAGREEMENTS", 3)
+    found = [each["image"] for each in page._digits(report, quantized, DATA)]
+    assert found == list(report.disagreements[:3])
+    assert len(report.disagreements) > 3
+
+
 def test_maps_of_the_first_image_that_differs_are_shown(
     shown: dict[str, Any], report: golden.AccuracyReport, quantized: golden.QuantizedNetwork
 ) -> None:
