@@ -10,6 +10,7 @@ import pytest
 from systolith import golden
 from systolith.golden.files.seeded_choice import chosen_numbers
 from systolith.golden.onnx import runtime_comparison
+from systolith.golden.qformat import QFormat
 from systolith.hw.installation import install_extra
 from systolith.scripts.commands import import_network as command
 from systolith.scripts.main import main
@@ -91,6 +92,63 @@ def test_preprocessing_is_declared(
 ) -> None:
     (line,) = refused(capsys, f"import net.onnx --out net.npz {options}")
     assert names in line
+
+
+@pytest.mark.parametrize(
+    ("options", "declared"),
+    [
+        ("--raw", golden.Preprocessing()),
+        ("--scale 1/255", golden.Preprocessing((1 / 255,))),
+        ("--scale 2 --mean 3 --std 4", golden.Preprocessing((2.0,), (3.0,), (4.0,))),
+        ("--scale 2 --std 4", golden.Preprocessing((2.0,), std=(4.0,))),
+        ("--scale 2 --mean 0.5", golden.Preprocessing((2.0,), (0.5,))),
+        (
+            "--scale 1/2 --mean 1,2,3 --std 4,5,6",
+            golden.Preprocessing((0.5,), (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+        ),
+        ("--input-format s8.5", golden.Preprocessing(format=QFormat(8, 5))),
+        ("--input-format u16.0", golden.Preprocessing(format=QFormat(16, 0, signed=False))),
+        (
+            "--input-format s9.3 --scale 2 --mean 3 --std 4",
+            golden.Preprocessing((2.0,), (3.0,), (4.0,), QFormat(9, 3)),
+        ),
+    ],
+)
+def test_what_is_declared_is_what_the_model_takes(
+    options: str,
+    declared: golden.Preprocessing,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[object] = []
+
+    def read(*args: object) -> None:
+        seen.extend(args)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(golden, "import_onnx", read)
+    words = f"import net.onnx --out net.npz {options}"
+    assert main([*words.split(), "--output", "y", "--image", "8x4x2"]) == 2
+    assert seen == [Path("net.onnx"), declared, "y", (8, 4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--raw --input-format s8.5", "--raw: has no meaning with --input-format"),
+        ("--raw --scale 1", "--raw: has no meaning with --scale"),
+        ("--raw --mean 1", "--raw: has no meaning with --mean"),
+        ("--input-format s17.0", "--input-format: must have 1 to 16 bits and from -"),
+        ("--input-format u8.999", "--input-format: must have 1 to 16 bits and from -"),
+        ("--input-format u8.-999", "--input-format: must have 1 to 16 bits and from -"),
+        ("--input-format float", "--input-format: "),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    options: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = refused(capsys, f"import net.onnx --out net.npz {options}")
+    assert message in line
 
 
 def test_every_node_in_the_way_has_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
