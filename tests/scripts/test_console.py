@@ -14,6 +14,7 @@ from systolith.scripts.console import (
     print_markdown,
     print_table,
     print_text,
+    to_csv,
     to_json,
 )
 
@@ -47,6 +48,40 @@ def test_a_table_that_fits_is_one(capsys: pytest.CaptureFixture[str]) -> None:
         ["second", "7", "1,000,000,000", "2"],
         ["total", "1,234,574", "3"],
     ]
+
+
+def test_words_are_flush_left_and_figures_flush_right(capsys: pytest.CaptureFixture[str]) -> None:
+    columns, rows = ("layer", "unit", "cycles", "load"), [("C1", "conv", "1,234", "5")]
+    rows.append(("output", "x", "7", "100.0%"))
+    print_table("title", columns, rows, left=2, footer=("total", "", "1,241", ""))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.replace("─", "").strip()] == [
+        "title",
+        " layer   unit  cycles    load",
+        " C1      conv   1,234       5",
+        " output  x          7  100.0%",
+        " total          1,241",
+    ]
+    # A footer without figures is none.
+    print_table("title", columns, rows, left=2, footer=("total", "", "", ""))
+    assert "total" not in capsys.readouterr().out
+
+
+def test_a_list_has_no_empty_figures_and_ends_with_the_footer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "12")
+    rows = [("a", "12345678901", ""), ("b", "", "7")]
+    print_table("t", ("name", "one", "two"), rows, footer=("total", "98765432109", ""))
+    assert capsys.readouterr().out.split() == [
+        *("t", "name", "a", "one:", "12345678901", "b", "two:", "7"),
+        *("total", "one:", "98765432109"),
+    ]
+
+
+def test_a_csv_file_has_a_column_for_each_key_in_the_order_in_which_they_come() -> None:
+    rows = [{"b": 1, "a": None}, {"a": 2.5, "c": 'x,"y"'}, {}]
+    assert to_csv(rows) == 'b,a,c\r\n1,,\r\n,2.5,"x,""y"""\r\n,,\r\n'
 
 
 def test_headings_are_wrapped_before_a_table_is_divided(
