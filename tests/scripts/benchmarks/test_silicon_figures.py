@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from systolith.hw.planning.budget import Goal, make_plan
-from systolith.hw.silicon.estimation import FEATURES
+from systolith.hw.silicon.estimation import FEATURES, Coefficients, coefficients
+from systolith.scripts.benchmarks import silicon_figures
 from systolith.scripts.benchmarks.silicon_figures import (
     FITTED,
     error,
@@ -59,6 +61,58 @@ def test_the_documents_have_the_errors_of_the_estimates() -> None:
             low, high = (f"{round(of):+d}" if round(of) else "0" for of in (min(each), max(each)))
             cells.append(f"{low} to {high} %" if any(each) else "exact")
         assert f"| `{target}` | {' | '.join(cells)} |\n" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "status"),
+    [
+        ({}, [], 0),
+        ({"luts": 1199}, ["--place"], 0),
+        ({"luts": 801}, [], 0),
+        ({"luts": 1201}, [], 1),
+        # Too small an estimate is as wrong as too large a one.
+        ({"flip_flops": 1590}, [], 1),
+        ({"block_memories": 3}, [], 1),
+    ],
+)
+def test_an_estimate_that_is_far_off_is_a_failure(
+    changes: dict[str, int],
+    options: list[str],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = {"luts": 1000, "flip_flops": 2000, "multipliers": 3}
+    real |= {"block_memories": 4, "distributed_memories": 5}
+    estimates = [
+        {"design": "a", "target": "ecp5-85k", "estimate": real | each, "real": real}
+        for each in (changes, {})
+    ]
+    made = Coefficients("schema", {})
+    asked: list[object] = []
+
+    def fitted(targets: object) -> Coefficients:
+        asked.append(targets)
+        return made
+
+    def validated(targets: object) -> list[dict[str, Any]]:
+        asked.append(targets)
+        return estimates
+
+    monkeypatch.setattr(silicon_figures, "_COEFFICIENTS", tmp_path / "coefficients.json")
+    monkeypatch.setattr(silicon_figures, "fitted", fitted)
+    monkeypatch.setattr(silicon_figures, "validated", validated)
+    monkeypatch.setattr(silicon_figures, "placed", list)
+    words = ["--out", str(tmp_path), "--targets", "gowin-gw2a18", "xc7a100t", *options]
+    try:
+        assert silicon_figures.main(words) == status
+    finally:
+        coefficients.cache_clear()
+    assert asked == 2 * [["gowin-gw2a18", "xc7a100t"]]
+    document = json.loads((tmp_path / "silicon.json").read_text())
+    assert document == {"schema": "systolith.silicon/1", "estimates": estimates, "placements": []}
+    assert json.loads((tmp_path / "coefficients.json").read_text())["families"] == {}
+    assert (tmp_path / "silicon.md").read_text() == to_markdown(document)
 
 
 def test_the_page_has_every_figure() -> None:

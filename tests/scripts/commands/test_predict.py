@@ -198,6 +198,13 @@ def test_each_image_of_a_file_has_its_own_line(
     assert meaning + ("" if scores else "; the largest wins") in rows
 
 
+def test_labels_of_a_file_mean_nothing(folder: Path, tmp_path: Path, capsys: Shown) -> None:
+    images = golden.load_images(folder / "images.npz")
+    np.savez(tmp_path / "odd.npz", images=images, labels=np.array([3, 999]))
+    assert main(["predict", str(folder / "rtl" / "tiny.npz"), str(tmp_path / "odd.npz")]) == 0
+    assert capsys.readouterr().out.count("odd.npz [") == 2
+
+
 def test_of_many_classes_only_the_winner_has_its_score(tmp_path: Path, capsys: Shown) -> None:
     layers = (
         golden.load_network("lenet5-relu").network.input,
