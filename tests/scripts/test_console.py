@@ -4,6 +4,7 @@ import io
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_a_list_has_no_empty_figures_and_ends_with_the_footer(
 
 
 def test_a_csv_file_has_a_column_for_each_key_in_the_order_in_which_they_come() -> None:
-    rows = [{"b": 1, "a": None}, {"a": 2.5, "c": 'x,"y"'}, {}]
+    rows: list[dict[str, Any]] = [{"b": 1, "a": None}, {"a": 2.5, "c": 'x,"y"'}, {}]
     assert to_csv(rows) == 'b,a,c\r\n1,,\r\n,2.5,"x,""y"""\r\n,,\r\n'
 
 
@@ -157,6 +158,20 @@ def test_elsewhere_than_on_a_terminal_there_are_120_columns(
             monkeypatch.setenv("COLUMNS", given)
         print_line("name", "word " * 40)
         assert len(capsys.readouterr().out.splitlines()[0].rstrip()) in range(110, 121)
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(60, 1), (59, 2)])
+def test_names_stand_on_lines_of_their_own_on_fewer_than_60_columns(
+    columns: int,
+    lines: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_line("name", "text")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == (
+        [["name", "text"]] if lines == 1 else [["name"], ["text"]]
+    )
 
 
 @pytest.mark.parametrize("columns", [80, 40])

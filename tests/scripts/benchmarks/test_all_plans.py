@@ -90,8 +90,19 @@ def test_each_figure_is_that_of_its_own_command_and_simulation(
     ]
     assert asked == [built, {"images": 20, "engine": "bulk"}]
     expected = Result(
-        *("lenet5", "--preset large --minimize latency", 27, 987_654, 0.1235),
-        *(100, 300, 101, 303, False, True, 1.3, 4.0),
+        network="lenet5",
+        options="--preset large --minimize latency",
+        multipliers=27,
+        memory_bits=987_654,
+        mac_efficiency=0.1235,
+        interval_cycles=100,
+        latency_cycles=300,
+        measured_interval_cycles=101,
+        measured_latency_cycles=303,
+        as_predicted=False,
+        bit_exact=True,
+        plan_seconds=1.3,
+        generate_seconds=4.0,
     )
     assert result == expected
     row = all_plans.to_markdown([expected], 20).splitlines()[6]

@@ -15,8 +15,9 @@ from systolith import golden
 from systolith.golden.files.datasets import DatasetReference, images_sha256
 from systolith.golden.fixed import execution
 from systolith.golden.quantization.trials import Trial, Trials
-from systolith.golden.reports.accuracy import CalibrationEntry, HardwareEntry
+from systolith.golden.reports.accuracy import CalibrationEntry, HardwareEntry, SiliconEntry
 from systolith.golden.reports.advice import advise
+from systolith.golden.reports.markdown import cell
 from systolith.golden.reports.statistics import wilson_interval
 from systolith.scripts.calibration_split import how_to_repeat
 from systolith.scripts.commands import evaluate as command
@@ -102,6 +103,60 @@ def test_only_more_errors_than_are_shown_are_the_most_frequent(pairs: int, more:
     assert lines[0] == about + (", the most frequent" if more else "")
     shown = [tuple(int(cell) for cell in row.strip("| ").split(" | ")) for row in lines[4:]]
     assert shown == [(n - 1, n, n) for n in range(pairs, pairs - 20, -1)]
+
+
+def test_advice_has_each_action_with_its_effect_its_cost_and_its_settings() -> None:
+    trials = Trials(
+        *("other", "validation", 2000, 1500, 4321),
+        (
+            Trial(None, "bits", 3, 1600, 140, 40, 5345),
+            Trial("C1", "weight_bits", 4, 1700, 210, 10, 4400, 1, -79),
+        ),
+    )
+    images = golden.Dataset("a", "b", np.zeros((1, 5, 4, 1), np.uint8), None)
+    report = replace(golden.evaluate(tiny.quantized(), images), trials=trials)
+    advice, text = advise(report), to_markdown(report)
+    assert advice.actions and advice.observations
+    _, _, rest = text.partition(f"\n## Advice\n\n{cell(advice.conclusion)}\n")
+    how, _, rest = rest.strip("\n").partition("\n")
+    assert how == cell(how_to_repeat(trials))
+    for action in advice.actions:
+        head = f"- **{cell(action.what)}**: {cell(action.effect.figures)}; {cell(action.cost)}"
+        assert f"{head}\n\n```toml\n{action.settings}```\n" in rest
+        assert action.cost not in (action.what, action.effect.figures)
+    _, _, observed = text.partition("## Observations\n\n")
+    lines = [f"- {cell(each)}" for each in advice.observations]
+    assert observed.splitlines()[: len(lines)] == lines
+
+
+@pytest.mark.parametrize("clock", [None, 84.19])
+def test_the_device_and_the_clock_of_the_hardware_are_shown_if_they_are_known(
+    clock: float | None,
+) -> None:
+    images = golden.Dataset("a", "b", np.zeros((1, 5, 4, 1), np.uint8), None)
+    silicon = SiliconEntry("ecp5-85k", 16774, clock, "6")
+    hardware = HardwareEntry(112, 3136, 7067, True, silicon)
+    text = to_markdown(replace(golden.evaluate(tiny.quantized(), images), hardware=hardware))
+    assert "| LUTs | 16,774 on ecp5-85k |" in text
+    # An image every 3,136 cycles.
+    assert ("| clock | 84.2 MHz, 26,846 images/s |" in text) == (clock is not None)
+    assert ("MHz" in text) == (clock is not None)
+
+
+def test_without_labels_or_classes_it_is_said_what_is_measured() -> None:
+    images = golden.Dataset("a", "b", np.zeros((1, 5, 4, 1), np.uint8), None)
+    text = to_markdown(golden.evaluate(tiny.quantized(), images))
+    assert "| labels | none: agreement, not accuracy |" in text
+    assert "| accuracy |" not in text and "| agreement with float |" in text
+    assert "| float class | 0 | 1 | 2 |" in text
+    found = golden.evaluate(tiny.quantized(), images, by_class=False)
+    text = to_markdown(found)
+    assert "| classes | none: errors of the outputs against the float network |" in text
+    assert "agreement" not in text and "95 % interval" not in text
+    for name, value in found.errors:
+        assert f"| {name} | {value} |" in text
+    _, _, outputs = text.partition("## Outputs\n\n")
+    assert [row.split(" | ")[0] for row in outputs.splitlines()[2:]] == ["| 0", "| 1", "| 2"]
 
 
 def test_values_that_saturated_are_counted() -> None:

@@ -17,6 +17,7 @@ import pytest
 from systolith import golden, hw
 from systolith.golden.files.datasets import images_sha256
 from systolith.golden.files.seeded_choice import chosen_numbers
+from systolith.golden.network.graph import Dense, Network
 from systolith.hw.errors import PlanError
 from systolith.scripts.commands.sweep import reachable_presets
 from systolith.scripts.main import main
@@ -363,6 +364,30 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert err.startswith("systolith: ") and err.count("\n") == 1, err
     assert names in err
     assert contents(here) == before
+
+
+@pytest.mark.parametrize("order", [["two", "three"], ["three", "two"]])
+def test_a_preset_is_reachable_if_every_network_reaches_it(
+    order: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A layer takes a multiplier at least, and one network has three layers."""
+    tiny.save_images(tmp_path / "data.npz", 20)
+    two = tiny.quantized().parent
+    more = Dense(name="more", inputs=("dense",), units=3)
+    arrays = {"more": {"weights": np.ones((3, 3)), "bias": np.zeros(3)}}
+    three = golden.TrainedNetwork(
+        Network("three", (*two.network.layers, more)), {**two.arrays, **arrays}
+    )
+    goals = {name: hw.Goal(max_multipliers=n) for n, name in ((2, "small"), (3, "medium"))}
+    monkeypatch.setattr(hw, "PRESETS", goals | {"large": hw.Goal(max_multipliers=9)})
+    networks = {name: {"two": two, "three": three}[name] for name in order}
+    images = golden.load_dataset(tmp_path / "data.npz")
+    assert reachable_presets(networks, images) == ["medium", "large"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("systolith: warning: left out: ") and "at least 3" in line
 
 
 def test_presets_that_a_network_cannot_reach_are_left_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -199,6 +200,24 @@ def test_a_sweep_stands_for_the_networks_of_its_front(here: Path) -> None:
         shutil.copy("q9.npz", here / "swept" / "front" / f"{name}.npz")
     first, second = Path("swept/front/1.npz"), Path("swept/front/2.npz")
     assert load_reports([Path("swept")], DATA, None).paths == [first, second]
+
+
+def test_networks_that_the_sweep_does_not_name_come_last(here: Path) -> None:
+    """Those that it names come in its order, if they are as it wrote them."""
+    contents = {name: bytes(Path(name).read_bytes()) for name in ("q9.npz", "q10.npz")}
+    front = here / "swept" / "front"
+    front.mkdir(parents=True)
+    for name, source in (("a", "q9.npz"), ("b", "q10.npz"), ("z", "q9.npz"), ("c", "q10.npz")):
+        (front / f"{name}.npz").write_bytes(contents[source])
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    named = (("z", "q9.npz", True), ("b", "q10.npz", True), ("a", "q10.npz", True))
+    points = [
+        {"name": name, "quantized_sha256": hashes[source], "on_front": on_front}
+        for name, source, on_front in (*named, ("c", "q10.npz", False))
+    ]
+    report = {"schema": "systolith.sweep/2", "points": points}
+    (here / "swept" / "sweep.json").write_text(json.dumps(report))
+    assert [path.stem for path in compared_files([Path("swept")])] == ["z", "b", "a", "c"]
 
 
 def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
