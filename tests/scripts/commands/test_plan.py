@@ -18,6 +18,7 @@ from systolith.golden.network.graph import Dense, Input, Network
 from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.silicon import targets
 from systolith.hw.silicon.targets import DEVICES, Capacity, Device
+from systolith.scripts.commands.plan import _result_in_words
 from systolith.scripts.main import main
 from systolith.scripts.plan_options import given_sizes
 from tests.scripts import tiny
@@ -225,6 +226,15 @@ def test_a_plan_s_file_has_the_result_that_is_asked_for(
     for options, kind in (([], "class"), (["--result", "scores"], "scores")):
         assert main(["plan", quantized, "--plan", str(plan), "--json", *options]) == 0
         assert json.loads(capsys.readouterr().out)["result"]["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("beats", "words"),
+    [(1, "1 score, 9 bits"), (2, "2 scores, 9 bits each"), (1234, "1,234 scores")],
+)
+def test_the_number_of_scores_is_said(beats: int, words: str) -> None:
+    report: Any = SimpleNamespace(result=SimpleNamespace(kind="scores", beats=beats, bits=9))
+    assert _result_in_words(report).startswith(words)
 
 
 def test_lanes_that_are_not_given_are_chosen() -> None:

@@ -15,6 +15,7 @@ from systolith import golden, hw
 from systolith.golden.fixed import execution
 from systolith.golden.network import graph
 from systolith.golden.network.graph import Network
+from systolith.scripts.commands import predict
 from systolith.scripts.main import main
 from systolith.sim import classification
 from systolith.sim.faults import find_fault
@@ -196,6 +197,21 @@ def test_each_image_of_a_file_has_its_own_line(
         assert " ".join(row) in rows
     meaning = f"scores raw values, 1 is 2**{-fraction}"
     assert meaning + ("" if scores else "; the largest wins") in rows
+
+
+def test_hardware_of_scores_has_no_classes_though_its_network_has_some(
+    folder: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    manifest = SimpleNamespace(result=SimpleNamespace(kind="scores"))
+    built = SimpleNamespace(quantized=tiny.quantized(), manifest=manifest, as_generated=True)
+    result = SimpleNamespace(classes=(), failures=())
+    monkeypatch.setattr(predict, "_hardware", lambda _: built)
+    monkeypatch.setattr(classification, "classify", lambda *_: result)
+    assert main(["predict", str(folder / "rtl"), *pictures, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["result"] == "scores"
+    for each in found["pictures"]:
+        assert (each["class"], each["hardware_class"], len(each["scores"])) == (None, None, 3)
 
 
 def test_labels_of_a_file_mean_nothing(folder: Path, tmp_path: Path, capsys: Shown) -> None:

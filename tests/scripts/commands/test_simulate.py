@@ -203,6 +203,28 @@ def test_every_option_reaches_the_simulation(
     assert given == {**DEFAULTS, **changes}
 
 
+def test_labels_are_in_the_column_that_is_named(
+    hardware: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here in the first one; the others are the twenty pixels of three images."""
+    rows = [[2 - n, *range(20 * n, 20 * n + 20)] for n in range(3)]
+    lines = ["kind," + ",".join(f"p{n}" for n in range(20))]
+    lines += [",".join(map(str, row)) for row in rows]
+    (tmp_path / "f.csv").write_text("\n".join(lines) + "\n")
+    seen: list[Any] = []
+
+    def found(*args: Any, **_: Any) -> SimulationReport:
+        seen.extend(args[1:])
+        return replace(REPORT, layers=REPORT.layers[:1])
+
+    monkeypatch.setattr(sim, "simulate", found)
+    data = ["--data", str(tmp_path / "f.csv"), "--label-column", "kind"]
+    assert main(["simulate", str(hardware), *data]) == 0
+    count, dataset = seen
+    assert (count, dataset.known_labels.tolist()) == (3, [2, 1, 0])
+    assert dataset.images.ravel().tolist() == list(range(60))
+
+
 @pytest.mark.parametrize(("there", "simulated"), [(None, 100), (99, 99), (100, 100), (101, 100)])
 def test_a_hundred_images_are_simulated_or_all_if_there_are_fewer(
     there: int | None,

@@ -168,6 +168,12 @@ def test_ticks_are_left_out_below_one_per_cent(most: float, ticks: list[int] | N
     assert legend.get("values") == ticks
 
 
+def test_without_any_figure_there_are_no_ticks() -> None:
+    chart = comparison_figures._heat_map(COMPARISON, "layer", "x", [], "oranges", (0, 1, 3))
+    legend = chart.to_dict()["layer"][0]["encoding"]["color"]["legend"]
+    assert "values" not in legend
+
+
 def test_texts_are_left_out_of_very_many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [("one", "C1", 1.0), ("two", "C1", 2.0)]
     for most, layers in ((2, 2), (1, 1)):

@@ -328,6 +328,13 @@ def test_of_two_networks_each_has_its_own_points_and_sizes() -> None:
     assert [row["rank"] for row in by_heading] == ["1", "2", "3", "4", "5"]
     assert [row[0] for row in swept.points_table([3, 5]).rows] == ["3", "5"]
     assert swept.points_table([]).rows == []
+    # Words come first: four columns, and one for each setting that varies.
+    tables = (swept.points_table(), swept.hardware_table(), swept.plans_table())
+    assert [table.left for table in tables] == [6, 4, 2]
+    for table in tables:
+        _, aligned, *_ = table.to_markdown().splitlines()
+        right = [each.endswith(":") for each in aligned.strip("| ").split(" | ")]
+        assert right == [place >= table.left for place in range(len(table.headings))]
     # Each stands beside the network in floats that it was made of.
     assert [row[9] for row in rows] == ["0.9700", "0.9300", "0.9700", "0.9700", "0.9300"]
     (marked,) = (
@@ -369,6 +376,7 @@ def test_designs_of_the_front_of_luts_come_first_and_then_those_of_fewer_luts() 
     ]
     synthesis = SweptSynthesis("ecp5-25k", "0.70", designs, [1, 0])
     table = msgspec.structs.replace(report(), synthesis=synthesis).synthesis_table()
+    assert table.left == 4
     rows = [dict(zip(table.headings, row, strict=True)) for row in table.rows]
     assert [(row["LUTs"], row["front"]) for row in rows] == [
         *(("30", "yes"), ("40", "yes"), ("10", ""), ("20", "")),
