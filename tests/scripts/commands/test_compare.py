@@ -217,6 +217,15 @@ def test_up_to_eight_reports_are_printed_in_full(
         assert ("--out FILE.html" in capsys.readouterr().out) == summary
 
 
+def test_a_file_has_all_tables_of_many_reports(reports: list[str], tmp_path: Path) -> None:
+    given = reports * 5
+    out = tmp_path / "c.md"
+    assert main(["compare", *given, "--out", str(out)]) == 0
+    loaded = [golden.AccuracyReport.load(each) for each in given]
+    names = ["first.json", "second.json"] * 5
+    assert out.read_text() == golden.compare(loaded, names).to_markdown()
+
+
 def test_what_is_compared_is_not_overwritten(
     reports: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,6 +159,15 @@ def test_without_labels_or_classes_it_is_said_what_is_measured() -> None:
     assert [row.split(" | ")[0] for row in outputs.splitlines()[2:]] == ["| 0", "| 1", "| 2"]
 
 
+def test_the_size_of_a_network_in_floats_is_shown() -> None:
+    """Two filters of 3 x 2 and three units of 18 values: 66 weights of 32 bits."""
+    images = golden.Dataset("a", "b", np.zeros((1, 5, 4, 1), np.uint8), None)
+    text = to_markdown(golden.evaluate(tiny.quantized().parent, images))
+    (line,) = (row for row in text.splitlines() if row.startswith("| weights |"))
+    assert line.startswith(f"| weights | {66 * 32 / 8192:.3f} KiB")
+    assert "## Layers" not in text
+
+
 def test_values_that_saturated_are_counted() -> None:
     images = golden.Dataset("a", "b", np.zeros((1, 5, 4, 1), np.uint8), None)
     report = golden.evaluate(tiny.quantized(), images)

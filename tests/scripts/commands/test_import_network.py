@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from systolith import golden
 from systolith.golden.files.seeded_choice import chosen_numbers
+from systolith.golden.network.graph import Dense, Input, Network
 from systolith.golden.onnx import runtime_comparison
 from systolith.golden.qformat import QFormat
 from systolith.hw.installation import install_extra
@@ -194,6 +196,58 @@ def test_a_difference_is_a_failed_check_and_nothing_is_written(
     err = capsys.readouterr().err
     assert err == "systolith: net.onnx: not written, as ONNX Runtime differs: conv\n"
     assert not Path("net.npz").exists()
+
+
+def test_only_layers_that_differ_by_more_than_rounding_are_named(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tuple(
+        runtime_comparison.LayerDifference(name, 1.0, 0.1, is_rounding)
+        for name, is_rounding in (("a", True), ("b", False), ("c", True), ("d", False))
+    )
+    monkeypatch.setattr(runtime_comparison, "compare_with_runtime", lambda *_: found)
+    assert main("import net.onnx --out net.npz --raw".split()) == 1
+    err = capsys.readouterr().err
+    assert err == "systolith: net.onnx: not written, as ONNX Runtime differs: b, d\n"
+
+
+def test_each_layer_has_its_shape_its_node_and_its_difference(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    differences = {"conv": 2e-6, "dense_31mfc_0m": 3e-7}
+    found = tuple(
+        runtime_comparison.LayerDifference(name, 1.0, each, True)
+        for name, each in differences.items()
+    )
+    monkeypatch.setattr(runtime_comparison, "compare_with_runtime", lambda *_: found)
+    assert main("import net.onnx --out net.npz --raw".split()) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "conv convolution 6 x 6 x 2 /conv/Conv Conv Relu 2.0e-06" in rows
+    (row,) = (each for each in rows if each.startswith("dense_31mfc_0m "))
+    assert row.startswith("dense_31mfc_0m dense 1 x 1 x 4 ") and row.endswith(" 3.0e-07")
+    assert "input 8 x 8 x 1 pixels, each standing for 1 * pixel + 0" in rows
+
+
+def test_the_border_of_the_input_and_all_notes_are_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = Input(
+        name="input",
+        height=5,
+        width=4,
+        border=2,
+        background=7,
+        scale=0.5,
+        offset=-3.0,
+        format=QFormat(8, 5),
+    )
+    network = Network("net", (first, Dense(name="y", inputs=("input",), units=3)))
+    trained = SimpleNamespace(network=network)
+    imported: Any = SimpleNamespace(trained=trained, origins=(), notes=("one", "two"))
+    command._print(imported, {})
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    values = "5 x 4 x 1 values of s8.5, each standing for 0.5 * value + -3, 2 of 7 around"
+    assert rows[-3:] == [f"input {values}", "note one", "note two"]
 
 
 def test_the_output_that_is_named_is_the_last_layer(

@@ -167,6 +167,7 @@ def test_what_is_before_a_folder_is_not_there_again_but_a_file_may_be(here: Path
 def test_a_folder_stands_for_its_reports_and_networks(here: Path) -> None:
     (here / "notes.json").write_text('{"schema": "other/1"}')
     (here / "broken.json").write_text("{")
+    (here / "sweep-2.json").write_text('{"schema": "systolith.sweep/2"}')
     found = load_reports([here], DATA, None)
     assert [path.name for path in found.paths] == ["q9.npz", "q10.npz", "r.json"]
     assert [each.kind for each in found.reports] == ["fixed", "float", "fixed"]
@@ -232,6 +233,12 @@ def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
     # What stands before a folder is compared with, and is not there again.
     before = [front[-1], Path("swept")]
     assert load_reports(before, DATA, None).paths == [front[-1], *front[:-1]]
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_a_report_says_itself_what_is_put_out(by_class: bool, here: Path) -> None:
+    with pytest.raises(ValueError, match=r"^--result: is for networks; reports have images"):
+        load_reports([Path("r.json"), Path("r.json")], None, None, by_class=by_class)
 
 
 def test_a_hundred_reports_can_be_compared(here: Path) -> None:

@@ -69,6 +69,18 @@ def test_every_change_is_shown_with_its_scores(comparison: Comparison) -> None:
     assert found.has_scores
 
 
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_scores_of_one_network_are_shown_beside_those_that_are_not_known(
+    known: int, comparison: Comparison
+) -> None:
+    networks = [network if place == known else None for place, network in enumerate(NETWORKS)]
+    found = changed_images(comparison, networks, DATA)
+    assert found.has_scores
+    for each in found.shown:
+        assert bool(each.before.scores) == (known == 0)
+        assert bool(each.after.scores) == (each.after.by == ("float", "two", "three")[known])
+
+
 def test_without_networks_and_images_there_are_the_classes(comparison: Comparison) -> None:
     whole = changed_images(comparison, NETWORKS, DATA)
     found = changed_images(comparison, [], None)

@@ -198,6 +198,19 @@ def test_a_label_of_several_lines_is_in_the_middle_of_its_row() -> None:
     assert axis["labelOffset"]["value"] == 0
 
 
+@pytest.mark.parametrize("place", [0, 11])
+def test_the_longest_label_of_all_decides_the_height(place: int) -> None:
+    """Four lines, of which three are 14 pixels more each, in the row of every report."""
+    label = "a label that is much longer than any line of a really narrow window"
+    rows = [
+        replace(row, label=label if n == place else row.label)
+        for n, row in enumerate(COMPARISON.rows * 3)
+    ]
+    short = comparison_figures.accuracy(replace(COMPARISON, rows=COMPARISON.rows * 3))
+    long = comparison_figures.accuracy(replace(COMPARISON, rows=tuple(rows)))
+    assert (short.height, long.height) == (70 + 24 * 12, 70 + (24 + 3 * 14) * 12)
+
+
 def test_the_share_of_wrong_images_is_that_of_each_label() -> None:
     squares, _ = drawn(comparison_figures.wrong_by_class(COMPARISON).to_dict())
     second = {"0": 40, "1": 0}

@@ -18,6 +18,7 @@ from systolith import golden
 from systolith.golden.fixed import execution
 from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.network import float_model
+from systolith.golden.quantization.trials import Trial, Trials
 from systolith.golden.reports.accuracy import HardwareEntry
 from systolith.golden.reports.side_by_side import LayerValues
 from systolith.scripts.pages import evaluation_page as page
@@ -261,6 +262,37 @@ def test_a_network_without_classes_has_no_label_and_no_confusion(
     assert seen["figures"] == ["sqnr", "values-0", "values-1"]
     assert (seen["walk"]["image"], seen["walk"]["label"], seen["digits"]) == (0, None, [])
     assert len(seen["outputs"]) == 3
+
+
+def test_trials_have_a_row_each_and_their_figures(
+    report: golden.AccuracyReport,
+    quantized: golden.QuantizedNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of twelve trials in one layer; the one everywhere is no trial of a layer."""
+    trials = Trials(
+        *("other", "validation", 200, 150, 4321),
+        (
+            Trial(None, "bits", 4, 190, 40, 0, 2345),
+            *(Trial("conv", "weight_bits", 8, 150 + n, n, 0, 9, 1, 8 * n) for n in range(12)),
+        ),
+    )
+    seen: dict[str, Any] = {}
+
+    def render(_: str, figures: dict[str, Any], **given: Any) -> str:
+        seen.update(given, figures=list(figures))
+        return ""
+
+    monkeypatch.setattr(page, "render", render)
+    monkeypatch.setattr(type(quantized.fixed.network.output), "winner", "smallest")
+    page.evaluation_page(replace(report, trials=trials), quantized, DATA)
+    assert seen["figures"][:2] == ["bits", "sensitivity"]
+    headings = seen["headings"]
+    rows = [dict(zip(headings, row, strict=True)) for row in seen["effects"]]
+    assert [(row["layer"], row["part"], row["gains"]) for row in rows] == [
+        ("conv", "weights", str(n)) for n in range(12)
+    ]
+    assert (seen["winner"], seen["classes"]) == ("smallest", range(3))
 
 
 def test_the_last_layer_s_format_has_no_ends(shown: dict[str, Any]) -> None:

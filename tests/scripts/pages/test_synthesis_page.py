@@ -30,6 +30,9 @@ REPORT: Any = SimpleNamespace(
 def test_a_slowest_path_is_divided_into_cells_and_wires() -> None:
     """In picoseconds 5,000, of which 3,500 are in wires; and 4,000, of which 400 are."""
     spec = slowest_paths(REPORT).to_dict()
+    # The slowest first, and room for a bar of each.
+    assert spec["encoding"]["y"]["sort"] == ["dense", "conv"]
+    assert spec["height"] == 34 * 2 + 90
     (bars,) = drawn(spec)
     cells, wires = "#7f9bb3", "#d9731a"
     assert bars.marks == [

@@ -43,6 +43,18 @@ def test_other_inputs_have_another_file(tmp_path: Path, other: Task) -> None:
     assert cache.load(other) is None
 
 
+def test_a_thousand_results_have_as_many_files(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path, pytest.fail)
+    paths = {cache.path(replace(TASK, inputs={"number": number})) for number in range(1000)}
+    assert len(paths) == 1000
+
+
+def test_the_order_of_inputs_is_no_input(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path, pytest.fail)
+    cache.save(TASK, RESULT)
+    assert cache.load(replace(TASK, inputs=dict(reversed([*TASK.inputs.items()])))) == RESULT
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -55,6 +55,7 @@ def test_values_are_those_of_a_settings_file() -> None:
         (["round=floor"], "--vary round: no such key: allowed are weight_bits"),
         (["weight_bits=3"], "--vary weight_bits: has an option of its own, --weight-bits"),
         (["bias_correction=1"], "--vary bias_correction: must be true or false, not 1"),
+        (["bias_correction=True"], "--vary bias_correction: must be true or false, not 'True'"),
         (["bias_correction=true,true"], "--vary bias_correction: true is there twice"),
         (["rounding=floor", "rounding=half_up"], "--vary rounding: is there twice"),
         (["layers.C3.weight_bits=1"], "--vary layers.C3.weight_bits: must be a whole number"),
