@@ -14,6 +14,7 @@ from systolith.golden.network.graph import Network
 from systolith.golden.qformat import QFormat
 from systolith.scripts.calibration_split import (
     calibration_images,
+    check_apart,
     choose,
     named_calibration,
     split,
@@ -104,6 +105,20 @@ def test_more_images_than_there_are_is_one_line(tmp_path: Path) -> None:
     tiny.save_images(tmp_path / "a.npz", 30)
     with pytest.raises(ValueError, match=r"^--images: a\.npz \(custom\) has 30 images, not 31$"):
         named_calibration(TINY, tmp_path / "a.npz", 31)
+
+
+def test_images_that_would_choose_and_test_are_counted_and_named() -> None:
+    """Labels and the order do not matter; an image that is there twice is one."""
+    chosen, tested = data(6, "a.npz"), data(9, "b.npz")
+    shuffled = tested.images[[7, 5, 5, 3, 8]]
+    tested = replace(tested, images=shuffled, labels=np.zeros(5, np.int64), split="part")
+    check_apart(replace(chosen, images=chosen.images[:3], labels=None), tested, "--x", "why")
+    said = (
+        r"^--x: 2 of the images of a\.npz \(custom\) are among those of b\.npz \(part\), which is "
+        r"wrong$"
+    )
+    with pytest.raises(ValueError, match=said):
+        check_apart(chosen, tested, "--x", "which is wrong")
 
 
 def changed(name: str, **changes: Any) -> golden.TrainedNetwork:
