@@ -1,20 +1,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from systolith import golden, hw
+from systolith.hw.accelerator import part_module
 from systolith.hw.planning.budget import Goal, make_plan
 from systolith.hw.silicon.estimation import FEATURES, Coefficients, coefficients
+from systolith.hw.silicon.synthesis_report import PartEntry
+from systolith.hw.silicon.targets import DEVICES, Capacity
 from systolith.scripts.benchmarks import silicon_figures
 from systolith.scripts.benchmarks.silicon_figures import (
     FITTED,
     error,
     fit,
+    fit_family,
     made_network,
+    part_entries,
     to_markdown,
 )
 
@@ -32,6 +41,79 @@ def test_coefficients_are_found_again() -> None:
     assert found == {
         name: pytest.approx(each, abs=0.01) for name, each in wanted.items() if name != "multiplier"
     } | {"multiplier": pytest.approx(20, abs=1)}
+
+
+def part(name: str, luts: int, flip_flops: int, occupied: Capacity) -> PartEntry:
+    return PartEntry(name, luts, 0, flip_flops, 0, 0, 0, occupied, 0, None)
+
+
+def test_logic_carries_and_flip_flops_are_fitted_on_their_own() -> None:
+    """A part of one feature each: of 700 LUTs 400 are logic, and 2 for each of 20 memories."""
+    family = DEVICES["ecp5-85k"].family
+    memories = 20 * family.luts_of_distributed_memory
+    ones = [[int(n == place) for n in range(len(FEATURES))] for place in range(2)]
+    rows = [
+        (ones[0], part("a", 400, 900, Capacity(700, 900, 0, 0, 20))),
+        (ones[1], part("b", 100, 50, Capacity(130, 50, 0, 0, 0))),
+    ]
+    found = fit_family(family, rows)
+    first, second, *others = FEATURES
+    for fitted, expected in (
+        (found.logic_luts, (400, 100)),
+        (found.carry_luts, (300 - memories, 30)),
+        (found.flip_flops, (900, 50)),
+    ):
+        assert (fitted[first], fitted[second]) == pytest.approx(expected)
+        assert {fitted[name] for name in others} <= {0.0}
+
+
+def test_parts_are_found_by_the_names_of_their_modules() -> None:
+    nothing = Capacity(0, 0, 0, 0, 0)
+    layers = [part(name, 1, 1, nothing) for name in ("C1", "F6")]
+    others = [part(name, 1, 1, nothing) for name in ("frame checker", "classifier", "top")]
+    report: Any = SimpleNamespace(layers=layers, parts=others)
+    found = part_entries(report, "net")
+    expected = ["unit_C1", "unit_F6", "frame_checker", "classifier"]
+    assert {name: each.name for name, each in found.items()} == {
+        part_module("net", module): entry.name
+        for module, entry in zip(expected, [*layers, *others], strict=False)
+    } | {"net": "top"}
+
+
+def test_each_network_is_placed_with_its_plan_on_its_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two networks under two budgets, which the presets give."""
+    asked: list[Any] = []
+
+    @contextmanager
+    def generated(quantized: object, plan: object) -> Iterator[tuple[object, object]]:
+        yield quantized, plan
+
+    def synthesize(rtl: object, *given: object) -> dict[str, object]:
+        asked.append((rtl, *given))
+        return {"number": len(asked)}
+
+    monkeypatch.setattr(silicon_figures, "calibration_images", lambda: None)
+    monkeypatch.setattr(golden, "load_network", lambda name: name)
+    monkeypatch.setattr(
+        silicon_figures, "quantize", lambda name, _: SimpleNamespace(fixed=f"twin of {name}")
+    )
+    monkeypatch.setattr(silicon_figures, "make_plan", lambda *given: given)
+    monkeypatch.setattr(silicon_figures, "generated", generated)
+    monkeypatch.setattr(silicon_figures, "synthesize_folder", synthesize)
+    found = silicon_figures.placed()
+    assert found == [
+        {"design": f"{name} {preset}", "number": n}
+        for n, (name, preset, _, _) in enumerate(silicon_figures.PLACED, 1)
+    ]
+    for (rtl, *given), (name, preset, target, grade) in zip(
+        asked, silicon_figures.PLACED, strict=True
+    ):
+        quantized, plan = rtl
+        assert plan == (f"twin of {name}", hw.PRESETS[preset])
+        assert quantized.fixed == f"twin of {name}"
+        assert given == [target, grade, silicon_figures.SEEDS]
 
 
 def test_made_networks_can_be_planned() -> None:
