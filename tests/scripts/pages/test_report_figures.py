@@ -142,6 +142,15 @@ def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
     ]
 
 
+def test_a_trial_of_an_old_report_saves_nothing_that_is_known() -> None:
+    trials = Trials(
+        *("digits", "validation", 1000, 900, 800),
+        (Trial("C1", "weight_bits", 7, 880, 5, 25, 750, -1),),
+    )
+    spec = report_figures.sensitivity_by_layer(trials).to_dict()
+    assert [each["saved"] for each in tooltips(spec)] == ["0 KiB"]
+
+
 def test_confusion_has_labels_downwards_and_classes_across() -> None:
     squares, numbers = drawn(report_figures.confusion(MANY_WRONG).to_dict())
     wrong = {("0", "2"): 1, ("2", "0"): 3, ("2", "1"): 1}
@@ -281,6 +290,34 @@ def test_a_bin_is_as_few_whole_steps_wide_as_64_bins_allow(bits: int, steps: int
         assert [mark["y"] for mark in marks] == pytest.approx(shares)
         assert sum(shares) == pytest.approx(1)
     assert (bars.marks[0]["x"] + fmt.step / 2) / fmt.step == pytest.approx(fmt.min_raw)
+    # The last bin has the greatest value of the format.
+    assert bars.marks[-1]["x"] < fmt.max_raw * fmt.step < bars.marks[-1]["x2"]
+
+
+@pytest.mark.parametrize("shift", [-1.7, 1.7])
+def test_values_outside_of_the_format_have_bins_too(shift: float) -> None:
+    """Bins begin half a step below a value of the format, however far away."""
+    random = np.random.default_rng(3)
+    held = np.clip(random.integers(-64, 64, (40, 4, 4, 1)) / 64, -1, 63 / 64)
+    real = np.concatenate([held[:20], held[20:] + shift])
+    fmt = QFormat(7, 6)
+    shown = report_figures.histogram(LayerValues("C1", real, held, fmt, fmt.step, 0.0), False)
+    bars, line, _ = drawn(shown.to_dict())
+    first, last = bars.marks[0], bars.marks[-1]
+    assert first["x"] <= min(real.min(), -1) < first["x2"]
+    assert last["x"] <= max(real.max(), 63 / 64) < last["x2"]
+    starts = np.array([each["x"] for each in bars.marks]) * 64 + 0.5
+    assert starts == pytest.approx(np.round(starts))
+    for part in (bars, line):
+        assert sum(each["y"] for each in part.marks) == pytest.approx(1)
+
+
+def test_scores_that_are_all_the_same_are_one_bin() -> None:
+    same = np.full((3, 1, 1, 2), 0.75)
+    scores = LayerValues("output", same, same, QFormat(8, 2), 0.25, 0.0)
+    bars, line = drawn(report_figures.histogram(scores, last=True).to_dict())
+    found = [(each["x"], each["y"]) for part in (bars, line) for each in part.marks if each["y"]]
+    assert found == 2 * [(0.625, 1.0)]
 
 
 def test_the_ends_of_a_format_have_its_offset() -> None:

@@ -78,6 +78,11 @@ def test_settings_that_change_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^--weight-bits: changes nothing in network 'lenet5'"):
         made(*own)
     assert len(made(*own[:-1])) == 2
+    # One width for all layers is what those have that are not named; here none.
+    one = combinations(
+        [Variation("weight_bits", (8,)), *parse_variations(own)], {"lenet5": NETWORKS["lenet5"]}
+    )
+    assert [each.of(layers[0]).weight_bits for each in one] == [3]
 
 
 def test_the_number_of_points_has_a_limit() -> None:

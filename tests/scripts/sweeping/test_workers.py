@@ -29,7 +29,8 @@ def cluster() -> Iterator[Any]:
 def test_as_many_processors_as_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which may be fewer than the machine has; not every system knows it."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 4, 6}, raising=False)
+    own = {0: {1, 4, 6}}
+    monkeypatch.setattr(os, "sched_getaffinity", own.__getitem__, raising=False)
     assert processors() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     assert processors() == 8
