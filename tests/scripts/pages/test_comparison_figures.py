@@ -81,6 +81,10 @@ def test_a_label_without_any_right_image_is_all_wrong_and_one_without_images_is_
     squares, texts = drawn(comparison_figures.wrong_by_class(comparison).to_dict())
     assert [(each["x"], each["color"]) for each in squares.marks] == [("0", 100), ("1", 50)]
     assert [each["text"] for each in texts.marks] == ["100", "50"]
+    colour = comparison_figures.wrong_by_class(comparison).to_dict()["layer"][0]["encoding"][
+        "color"
+    ]
+    assert colour["legend"]["values"] == [0, 1, 3, 10, 30, 100]
 
 
 def test_the_scale_of_changes_has_room_for_the_largest_loss() -> None:
@@ -140,8 +144,8 @@ def test_each_layer_of_each_report_has_its_own_figure(
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        *((0, "0"), (0.01, "<0.1"), (0.049, "<0.1"), (0.051, "0.1"), (0.36, "0.4")),
-        *((9.94, "9.9"), (9.951, "10"), (25, "25"), (99.96, "100"), (-0.2, "-0.2")),
+        *((0, "0"), (0.01, "<0.1"), (0.049, "<0.1"), (0.05, "0.1"), (0.36, "0.4")),
+        *((9.94, "9.9"), (9.95, "10"), (25, "25"), (99.96, "100"), (-0.2, "-0.2")),
     ],
 )
 def test_a_figure_of_a_heat_map_has_at_most_four_characters(value: float, text: str) -> None:
@@ -227,6 +231,22 @@ def test_the_first_report_whose_confusion_differs_is_chosen() -> None:
     for rows, chosen in (((first, same, two), two.label), ((first, same), "same")):
         figure = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows))
         assert figure.to_dict()["params"][0]["value"] == chosen
+    # Where nothing changed, the scale of colours is of one image.
+    colour = figure.to_dict()["layer"][0]["encoding"]["color"]
+    assert (colour["scale"]["domain"], colour["legend"]["values"]) == ([-1, 1], [-1, 0, 1])
+
+
+@pytest.mark.parametrize(("classes", "height"), [(2, 200), (4, 200), (5, 220), (40, 920)])
+def test_a_confusion_has_room_for_each_class(classes: int, height: int) -> None:
+    """Of 20 pixels, below a legend; but 200 at least."""
+    report = replace(FIRST, confusion=((0,) * classes,) * classes)
+    rows = tuple(replace(row, report=report) for row in COMPARISON.rows)
+    figure = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows))
+    assert figure.height == height
+    labels = [str(number) for number in range(classes)]
+    for layer in figure.to_dict()["layer"]:
+        for channel in ("x", "y"):
+            assert layer["encoding"][channel]["scale"]["domain"] == labels
 
 
 def test_a_confusion_has_the_images_more_or_fewer_than_in_the_first() -> None:

@@ -140,6 +140,16 @@ def test_of_points_at_one_cost_the_line_has_the_best(
         assert found == {(cost, 0.01) for cost in costs}
 
 
+def test_the_line_goes_on_to_the_highest_cost() -> None:
+    """The lightest point is the best, and the heaviest one ends the line."""
+    line, others, filled = drawn(
+        page_panels(report(("one",), (900, 985, 990)))["weights"].to_dict()
+    )
+    ends = [round(bits / 8192, 4) for bits in (700, 900)]
+    assert [(each["x"], round(each["y"], 6)) for each in line.marks] == [(x, 0.01) for x in ends]
+    assert len(others.marks) + len(filled.marks) == 3
+
+
 @pytest.mark.parametrize("measure", ["accuracy", "agreement"])
 def test_titles_axes_and_legends_say_what_is_drawn(measure: Any) -> None:
     given = report(("one", "two"), (990, 985, 900))
@@ -159,8 +169,12 @@ def test_titles_axes_and_legends_say_what_is_drawn(measure: Any) -> None:
         for layer in spec["layer"]:
             x, y = layer["encoding"]["x"], layer["encoding"]["y"]
             assert (x["title"], y["title"]) == (title, measure)
+            assert x["scale"].get("zero") == (False if name == "weights" else None)
             # Errors are drawn, and what is right is written beside them.
             assert y["axis"]["labelExpr"] == "format(1 - datum.value, '.4~f')"
+        # A line, points that are on no front, and those that are; no labels.
+        assert [each["mark"]["type"] for each in spec["layer"]] == ["line", "point", "point"]
+        assert [each["mark"].get("filled") for each in spec["layer"]] == [None, False, True]
         marks = [each for each in spec["layer"] if "shape" in each["encoding"]]
         for layer in marks:
             assert layer["encoding"]["color"]["legend"]["orient"] == "top"

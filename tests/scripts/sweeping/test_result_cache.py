@@ -20,7 +20,7 @@ RESULT = Accuracy(images=1000, correct=993)
 
 def test_a_cached_result_is_loaded(tmp_path: Path) -> None:
     warnings: list[str] = []
-    cache = ResultCache(tmp_path / "cache", warnings.append)
+    cache = ResultCache(tmp_path / "out" / "cache", warnings.append)
     assert cache.load(TASK) is None
     cache.save(TASK, RESULT)
     assert cache.load(TASK) == RESULT
