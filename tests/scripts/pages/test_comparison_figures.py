@@ -78,13 +78,12 @@ def test_a_figure_of_zero_is_a_figure() -> None:
 def test_a_label_without_any_right_image_is_all_wrong_and_one_without_images_is_left_out() -> None:
     report = replace(FIRST, confusion=((0, 3, 1), (2, 2, 0), (0, 0, 0)))
     comparison = replace(COMPARISON, rows=(Row("all", "a.json", report, None),))
-    squares, texts = drawn(comparison_figures.wrong_by_class(comparison).to_dict())
+    spec = comparison_figures.wrong_by_class(comparison).to_dict()
+    squares, texts = drawn(spec)
     assert [(each["x"], each["color"]) for each in squares.marks] == [("0", 100), ("1", 50)]
     assert [each["text"] for each in texts.marks] == ["100", "50"]
-    colour = comparison_figures.wrong_by_class(comparison).to_dict()["layer"][0]["encoding"][
-        "color"
-    ]
-    assert colour["legend"]["values"] == [0, 1, 3, 10, 30, 100]
+    legend = spec["layer"][0]["encoding"]["color"]["legend"]
+    assert legend["values"] == [0, 1, 3, 10, 30, 100]
 
 
 def test_the_scale_of_changes_has_room_for_the_largest_loss() -> None:
