@@ -38,6 +38,7 @@ def test_all_presets_of_all_networks() -> None:
         ({}, 0),
         ({"bit_exact": False}, 1),
         ({"seconds": 50.1}, 1),
+        ({"cycles_per_second": 500_000}, 0),
         ({"cycles_per_second": 499_999}, 1),
         ({"preset": "large", "seconds": 40.1}, 1),
         ({"preset": "large", "seconds": 40.0, "cycles_per_second": 200_000}, 0),
