@@ -13,7 +13,12 @@ import pytest
 from systolith import golden, hw
 from systolith.hw.accelerator import part_module
 from systolith.hw.planning.budget import Goal, make_plan
-from systolith.hw.silicon.estimation import FEATURES, Coefficients, coefficients
+from systolith.hw.silicon.estimation import (
+    FEATURES,
+    Coefficients,
+    FamilyCoefficients,
+    coefficients,
+)
 from systolith.hw.silicon.synthesis_report import PartEntry
 from systolith.hw.silicon.targets import DEVICES, Capacity
 from systolith.scripts.benchmarks import silicon_figures
@@ -65,6 +70,19 @@ def test_logic_carries_and_flip_flops_are_fitted_on_their_own() -> None:
     ):
         assert (fitted[first], fitted[second]) == pytest.approx(expected)
         assert {fitted[name] for name in others} <= {0.0}
+
+
+def test_families_that_are_not_fitted_keep_their_coefficients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, other, new = (FamilyCoefficients({"adder": n}, {}, {}) for n in (1.0, 2.0, 3.0))
+    family = DEVICES["ecp5-85k"].family.name
+    before = Coefficients("before", {family: old, "other": other})
+    monkeypatch.setattr(silicon_figures, "FITTED", ())
+    monkeypatch.setattr(silicon_figures, "coefficients", lambda: before)
+    monkeypatch.setattr(silicon_figures, "fit_family", lambda *_: new)
+    found = silicon_figures.fitted(["ecp5-85k"])
+    assert found.families == {family: new, "other": other}
 
 
 def test_parts_are_found_by_the_names_of_their_modules() -> None:
