@@ -59,9 +59,11 @@ def _concat(call: Call) -> Values:
 
 
 def _product_of(call: Call) -> Values:
-    axes = call.whole_or_input("axes", 1)
+    data, axes = _given(call, 0), call.whole_or_input("axes", 1)
+    if not axes and call.integer("noop_with_empty_axes", 0):
+        return data
     keep = bool(call.integer("keepdims", 1))
-    return np.asarray(_given(call, 0).prod(None if axes is None else tuple(axes), keepdims=keep))
+    return np.asarray(data.prod(tuple(axes) if axes else None, keepdims=keep))
 
 
 def _matmul(call: Call) -> Values:

@@ -52,12 +52,17 @@ class WindowAttributes:
             shape.width + around.left + around.right,
         )
         own = _pads(call, whole, reach, stride, flat)
-        rows = shape.height, around.top + own.top, around.bottom + own.bottom
-        columns = shape.width, around.left + own.left, around.right + own.right
+        below, right = own.bottom, own.right
         if call.integer("ceil_mode", 0):
-            rows = _widened(*rows, reach[0], stride[0])
-            columns = _widened(*columns, reach[1], stride[1])
-        padding = Padding(rows[1], columns[1], rows[2], columns[2])
+            # To the node, the zeros of a Pad are values of the map.
+            below = _widened(whole[0], own.top, own.bottom, reach[0], stride[0])
+            right = _widened(whole[1], own.left, own.right, reach[1], stride[1])
+        padding = Padding(
+            around.top + own.top,
+            around.left + own.left,
+            around.bottom + below,
+            around.right + right,
+        )
         windows = Windows(size, stride, dilation, padding)
         count = windows.count(shape.height, shape.width)
         if min(count) < 1:
@@ -96,15 +101,15 @@ class WindowAttributes:
         return Shape(*self.count, channels)
 
 
-def _widened(size: int, before: int, after: int, reach: int, stride: int) -> tuple[int, int, int]:
-    """The padding of an axis with which a last window that does not fit is kept.
+def _widened(size: int, before: int, after: int, reach: int, stride: int) -> int:
+    """The padding after an axis with which a last window that does not fit is kept.
 
     It is dropped if all of it were padding.
     """
     steps = -(-(size + before + after - reach) // stride)
     if steps * stride >= size + before:
         steps -= 1
-    return size, before, max(after, steps * stride + reach - size - before)
+    return max(after, steps * stride + reach - size - before)
 
 
 def _pads(call: Call, size: _Pair, reach: Sequence[int], strides: _Pair, flat: bool) -> Pads:

@@ -84,6 +84,9 @@ def test_what_saturates_is_counted(tmp_path: Path) -> None:
 def test_pixels_are_whole_numbers(tmp_path: Path) -> None:
     found = load(tmp_path, "0,255,7.0,1e2\n", PIXELS)
     assert (found.images.dtype.name, found.images.ravel().tolist()) == ("uint8", [0, 255, 7, 100])
+    found = load(tmp_path, "a,b,c,d,label\n1,2,3,4,300\n5,6,7,8,0\n", PIXELS)
+    assert found.saturated_values is not None and found.saturated_values.tolist() == [0, 0]
+    assert (found.known_labels.tolist(), found.images[1, 0, 1].tolist()) == ([300, 0], [7, 8])
 
 
 @pytest.mark.parametrize(
@@ -160,3 +163,84 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "features.csv").write_bytes(b"a,b,c,d\n1,\xff,1,1\n")
     with pytest.raises(FileFormatError, match="is no CSV file in UTF-8"):
         load_dataset(tmp_path / "features.csv", SENSOR)
+
+
+def test_a_header_may_have_commas_and_spaces_inside(tmp_path: Path) -> None:
+    text = 'a,"b, and, more, and, more, and, more", kind ,c,d\n1,2,7,3,-1\n'
+    found = load(tmp_path, text, label_column="kind")
+    assert found.known_labels.tolist() == [7]
+    assert found.images.ravel().tolist() == [32, 64, 96, -32]
+
+
+def test_a_column_called_label_has_labels_only_if_it_is_the_last(tmp_path: Path) -> None:
+    found = load(tmp_path, "a,label,c,d\n1,2,3,-1\n")
+    assert found.labels is None and found.images.ravel().tolist() == [32, 64, 96, -32]
+
+
+def test_the_wrong_value_of_a_label_column_in_the_middle_is_the_label_s(tmp_path: Path) -> None:
+    for label in ("x", "-3", "1.5"):
+        with pytest.raises(FileFormatError, match=rf"line 3, column 2 \(kind\): .*, not '{label}'"):
+            load(
+                tmp_path,
+                f"a,kind,b,c,d\n1,0,1,1,1\n1,{label},1,1,1\n",
+                label_column="kind",
+            )
+
+
+NAMES = '"a",b,c,d,e,f\n1,1,1,1,1,0\n'
+"""More columns than are counted before they are parsed."""
+
+
+@pytest.mark.parametrize(
+    ("text", "label_column", "reason"),
+    [
+        ("1,1,1,1\n\n\n1,1,1,1\n", None, "line 2 is empty"),
+        ("1,1,1,1\n1,1,1,1,1\n", None, "line 2 has 5 columns, not 4"),
+        ("1,1,1,1\n1,y,x,1\n", None, "line 2, column 2: must be a number, not 'y'"),
+        ("a,,c,d\n1,x,1,1\n", None, "line 2, column 2: must be a number, not 'x'"),
+        (
+            f"1,1,1,1\n1,1,1,{'x' * 31}\n",
+            None,
+            f"line 2, column 4: must be a number, not '{'x' * 30}'",
+        ),
+        (NAMES, "kind", "has 0 columns named 'kind'; the last ones are b, c, d, e, f"),
+        (
+            f"a\x1b[2J,{'b' * 31},c,d\n1,1,1,0\n",
+            "kind",
+            f"has 0 columns named 'kind'; it has a\\x1b[2J, {'b' * 30}, c, d",
+        ),
+        (
+            "1;1;1;1;1\n",
+            None,
+            (
+                "has 1 column, and the network takes 4 values: columns are separated "
+                "by commas, not semicolons"
+            ),
+        ),
+        (
+            "a,b,c,d,e\n1,1,1,1,0\n",
+            None,
+            (
+                "has 5 columns, and the network takes 4 values: name the "
+                "column of labels with --label-column"
+            ),
+        ),
+        (
+            NAMES,
+            "f",
+            ("has 6 columns, one of them of labels (6 (f)), and the network takes 4 values"),
+        ),
+        (
+            "a,b,c\n1,1,0\n",
+            "c",
+            ("has 3 columns, one of them of labels (3 (c)), and the network takes 4 values"),
+        ),
+        ("1,1,1,1,1,1\n", None, "has 6 columns, and the network takes 4 values"),
+    ],
+)
+def test_what_is_refused_is_said_in_full(
+    text: str, label_column: str | None, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        load(tmp_path, text, SENSOR, label_column)
+    assert str(caught.value) == f"{tmp_path / 'features.csv'}: {reason}"

@@ -1,5 +1,7 @@
 import gzip
 import hashlib
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +109,8 @@ PIXEL = np.zeros((1, 1, 1, 1), np.uint8)
             np.zeros(2, int),
             "dataset 'x': images must be integers of 8 or 16 bits of shape",
         ),
+        (np.zeros((2, 3, 3, 1), np.int32), np.zeros(2, int), r"not int32 of \(2, 3, 3, 1\)"),
+        (np.zeros((2, 3, 3, 1), np.uint32), np.zeros(2, int), r"not uint32 of \(2, 3, 3, 1\)"),
         (np.zeros((2, 3, 3), np.uint8), np.zeros(2, int), r"not uint8 of \(2, 3, 3\)"),
         (np.zeros((0, 3, 3, 1), np.uint8), np.zeros(0, int), r"not uint8 of \(0, 3, 3, 1\)"),
         (
@@ -307,4 +311,61 @@ def test_embedding_writes_test_and_validation_digits(tmp_path: Path) -> None:
         stem = path.stem.replace("validation", "train")
         np.testing.assert_array_equal(idx.read(path), idx.read(source / stem)[1:])
     first = [path.read_bytes() for path in written]
+    assert all(content[4:8] == bytes(4) for content in first)  # gzip's date
     assert first == [path.read_bytes() for path in datasets.embed_digits(source, target)]
+
+
+def bytes64(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(8, "little") for number in numbers)
+
+
+def test_hashes_are_those_of_the_shape_the_raw_values_and_the_labels() -> None:
+    """Files of networks hold them: what is hashed must never change."""
+    images = np.arange(12, dtype=np.uint8).reshape(2, 1, 3, 2)
+    data = Dataset("few", "custom", images, np.array([258, 7]))
+    seen = bytes64(2, 1, 3, 2) + bytes(range(12))
+    assert datasets.images_sha256(images) == hashlib.sha256(seen).hexdigest()
+    assert data.sha256 == hashlib.sha256(seen + bytes64(258, 7)).hexdigest()
+    unlabelled = replace(data, labels=None)
+    assert unlabelled.sha256 == hashlib.sha256(seen + b"no labels").hexdigest()
+    wide = bytes64(2, 1, 3, 2) + b"<u2" + images.astype("<u2").tobytes()
+    assert datasets.images_sha256(images.astype(np.uint16)) == hashlib.sha256(wide).hexdigest()
+
+
+def test_what_is_said_of_a_dataset() -> None:
+    data = dataset()
+    assert (data.title, data.measure) == ("few (custom)", "accuracy")
+    assert replace(data, labels=None).measure == "agreement"
+    for count in (0, 5):
+        message = rf"^images: must be from 1 to 4, the number in 'few' \(custom\), not {count}$"
+        with pytest.raises(ValueError, match=message):
+            data.take(count)
+    assert len(data.take(1)) == 1 and len(data.take(4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("sha256", "images", "message"),
+    [
+        ("a" * 63, 1, f"sha256 must be 64 hex digits in lower case, not '{'a' * 63}'"),
+        ("a" * 65, 1, f"sha256 must be 64 hex digits in lower case, not '{'a' * 65}'"),
+        ("A" * 64, 1, f"sha256 must be 64 hex digits in lower case, not '{'A' * 64}'"),
+        ("0" * 64, 0, f"images must be from 1 to {2**53}, not 0"),
+        ("0" * 64, 2**53 + 1, f"images must be from 1 to {2**53}, not {2**53 + 1}"),
+    ],
+)
+def test_a_reference_is_a_hash_and_a_number(sha256: str, images: int, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        datasets.DatasetReference("few", sha256, images)
+    assert datasets.DatasetReference("few", "0123456789abcdef" * 4, 2**53).images == 2**53
+
+
+def test_a_file_whose_values_go_on_is_refused(tmp_path: Path) -> None:
+    """NumPy would read the values that its header says and no more."""
+    content = io.BytesIO()
+    np.save(content, np.arange(6, dtype=np.uint8).reshape(1, 2, 3))
+    for name, change in (("long", content.getvalue() + b"x"), ("short", content.getvalue()[:-1])):
+        with zipfile.ZipFile(tmp_path / f"{name}.npz", "w") as archive:
+            archive.writestr("images.npy", change)
+        message = rf"{name}\.npz: array 'images' does not have the 6 bytes of \(1, 2, 3\)$"
+        with pytest.raises(FileFormatError, match=message):
+            datasets.load_dataset(tmp_path / f"{name}.npz")

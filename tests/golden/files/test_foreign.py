@@ -14,7 +14,17 @@ from PIL import Image
 
 from systolith import golden, hw
 from systolith.golden.errors import FileFormatError
-from systolith.golden.files.foreign import HARDWARE, kind_of, require_folder
+from systolith.golden.files.foreign import (
+    HARDWARE,
+    IDX,
+    NETWORK,
+    PICTURE,
+    Kind,
+    kind_of,
+    of_schema,
+    refusal,
+    require_folder,
+)
 from systolith.golden.files.toml_files import read_toml
 
 
@@ -51,6 +61,7 @@ FOREIGN = {
     "a BMP picture": picture("BMP"),
     "a TIFF picture": picture("TIFF"),
     "a WebP picture": picture("WEBP"),
+    "a PDF document": b"%PDF-1.7 ",
     "an ONNX model": onnx_model("pytorch"),
     "a PyTorch file": archive("model/data.pkl", "model/data/0"),
     "a Python pickle, such as a PyTorch file": pickle.dumps({}, 2),
@@ -152,3 +163,89 @@ def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
         require_folder(tmp_path, "m.json", HARDWARE)
     with pytest.raises(FileFormatError, match="none: no such folder"):
         require_folder(tmp_path / "none", "m.json", HARDWARE)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"MM\0*" + bytes(8), "a TIFF picture"),
+        (pickle.dumps({}, 4), "a Python pickle, such as a PyTorch file"),
+        (archive(), "a zip archive"),
+        (archive("metadata.json", "data.csv"), "a zip archive"),
+        (archive("weights.npy", "readme.txt"), "a zip archive"),
+        (archive("data.pkl"), "a PyTorch file"),
+        (b"\0\0\x08\x03" + bytes(12), "an IDX file"),
+        *((bytes([8, 10, field]), "an ONNX model") for field in b"\x12\x1a\x22\x28\x32\x3a\x42"),
+        (b"\x08\x1f\x12", "an ONNX model"),
+        (b'{"schema": "systolith.accuracy/9", "more": 1}', "an accuracy report"),
+        (b'{"schema": "systolith.manifest/1"}', "a manifest of hardware"),
+        (b'{"schema": "systolith.simulation/1"}', "the result of a simulation"),
+        (b'{"schema": "systolith.comparison/1"}', "a comparison of reports"),
+        (b'{"schema": "systolith.description/1"}', "the description of a network"),
+        (b'{"schema": "systolith.plan/1"}', "a report of a plan"),
+        (b'{"schema": "systolith.prediction/1"}', "the classes of pictures"),
+        (b'{"schema": "systolith.sweep/1"}', "the report of a sweep"),
+    ],
+)
+def test_the_first_bytes_say_what_a_file_is(content: bytes, words: str) -> None:
+    found = kind_of(content)
+    assert found is not None and found.words == words
+
+
+@pytest.mark.parametrize(
+    ("schema", "words", "advice"),
+    [
+        ("systolith.trained-network/1", "a trained network", "systolith train writes one"),
+        ("systolith.quantized-network/1", "a quantized network", "systolith quantize writes one"),
+        ("systolith.accuracy/2", "an accuracy report", "systolith evaluate --out writes one"),
+        ("systolith.manifest/1", "a manifest of hardware", "systolith generate writes one"),
+        ("systolith.simulation/1", "the result of a simulation", "systolith simulate writes one"),
+        ("systolith.plan/1", "a report of a plan", ""),
+        ("other/1", "other/1", ""),
+    ],
+)
+def test_what_is_wanted_is_named_with_the_command_that_writes_it(
+    schema: str, words: str, advice: str
+) -> None:
+    told = str(refusal("f", picture("PNG"), of_schema(schema), FileFormatError("no")))
+    assert told == f"f: is a PNG picture, not {words}" + (f": {advice}" if advice else "")
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "message"),
+    [
+        (FOREIGN["an ONNX model"], NETWORK, "systolith import makes one of it (docs/import.md)"),
+        (
+            FOREIGN["a Keras model"],
+            NETWORK,
+            "export it as ONNX, which systolith import reads, or see docs/limits.md",
+        ),
+        (FOREIGN["a Keras model"], PICTURE, PICTURE.advice),
+        (FOREIGN["a PNG picture"], NETWORK, NETWORK.advice),
+        (b'{"schema": "systolith.sweep/1"}', NETWORK, NETWORK.advice),
+    ],
+)
+def test_advice_is_for_what_was_given(content: bytes, wanted: Kind, message: str) -> None:
+    told = str(refusal("f", content, wanted, FileFormatError("no")))
+    assert told.startswith("f: is ") and told.endswith(f", not {wanted.words}: {message}")
+
+
+def test_a_file_of_the_wanted_kind_keeps_the_reader_s_error() -> None:
+    assert str(refusal("f", b"\0\0\x08\x03", IDX, FileFormatError("cut"))) == "f: cut"
+
+
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    advice = "not a folder with hardware: systolith generate Q.npz --out DIR writes one"
+    for content, words in ((picture("GIF"), "a GIF picture"), (b"text", "a file")):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError) as caught:
+            require_folder(path, "m.json", HARDWARE)
+        assert str(caught.value) == f"{path}: is {words}, {advice}"
+    (tmp_path / "other.json").touch()
+    with pytest.raises(FileFormatError) as caught:
+        require_folder(tmp_path, "m.json", HARDWARE)
+    message = "is not a folder with hardware, it has no m.json: systolith generate Q.npz --out DIR"
+    assert str(caught.value) == f"{tmp_path}: {message} writes one"
+    (tmp_path / "m.json").touch()
+    require_folder(tmp_path, "m.json", HARDWARE)

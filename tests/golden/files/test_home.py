@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,8 +27,17 @@ def test_home_is_the_variable_or_that_of_the_user_database(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert home_folder() == tmp_path
-    monkeypatch.setenv("HOME", "")
-    assert home_folder() is not None
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "below")
+    assert home_folder() == tmp_path / "below"
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
+    monkeypatch.setattr(pwd, "getpwuid", lambda user: SimpleNamespace(pw_dir=f"/home/{user}"))
+    for value in ("", None):
+        if value is None:
+            monkeypatch.delenv("HOME")
+        else:
+            monkeypatch.setenv("HOME", value)
+        assert home_folder() == Path("/home/4321")
 
     def unknown(_: int) -> object:
         raise KeyError

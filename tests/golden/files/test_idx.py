@@ -67,3 +67,26 @@ def test_other_files_are_refused_in_one_line(content: bytes, reason: str, tmp_pa
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="none: no such file"):
         idx.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is an empty file, not an IDX file: the files of MNIST have this format"),
+        (sizes(), "not an IDX file of unsigned bytes: starts with 00000800"),
+        (sizes(1, 1, 1, 1, 1) + b"x", "not an IDX file of unsigned bytes: starts with 00000805"),
+        (sizes(2, 3)[:-1], "truncated in its header"),
+        (sizes(2, 3) + b"12345", "truncated: has 5 of the 6 values of (2, 3)"),
+        (sizes(2, 3) + b"1234567", "has more than the 6 values of (2, 3)"),
+        (gzip.compress(b""), "not an IDX file of unsigned bytes: starts with nothing"),
+        (gzip.compress(sizes(2, 3) + b"12345"), "truncated: has 5 of the 6 values of (2, 3)"),
+        (
+            sizes(2**15, 2**15 + 1),
+            f"shape (32768, 32769) has {2**15 * (2**15 + 1)} bytes, at most {2**30} are read",
+        ),
+    ],
+)
+def test_what_is_refused_is_said_in_full(content: bytes, reason: str) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        idx.decode("f", content)
+    assert str(caught.value) == f"f: {reason}"

@@ -82,3 +82,22 @@ def test_no_file_and_too_large_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("{   }")
     with pytest.raises(FileFormatError, match="has 5 bytes, at most 3 are read"):
         json_files.read(tmp_path / "a", Whole, "test.whole/1", 3)
+
+
+def test_the_ends_of_counts_are_read() -> None:
+    text = f'{{"schema": "test.whole/1", "parts": [{{"count": {2**53}}}], "size": {2**53}}}'
+    assert json_files.decode(text, Whole, "test.whole/1") == Whole((Part(2**53),), 2**53)
+
+
+def test_a_part_of_a_document_is_named_by_its_place() -> None:
+    with pytest.raises(FileFormatError, match=r"^\$\.a\[3\]\.parts\[0\]: Object missing required"):
+        json_files.decode_part('{"parts": [{}]}', Whole, "$.a[3]")
+    with pytest.raises(FileFormatError, match=r"^\$\.a\[3\]: Expected `object`, got `int`$"):
+        json_files.decode_part("3", Whole, "$.a[3]")
+
+
+def test_another_file_is_named_with_what_writes_the_right_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"GIF89a")
+    message = "a: is a GIF picture, not an accuracy report: systolith evaluate --out writes one$"
+    with pytest.raises(FileFormatError, match=message):
+        json_files.read(tmp_path / "a", Whole, "systolith.accuracy/1", 99)

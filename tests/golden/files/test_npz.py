@@ -142,6 +142,10 @@ BAD = [
         archive({"header.npy": member(np.arange(3))}),
         "member 'header' is not text",
     ),
+    *(
+        (archive({"header.npy": member(array)}), "member 'header' is not text")
+        for array in (np.array([[123]], np.uint8), np.array([123], np.int8))
+    ),
     (archive({"header.npy": header("{")}), "Input data was truncated"),
     (archive({"header.npy": header("[" * 100_000)}), "Expected `object`"),
     (
@@ -183,6 +187,16 @@ BAD = [
     ),
     (_with(**{"b.npy": b"x"}), "array 'b' is damaged"),
     (_with(**{"b.npy": member(np.arange(3))[:-4]}), r"shape \(3,\) has 20 bytes, not 24"),
+    (_with(**{"b.npy": member(np.arange(3)) + b"x"}), r"shape \(3,\) has 25 bytes, not 24"),
+    (_with(**{"b.npy": member(np.array([-np.inf]))}), "array 'b' has values that are not finite"),
+    (
+        _with(**{"b.npy": member(np.asfortranarray(np.ones((2, 3, 4))))}),
+        "array 'b' is in Fortran order",
+    ),
+    (
+        _with(**{"b.npy": member(np.arange(3)).replace(b"NUMPY\x01", b"NUMPY\x02")}),
+        r"array 'b' is damaged \(version \(2, 0\)\)",
+    ),
     (_with(**{"b.npy": _resized("(1000000000000,)")}), "has 24 bytes, not 8000000000000"),
     (_with(**{"b.npy": _resized("(-3,)")}), r"array 'b' is damaged \(shape \(-3,\)\)"),
     (_with(**{"b.npy": _resized("(((((")}), "array 'b' is damaged"),
@@ -260,3 +274,40 @@ def test_read_schema(tmp_path: Path) -> None:
     for name in ("foreign.npz", "text.npz", "missing.npz"):
         with pytest.raises(FileFormatError, match=name):
             npz.read_schema(tmp_path / name)
+
+
+def test_members_have_no_date_and_the_permissions_of_files() -> None:
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as opened:
+        infos = opened.infolist()
+    assert [info.filename for info in infos] == ["header.npy", "a.npy", "b/w.npy"]
+    for info in infos:
+        assert (info.create_system, info.external_attr >> 16) == (3, 0o644)
+        assert info.date_time == (1980, 1, 1, 0, 0, 0)
+        assert info.compress_type == zipfile.ZIP_STORED
+
+
+def test_two_members_of_a_name_are_refused() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr("header.npy", header())
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            opened.writestr("header.npy", header())
+    with pytest.raises(FileFormatError, match=r"^f: unexpected member 'header\.npy'$"):
+        npz.decode("f", file.getvalue(), dict, SCHEMA)
+
+
+def test_a_folder_names_the_file_in_it_if_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "one.npz").touch()
+    (tmp_path / "notes.txt").touch()
+    inside = f"^{tmp_path}: is a folder, not a file: it has {tmp_path}/one.npz$"
+    with pytest.raises(FileFormatError, match=inside):
+        npz.read_content(tmp_path)
+    (tmp_path / "two.npz").touch()
+    with pytest.raises(FileFormatError, match=f"^{tmp_path}: is a folder, not a file$"):
+        npz.read_content(tmp_path)
+
+
+def test_a_header_without_a_schema_is_none_of_this_program(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive({"header.npy": header("{}")}))
+    with pytest.raises(FileFormatError, match=r"has no schema: not a file of this program$"):
+        npz.read_schema(tmp_path / "a.npz")

@@ -106,3 +106,64 @@ def test_numbers_that_are_not_in_alphabetical_order_are_refused(tmp_path: Path) 
         2: 1,
         10: 2,
     }
+
+
+def test_the_order_is_that_of_numpy_s_first_seed(folder: Path) -> None:
+    """Reports of data sets are comparable only as long as the first images are the same."""
+    values = [10, 11, 12, 13, 20, 21, 22, 30]
+    order = np.random.default_rng(0).permutation(8)
+    assert load_images(folder)[:, 0, 0, 0].tolist() == [values[place] for place in order]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "bmp", "GIF", "ppm", "pgm", "webp"])
+def test_pictures_are_known_by_their_suffix_in_any_case(suffix: str, tmp_path: Path) -> None:
+    shape = (3, 2) if suffix == "pgm" else (3, 2, 3)
+    draw(tmp_path / f"b.{suffix}", 250, shape)
+    draw(tmp_path / "a.png", 0, shape)
+    draw(tmp_path / "c.tiff", 99, shape)
+    images = load_images(tmp_path)
+    assert len(images) == 2
+    assert images[0].max() == 0 and images[1].min() > 240
+
+
+@pytest.mark.parametrize(
+    ("names", "is_refused"),
+    [
+        (["1", "2", "10"], True),
+        (["01", "02", "10"], False),
+        (["1", "2", "3", "04"], True),
+        (["1", "2", "3", "30", "4"], True),
+        (["1", "10", "9", "x"], False),
+        (["7", "8", "9"], False),
+    ],
+)
+def test_numbers_must_be_in_their_own_order(
+    names: list[str], is_refused: bool, tmp_path: Path
+) -> None:
+    for place, name in enumerate(sorted(names)):
+        draw(tmp_path / name / "a.png", place)
+    if is_refused:
+        with pytest.raises(FileFormatError, match="write all of them with as many digits"):
+            load_dataset(tmp_path)
+    else:
+        data = load_dataset(tmp_path)
+        assert data.images[:, 0, 0, 0].tolist() == data.known_labels.tolist()
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    suffixes = ".png, .jpg, .jpeg, .bmp, .gif, .ppm, .pgm, .webp"
+    with pytest.raises(FileFormatError) as caught:
+        load_dataset(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: has no pictures ({suffixes})"
+
+
+def test_more_pixels_than_are_read_are_refused_before_they_are_decoded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("systolith.golden.files.npz.MAX_BYTES", 23)
+    with pytest.raises(FileFormatError) as caught:
+        load_images(folder / "ant")
+    assert str(caught.value) == f"{folder / 'ant'}: 4 pictures have 24 bytes, at most 23 are read"
+    monkeypatch.setattr("systolith.golden.files.npz.MAX_BYTES", 24)
+    assert len(load_images(folder / "ant")) == 4

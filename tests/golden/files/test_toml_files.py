@@ -17,6 +17,8 @@ def test_what_is_read(tmp_path: Path) -> None:
 layers.C3.weight_bits = 4
 "a.b" = "................................................."
 [layers.C1]
+list = [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, 0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 6.1]
+ends = [-9223372036854775808, 9223372036854775807]
 rows = 13 # ..................................................
 """
     (tmp_path / "a.toml").write_text(text)
@@ -38,6 +40,18 @@ rows = 13 # ..................................................
         (b"a = " + b"9" * 5000, "must have integers of 64 bits only$"),
         (b"a.b = [1, 1e999]", r"a\.b\[1\]: must be a finite number, not inf"),
         (b"a = nan", "a: must be a finite number, not nan"),
+        (b"a = 9223372036854775808", "a: must be an integer of 64 bits$"),
+        (b"a = -9223372036854775809", "a: must be an integer of 64 bits$"),
+        (b"[[a]]\n[[a]]\nb.c = -inf", r"toml: a\[1\]\.b\.c: must be a finite number, not -inf$"),
+        (
+            b"a = [" + b"1.5, " * 32 + b"1]\nb = [" + b"1.5, " * 33 + b"1]",
+            "line 2: has too many dots",
+        ),
+        (b'{"schema": "systolith.plan/1"}', "is a report of a plan, not a TOML file: docs/quantiz"),
+        (
+            b'{"schema": "systolith.plan/1", "seconds": [' + b"1.5, " * 40 + b"1]}",
+            "is a report of a plan, not a TOML file: docs/quantization.md has settings, docs/plan",
+        ),
     ],
 )
 def test_what_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:

@@ -30,6 +30,27 @@ def node(operator: str, inputs: str, output: str, **attributes: Any) -> onnx.Nod
     return helper.make_node(operator, inputs.split(), [output], name, **attributes)
 
 
+def spelled(lines: str) -> list[onnx.NodeProto]:
+    """Nodes such as `Gather s some y axis=1; Pad - p y mode=edge`; `-` is an input left out.
+
+    With a point an attribute is a float, with a comma a list: `axes=2,` has one entry.
+    """
+    nodes = []
+    for operator, *words in (line.split() for line in lines.split("; ")):
+        attributes = dict(word.split("=") for word in words if "=" in word)
+        *inputs, output = ("" if word == "-" else word for word in words if "=" not in word)
+        values = {name: _value(text) for name, text in attributes.items()}
+        nodes.append(helper.make_node(operator, inputs, [output], output, **values))
+    return nodes
+
+
+def _value(text: str) -> Any:
+    if text[0].isalpha():
+        return text
+    numbers = [float(each) if "." in each else int(each) for each in text.split(",") if each]
+    return numbers if "," in text else numbers[0]
+
+
 def model(
     nodes: Sequence[onnx.NodeProto],
     constants: Mapping[str, np.ndarray[Any, Any]] | None = None,

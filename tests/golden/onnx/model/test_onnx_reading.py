@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from systolith import golden
 from systolith.golden.onnx.model.onnx_reading import MAX_NODES, read_onnx
@@ -213,6 +213,129 @@ def test_tensors_that_do_not_fit_together(
     nodes: list[onnx.NodeProto], reason: str, tmp_path: Path
 ) -> None:
     assert refused(tmp_path, model(nodes, W)) == reason
+
+
+def changed(**how: Any) -> bytes:
+    """The convolution with other fields of the model or its graph."""
+    made = onnx.load_from_string(model(CONV, W))
+    for name in ("node", "initializer", "sparse_initializer"):
+        if name in how:
+            getattr(made.graph, name).extend(how[name])
+    if "opset_import" in how:
+        del made.opset_import[:]
+        made.opset_import.extend(how["opset_import"])
+    content: bytes = made.SerializeToString()
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            changed(opset_import=[helper.make_opsetid("own", 1)]),
+            "must name one version of ONNX's operators, not 0",
+        ),
+        (
+            changed(opset_import=[helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx", 14)]),
+            "must name one version of ONNX's operators, not 2",
+        ),
+        (
+            changed(initializer=[numpy_helper.from_array(W["w"], "w")]),
+            "two initializers are named 'w'",
+        ),
+        (changed(node=[node("Relu", "x", "y")]), "two tensors are named 'y'"),
+        (
+            changed(sparse_initializer=[onnx.SparseTensorProto()]),
+            "has sparse initializers, which are not read",
+        ),
+        (model([]), "has no nodes: not an ONNX model of a network"),
+        (
+            model([node("Shape", "x", "s"), node("Cast", "s", "y", to=1)]),
+            "output 'y' depends on no input",
+        ),
+        (
+            model([node("Neg", "w", "y")], {"w": constant([1])}),
+            "needs one input, the image, not 0: none is read",
+        ),
+        (
+            model(CONV, W, (1, 1, "H", 8)),
+            (
+                "input 'x': must have a batch and then fixed sizes, not "
+                "1 x 1 x ? x 8; onnx.tools.update_model_dims fixes them"
+            ),
+        ),
+        (
+            model([node("Relu", "x", "y")], {}, (4,)),
+            "input 'x': must have a batch and then fixed sizes, not 4",
+        ),
+        (
+            model(CONV, W, (1, 1, 2048, 2049)),
+            "input 'x': 1 x 1 x 2048 x 2049 are more than the 4,194,304 values allowed",
+        ),
+        (model([node("Identity", "x", "y")]), "no layer is left of its 1 nodes"),
+        (
+            model([node("Greater", "x w", "y", domain="own.domain")], W),
+            "1 of 1 nodes cannot be imported: y (Greater): is none of ONNX's own operators",
+        ),
+        (
+            model([node("Resize", "x", "y", domain="own.domain")]),
+            "1 of 1 nodes cannot be imported: y (Resize): nothing makes a map larger",
+        ),
+    ],
+)
+def test_a_graph_that_is_none_of_a_network(content: bytes, reason: str, tmp_path: Path) -> None:
+    assert refused(tmp_path, content) == reason
+
+
+def test_two_inputs_are_named(tmp_path: Path) -> None:
+    made = onnx.load_from_string(model([node("Add", "x z", "y")]))
+    made.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 1, 8, 8]))
+    reason = "needs one input, the image, not 2: x, z"
+    assert refused(tmp_path, made.SerializeToString()) == reason
+
+
+def test_only_the_nodes_that_the_output_needs_are_counted_and_each_once(tmp_path: Path) -> None:
+    nodes = [node("Pow", "x w", "other"), *CONV, node("Resize", "y", "z")]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model([*nodes, node("Elu", "x", "v", beta=1.0, gamma=2.0)], W, outputs="zv"))
+    with pytest.raises(golden.RefusedError) as caught:
+        golden.import_onnx(path, RAW, "v")
+    assert str(caught.value) == f"{path}: 1 of 1 nodes cannot be imported"
+    assert [each.attribute for each in caught.value.refusals] == ["beta", "gamma"]
+    with pytest.raises(golden.RefusedError, match="1 of 2 nodes cannot be imported: z "):
+        golden.import_onnx(path, RAW, "z")
+
+
+def test_onnx_s_own_domain_has_two_names(tmp_path: Path) -> None:
+    made = onnx.load_from_string(model([node("Conv", "x w", "y", domain="ai.onnx")], W))
+    made.opset_import[0].domain = "ai.onnx"
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made.SerializeToString())
+    assert golden.import_onnx(path, RAW).trained.network.output.name == "y"
+
+
+def test_functions_of_two_domains_may_share_a_name(tmp_path: Path) -> None:
+    """As may a function and an operator of ONNX."""
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("a", 1), helper.make_opsetid("b", 1)]
+    bodies = {"a": node("Sigmoid", "i", "o"), "b": node("Relu", "i", "o", domain="a")}
+    made = onnx.load_from_string(
+        model([node("Conv", "x w", "c"), node("Relu", "c", "y", domain="b")], W)
+    )
+    for domain, body in bodies.items():
+        made.functions.append(helper.make_function(domain, "Relu", ["i"], ["o"], [body], opsets))
+    made.opset_import.extend(opsets[1:])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made.SerializeToString())
+    (layer,) = golden.import_onnx(path, RAW).trained.network.layers[1:]
+    assert layer.activation.kind == "sigmoid"
+
+
+def test_a_node_without_a_name_has_that_of_its_first_output(tmp_path: Path) -> None:
+    made = onnx.load_from_string(model([node("Foo", "x", "y")]))
+    made.graph.node[0].name = ""
+    made.graph.node[0].output.insert(0, "")
+    reason = "1 of 1 nodes cannot be imported: y (Foo): no layer computes it"
+    assert refused(tmp_path, made.SerializeToString()) == reason
 
 
 def test_a_model_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

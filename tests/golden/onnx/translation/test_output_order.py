@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from systolith import golden
 from systolith.golden.network import float_model
-from tests.golden.onnx.small_models import RAW, constant, model, node, normal, taken
+from tests.golden.onnx.small_models import RAW, constant, model, normal, spelled, taken
 
 WEIGHTS = {
     "k": normal(4, 1, 3, 3),
@@ -38,15 +38,7 @@ WEIGHTS = {
 
 def chain(lines: str) -> bytes:
     """Nodes such as `Gather s some y axis=1`, after a dense layer `s` and a convolution `m`."""
-    nodes = [node("Flatten", "x", "x1"), node("Gemm", "x1 d b", "s"), node("Conv", "x k", "m")]
-    for operator, *words in (line.split() for line in lines.split("; ")):
-        attributes = dict(word.split("=") for word in words if "=" in word)
-        *inputs, made = (word for word in words if "=" not in word)
-        numbers = {
-            name: list(map(int, each.split(","))) if "," in each else int(each)
-            for name, each in attributes.items()
-        }
-        nodes.append(node(operator, " ".join(inputs), made, **numbers))
+    nodes = spelled(f"Flatten x x1; Gemm x1 d b s; Conv x k m; {lines}")
     return model(nodes, WEIGHTS, (1, 1, 8, 8))
 
 
