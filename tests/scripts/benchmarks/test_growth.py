@@ -85,6 +85,24 @@ def test_plans_are_asked_for_the_multipliers_of_the_case(monkeypatch: pytest.Mon
     assert (generate, out, file) == ("generate", "--out", "--plan")
 
 
+def test_both_commands_are_measured_on_arrays_and_on_chains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(growth, "measure", lambda *given: given)
+    monkeypatch.setattr(growth, "array_case", lambda side: f"array {side}")
+    monkeypatch.setattr(growth, "layers_case", lambda layers: f"chain {layers}")
+    arrays = [(5, "array 2"), (10, "array 3")]
+    chains = [(4, "chain 4"), (6, "chain 6")]
+    found: Any = growth.bench((2, 3), (4, 6), 7)
+    assert found == [
+        (command, unit, cases, seconds, 7)
+        for command, seconds in (
+            *(("generate", growth.generate_seconds), ("plan", growth.plan_seconds)),
+        )
+        for unit, cases in (("multipliers", arrays), ("layers", chains))
+    ]
+
+
 def test_the_command_really_runs() -> None:
     assert growth.generate_seconds(layers_case(2)) > 0.5
     assert growth.plan_seconds(layers_case(2)) > 0.2
