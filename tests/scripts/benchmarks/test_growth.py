@@ -95,11 +95,10 @@ def test_both_commands_are_measured_on_arrays_and_on_chains(
     chains = [(4, "chain 4"), (6, "chain 6")]
     found: Any = growth.bench((2, 3), (4, 6), 7)
     assert found == [
-        (command, unit, cases, seconds, 7)
-        for command, seconds in (
-            *(("generate", growth.generate_seconds), ("plan", growth.plan_seconds)),
-        )
-        for unit, cases in (("multipliers", arrays), ("layers", chains))
+        ("generate", "multipliers", arrays, growth.generate_seconds, 7),
+        ("generate", "layers", chains, growth.generate_seconds, 7),
+        ("plan", "multipliers", arrays, growth.plan_seconds, 7),
+        ("plan", "layers", chains, growth.plan_seconds, 7),
     ]
 
 
