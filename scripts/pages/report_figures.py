@@ -159,7 +159,6 @@ def histogram(values: LayerValues, last: bool) -> Figure:
     width = max(1, math.ceil((right - left) / values.step / _BINS)) * values.step
     # Every value of the format lies in the middle of a step.
     start = low - values.step / 2
-    start -= math.ceil((start - left) / width) * width if left < start else 0
     start += math.floor((left - start) / width) * width
     edges = start + width * np.arange(math.floor((right - start) / width) + 2)
     rows = [

@@ -4,6 +4,7 @@ import io
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from systolith.scripts.console import (
     print_markdown,
     print_table,
     print_text,
+    to_csv,
     to_json,
 )
 
@@ -47,6 +49,40 @@ def test_a_table_that_fits_is_one(capsys: pytest.CaptureFixture[str]) -> None:
         ["second", "7", "1,000,000,000", "2"],
         ["total", "1,234,574", "3"],
     ]
+
+
+def test_words_are_flush_left_and_figures_flush_right(capsys: pytest.CaptureFixture[str]) -> None:
+    columns, rows = ("layer", "unit", "cycles", "load"), [("C1", "conv", "1,234", "5")]
+    rows.append(("output", "x", "7", "100.0%"))
+    print_table("title", columns, rows, left=2, footer=("total", "", "1,241", ""))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.replace("─", "").strip()] == [
+        "title",
+        " layer   unit  cycles    load",
+        " C1      conv   1,234       5",
+        " output  x          7  100.0%",
+        " total          1,241",
+    ]
+    # A footer without figures is none.
+    print_table("title", columns, rows, left=2, footer=("total", "", "", ""))
+    assert "total" not in capsys.readouterr().out
+
+
+def test_a_list_has_no_empty_figures_and_ends_with_the_footer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "12")
+    rows = [("a", "12345678901", ""), ("b", "", "7")]
+    print_table("t", ("name", "one", "two"), rows, footer=("total", "98765432109", ""))
+    assert capsys.readouterr().out.split() == [
+        *("t", "name", "a", "one:", "12345678901", "b", "two:", "7"),
+        *("total", "one:", "98765432109"),
+    ]
+
+
+def test_a_csv_file_has_a_column_for_each_key_in_the_order_in_which_they_come() -> None:
+    rows: list[dict[str, Any]] = [{"b": 1, "a": None}, {"a": 2.5, "c": 'x,"y"'}, {}]
+    assert to_csv(rows) == 'b,a,c\r\n1,,\r\n,2.5,"x,""y"""\r\n,,\r\n'
 
 
 def test_headings_are_wrapped_before_a_table_is_divided(
@@ -122,6 +158,20 @@ def test_elsewhere_than_on_a_terminal_there_are_120_columns(
             monkeypatch.setenv("COLUMNS", given)
         print_line("name", "word " * 40)
         assert len(capsys.readouterr().out.splitlines()[0].rstrip()) in range(110, 121)
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(60, 1), (59, 2)])
+def test_names_stand_on_lines_of_their_own_on_fewer_than_60_columns(
+    columns: int,
+    lines: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_line("name", "text")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == (
+        [["name", "text"]] if lines == 1 else [["name"], ["text"]]
+    )
 
 
 @pytest.mark.parametrize("columns", [80, 40])

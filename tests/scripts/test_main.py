@@ -10,7 +10,8 @@ from importlib import metadata
 import pytest
 
 from systolith import golden
-from systolith.hw.errors import MissingToolError
+from systolith.golden.errors import FileFormatError
+from systolith.hw.errors import MisfitError, MissingToolError
 from systolith.scripts.main import app, main
 from systolith.sim.errors import SimulationError
 
@@ -53,6 +54,10 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
         (OSError(errno.ENOSPC, "No space left on device", "q.npz"), 3, "q.npz: No space left"),
         (OSError("the build did not make it"), 3, "the build did not make it"),
         (MemoryError(), 3, "out of memory"),
+        (OSError(errno.EIO, "Input/output error"), 3, "Input/output error"),
+        (OverflowError("too large a number"), 2, "too large a number"),
+        (MisfitError("net does not fit the device"), 1, "net does not fit the device"),
+        (FileFormatError("q.npz: is empty"), 2, "q.npz: is empty"),
     ],
 )
 def test_an_error_is_one_line_and_a_status(
@@ -72,6 +77,22 @@ def test_an_error_is_one_line_and_a_status(
     assert err.startswith("systolith: ")
     assert err.count("\n") == 1
     assert line in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("synth rtl", "Missing option '--target' (see systolith synth --help)"),
+        ("describe", "Missing argument 'NETWORK' (see systolith describe --help)"),
+        ("nothing", "No such command 'nothing' (see systolith --help)"),
+    ],
+)
+def test_a_line_that_is_not_understood_names_the_help_of_its_command(
+    arguments: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"systolith: {line}\n")
 
 
 def test_an_error_nobody_expected_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 import typer
 
-from systolith.scripts.options import file_to_write, positive_number, whole_number
+from systolith.golden.network.graph import Dense, Input, Network
+from systolith.golden.qformat import QFormat
+from systolith.scripts.options import (
+    file_to_write,
+    fraction,
+    load_data,
+    positive_number,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize("given", ["2", "16", 7])
@@ -36,6 +44,86 @@ def test_positive_number_has_limits(given: str) -> None:
     assert positive_number("--mhz", 1000)("0.5") == 0.5
     with pytest.raises(typer.BadParameter, match="a number above 0 and at most 1,000,000, not '"):
         positive_number("--mhz", 1_000_000)(given)
+
+
+def test_counts_are_exact_as_floats() -> None:
+    assert whole_number("--images", 1)(str(2**53)) == 2**53
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [("0", 0.0), ("1", 1.0), ("0.5", 0.5), ("-0.01", None), ("1.01", None), ("nan", None)],
+)
+def test_a_fraction_is_from_0_to_1(given: str, value: float | None) -> None:
+    if value is not None:
+        assert fraction("--drop")(given) == value
+        return
+    with pytest.raises(typer.BadParameter) as caught:
+        fraction("--drop")(given)
+    assert caught.value.format_message() == (
+        f"Invalid value for --drop: must be a fraction from 0 to 1, not {given!r}"
+    )
+
+
+def test_positive_number_allows_its_limit() -> None:
+    assert positive_number("--mhz", 1000)("1000") == 1000
+    with pytest.raises(typer.BadParameter, match=r"at most 1,000, not '1000\.001'"):
+        positive_number("--mhz", 1000)("1000.001")
+
+
+def network_of(fmt: QFormat, units: int) -> Network:
+    first = Input(name="input", height=1, width=2, format=fmt)
+    return Network("sensor", (first, Dense(name="y", inputs=("input",), units=units)))
+
+
+@pytest.mark.parametrize(
+    ("fmt", "units", "labels", "lines"),
+    [
+        # From -2 to 1.75 in steps of a quarter: 3 and -2.5 are outside.
+        (
+            QFormat(4, 2),
+            3,
+            True,
+            [
+                (
+                    "systolith: warning: 2 of 6 values of a.csv are out of the range of s4.2, -2 "
+                    "to 1.75, and saturate"
+                )
+            ],
+        ),
+        (QFormat(8, 2), 3, True, []),
+        (QFormat(8, 2), 3, False, []),
+        # A single value is no class.
+        (
+            QFormat(8, 2),
+            1,
+            True,
+            [
+                (
+                    "systolith: warning: the labels of a.csv are not used: network 'sensor' is no "
+                    "classifier, its outputs have no classes"
+                )
+            ],
+        ),
+        (QFormat(8, 2), 1, False, []),
+    ],
+)
+def test_what_is_lost_of_a_file_is_said(
+    fmt: QFormat,
+    units: int,
+    labels: bool,
+    lines: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = ["a,b,label", "3,1,0", "-2.5,0.5,2", "0,0,1"]
+    text = "\n".join(row if labels else row.rpartition(",")[0] for row in rows)
+    (tmp_path / "a.csv").write_text(text + "\n")
+    found = load_data(tmp_path / "a.csv", network_of(fmt, units))
+    assert capsys.readouterr().err.splitlines() == lines
+    known = labels and units > 1
+    assert (found.labels is None) != known
+    assert not known or found.known_labels.tolist() == [0, 2, 1]
 
 
 def test_file_to_write_has_one_of_the_suffixes(tmp_path: Path) -> None:

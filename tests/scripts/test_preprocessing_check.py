@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +12,11 @@ from numpy.typing import NDArray
 
 from systolith import golden
 from systolith.golden import Preprocessing
+from systolith.golden.qformat import QFormat
+from systolith.scripts import preprocessing_check
 from systolith.scripts.main import main
-from systolith.scripts.preprocessing_check import PreprocessingCheck, check_preprocessing
+from systolith.scripts.preprocessing_check import COMMON, PreprocessingCheck, check_preprocessing
+from systolith.scripts.preprocessing_options import declared_preprocessing, numbers
 from tests.golden.onnx.small_models import model, node
 
 IMAGES = 1500
@@ -72,6 +77,79 @@ def test_one_at_the_level_of_chance_is_not_better(here: Path) -> None:
     imported = golden.import_onnx("net.onnx", Preprocessing())
     found = check_preprocessing(imported, golden.Dataset("a", "b", images, labels))
     assert found == PreprocessingCheck(1000, 400)
+
+
+def stub(declared: Preprocessing, right: dict[str, list[int]]) -> Any:
+    """A network that gets, as declared, 900 of 1,000 images right, and others as `right` says.
+
+    By options: the numbers of images that become right, and those that become wrong; one that is
+    not there overflows.
+    """
+    trained = SimpleNamespace(network=SimpleNamespace(input=SimpleNamespace(channels=1)))
+
+    def other(preprocessing: Preprocessing) -> object:
+        options = next(name for name, each in COMMON.items() if each == preprocessing)
+        if options not in right:
+            raise ValueError("a sum overflows")
+        return options
+
+    return SimpleNamespace(preprocessing=declared, trained=trained, with_preprocessing=other)
+
+
+@pytest.mark.parametrize(
+    ("right", "better"),
+    [
+        # Two in a hundred more, and not by chance: binomtest(25, 30).pvalue is 0.0003.
+        ({"--raw": [20, 0]}, ("--raw", 920)),
+        ({"--raw": [25, 5]}, ("--raw", 920)),
+        ({"--raw": [19, 0]}, None),
+        ({"--raw": [24, 5]}, None),
+        # binomtest(35, 50).pvalue is 0.007, and binomtest(39, 56).pvalue 0.0046.
+        ({"--raw": [35, 15]}, None),
+        # The best of all counts, wherever it stands.
+        (
+            {"--raw": [25, 0], "--scale 1/255 --mean 0.5": [40, 2]},
+            ("--scale 1/255 --mean 0.5", 938),
+        ),
+        ({"--raw": [40, 2], "--scale 1/255 --mean 0.5": [25, 0]}, ("--raw", 938)),
+        ({}, None),
+    ],
+)
+def test_one_is_clearly_better_by_two_points_and_not_by_chance(
+    right: dict[str, list[int]],
+    better: tuple[str, int] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def counted(trained: object, _: object) -> NDArray[np.bool_]:
+        found = np.arange(1000) < 900
+        if isinstance(trained, str):
+            gains, losses = right[trained]
+            found[900 : 900 + gains], found[:losses] = True, False
+        return found
+
+    monkeypatch.setattr(preprocessing_check, "check_dataset", lambda *_: None)
+    monkeypatch.setattr(preprocessing_check, "_right", counted)
+    labels = np.arange(1000) % 4
+    data = golden.Dataset("a", "b", np.zeros((1000, 1, 1, 1), np.uint8), labels)
+    own = Preprocessing((1 / 128,))
+    found = check_preprocessing(stub(own, right), data)
+    assert found == PreprocessingCheck(1000, 900, *(better or ()))
+    # Features that are no pixels have no usual preprocessing.
+    signed = Preprocessing((1 / 128,), format=QFormat(8, 5))
+    assert check_preprocessing(stub(signed, right), data) == PreprocessingCheck(1000, 900)
+
+
+def test_the_usual_preprocessings_are_what_their_options_declare() -> None:
+    """By the options' parsers."""
+    for options, expected in COMMON.items():
+        words = options.split()
+        given = dict(zip(words[::2], words[1::2], strict=False))
+        scale, mean, std = (
+            numbers(name)(given[name]) if name in given else None
+            for name in ("--scale", "--mean", "--std")
+        )
+        assert declared_preprocessing(scale, mean, std, options == "--raw") == expected
+    assert [options.count("--") for options in COMMON] == [1, 1, 3, 2, 3, 3, 3]
 
 
 def test_the_command_prints_accuracy_and_warning(

@@ -62,6 +62,35 @@ def test_a_synthesis_of_this_verilog_counts(
     )
 
 
+def test_hardware_of_another_network_of_the_same_name_is_refused(folder: Path) -> None:
+    other = tiny.quantized(seed=2)
+    assert other.name == tiny.quantized().name
+    with pytest.raises(
+        ValueError, match=rf"rtl: is hardware of tiny .*, not of tiny {other.sha256[:8]}"
+    ):
+        hardware_entry(folder, other)
+
+
+def test_each_figure_is_that_of_the_manifest(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    found, predicted = hardware_entry(folder, tiny.quantized()), manifest["predicted"]
+    assert (found.multipliers, found.interval_cycles, found.latency_cycles) == (
+        *(manifest["multipliers"], predicted["interval_cycles"], predicted["latency_cycles"]),
+    )
+    assert len({found.multipliers, found.interval_cycles, found.latency_cycles}) == 3
+
+
+def test_a_simulation_that_found_a_difference_is_not_bit_exact(folder: Path) -> None:
+    edit(folder / "simulation.json", bit_exact=False, layers=[{"mismatches": 3}])
+    assert hardware_entry(folder, tiny.quantized()).bit_exact is False
+
+
+def test_a_synthesis_that_contradicts_the_hardware_is_refused(folder: Path) -> None:
+    write_synthesis(folder, network="other")
+    with pytest.raises(ValueError, match=r"synthesis\.json: \$\.network: is 'other'"):
+        hardware_entry(folder, tiny.quantized())
+
+
 @pytest.mark.parametrize(
     ("key", "file"), [("quantized", "tiny.npz"), ("plan", "plan.toml"), ("verilog", "tiny.v")]
 )

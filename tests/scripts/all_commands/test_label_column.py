@@ -91,6 +91,34 @@ def test_labels_are_read_from_the_column_that_is_named(
         assert "--label-column kind" in Path("s/sweep.html").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sweep lenet5-relu --data d.csv --out s --max-multipliers 28",
+        "evaluate digits.npz --data d.csv --advice",
+    ],
+    ids=["sweep", "evaluate"],
+)
+def test_the_digits_that_ship_have_no_columns(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The column is that of `--data` alone if there is no other file."""
+    images = np.random.default_rng(7).integers(0, 256, (4, 784))
+    names = ",".join([*(f"p{place}" for place in range(784)), "kind"])
+    rows = np.hstack([images, np.arange(4)[:, None]])
+    np.savetxt("d.csv", rows, "%d", ",", header=names, comments="")
+    relu = golden.load_network("lenet5-relu")
+    golden.quantize(relu, golden.validation_digits().images[:3]).save("digits.npz")
+
+    def seen(*_: object) -> None:
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("systolith.scripts.sweeping.runner.sweep", seen)
+    monkeypatch.setattr("systolith.scripts.commands.evaluate._trials", seen)
+    assert main([*command.split(), "--label-column", "kind"]) == 2
+    assert capsys.readouterr().err == "systolith: seen enough\n"
+
+
 def test_they_are_the_labels_of_their_images(capsys: pytest.CaptureFixture[str]) -> None:
     command = "evaluate q.npz --data f.csv --label-column kind --json"
     assert main(command.split()) == 0

@@ -88,6 +88,46 @@ def test_what_is_written_and_what_counts_as_failure(
     assert f"| `lenet5` | 8 | 0.9932 | {by_bits.get(8, 9940) / 10_000:.4f} |" in text
 
 
+def test_targets_are_those_of_each_network_and_width() -> None:
+    """At 8 bits it is the accuracy in floats minus 0.0008, of the network itself."""
+    lines = [
+        Line(network, bits, 10_000, right + (bits or 0), 1.0, None)
+        for network, right in (("lenet5-relu", 9950), ("lenet5", 9930), ("lenet5-sigmoid", 9900))
+        for bits in (None, 8, 6, 5, 4)
+    ]
+    assert [
+        (line.network, line.bits, line.correct, least)
+        for line, least in accuracy_by_width.targets(lines)
+    ] == [
+        ("lenet5-relu", 8, 9958, 0.9942),
+        ("lenet5-relu", 5, 9955, 0.9920),
+        ("lenet5-relu", 4, 9954, 0.9900),
+        ("lenet5", 8, 9938, 0.9922),
+        ("lenet5", 6, 9936, 0.9900),
+        ("lenet5", 4, 9934, 0.9840),
+    ]
+
+
+def test_each_method_of_each_network_has_its_own_row() -> None:
+    """The n-th method has n of 1,000 right, and a tenth of it more at each width."""
+    found = [
+        Validated(network, method, bits, 1000, 10 * number + place + shift)
+        for network, shift in (("a", 0), ("b", 500))
+        for number, method in enumerate((*METHODS, *VARIANTS), 1)
+        for place, bits in enumerate(WIDTHS)
+    ]
+    text = accuracy_by_width.to_markdown({"a": 0.5, "b": 0.75}, found, lines_of("a", {}))
+    for network, accuracy, shift in (("a", "0.5000", 0), ("b", "0.7500", 500)):
+        _, _, section = text.partition(f"### `{network}`, {accuracy} in float\n\n")
+        heads, _, *rows = section.splitlines()
+        assert heads == "| method | " + " | ".join(f"{bits} bits" for bits in WIDTHS) + " |"
+        for number, method in enumerate((*METHODS, *VARIANTS), 1):
+            cells = " | ".join(
+                f"{(10 * number + n + shift) / 1000:.4f}" for n in range(len(WIDTHS))
+            )
+            assert rows[number - 1] == f"| {method} | {cells} |"
+
+
 def test_networks_are_quantized_by_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
     network = names()[-1]
     monkeypatch.setattr(accuracy_by_width, "WIDTHS", (8, 2))

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from systolith import hw, sim
 from systolith.golden.network.shipped import names
 from systolith.scripts.benchmarks import all_plans
 from systolith.scripts.benchmarks.all_plans import Plan, Result
@@ -53,6 +55,70 @@ def test_a_plan_that_is_not_what_it_says_is_a_failure(
     row = paths[1].read_text().splitlines()[6]
     assert row.startswith("| `lenet5` | `--preset small` | 27 | 15,000 | 31,000 |")
     assert ("no" in row) == (status == 1)
+
+
+def test_each_figure_is_that_of_its_own_command_and_simulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+    asked: list[object] = []
+
+    def seconds(*arguments: str) -> float:
+        commands.append(arguments)
+        return {"plan": 1.26, "generate": 4.04}[arguments[0]]
+
+    def simulate(folder: Path, **given: object) -> SimpleNamespace:
+        asked.extend((folder, given))
+        return SimpleNamespace(
+            interval_cycles=101, latency_cycles=303, as_predicted=False, bit_exact=True
+        )
+
+    predicted = SimpleNamespace(interval_cycles=100, latency_cycles=300)
+    manifest = SimpleNamespace(
+        multipliers=27, memory_bits=987_654, mac_efficiency=0.123456, predicted=predicted
+    )
+    monkeypatch.setattr(all_plans, "command_seconds", seconds)
+    monkeypatch.setattr(hw, "load_manifest", lambda _: manifest)
+    monkeypatch.setattr(sim, "simulate", simulate)
+    plan = Plan("lenet5", ("--preset", "large", "--minimize", "latency"))
+    network, built = tmp_path / "q.npz", tmp_path / "lenet5-preset-large-minimize-latency"
+    result = all_plans.measure(plan, network, tmp_path, 20)
+    file = str(built.with_suffix(".toml"))
+    assert commands == [
+        ("plan", str(network), *plan.options, "--out", file),
+        ("generate", str(network), "--plan", file, "--out", str(built)),
+    ]
+    assert asked == [built, {"images": 20, "engine": "bulk"}]
+    expected = Result(
+        network="lenet5",
+        options="--preset large --minimize latency",
+        multipliers=27,
+        memory_bits=987_654,
+        mac_efficiency=0.1235,
+        interval_cycles=100,
+        latency_cycles=300,
+        measured_interval_cycles=101,
+        measured_latency_cycles=303,
+        as_predicted=False,
+        bit_exact=True,
+        plan_seconds=1.3,
+        generate_seconds=4.0,
+    )
+    assert result == expected
+    row = all_plans.to_markdown([expected], 20).splitlines()[6]
+    assert row == (
+        "| `lenet5` | `--preset large --minimize latency` | 27 | 100 | 300 | no | yes | 0.123 | "
+        "987,654 | 1.3 | 4.0 |"
+    )
+
+
+def test_the_largest_preset_is_planned_for_latency_and_one_for_a_number_of_multipliers() -> None:
+    found = [each.options for each in all_plans.plans() if each.network == "lenet5-relu"]
+    assert found == [
+        *(("--preset", each) for each in ("small", "medium", "large")),
+        ("--preset", "large", "--minimize", "latency"),
+        ("--max-multipliers", "106"),
+    ]
 
 
 @pytest.mark.parametrize("options", [["--out", "p.txt"], ["--digits", "9"]])

@@ -50,6 +50,7 @@ def test_the_best_bit_is_checked_on_test_digits(
     part = "weights" if best["key"] == "weight_bits" else "map"
     assert f"A single bit more helps most in {best['layer']} {part}: " in text
     assert f"{tested['gains']} gained, {tested['losses']} lost" in text
+    assert f" from {before.sum() / 120:.4f}; " in text
     assert (tmp_path / "sensitivity-lenet5-relu.svg").read_bytes().startswith(b"<svg")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +95,61 @@ def test_the_ratio_is_the_median_of_the_rounds() -> None:
         "| fixed model | 200 | 300 | 0.8000 |\n| ONNX Runtime int8 | 100 | 100 | 0.7000 |" in text
     )
     assert "**2.00**" in text
+
+
+def test_each_engine_has_its_own_networks_images_and_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ONNX Runtime is fastest with batches of 50; the fixed model is slower in the second round."""
+    trained = load_network(model_speed.NETWORK)
+    digits = validation_digits()
+    calibration, dataset = digits.take(30), digits.part(np.arange(30, 70))
+    labels = dataset.known_labels
+    latest: list[Any] = []
+    fixed_seconds = iter((2.0, 4.0, 2.5))
+
+    def quantize(given: TrainedNetwork, images: Any, settings: Any) -> SimpleNamespace:
+        assert given is trained and np.array_equal(images, calibration.images)
+        assert (settings.default.weight_bits, settings.default.activation_bits) == (8, 8)
+        return SimpleNamespace(fixed="twin")
+
+    class Model:
+        def __init__(self, twin: str) -> None:
+            assert twin == "twin"
+
+        def classes(self, images: Any) -> Any:
+            assert np.array_equal(images, dataset.images)
+            latest[:] = ["fixed"]
+            return np.where(np.arange(40) < 30, labels, -1)
+
+    def int8(given: TrainedNetwork, floats: Any) -> str:
+        expected = model_speed.prepared(trained.network, calibration.images)
+        assert given is trained and np.array_equal(floats, expected)
+        return "int8"
+
+    def scores(session: str, floats: Any, batch: int) -> Any:
+        latest[:] = [session, batch]
+        right = {"int8": 20, "float": 36}[session]
+        return np.eye(11)[np.where(np.arange(len(floats)) < right, labels[: len(floats)], 10)]
+
+    def seconds(work: Any) -> float:
+        work()
+        if latest[0] == "fixed":
+            return next(fixed_seconds)
+        return 8.0 if latest[1] == 50 else 9.0 + latest[1] / 1000
+
+    monkeypatch.setattr(model_speed, "quantize", quantize)
+    monkeypatch.setattr(model_speed, "FixedModel", Model)
+    monkeypatch.setattr(model_speed, "int8_session", int8)
+    monkeypatch.setattr(model_speed, "float_session", lambda _: "float")
+    monkeypatch.setattr(model_speed, "_scores", scores)
+    monkeypatch.setattr(model_speed, "_seconds", seconds)
+    found = model_speed.bench(trained, calibration, dataset, 3)
+    assert (found.images, found.onnxruntime_batch) == (40, 50)
+    assert found.fixed == (20.0, 10.0, 16.0)
+    assert found.onnxruntime == (5.0, 5.0, 5.0)
+    assert found.ratio == 3.2
+    assert found.accuracy == {"float": 0.9, "fixed": 0.75, "onnxruntime": 0.5}
 
 
 def test_the_whole(

@@ -10,6 +10,7 @@ import pytest
 from systolith import golden
 from systolith.scripts.benchmarks import sweep_cost
 from systolith.scripts.benchmarks.sweep_cost import Result
+from systolith.scripts.sweeping.outcome import SweepReport
 from tests.scripts.pages.test_pareto_picture import report
 
 
@@ -19,11 +20,21 @@ def test_a_slow_sweep_is_a_failure(
 ) -> None:
     result = Result("lenet5-relu", 12, 10_000, seconds, 3.0)
     monkeypatch.setattr(sweep_cost, "measure", lambda *_: result)
-    monkeypatch.setattr(sweep_cost, "example", lambda *_: report(("one",), (990, 985, 900)))
+    examples: list[tuple[str, ...]] = []
+
+    def example(folder: Path, *words: str) -> SweepReport:
+        examples.append(words)
+        return report((f"net-{len(examples)}",), (990, 985, 900))
+
+    monkeypatch.setattr(sweep_cost, "example", example)
     paths = [tmp_path / f"sweep.{suffix}" for suffix in ("json", "md", "svg")]
     arguments = [word for path in paths for word in ("--out", str(path))]
     assert sweep_cost.main(arguments) == status
-    assert json.loads(paths[0].read_text())["cpu_seconds"] == seconds
+    value = json.loads(paths[0].read_text())
+    assert (value["cpu_seconds"], value["cpu_seconds_again"]) == (seconds, 3.0)
+    assert examples == [sweep_cost.EXAMPLE, sweep_cost.FEW_BITS]
+    swept = [value[name]["networks"][0]["network"] for name in ("example", "few_bits")]
+    assert swept == ["net-1", "net-2"]
     text = paths[1].read_text()
     assert f"| `lenet5-relu` | 12 | 10,000 | {seconds} | 3.0 |" in text
     assert text.startswith("# ") and text.count("\n# ") == 0 and text.count("\n## ") == 2
@@ -39,7 +50,9 @@ def test_measuring_sweeps_twice_a_round(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(sweep_cost, "command_seconds", seconds)
     monkeypatch.setattr(sweep_cost, "read_report", lambda folder: report(("one",), (1, 2, 3)))
-    assert sweep_cost.measure(tmp_path, 9_000, 2).cpu_seconds == 11.0
+    found = sweep_cost.measure(tmp_path, 9_000, 2)
+    # Of 11, 12, 13 and 14 seconds the even ones are those of the same command again.
+    assert found == Result("lenet5-relu", 3, 1000, 11.0, 12.0)
     assert len(commands) == 4
     assert commands[0] == commands[1] != commands[2]
 

@@ -4,11 +4,13 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from systolith import golden
 from systolith.scripts.commands.compare import names_of
+from systolith.scripts.comparing.report_sources import Loaded
 from systolith.scripts.main import main
 from tests.scripts import tiny
 
@@ -92,6 +94,60 @@ def test_table_and_markdown(
     assert "0.8000" in out.read_text()
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ("", (None, None, None, None)),
+        ("--data d.csv --images 7 --label-column kind", (Path("d.csv"), 7, "kind", None)),
+        ("--result class", (None, None, None, True)),
+        ("--result scores", (None, None, None, False)),
+    ],
+)
+def test_every_option_reaches_the_evaluation_and_the_page(
+    options: str,
+    asked: tuple[object, ...],
+    reports: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page has the networks, in the order of the reports, and their images."""
+    paths = [Path(each) for each in reports]
+    networks: list[golden.TrainedNetwork | golden.QuantizedNetwork | None]
+    networks, dataset = [None, tiny.quantized()], golden.test_digits().take(10)
+    loaded = Loaded(paths, [golden.AccuracyReport.load(each) for each in paths], networks, dataset)
+    seen: list[Any] = []
+
+    def load(*args: Any) -> Loaded:
+        seen.append(args)
+        return loaded
+
+    def page(*args: Any) -> str:
+        seen.append(args)
+        return "page"
+
+    monkeypatch.setattr("systolith.scripts.comparing.report_sources.load_reports", load)
+    monkeypatch.setattr("systolith.scripts.pages.comparison_page.comparison_page", page)
+    out = str(tmp_path / "c.html")
+    words = [*reports, *options.split(), "--label", "old", "--label", "new", "--out", out]
+    assert main(["compare", *words]) == 0
+    given, (comparison, *known) = seen
+    assert given == (paths, *asked)
+    assert [(row.label, row.name) for row in comparison.rows] == [
+        *(("old", "first.json"), ("new", "second.json"))
+    ]
+    assert known == [networks, dataset]
+
+
+def test_each_drop_is_measured_from_the_first(
+    reports: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nine, eight, nine and eight of ten are right: each drop is named, wherever it stands."""
+    labels = [word for label in "abcd" for word in ("--label", label)]
+    assert main(["compare", *reports, *reports, *labels, "--fail-on-drop", "0.05"]) == 1
+    said = "systolith: second.json: accuracy 0.8000 is 0.1000 below that of first.json; "
+    assert capsys.readouterr().err == 2 * f"{said}--fail-on-drop allows 0.05\n"
+
+
 def test_a_single_report_is_refused(reports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", reports[0]]) == 2
     assert "at least 2 reports" in capsys.readouterr().err
@@ -159,6 +215,15 @@ def test_up_to_eight_reports_are_printed_in_full(
         words = [str(tmp_path / word) if word == "c.md" else word for word in out]
         assert main(["compare", *(reports * 5)[:count], *words]) == 0
         assert ("--out FILE.html" in capsys.readouterr().out) == summary
+
+
+def test_a_file_has_all_tables_of_many_reports(reports: list[str], tmp_path: Path) -> None:
+    given = reports * 5
+    out = tmp_path / "c.md"
+    assert main(["compare", *given, "--out", str(out)]) == 0
+    loaded = [golden.AccuracyReport.load(each) for each in given]
+    names = ["first.json", "second.json"] * 5
+    assert out.read_text() == golden.compare(loaded, names).to_markdown()
 
 
 def test_what_is_compared_is_not_overwritten(

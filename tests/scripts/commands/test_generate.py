@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from systolith import golden, hw
 from systolith.scripts.main import main
 from tests.scripts import tiny
 
@@ -95,6 +97,42 @@ def test_a_report_of_another_network_is_one_line(
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "the report is of tiny " in err
     assert not out.exists()
+
+
+def test_every_option_reaches_the_hardware(
+    quantized: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every value is another than by default."""
+    data, report, out = (tmp_path / name for name in ("mine.npz", "r.json", "rtl"))
+    tiny.save_images(data, 3)
+    assert main(["evaluate", quantized, "--data", str(data), "--out", str(report)]) == 0
+    seen: list[Any] = []
+
+    def generate(*args: Any, **given: Any) -> None:
+        seen.extend((args, given))
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(hw, "generate", generate)
+    words = "--max-multipliers 9 --minimize latency --fix conv=3x1 --name mine --mhz 50"
+    options = [*words.split(), "--result", "scores", "--data", str(data), "--report", str(report)]
+    assert main(["generate", quantized, "--out", str(out), *options]) == 2
+    (network, folder, plan, name, goal), given = seen
+    assert (network.sha256, folder, name) == (tiny.quantized().sha256, out, "mine")
+    assert goal == hw.Goal(max_multipliers=9, minimize="latency")
+    expected = hw.make_plan(network.fixed, goal, {"conv": hw.GivenSize(3, 1)}, "scores")
+    assert plan == expected
+    assert given.pop("dataset").sha256 == golden.load_dataset(data).sha256
+    assert given == {
+        "report": golden.AccuracyReport.load(report),
+        "mhz": 50.0,
+        "result": "scores",
+    }
+    seen.clear()
+    assert main(["generate", quantized, "--out", str(out)]) == 2
+    (_, _, plan, name, goal), given = seen
+    assert (name, goal) == (None, hw.PRESETS["medium"])
+    assert plan == hw.make_plan(network.fixed, goal)
+    assert given == {"dataset": None, "report": None, "mhz": 100.0, "result": None}
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "fast", "20000"])

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from systolith import golden
+from systolith.golden.files.seeded_choice import chosen_numbers
+from systolith.golden.network.graph import Dense, Input, Network
 from systolith.golden.onnx import runtime_comparison
+from systolith.golden.qformat import QFormat
 from systolith.hw.installation import install_extra
+from systolith.scripts.commands import import_network as command
 from systolith.scripts.main import main
 from tests.golden.onnx.small_models import model, node, normal
 
@@ -91,6 +96,63 @@ def test_preprocessing_is_declared(
     assert names in line
 
 
+@pytest.mark.parametrize(
+    ("options", "declared"),
+    [
+        ("--raw", golden.Preprocessing()),
+        ("--scale 1/255", golden.Preprocessing((1 / 255,))),
+        ("--scale 2 --mean 3 --std 4", golden.Preprocessing((2.0,), (3.0,), (4.0,))),
+        ("--scale 2 --std 4", golden.Preprocessing((2.0,), std=(4.0,))),
+        ("--scale 2 --mean 0.5", golden.Preprocessing((2.0,), (0.5,))),
+        (
+            "--scale 1/2 --mean 1,2,3 --std 4,5,6",
+            golden.Preprocessing((0.5,), (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+        ),
+        ("--input-format s8.5", golden.Preprocessing(format=QFormat(8, 5))),
+        ("--input-format u16.0", golden.Preprocessing(format=QFormat(16, 0, signed=False))),
+        (
+            "--input-format s9.3 --scale 2 --mean 3 --std 4",
+            golden.Preprocessing((2.0,), (3.0,), (4.0,), QFormat(9, 3)),
+        ),
+    ],
+)
+def test_what_is_declared_is_what_the_model_takes(
+    options: str,
+    declared: golden.Preprocessing,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[object] = []
+
+    def read(*args: object) -> None:
+        seen.extend(args)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(golden, "import_onnx", read)
+    words = f"import net.onnx --out net.npz {options}"
+    assert main([*words.split(), "--output", "y", "--image", "8x4x2"]) == 2
+    assert seen == [Path("net.onnx"), declared, "y", (8, 4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--raw --input-format s8.5", "--raw: has no meaning with --input-format"),
+        ("--raw --scale 1", "--raw: has no meaning with --scale"),
+        ("--raw --mean 1", "--raw: has no meaning with --mean"),
+        ("--input-format s17.0", "--input-format: must have 1 to 16 bits and from -"),
+        ("--input-format u8.999", "--input-format: must have 1 to 16 bits and from -"),
+        ("--input-format u8.-999", "--input-format: must have 1 to 16 bits and from -"),
+        ("--input-format float", "--input-format: "),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    options: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = refused(capsys, f"import net.onnx --out net.npz {options}")
+    assert message in line
+
+
 def test_every_node_in_the_way_has_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [node("Shrink", "x", "a"), node("Shrink", "a", "y")]
     Path("leaky.onnx").write_bytes(model(nodes))
@@ -136,6 +198,58 @@ def test_a_difference_is_a_failed_check_and_nothing_is_written(
     assert not Path("net.npz").exists()
 
 
+def test_only_layers_that_differ_by_more_than_rounding_are_named(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tuple(
+        runtime_comparison.LayerDifference(name, 1.0, 0.1, is_rounding)
+        for name, is_rounding in (("a", True), ("b", False), ("c", True), ("d", False))
+    )
+    monkeypatch.setattr(runtime_comparison, "compare_with_runtime", lambda *_: found)
+    assert main("import net.onnx --out net.npz --raw".split()) == 1
+    err = capsys.readouterr().err
+    assert err == "systolith: net.onnx: not written, as ONNX Runtime differs: b, d\n"
+
+
+def test_each_layer_has_its_shape_its_node_and_its_difference(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    differences = {"conv": 2e-6, "dense_31mfc_0m": 3e-7}
+    found = tuple(
+        runtime_comparison.LayerDifference(name, 1.0, each, True)
+        for name, each in differences.items()
+    )
+    monkeypatch.setattr(runtime_comparison, "compare_with_runtime", lambda *_: found)
+    assert main("import net.onnx --out net.npz --raw".split()) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "conv convolution 6 x 6 x 2 /conv/Conv Conv Relu 2.0e-06" in rows
+    (row,) = (each for each in rows if each.startswith("dense_31mfc_0m "))
+    assert row.startswith("dense_31mfc_0m dense 1 x 1 x 4 ") and row.endswith(" 3.0e-07")
+    assert "input 8 x 8 x 1 pixels, each standing for 1 * pixel + 0" in rows
+
+
+def test_the_border_of_the_input_and_all_notes_are_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = Input(
+        name="input",
+        height=5,
+        width=4,
+        border=2,
+        background=7,
+        scale=0.5,
+        offset=-3.0,
+        format=QFormat(8, 5),
+    )
+    network = Network("net", (first, Dense(name="y", inputs=("input",), units=3)))
+    trained = SimpleNamespace(network=network)
+    imported: Any = SimpleNamespace(trained=trained, origins=(), notes=("one", "two"))
+    command._print(imported, {})
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    values = "5 x 4 x 1 values of s8.5, each standing for 0.5 * value + -3, 2 of 7 around"
+    assert rows[-3:] == [f"input {values}", "note one", "note two"]
+
+
 def test_the_output_that_is_named_is_the_last_layer(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +281,66 @@ def test_the_largest_difference_on_the_given_images_is_printed(
     assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "3 of 2 layers compared, largest difference 4.0e-06 of the largest value, in b" in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"), [("8x4x3", (8, 4, 3)), ("4x8x3", (4, 8, 3)), ("16x6", (16, 6, 1))]
+)
+def test_an_image_is_height_width_and_channels(
+    given: str, shape: tuple[int, int, int], here: Path
+) -> None:
+    Path("row.onnx").write_bytes(model([node("Gemm", "x d", "y")], {"d": normal(96, 4)}, ("N", 96)))
+    assert main(f"import row.onnx --out net.npz --raw --image {given}".split()) == 0
+    assert golden.load_network("net.npz").network.input.image_shape == shape
+
+
+@pytest.mark.parametrize(
+    ("units", "why"), [(4, "the images have no labels"), (1, "the network is no classifier")]
+)
+def test_ranges_are_those_of_the_given_images_and_of_the_outputs(
+    units: int, why: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An output is 3 times the first pixel and 2, or -3 times it; pixels from 10 to 20."""
+    weights = np.zeros((4, units), np.float32)
+    weights[0] = [3, -3, 3, 3][:units]
+    arrays = {"d": weights, "b": np.full(units, 2, np.float32)}
+    nodes = [node("Flatten", "x", "f"), node("Gemm", "f d b", "y")]
+    Path("net.onnx").write_bytes(model(nodes, arrays, ("N", 1, 2, 2)))
+    images = np.full((2, 2, 2, 1), 20, np.uint8)
+    images[0, 0, 0], images[1, 0, 0] = 10, 20
+    np.savez("data.npz", images=images)
+    words = "import net.onnx --out net.npz --scale 0.5 --mean 1 --data data.npz"
+    assert main(words.split()) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    # Half of a pixel, and 1 less: from 4 to 9.
+    low = 3 * 4 + 2 if units == 1 else -3 * 9 + 2
+    assert f"the model's input 4 to 9, its outputs {low} to 29, on 2 images of data.npz" in out
+    assert f"cannot be judged: {why}" in out
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_preprocessing_is_judged_on_images_from_all_over_the_file(
+    labelled: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file sorted by class has its first images of one class alone; all, if there are few."""
+    images = np.random.default_rng(8).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    arrays: dict[str, Any] = {"images": images}
+    if labelled:
+        arrays["labels"] = np.arange(60) // 15
+    np.savez("data.npz", **arrays)
+    seen: list[golden.Dataset] = []
+    name = "_check_preprocessing" if labelled else "_print_ranges"
+    monkeypatch.setattr(command, name, lambda _, dataset: seen.append(dataset))
+    for most in (20, 60, 61):
+        monkeypatch.setattr(command, "_CHECKED_IMAGES", most)
+        assert main("import net.onnx --out net.npz --raw --data data.npz".split()) == 0
+    some, *every = seen
+    numbers = chosen_numbers(60, 20)
+    assert np.array_equal(some.images, images[numbers])
+    if labelled:
+        assert some.known_labels.tolist() == (numbers // 15).tolist()
+    for each in every:
+        assert np.array_equal(each.images, images)
 
 
 @pytest.mark.parametrize(

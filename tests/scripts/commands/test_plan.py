@@ -3,18 +3,24 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from systolith import hw
+from systolith import golden, hw
 from systolith.golden import QuantizedNetwork
+from systolith.golden.network.graph import Dense, Input, Network
 from systolith.hw.planning.sizes import GivenSize
 from systolith.hw.silicon import targets
 from systolith.hw.silicon.targets import DEVICES, Capacity, Device
+from systolith.scripts.commands.plan import _result_in_words
 from systolith.scripts.main import main
+from systolith.scripts.plan_options import given_sizes
 from tests.scripts import tiny
 
 
@@ -191,6 +197,106 @@ def test_the_goal_is_what_the_options_say(
     assert main([command, quantized, *words, *out]) == 2
     assert "seen enough" in capsys.readouterr().err
     assert goals == [hw.Goal(**limit, minimize="latency" if minimize == "latency" else "interval")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *combinations(
+            ("--plan plan.toml", "--preset small", "--max-multipliers 9", "--target-cycles 99"), 2
+        )
+    ],
+)
+def test_a_plan_has_one_goal(
+    one: str, other: str, quantized: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (one, other), (other, one):
+        assert main(["plan", quantized, *" ".join(words).split()]) == 2
+        names = f"{one.split()[0]} and {other.split()[0]}"
+        assert capsys.readouterr().err.endswith(
+            f"only one can be given, not both {names} (see systolith plan --help)\n"
+        )
+
+
+def test_a_plan_s_file_has_the_result_that_is_asked_for(
+    quantized: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[layers.conv]\nrows = 2\n")
+    for options, kind in (([], "class"), (["--result", "scores"], "scores")):
+        assert main(["plan", quantized, "--plan", str(plan), "--json", *options]) == 0
+        assert json.loads(capsys.readouterr().out)["result"]["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("beats", "words"),
+    [(1, "1 score, 9 bits"), (2, "2 scores, 9 bits each"), (1234, "1,234 scores")],
+)
+def test_the_number_of_scores_is_said(beats: int, words: str) -> None:
+    report: Any = SimpleNamespace(result=SimpleNamespace(kind="scores", beats=beats, bits=9))
+    assert _result_in_words(report).startswith(words)
+
+
+def test_lanes_that_are_not_given_are_chosen() -> None:
+    assert given_sizes(["conv=3x1", "dense=2x4x5"]) == {
+        "conv": GivenSize(3, 1, None),
+        "dense": GivenSize(2, 4, 5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("channels", "lanes", "words"),
+    [(2, 2, "2 values a beat, s_axis_tdata 16 bits"), (2, 1, None), (3, 3, "3 values a beat")],
+)
+def test_several_values_in_a_beat_are_said(
+    channels: int,
+    lanes: int,
+    words: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = Input(name="input", height=2, width=2, channels=channels)
+    network = Network("wide", (first, Dense(name="y", inputs=("input",), units=2)))
+    arrays = {"y": {"weights": np.ones((4 * channels, 2)), "bias": np.zeros(2)}}
+    images = np.arange(8 * channels, dtype=np.uint8).reshape(2, 2, 2, channels)
+    golden.quantize(golden.TrainedNetwork(network, arrays), images).save(tmp_path / "w.npz")
+    assert main(["plan", str(tmp_path / "w.npz"), "--fix", f"input=1x1x{lanes}"]) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    found = [row for row in rows if row.startswith("input ") and "values" in row]
+    assert (found == []) if words is None else found[0].startswith(f"input {words}")
+
+
+@pytest.mark.parametrize(("target", "measured"), [("ecp5-25k", True), ("xc7a35t", False)])
+def test_a_clock_is_measured_where_the_device_can_be_placed(
+    target: str,
+    measured: bool,
+    quantized: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The shares are of what the device has."""
+    occupied = Capacity(1234, 0, 7, 0, 3)
+    monkeypatch.setattr("systolith.hw.silicon.estimation.structures", lambda *_: None)
+    monkeypatch.setattr(
+        "systolith.hw.silicon.estimation.estimate", lambda *_: SimpleNamespace(occupied=occupied)
+    )
+    command = ["plan", quantized, "--max-multipliers", "9", "--target", target]
+    assert main(command) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    has = DEVICES[target].capacity
+    assert f"LUTs 1,234 {has.luts:,} {1234 / has.luts:.1%}" in rows
+    assert f"multipliers 7 {has.multipliers:,} {7 / has.multipliers:.1%}" in rows
+    said = "synth --place measures it, " if measured else ""
+    assert f"clock not estimated: {said}--mhz F assumes it" in rows
+    assert "fits yes, by the estimate" in rows
+    assert (
+        main(["plan", quantized, "--max-multipliers", "9", "--target", target, "--mhz", "9"]) == 0
+    )
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert not any(row.startswith("clock ") for row in rows)
+    (speed,) = (row for row in rows if row.startswith("speed "))
+    (interval,) = (row.split()[1] for row in rows if row.startswith("interval "))
+    assert speed == f"speed {9e6 / int(interval):,.0f} images/s at 9 MHz"
 
 
 def test_prints_what_leaves_the_accelerator(

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from PIL import Image
 from systolith import golden, hw
 from systolith.golden.fixed import execution
 from systolith.golden.network import graph
+from systolith.golden.network.graph import Network
+from systolith.scripts.commands import predict
 from systolith.scripts.main import main
 from systolith.sim import classification
 from systolith.sim.faults import find_fault
@@ -122,6 +125,100 @@ def test_results_that_did_not_come_out_end_with_1(
     found = json.loads(shown)
     assert found["hardware"] == {"as_generated": True, "bit_exact": False}
     assert [each["hardware_class"] for each in found["pictures"]] == [-1, -1]
+
+
+def test_the_hardware_s_own_results_are_told_from_the_model_s(
+    folder: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    """Hardware that gives each picture the next class, and breaks three rules."""
+    network = tiny.quantized()
+    classes = execution.classes(network.fixed, golden.load_images(folder / "images.npz")).tolist()
+    wrong = [(each + 1) % 3 for each in classes]
+    failures = ["first", "second", "third"]
+    result = SimpleNamespace(classes=wrong, failures=failures)
+    monkeypatch.setattr(classification, "classify", lambda *_: result)
+    command = ["predict", str(folder / "rtl"), *pictures]
+    assert main([*command, "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert err == "systolith: first (and 2 more)\n"
+    found = json.loads(out)
+    assert [each["class"] for each in found["pictures"]] == classes
+    assert [each["hardware_class"] for each in found["pictures"]] == wrong
+    assert found["hardware"] == {"as_generated": True, "bit_exact": False}
+    assert main(command) == 1
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for own, other in zip(classes, wrong, strict=True):
+        assert [str(own), str(other)] in [row[1:3] for row in rows]
+    failures[1:] = []
+    assert main(command) == 1
+    assert capsys.readouterr().err == "systolith: first\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled"), [((8, 5), (4, 2)), ((2, 20), (1, 5)), ((3, 3), (4, 4))]
+)
+def test_sizes_are_width_and_height(
+    size: tuple[int, int], scaled: tuple[int, int], folder: Path, tmp_path: Path, capsys: Shown
+) -> None:
+    """The network takes images four wide and five high."""
+    Image.new("RGB", size, (9, 9, 9)).save(tmp_path / "a.png")
+    words = ["predict", str(folder / "rtl" / "tiny.npz"), str(tmp_path / "a.png"), "--invert"]
+    assert main([*words, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["pictures"]
+    assert (found["width"], found["height"], found["mode"]) == (*size, "RGB")
+    assert (found["scaled_width"], found["scaled_height"], found["inverted"]) == (*scaled, True)
+
+
+@pytest.mark.parametrize("scores", [False, True])
+def test_each_image_of_a_file_has_its_own_line(
+    scores: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    """Of a network of ten classes and fewer all scores are printed, with what they stand for."""
+    monkeypatch.chdir(folder)
+    network = tiny.quantized()
+    if scores:
+        monkeypatch.setattr(Network, "has_classes", False)
+    expected = execution.scores(network.fixed, golden.load_images("images.npz"))
+    classes = execution.classes(network.fixed, golden.load_images("images.npz"))
+    assert main(["predict", "rtl/tiny.npz", "images.npz", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    fraction = network.fixed["dense"].output_format.frac_bits
+    assert fraction != network.fixed["conv"].output_format.frac_bits
+    assert found["score_frac_bits"] == fraction
+    assert [(each["file"], each["image"], each["scores"]) for each in found["pictures"]] == [
+        ("images.npz", number, own.tolist()) for number, own in enumerate(expected)
+    ]
+    assert found["result"] == ("scores" if scores else "class")
+    assert main(["predict", "rtl/tiny.npz", "images.npz"]) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for number, (own, given) in enumerate(zip(expected, classes, strict=True)):
+        middle = [] if scores else [str(given)]
+        row = [f"images.npz [{number}]", *middle, *(f"{score:,}" for score in own)]
+        assert " ".join(row) in rows
+    meaning = f"scores raw values, 1 is 2**{-fraction}"
+    assert meaning + ("" if scores else "; the largest wins") in rows
+
+
+def test_hardware_of_scores_has_no_classes_though_its_network_has_some(
+    folder: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    manifest = SimpleNamespace(result=SimpleNamespace(kind="scores"))
+    built = SimpleNamespace(quantized=tiny.quantized(), manifest=manifest, as_generated=True)
+    result = SimpleNamespace(classes=(), failures=())
+    monkeypatch.setattr(predict, "_hardware", lambda _: built)
+    monkeypatch.setattr(classification, "classify", lambda *_: result)
+    assert main(["predict", str(folder / "rtl"), *pictures, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["result"] == "scores"
+    for each in found["pictures"]:
+        assert (each["class"], each["hardware_class"], len(each["scores"])) == (None, None, 3)
+
+
+def test_labels_of_a_file_mean_nothing(folder: Path, tmp_path: Path, capsys: Shown) -> None:
+    images = golden.load_images(folder / "images.npz")
+    np.savez(tmp_path / "odd.npz", images=images, labels=np.array([3, 999]))
+    assert main(["predict", str(folder / "rtl" / "tiny.npz"), str(tmp_path / "odd.npz")]) == 0
+    assert capsys.readouterr().out.count("odd.npz [") == 2
 
 
 def test_of_many_classes_only_the_winner_has_its_score(tmp_path: Path, capsys: Shown) -> None:

@@ -63,7 +63,8 @@ def test_colour_and_grey(tmp_path: Path) -> None:
     red = save(tmp_path / "red.png", Image.new("RGB", (8, 6), (255, 0, 0)))
     found = read_picture(red, GREY, invert=False)
     assert (found.image == 76).all() and found.steps[0] == "converted from colour to grey"
-    assert (read_picture(red, COLOUR, invert=False).image == [255, 0, 0]).all()
+    found = read_picture(red, COLOUR, invert=False)
+    assert (found.image == [255, 0, 0]).all() and found.steps == ("not inverted", "not cropped")
     grey = save(tmp_path / "grey.png", Image.fromarray(PIXELS))
     found = read_picture(grey, COLOUR, invert=False)
     assert (found.image == PIXELS[..., np.newaxis]).all() and found.steps[0] == "grey as colour"

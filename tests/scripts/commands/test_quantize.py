@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from systolith import golden
+from systolith.golden.files.datasets import images_sha256
+from systolith.golden.files.seeded_choice import chosen_numbers
+from systolith.golden.network.graph import Convolution, Dense, Input, Network
 from systolith.golden.quantization.methods import METHODS
+from systolith.golden.reports.memory_size import in_kibibytes
 from systolith.scripts.commands.quantize import read_settings
 from systolith.scripts.main import main
 from tests.scripts import tiny
@@ -89,6 +94,50 @@ def test_an_option_overrides_its_own_key_of_the_file_alone(
     assert main([*words, "--config", str(file), "--out", str(out), *option.split()]) == 0
     found = golden.QuantizedNetwork.load(out).settings.to_mapping()
     assert found == {**settings, **({key: value} if key else {}), "layers": {}}
+
+
+def test_what_it_was_made_on_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Zeros around an image are 0.25 in this network, whose pixels stand for 0.5 * pixel + 0.25."""
+    monkeypatch.chdir(tmp_path)
+    layers = (
+        Input(name="input", height=5, width=4, scale=0.5, offset=0.25),
+        Convolution(name="conv", inputs=("input",), kernel=(3, 3), padding=(1, 1), out_channels=2),
+        Dense(name="dense", inputs=("conv",), units=3),
+    )
+    network = Network("padded", layers)
+    arrays = {
+        layer.name: {
+            name: np.full(shape, 0.5) for name, shape in layer.array_shapes(source).items()
+        }
+        for layer, source, _ in network.computing_layers()
+    }
+    golden.TrainedNetwork(network, arrays).save("net.npz")
+    tiny.save_images(Path("data.npz"), 20)
+    images = golden.load_images("data.npz")
+    for options, count, how in (
+        ("", 20, ""),
+        ("--images 6 --weight-bits 4", 6, ", chosen of 20 with seed 1"),
+    ):
+        words = f"quantize net.npz --data data.npz --out q.npz {options}"
+        assert main(words.split()) == 0
+        made = golden.QuantizedNetwork.load("q.npz")
+        numbers = range(20) if count == 20 else chosen_numbers(20, count)
+        known = made.calibrated_on
+        assert known is not None
+        assert (known.name, known.images) == (f"data.npz (custom{how})", count)
+        assert known.sha256 == images_sha256(images[[*numbers]])
+        # 2 filters of 3 x 3, and 40 weights of each of 3 units.
+        bits = 138 * made.settings.default.weight_bits
+        assert made.weight_bits_total == bits
+        ratio = 32 / made.settings.default.weight_bits
+        size = f"{in_kibibytes(bits)}, {ratio:.2f}x smaller than 32-bit floats"
+        assert capsys.readouterr().out.splitlines() == [
+            f"q.npz: padded, weights of {size}",
+            f"formats chosen on {count} images of data.npz (custom{how})",
+            "conv pads with 0.25 instead of 0, the nearest raw value",
+        ]
 
 
 def test_no_file_and_no_options_are_the_defaults() -> None:

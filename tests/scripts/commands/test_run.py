@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
-from systolith import golden, sim
+from systolith import golden, hw, sim
+from systolith.golden.files.seeded_choice import chosen_numbers
+from systolith.golden.reports.accuracy import HardwareEntry
 from systolith.scripts.commands.run import Flow
 from systolith.scripts.main import main
+from tests.scripts import tiny
 
 _IMAGES = 11
 
@@ -77,6 +84,95 @@ def test_a_mismatch_in_any_network_ends_with_1(
     assert err.count("\n") == 1
     assert "C3" in err
     assert "image 0, row 1, column 2, channel 3: expected 4, found 5" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "result", "by_class"),
+    [("", None, True), ("--result class", "class", True), ("--result scores", "scores", False)],
+)
+def test_each_step_prints_its_own_findings(
+    options: str,
+    result: str | None,
+    by_class: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hardware and simulation are made by hand; all thirty images are simulated by default."""
+    monkeypatch.chdir(tmp_path)
+    settings = golden.Settings.from_mapping({"weight_bits": 2, "activation_bits": 2})
+    tiny.quantized().parent.save("mine.npz")
+    tiny.save_images(Path("data.npz"), 60)
+    data = golden.load_dataset("data.npz")
+    seen: dict[str, Any] = {}
+
+    def quantize(trained: Any, images: Any, *, name: str) -> golden.QuantizedNetwork:
+        seen["calibration"] = images
+        return real(trained, images, settings, name)
+
+    def generate(quantized: Any, folder: Path, **given: Any) -> Any:
+        seen["generate"] = (quantized.sha256, folder, given)
+        return SimpleNamespace(files=SimpleNamespace(verilog="tiny.v"), multipliers=77)
+
+    def simulate(*args: Any, **given: Any) -> sim.SimulationReport:
+        seen["simulate"] = (*args, given["engine"])
+        layers = (sim.LayerResult("conv", 1200, 0, None), sim.LayerResult("dense", 34, 0, None))
+        found = _report("tiny", layers[0])
+        engines: Any = {"cocotb": 10, "bulk": 20}
+        return replace(found, layers=layers, images=30, engines=engines, classes=(2, 1))
+
+    def page(*args: Any) -> str:
+        seen["page"] = args
+        return "page"
+
+    real = golden.quantize
+    hardware = HardwareEntry(112, 3136, 7067, True)
+    monkeypatch.setattr(golden, "quantize", quantize)
+    monkeypatch.setattr(hw, "generate", generate)
+    monkeypatch.setattr(sim, "simulate", simulate)
+    monkeypatch.setattr("systolith.scripts.rtl_folder.hardware_entry", lambda *_: hardware)
+    monkeypatch.setattr("systolith.scripts.pages.evaluation_page.evaluation_page", page)
+    words = f"run --network mine.npz --data data.npz --out out {options}"
+    assert main(words.split()) == 0
+    numbers = chosen_numbers(60, 30)
+    others = data.part(np.delete(np.arange(60), numbers))
+    assert np.array_equal(seen["calibration"], data.images[numbers])
+    folder = Path("out/tiny")
+    quantized = golden.QuantizedNetwork.load(folder / "tiny.npz")
+    fixed = golden.AccuracyReport.load(folder / "fixed.json")
+    real_numbers = golden.AccuracyReport.load(folder / "float.json")
+    assert (fixed.outputs is None) == by_class
+    sha256, made, given = seen["generate"]
+    assert (sha256, made) == (quantized.sha256, folder / "rtl")
+    assert given == {"report": fixed, "result": result}
+    made, count, dataset, engine = seen["simulate"]
+    assert (made, count, engine) == (folder / "rtl", 30, "both")
+    assert np.array_equal(dataset.images, others.images)
+    report, network, dataset, rtl = seen["page"]
+    assert report == replace(fixed, hardware=hardware)
+    assert (network.sha256, rtl) == (quantized.sha256, folder / "rtl")
+    assert (folder / "report.html").read_text() == "page"
+
+    out = " ".join(capsys.readouterr().out.split())
+    chosen = "formats chosen on 30 images of data.npz (custom, chosen of 60 with seed 1)"
+    assert f"quantize weights of 2 bits, feature maps of 2, {chosen} -> out/tiny/tiny.npz" in out
+    if by_class:
+        right = f"{real_numbers.rate:.2%} of 30 images right"
+        assert f"evaluate float {right} -> out/tiny/float.json" in out
+        same = f"{fixed.agreement_with_float:.2%} as in float"
+        assert f"evaluate fixed {fixed.rate:.2%} of 30 images right, {same} ->" in out
+        assert fixed.rate != fixed.agreement_with_float != real_numbers.rate
+    else:
+        errors = ", ".join(f"{name} {value}" for name, value in fixed.errors)
+        assert f"evaluate fixed 30 images, {errors} -> out/tiny/fixed.json" in out
+    assert "generate 77 multipliers -> out/tiny/rtl/tiny.v" in out
+    engines = "cocotb for the first 10 images, bulk for the other 20"
+    assert f"simulate 30 images, 1,234 values compared, {engines} ->" in out
+    assert f"image a {others.known_labels[0]}; the hardware says 2" in out
+    # 108 products of the convolution, and 54 of the dense layer.
+    assert "simulate out/tiny/rtl --inject-fault conv --data data.npz # see" in out
+    assert "simulate out/tiny/rtl --images all --data data.npz # all" in out
+    assert "quantize mine.npz --weight-bits 4 --activation-bits 4 --bias-correction --out" in out
 
 
 def _report(network: str, layer: sim.LayerResult) -> sim.SimulationReport:

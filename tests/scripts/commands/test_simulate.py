@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from systolith import sim
+from systolith import golden, sim
 from systolith.hw.build_cache import cache_folder
 from systolith.scripts.commands.simulate import print_report, simulate
 from systolith.scripts.main import main
@@ -150,6 +150,105 @@ def test_anything_wrong_ends_with_1(
     monkeypatch.setattr(sim, "simulate", lambda *_, **__: replace(REPORT, **changes))
     assert main(arguments) == bool(said)
     assert capsys.readouterr().err == said
+
+
+DEFAULTS: dict[str, Any] = {
+    "simulator": "verilator",
+    "engine": None,
+    "keep_log": False,
+    "layer": None,
+    "stalls": None,
+    "waves": False,
+    "inject_fault": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "images", "changes"),
+    [
+        ("", 12, {}),
+        ("--images 5", 5, {}),
+        ("--images all", None, {}),
+        ("--simulator icarus", 12, {"simulator": "icarus"}),
+        ("--engine bulk", 12, {"engine": "bulk"}),
+        ("--keep-log", 12, {"keep_log": True}),
+        ("--layer conv", 12, {"layer": "conv"}),
+        ("--stalls 0", 12, {"stalls": 0}),
+        ("--stalls 7", 12, {"stalls": 7}),
+        ("--waves", 12, {"waves": True}),
+        ("--inject-fault dense", 12, {"inject_fault": "dense"}),
+    ],
+)
+def test_every_option_reaches_the_simulation(
+    options: str,
+    images: int | None,
+    changes: dict[str, Any],
+    hardware: Path,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Any] = []
+
+    def simulated(*args: Any, **given: Any) -> SimulationReport:
+        seen.extend((args, given))
+        return replace(REPORT, layers=REPORT.layers[:1])
+
+    monkeypatch.setattr(sim, "simulate", simulated)
+    assert main([*arguments, *options.split()]) == 0
+    (folder, count, dataset), given = seen
+    assert (folder, count) == (hardware, images)
+    assert dataset.sha256 == golden.load_dataset(tmp_path / "images.npz").sha256
+    given.pop("announce"), given.pop("progress")
+    assert given == {**DEFAULTS, **changes}
+
+
+def test_labels_are_in_the_column_that_is_named(
+    hardware: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here in the first one; the others are the twenty pixels of three images."""
+    rows = [[2 - n, *range(20 * n, 20 * n + 20)] for n in range(3)]
+    lines = ["kind," + ",".join(f"p{n}" for n in range(20))]
+    lines += [",".join(map(str, row)) for row in rows]
+    (tmp_path / "f.csv").write_text("\n".join(lines) + "\n")
+    seen: list[Any] = []
+
+    def found(*args: Any, **_: Any) -> SimulationReport:
+        seen.extend(args[1:])
+        return replace(REPORT, layers=REPORT.layers[:1])
+
+    monkeypatch.setattr(sim, "simulate", found)
+    data = ["--data", str(tmp_path / "f.csv"), "--label-column", "kind"]
+    assert main(["simulate", str(hardware), *data]) == 0
+    count, dataset = seen
+    assert (count, dataset.known_labels.tolist()) == (3, [2, 1, 0])
+    assert dataset.images.ravel().tolist() == list(range(60))
+
+
+@pytest.mark.parametrize(("there", "simulated"), [(None, 100), (99, 99), (100, 100), (101, 100)])
+def test_a_hundred_images_are_simulated_or_all_if_there_are_fewer(
+    there: int | None,
+    simulated: int,
+    hardware: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a file the digits that ship are taken, of which there are enough."""
+    seen: list[Any] = []
+
+    def found(*args: Any, **_: Any) -> SimulationReport:
+        seen.extend(args[1:])
+        return replace(REPORT, layers=REPORT.layers[:1])
+
+    monkeypatch.setattr(sim, "simulate", found)
+    words = ["simulate", str(hardware)]
+    if there is not None:
+        tiny.save_images(tmp_path / "many.npz", there)
+        words += ["--data", str(tmp_path / "many.npz")]
+    assert main(words) == 0
+    count, dataset = seen
+    assert count == simulated
+    assert (None if dataset is None else len(dataset)) == there
 
 
 def test_long_steps_are_announced(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import pytest
 from systolith import golden, hw
 from systolith.golden.files.datasets import images_sha256
 from systolith.golden.files.seeded_choice import chosen_numbers
+from systolith.golden.network.graph import Dense, Network
 from systolith.hw.errors import PlanError
 from systolith.scripts.commands.sweep import reachable_presets
 from systolith.scripts.main import main
+from systolith.scripts.sweeping.runner import Sweep
 from tests.scripts import tiny
 from tests.scripts.dask_cluster import dask_cluster
 
@@ -129,6 +132,110 @@ def test_some_images_are_enough(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert report["data"]["sha256"] == ranked.sha256
     calibrating = everything.images[chosen_numbers(60, 30)]
     assert report["calibration"]["sha256"] == images_sha256(calibrating)
+
+
+@pytest.fixture
+def asked(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The `Sweep` that the command asks for, and the number of processes or a cluster's address.
+
+    The sweep ends with an error, once it is known.
+    """
+    found: list[Any] = []
+
+    def seen(request: Sweep, *_: object) -> None:
+        found.insert(0, request)
+        raise ValueError("seen enough")
+
+    def workers(which: object) -> AbstractContextManager[None]:
+        found.append(which)
+        return nullcontext()
+
+    monkeypatch.setattr("systolith.scripts.sweeping.runner.sweep", seen)
+    monkeypatch.setattr("systolith.scripts.sweeping.workers.local_workers", workers)
+    monkeypatch.setattr("systolith.scripts.sweeping.workers.dask_workers", workers)
+    monkeypatch.setattr("systolith.scripts.sweeping.workers.processors", lambda: 5)
+    monkeypatch.setattr("systolith.hw.silicon.tools.find_tool", lambda name: None)
+    tiny.quantized(3).parent.save("second.npz")
+    return found
+
+
+SMALL, MEDIUM, LARGE = {"max_multipliers": 28}, {"max_multipliers": 122}, {"target_cycles": 820}
+FEW, MORE = ("2 multipliers", {"max_multipliers": 2}), ("6 multipliers", {"max_multipliers": 6})
+
+
+@pytest.mark.parametrize(
+    ("options", "budgets"),
+    [
+        ("--max-multipliers 6,2", [MORE, FEW]),
+        ("--max-multipliers 1234", [("1,234 multipliers", {"max_multipliers": 1234})]),
+        ("--preset large,small", [("large", LARGE), ("small", SMALL)]),
+        ("--preset medium --max-multipliers 2", [("medium", MEDIUM), FEW]),
+        ("", [("small", SMALL), ("medium", MEDIUM), ("large", LARGE)]),
+    ],
+)
+def test_budgets_are_those_of_the_options(
+    options: str, budgets: list[tuple[str, dict[str, Any]]], asked: list[Any]
+) -> None:
+    command = "sweep tiny.npz --data data.npz --test-data test.npz --out out"
+    assert main([*command.split(), *options.split()]) == 2
+    assert [*asked[0].budgets.items()] == [(name, hw.Goal(**goal)) for name, goal in budgets]
+
+
+def test_every_option_reaches_the_sweep(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With other values than by default; no two of them are equal."""
+    options = "--weight-bits 5,7 --activation-bits 9 --calibration minmax,mse --images 11"
+    options += " --vary rounding=floor,half_even --vary layers.conv.weight_bits=3 --jobs 4"
+    options += " --max-multipliers 7 --synth ecp5-45k --data data.npz --test-data test.npz"
+    assert main(["sweep", "second.npz", "tiny.npz", "--out", "out", *options.split()]) == 2
+    out, err = capsys.readouterr()
+    assert err == "systolith: seen enough\n"
+    points = "16 points: 2 networks x 2 of weight_bits x 2 of calibration x 2 of rounding"
+    assert out == f"{points}\n"
+    request, jobs = asked
+    assert jobs == 4
+    data, test = golden.load_dataset("data.npz"), golden.load_dataset("test.npz")
+    numbers = chosen_numbers(60, 30)
+    assert [*request.networks] == ["second.npz", "tiny.npz"]
+    for name, trained in request.networks.items():
+        assert trained.sha256 == golden.load_network(name).sha256
+    assert [each.to_mapping() for each in request.settings] == [
+        golden.Settings.from_mapping(
+            {
+                "weight_bits": weights,
+                "activation_bits": 9,
+                "calibration": calibration,
+                "rounding": rounding,
+                "layers": {"conv": {"weight_bits": 3}},
+            }
+        ).to_mapping()
+        for weights in (5, 7)
+        for calibration in ("minmax", "mse")
+        for rounding in ("floor", "half_even")
+    ]
+    assert request.budgets == {"7 multipliers": hw.Goal(max_multipliers=7)}
+    assert np.array_equal(request.calibration_images, data.images[numbers])
+    assert request.calibration_name == "data.npz (custom, chosen of 60 with seed 1)"
+    others = np.delete(np.arange(60), numbers)
+    ranked = data.part(others[chosen_numbers(30, 11)])
+    assert (request.validation.sha256, len(request.validation)) == (ranked.sha256, 11)
+    assert (request.test.sha256, request.test.name) == (test.sha256, "test.npz")
+    assert request.target == "ecp5-45k"
+
+
+@pytest.mark.parametrize(
+    ("options", "workers"), [("", 5), ("--jobs 3", 3), ("--dask tcp://x:1", "tcp://x:1")]
+)
+def test_jobs_run_on_this_machine_or_on_a_cluster(
+    options: str, workers: object, asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "sweep tiny.npz --data data.npz --test-data test.npz --out out --json"
+    assert main([*command.split(), *options.split()]) == 2
+    request, found = asked
+    assert (found, request.target) == (workers, None)
+    # The number of points is no part of a JSON document.
+    assert capsys.readouterr().out == ""
 
 
 def children(process: subprocess.Popen[Any]) -> set[str]:
@@ -257,6 +364,30 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert err.startswith("systolith: ") and err.count("\n") == 1, err
     assert names in err
     assert contents(here) == before
+
+
+@pytest.mark.parametrize("order", [["two", "three"], ["three", "two"]])
+def test_a_preset_is_reachable_if_every_network_reaches_it(
+    order: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A layer takes a multiplier at least, and one network has three layers."""
+    tiny.save_images(tmp_path / "data.npz", 20)
+    two = tiny.quantized().parent
+    more = Dense(name="more", inputs=("dense",), units=3)
+    arrays = {"more": {"weights": np.ones((3, 3)), "bias": np.zeros(3)}}
+    three = golden.TrainedNetwork(
+        Network("three", (*two.network.layers, more)), {**two.arrays, **arrays}
+    )
+    goals = {name: hw.Goal(max_multipliers=n) for n, name in ((2, "small"), (3, "medium"))}
+    monkeypatch.setattr(hw, "PRESETS", goals | {"large": hw.Goal(max_multipliers=9)})
+    networks = {name: {"two": two, "three": three}[name] for name in order}
+    images = golden.load_dataset(tmp_path / "data.npz")
+    assert reachable_presets(networks, images) == ["medium", "large"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("systolith: warning: left out: ") and "at least 3" in line
 
 
 def test_presets_that_a_network_cannot_reach_are_left_out(

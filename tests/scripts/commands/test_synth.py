@@ -140,6 +140,25 @@ def test_what_the_placer_finds_no_room_for_does_not_fit(
     assert asked == [("ecp5-25k", manifest["multipliers"], "class")]
 
 
+def test_one_seed_and_no_grade_are_said_as_such(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last results of other targets stay, and every file that is asked for is written."""
+    command = ["synth", str(folder), "--target", "ecp5-25k", "--place"]
+    files = [tmp_path / "a.json", tmp_path / "b.html"]
+    assert main([*command, "--out", str(files[0]), "--out", str(files[1])]) == Status.DONE
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "clock 90.0 MHz after routing (seed 1, speed grade 6)" in shown
+    found = json.loads(files[0].read_text())
+    assert found == json.loads((folder / "synthesis.json").read_text())
+    assert "90.0 MHz" in files[1].read_text()
+    speed, latency = found["images_per_second"], found["latency_us"]
+    assert f"speed {speed:,.0f} images/s latency {latency:,.1f} us from first pixel" in shown
+    assert main([*command, "--seeds", "2"]) == Status.DONE
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "(median of 2 seeds, best 100.0 MHz, speed grade 6)" in shown
+
+
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
@@ -165,6 +184,35 @@ def test_refusals(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (folder / "synthesis.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "grade", "seeds"),
+    [
+        ("", None, []),
+        ("--place", None, [1]),
+        ("--place --seeds 1", None, [1]),
+        ("--place --seeds 3 --grade 8", "8", [1, 2, 3]),
+    ],
+)
+def test_every_option_reaches_the_tools(
+    options: str,
+    grade: str | None,
+    seeds: list[int],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Any] = []
+
+    def synthesize(*args: Any) -> None:
+        seen.extend(args[:4])
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(flow, "synthesize_folder", synthesize)
+    assert main(["synth", str(folder), "--target", "ice40-up5k", *options.split()]) == 2
+    *given, numbers = seen
+    assert given == [folder, "ice40-up5k", grade]
+    assert list(numbers) == seeds
 
 
 _FAKE_YOSYS = """#!{python}

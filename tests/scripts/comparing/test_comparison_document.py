@@ -5,11 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
+from systolith.golden.reports.comparison import Row
+from systolith.golden.reports.output_errors import OutputEntry
 from systolith.scripts.comparing.comparison_document import to_csv, to_document
-from tests.scripts.comparing.comparisons import COMPARISON
+from systolith.scripts.comparing.report_csv import report_csv
+from tests.scripts.comparing.comparisons import C1, COMPARISON, F6
+from tests.scripts.comparing.comparisons import SECOND as FIXED
 
 SECOND = {
     "network": "other",
@@ -126,6 +131,22 @@ def test_every_key_of_the_json() -> None:
             },
         ],
     }
+
+
+def test_a_network_without_classes_has_the_errors_of_all_its_outputs() -> None:
+    """Root of the mean of 0.3**2 and 0.4**2; the larger of 0.9 and 0.7; SQNR of the last layer."""
+    outputs = (OutputEntry(-2.0, 3.0, 0.3, 0.9), OutputEntry(-5.0, 1.0, 0.4, 0.7))
+    given = replace(FIXED, outputs=outputs, correct=None, labels=None, layers=(F6, C1))
+    comparison = replace(COMPARISON, rows=(Row("x", "x.json", given, None),), layers=())
+    (found,) = to_document(comparison)["reports"]
+    assert found["output_rms_error"] == pytest.approx(0.125**0.5)
+    assert (found["output_largest_error"], found["output_sqnr_db"]) == (0.9, 31.25)
+    assert (found["measure"], found["interval"], found["accuracy"]) == ("error", None, None)
+    for text in (to_csv(comparison), report_csv(given)):
+        row, *_ = csv.DictReader(io.StringIO(text))
+        assert float(row["output_rms_error"]) == pytest.approx(0.125**0.5)
+        assert (row["output_largest_error"], row["output_sqnr_db"]) == ("0.9", "31.25")
+        assert (row["interval_low"], row["interval_high"]) == ("", "")
 
 
 def test_every_column_of_the_csv() -> None:

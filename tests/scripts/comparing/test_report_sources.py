@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from systolith import golden, hw
@@ -13,6 +19,7 @@ from systolith.golden.reports.accuracy import HardwareEntry
 from systolith.scripts.comparing import evaluation_cache
 from systolith.scripts.comparing.report_sources import compared_files, load_reports
 from systolith.scripts.main import main
+from systolith.scripts.sweeping.workers import Workers
 from tests.scripts import tiny
 
 
@@ -74,9 +81,93 @@ def test_other_images_and_other_code_are_evaluated_anew(
     assert cached() == 5
 
 
+class Recorder:
+    """Progress that is remembered."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        self.seen.append((done, total))
+
+    def announce(self, step: str) -> None:
+        pytest.fail(f"nothing takes long: {step}")
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting others takes longer than to evaluate so few images."""
+
+    @contextmanager
+    def local(_: int) -> Iterator[Workers]:
+        with ThreadPoolExecutor(1) as executor:
+            yield Workers(executor)
+
+    monkeypatch.setattr(evaluation_cache, "local_workers", local)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_what_is_cached_counts_as_done_at_once(here: Path) -> None:
+    """Two files have the same network, which is evaluated once."""
+    data = golden.load_dataset(DATA)
+    networks = [(name, golden.load(name), None) for name in ("q9.npz", "q10.npz", "q9.npz")]
+    evaluation_cache.evaluate_all(networks[:1], data, None, Recorder())
+    shown = Recorder()
+    reports = evaluation_cache.evaluate_all(networks, data, None, shown)
+    assert shown.seen == [(1, 2), (2, 2)]
+    assert [each.kind for each in reports] == ["fixed", "float", "fixed"]
+
+
+@pytest.mark.usefixtures("one_process")
+def test_images_called_otherwise_are_evaluated_anew(here: Path) -> None:
+    """The name of the images and of their part stand in the report."""
+    data = golden.load_dataset(DATA)
+    for name, split in (("a", "b"), ("a", "c"), ("d", "c")):
+        (report,) = evaluation_cache.evaluate_all(
+            [("q9.npz", golden.load("q9.npz"), None)],
+            replace(data, name=name, split=split),
+            None,
+            Recorder(),
+        )
+        assert (report.dataset.name, report.dataset.split) == (name, split)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_labels_that_are_no_classes_are_refused_where_classes_are_put_out(here: Path) -> None:
+    images = golden.load_dataset(DATA).images
+    np.savez("strange.npz", images=images, labels=np.full(30, 7))
+    (report,) = load_reports([Path("q9.npz")], Path("strange.npz"), None, by_class=False).reports
+    assert report.measure == "error"
+    with pytest.raises(ValueError, match="has the label 7, network 'tiny' has the classes 0 to 2"):
+        load_reports([Path("q9.npz")], Path("strange.npz"), None)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_file_with_the_name_of_a_network_that_ships_is_read(here: Path) -> None:
+    """Of the two it is the nearer one; without it, the name is that of the network."""
+    digits = golden.test_digits().take(3)
+    np.savez("digits.npz", images=digits.images, labels=digits.known_labels)
+    (report,) = load_reports([Path("lenet5-relu")], Path("digits.npz"), None).reports
+    assert report.network == "lenet5-relu"
+    golden.AccuracyReport.load("r.json").save("lenet5-relu")
+    found = load_reports([Path("lenet5-relu")], None, None)
+    assert (found.reports[0].network, found.networks) == ("tiny", [None])
+
+
+def test_what_is_before_a_folder_is_not_there_again_but_a_file_may_be(here: Path) -> None:
+    shutil.copytree(here, here.parent / "copy")
+    there = Path("../copy")
+    given = [Path("r.json"), Path("q9.npz"), Path(), Path("r.json"), there]
+    assert [path.as_posix() for path in compared_files(given)] == [
+        *("r.json", "q9.npz", "q10.npz", "r.json"),
+        *("../copy/q9.npz", "../copy/q10.npz", "../copy/r.json"),
+    ]
+
+
 def test_a_folder_stands_for_its_reports_and_networks(here: Path) -> None:
     (here / "notes.json").write_text('{"schema": "other/1"}')
     (here / "broken.json").write_text("{")
+    (here / "sweep-2.json").write_text('{"schema": "systolith.sweep/2"}')
     found = load_reports([here], DATA, None)
     assert [path.name for path in found.paths] == ["q9.npz", "q10.npz", "r.json"]
     assert [each.kind for each in found.reports] == ["fixed", "float", "fixed"]
@@ -112,6 +203,24 @@ def test_a_sweep_stands_for_the_networks_of_its_front(here: Path) -> None:
     assert load_reports([Path("swept")], DATA, None).paths == [first, second]
 
 
+def test_networks_that_the_sweep_does_not_name_come_last(here: Path) -> None:
+    """Those that it names come in its order, if they are as it wrote them."""
+    contents = {name: bytes(Path(name).read_bytes()) for name in ("q9.npz", "q10.npz")}
+    front = here / "swept" / "front"
+    front.mkdir(parents=True)
+    for name, source in (("a", "q9.npz"), ("b", "q10.npz"), ("z", "q9.npz"), ("c", "q10.npz")):
+        (front / f"{name}.npz").write_bytes(contents[source])
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    named = (("z", "q9.npz", True), ("b", "q10.npz", True), ("a", "q10.npz", True))
+    points = [
+        {"name": name, "quantized_sha256": hashes[source], "on_front": on_front}
+        for name, source, on_front in (*named, ("c", "q10.npz", False))
+    ]
+    report = {"schema": "systolith.sweep/2", "points": points}
+    (here / "swept" / "sweep.json").write_text(json.dumps(report))
+    assert [path.stem for path in compared_files([Path("swept")])] == ["z", "b", "a", "c"]
+
+
 def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
     words = "sweep q10.npz --data data.npz --test-data test.npz --out swept --jobs 1"
     tiny.save_images(here / "test.npz", 20, seed=3)
@@ -124,6 +233,12 @@ def test_the_most_accurate_network_of_a_sweep_is_the_first(here: Path) -> None:
     # What stands before a folder is compared with, and is not there again.
     before = [front[-1], Path("swept")]
     assert load_reports(before, DATA, None).paths == [front[-1], *front[:-1]]
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_a_report_says_itself_what_is_put_out(by_class: bool, here: Path) -> None:
+    with pytest.raises(ValueError, match=r"^--result: is for networks; reports have images"):
+        load_reports([Path("r.json"), Path("r.json")], None, None, by_class=by_class)
 
 
 def test_a_hundred_reports_can_be_compared(here: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from systolith import golden
 from systolith.golden.fixed import execution
+from systolith.golden.network.graph import Network
+from systolith.golden.qformat import QFormat
 from systolith.golden.reports.comparison import Comparison
 from systolith.scripts.pages import changed_images as module
 from systolith.scripts.pages.changed_images import KINDS, changed_images
@@ -65,6 +69,18 @@ def test_every_change_is_shown_with_its_scores(comparison: Comparison) -> None:
     assert found.has_scores
 
 
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_scores_of_one_network_are_shown_beside_those_that_are_not_known(
+    known: int, comparison: Comparison
+) -> None:
+    networks = [network if place == known else None for place, network in enumerate(NETWORKS)]
+    found = changed_images(comparison, networks, DATA)
+    assert found.has_scores
+    for each in found.shown:
+        assert bool(each.before.scores) == (known == 0)
+        assert bool(each.after.scores) == (each.after.by == ("float", "two", "three")[known])
+
+
 def test_without_networks_and_images_there_are_the_classes(comparison: Comparison) -> None:
     whole = changed_images(comparison, NETWORKS, DATA)
     found = changed_images(comparison, [], None)
@@ -89,6 +105,19 @@ def test_of_too_many_each_report_and_each_kind_is_shown_in_turn(
     # With more classes than that, one image.
     monkeypatch.setattr(module, "_MOST_SCORES", 1)
     assert len(changed_images(comparison, NETWORKS, DATA).shown) == 1
+
+
+def test_pictures_of_features_have_the_range_of_their_format(comparison: Comparison) -> None:
+    """As the first network that is known says: here a signed format of 5 bits."""
+    signed = QFormat(5, 2)
+    first, others = FLOAT.network.input, FLOAT.network.layers[1:]
+    network = Network("signed", (replace(first, format=signed), *others))
+    trained = golden.TrainedNetwork(network, FLOAT.arrays)
+    data = replace(DATA, images=(DATA.images.astype(np.int16) % 32 - 16).astype(np.int8))
+    found = changed_images(comparison, [None, None, trained], data)
+    assert found.shown
+    for each in found.shown:
+        assert each.picture == grey(data.images[each.image], signed)
 
 
 @pytest.mark.parametrize("digits", [golden.test_digits(), golden.validation_digits()])

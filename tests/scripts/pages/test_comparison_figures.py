@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from systolith.golden.reports.comparison import Row
+from systolith.golden.reports.comparison import LayerRow, Row
 from systolith.scripts.pages import comparison_figures
-from tests.scripts.comparing.comparisons import COMPARISON, FIRST
-from tests.scripts.pages.chart_data import drawn
+from tests.scripts.comparing.comparisons import C1, COMPARISON, FIRST
+from tests.scripts.pages.chart_data import drawn, tooltips
 
 GREY, GREEN, ORANGE, RED = "#6b7785", "#2e8b57", "#d9731a", "#e0455a"
 
@@ -30,6 +30,74 @@ def test_a_worse_report_is_red_and_a_better_one_green() -> None:
     eight = (1 - 0.49016, 1 - 0.94332)
     assert [(each["x"], each["x2"]) for each in bars.marks] == [
         pytest.approx(each, abs=1e-4) for each in ((1 - 0.59585, 1 - 0.98213), eight, eight, eight)
+    ]
+
+
+def test_a_report_that_is_touched_shows_its_figures_and_its_verdict() -> None:
+    """Wilson's intervals of 9 and of 8 in 10, by Newcombe's formula with z = 1.96."""
+    figure = comparison_figures.accuracy(COMPARISON).to_dict()
+    nine = {"accuracy": 0.9, "low": pytest.approx(0.59585, abs=1e-4)}
+    nine["high"] = pytest.approx(0.98213, abs=1e-4)
+    eight = {"accuracy": 0.8, "low": pytest.approx(0.49016, abs=1e-4)}
+    eight["high"] = pytest.approx(0.94332, abs=1e-4)
+    assert tooltips({**figure, **figure["layer"][0], "datasets": figure["datasets"]}) == [
+        {"report": "one", **nine, "verdict": "the first"},
+        {"report": "two", **eight, "verdict": "worse"},
+        {"report": "three", **eight, "verdict": "better"},
+        {"report": "four", **eight, "verdict": "no difference shown"},
+    ]
+    assert figure["description"].endswith(": one 0.9000, two 0.8000, three 0.8000, four 0.8000")
+
+
+def test_a_cell_that_is_touched_shows_its_report_and_its_figure() -> None:
+    figure = comparison_figures.by_layer(COMPARISON)["saturation"].to_dict()
+    inherited = {**figure, **figure["layer"][0], "datasets": figure["datasets"]}
+    assert tooltips(inherited) == [
+        {"report": report, "layer": layer, "saturated (%)": share}
+        for report, layer, share in (
+            *(("two", "C1", 25.0), ("three", "C1", 25.0)),
+            *(("two", "F6", 0.357), ("four", "F6", 0.357)),
+        )
+    ]
+    assert figure["description"] == "saturated (%), by report and layer"
+
+
+def test_a_figure_of_zero_is_a_figure() -> None:
+    """Of a ratio of 0 dB, and of a layer of which nothing saturates."""
+    entry = replace(C1, sqnr_db=0.0, saturated=0)
+    layers = (LayerRow("C1", (None, entry, C1, None)),)
+    figures = comparison_figures.by_layer(replace(COMPARISON, layers=layers))
+    for name, other in (("sqnr", 31.25), ("saturation", 25.0)):
+        squares, texts = drawn(figures[name].to_dict())
+        assert [(each["y"], each["color"]) for each in squares.marks] == [
+            *(("two", 0), ("three", other))
+        ]
+        assert texts.marks[0]["text"] == "0"
+
+
+def test_a_label_without_any_right_image_is_all_wrong_and_one_without_images_is_left_out() -> None:
+    report = replace(FIRST, confusion=((0, 3, 1), (2, 2, 0), (0, 0, 0)))
+    comparison = replace(COMPARISON, rows=(Row("all", "a.json", report, None),))
+    spec = comparison_figures.wrong_by_class(comparison).to_dict()
+    squares, texts = drawn(spec)
+    assert [(each["x"], each["color"]) for each in squares.marks] == [("0", 100), ("1", 50)]
+    assert [each["text"] for each in texts.marks] == ["100", "50"]
+    legend = spec["layer"][0]["encoding"]["color"]["legend"]
+    assert legend["values"] == [0, 1, 3, 10, 30, 100]
+
+
+def test_the_scale_of_changes_has_room_for_the_largest_loss() -> None:
+    """Of the label 0 three fewer are right, and of the others one and two more are wrong."""
+    first, two, *_ = COMPARISON.rows
+    reports = [replace(FIRST, confusion=((5, 0, 0), (0, 4, 0), (0, 0, 1)))]
+    reports.append(replace(FIRST, confusion=((2, 1, 2), (0, 4, 0), (0, 0, 1))))
+    rows = tuple(replace(row, report=each) for row, each in zip((first, two), reports, strict=True))
+    spec = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows)).to_dict()
+    colour = spec["layer"][0]["encoding"]["color"]
+    assert (colour["scale"]["domain"], colour["legend"]["values"]) == ([-3, 3], [-3, 0, 3])
+    (changes,) = spec["datasets"].values()
+    assert [(each["label"], each["class"], each["images"]) for each in changes] == [
+        *(("0", "0", -3), ("0", "1", 1), ("0", "2", 2))
     ]
 
 
@@ -75,8 +143,8 @@ def test_each_layer_of_each_report_has_its_own_figure(
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        *((0, "0"), (0.01, "<0.1"), (0.049, "<0.1"), (0.051, "0.1"), (0.36, "0.4")),
-        *((9.94, "9.9"), (9.951, "10"), (25, "25"), (99.96, "100"), (-0.2, "-0.2")),
+        *((0, "0"), (0.01, "<0.1"), (0.049, "<0.1"), (0.05, "0.1"), (0.36, "0.4")),
+        *((9.94, "9.9"), (9.95, "10"), (25, "25"), (99.96, "100"), (-0.2, "-0.2")),
     ],
 )
 def test_a_figure_of_a_heat_map_has_at_most_four_characters(value: float, text: str) -> None:
@@ -103,6 +171,12 @@ def test_ticks_are_left_out_below_one_per_cent(most: float, ticks: list[int] | N
     assert legend.get("values") == ticks
 
 
+def test_without_any_figure_there_are_no_ticks() -> None:
+    chart = comparison_figures._heat_map(COMPARISON, "layer", "x", [], "oranges", (0, 1, 3))
+    legend = chart.to_dict()["layer"][0]["encoding"]["color"]["legend"]
+    assert "values" not in legend
+
+
 def test_texts_are_left_out_of_very_many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [("one", "C1", 1.0), ("two", "C1", 2.0)]
     for most, layers in ((2, 2), (1, 1)):
@@ -127,6 +201,19 @@ def test_a_label_of_several_lines_is_in_the_middle_of_its_row() -> None:
     assert axis["labelOffset"]["value"] == 0
 
 
+@pytest.mark.parametrize("place", [0, 11])
+def test_the_longest_label_of_all_decides_the_height(place: int) -> None:
+    """Four lines, of which three are 14 pixels more each, in the row of every report."""
+    label = "a label that is much longer than any line of a really narrow window"
+    rows = [
+        replace(row, label=label if n == place else row.label)
+        for n, row in enumerate(COMPARISON.rows * 3)
+    ]
+    short = comparison_figures.accuracy(replace(COMPARISON, rows=COMPARISON.rows * 3))
+    long = comparison_figures.accuracy(replace(COMPARISON, rows=tuple(rows)))
+    assert (short.height, long.height) == (70 + 24 * 12, 70 + (24 + 3 * 14) * 12)
+
+
 def test_the_share_of_wrong_images_is_that_of_each_label() -> None:
     squares, _ = drawn(comparison_figures.wrong_by_class(COMPARISON).to_dict())
     second = {"0": 40, "1": 0}
@@ -143,6 +230,22 @@ def test_the_first_report_whose_confusion_differs_is_chosen() -> None:
     for rows, chosen in (((first, same, two), two.label), ((first, same), "same")):
         figure = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows))
         assert figure.to_dict()["params"][0]["value"] == chosen
+    # Where nothing changed, the scale of colours is of one image.
+    colour = figure.to_dict()["layer"][0]["encoding"]["color"]
+    assert (colour["scale"]["domain"], colour["legend"]["values"]) == ([-1, 1], [-1, 0, 1])
+
+
+@pytest.mark.parametrize(("classes", "height"), [(2, 200), (4, 200), (5, 220), (40, 920)])
+def test_a_confusion_has_room_for_each_class(classes: int, height: int) -> None:
+    """Of 20 pixels, below a legend; but 200 at least."""
+    report = replace(FIRST, confusion=((0,) * classes,) * classes)
+    rows = tuple(replace(row, report=report) for row in COMPARISON.rows)
+    figure = comparison_figures.confusion_difference(replace(COMPARISON, rows=rows))
+    assert figure.height == height
+    labels = [str(number) for number in range(classes)]
+    for layer in figure.to_dict()["layer"]:
+        for channel in ("x", "y"):
+            assert layer["encoding"][channel]["scale"]["domain"] == labels
 
 
 def test_a_confusion_has_the_images_more_or_fewer_than_in_the_first() -> None:

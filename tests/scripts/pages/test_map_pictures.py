@@ -25,6 +25,11 @@ def test_ink_is_dark() -> None:
     assert decoded(grey(image)).tolist() == [[255, 0, 245]]
 
 
+def test_of_several_channels_the_first_is_shown() -> None:
+    image = np.array([[[0, 9, 200], [255, 7, 1]]], np.uint8)
+    assert decoded(grey(image)).tolist() == [[255, 0]]
+
+
 @pytest.mark.parametrize(
     ("fmt", "raw", "shades"),
     [
@@ -82,6 +87,8 @@ def test_channels_stand_side_by_side() -> None:
     assert picture.shape == (4, 3 * 4 + 2, 3)
     assert (picture[:, 4] == picture[0, 4]).all() and (picture[:, 4] != picture[:, 3]).any()
     assert decoded(maps(np.ones((1, 1, 120)), 1.0)).shape == (8, 16, 3)
+    # Only maps of a single value have no gaps: sqrt(2 * 6 * 1 / 2) = 2.4 across, in two rows.
+    assert decoded(maps(np.ones((1, 2, 6)), 1.0)).shape == (2 + 1, 3 * 2 + 2, 3)
 
 
 def test_maps_of_zeros_are_white() -> None:

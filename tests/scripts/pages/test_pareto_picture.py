@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
@@ -20,7 +21,7 @@ from systolith.scripts.sweeping.outcome import (
     SynthesizedDesign,
 )
 from systolith.scripts.sweeping.outcome import designs as all_designs
-from tests.scripts.pages.chart_data import Layer, panels, saved
+from tests.scripts.pages.chart_data import Layer, drawn, panels, saved
 
 Marks = tuple[set[tuple[int, int]], set[tuple[int, int]]]
 """Ranks and multipliers of the points on the front, and of the others."""
@@ -125,6 +126,112 @@ def test_each_panel_draws_errors_against_its_own_cost(monkeypatch: pytest.Monkey
         assert {each["color"] for each in line.marks} == {one[0], two[0]}
     labels = [each for layer in weights[3:] for each in layer.marks]
     assert [(each["x"], each["text"]) for each in labels] == [(0.0977, "7/2")]
+
+
+@pytest.mark.parametrize("correct", [(990, 985, 900), (985, 990, 900), (900, 990, 985)])
+def test_of_points_at_one_cost_the_line_has_the_best(
+    correct: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a budget all points of a network have the same multipliers, and the same cycles."""
+    specs = saved(monkeypatch)
+    draw_pareto(report(("one",), correct))
+    for panel, costs in zip(panels(specs[0])[1:], ((3, 9), (1000, 3000)), strict=True):
+        found = {(each["x"], round(each["y"], 6)) for each in panel[0].marks}
+        assert found == {(cost, 0.01) for cost in costs}
+
+
+def test_the_line_goes_on_to_the_highest_cost() -> None:
+    """The lightest point is the best, and the heaviest one ends the line."""
+    line, others, filled = drawn(
+        page_panels(report(("one",), (900, 985, 990)))["weights"].to_dict()
+    )
+    ends = [round(bits / 8192, 4) for bits in (700, 900)]
+    assert [(each["x"], round(each["y"], 6)) for each in line.marks] == [(x, 0.01) for x in ends]
+    assert len(others.marks) + len(filled.marks) == 3
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "agreement"])
+def test_titles_axes_and_legends_say_what_is_drawn(measure: Any) -> None:
+    given = report(("one", "two"), (990, 985, 900))
+    images = msgspec.structs.replace(given.data, measure=measure)
+    points = [
+        msgspec.structs.replace(each, validation=Score(None, None, each.validation.rate))
+        if measure == "agreement"
+        else each
+        for each in given.points
+    ]
+    figures = page_panels(msgspec.structs.replace(given, data=images, points=points))
+    titles = ("weights (KiB)", "multipliers", "cycles from one image to the next")
+    assert list(figures) == ["weights", "multipliers", "cycles"]
+    for (name, figure), title in zip(figures.items(), titles, strict=True):
+        spec = figure.to_dict()
+        assert spec["description"] == f"{measure.capitalize()} against {name}"
+        for layer in spec["layer"]:
+            x, y = layer["encoding"]["x"], layer["encoding"]["y"]
+            assert (x["title"], y["title"]) == (title, measure)
+            assert x["scale"].get("zero") == (False if name == "weights" else None)
+            # Errors are drawn, and what is right is written beside them.
+            assert y["axis"]["labelExpr"] == "format(1 - datum.value, '.4~f')"
+        # A line, points that are on no front, and those that are; no labels.
+        assert [each["mark"]["type"] for each in spec["layer"]] == ["line", "point", "point"]
+        assert [each["mark"].get("filled") for each in spec["layer"]] == [None, False, True]
+        marks = [each for each in spec["layer"] if "shape" in each["encoding"]]
+        for layer in marks:
+            assert layer["encoding"]["color"]["legend"]["orient"] == "top"
+            assert [
+                layer["encoding"][channel]["scale"]["domain"] for channel in ("color", "shape")
+            ] == [["one", "two"]] * 2
+        # What is shown of a point that is touched is found by its rank.
+        rows = [row for layer in marks for row in spec["datasets"][layer["data"]["name"]]]
+        assert {row["rank"] for row in rows} == {1, 2, 3}
+        assert {row[measure] for row in rows} == {0.99, 0.985, 0.9}
+    alone = page_panels(report(("one",), (990,)))["weights"].to_dict()
+    shapes = [each["encoding"]["shape"] for each in alone["layer"] if "shape" in each["encoding"]]
+    assert [each["legend"] for each in shapes] == [None, None]
+
+
+def test_a_point_of_the_front_of_hardware_is_not_filled_among_the_weights() -> None:
+    given = report(("one",), (990, 985, 900))
+    points = [msgspec.structs.replace(each, on_front=True) for each in given.points]
+    spec = page_panels(msgspec.structs.replace(given, points=points, weight_front=[3]))
+    _, others, filled = drawn(spec["weights"].to_dict())
+    assert [each["x"] for each in filled.marks] == [round(700 / 8192, 4)]
+    assert [each["x"] for each in others.marks] == [round(900 / 8192, 4), round(800 / 8192, 4)]
+
+
+def test_points_of_one_cost_and_other_errors_have_labels_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    specs = saved(monkeypatch)
+    draw_pareto(report(("one",), (990, 985, 900)))
+    _, multipliers, cycles = panels(specs[0])
+    for panel, costs in ((multipliers, (3, 9)), (cycles, (3000, 1000))):
+        assert {(each["x"], round(each["y"], 6), each["text"]) for each in panel[3].marks} == {
+            *((cost, 0.01, "8/1") for cost in costs),
+            *((cost, 0.015, "7/2") for cost in costs),
+        }
+
+
+def test_a_design_s_luts_are_drawn_against_its_errors() -> None:
+    """One without errors is half an image from none, like everywhere."""
+    given = report(("one",), (1000, 985))
+    synthesized = [
+        SynthesizedDesign(2, "one", "3", 0.985, 3000, 1234, 5, 3, 1, 2, fits=False),
+        SynthesizedDesign(1, "one", "9", 1.0, 1000, 4321, 5, 9, 1, 2, fits=True),
+        SynthesizedDesign(2, "one", "9", 0.985, 1000, 2345, 5, 9, 1, 2, fits=True),
+    ]
+    synthesis = SweptSynthesis("ecp5-25k", "0.70", synthesized, [0, 1])
+    spec = page_panels(msgspec.structs.replace(given, synthesis=synthesis))["luts"].to_dict()
+    _, others, filled = drawn(spec)
+    found = [[(each["x"], round(each["y"], 6)) for each in part.marks] for part in (filled, others)]
+    assert found == [[(1234, 0.015), (4321, 0.0005)], [(2345, 0.015)]]
+    rows = {row["luts"]: row for name in spec["datasets"] for row in spec["datasets"][name]}
+    known = {name: row for name, row in rows.items() if "rank" in row}
+    assert {name: (row["rank"], row["point"], row["budget"]) for name, row in known.items()} == {
+        1234: (2, "point-2", "3"),
+        4321: (1, "point-1", "9"),
+        2345: (2, "point-2", "9"),
+    }
 
 
 def test_labels_of_every_other_network_are_on_the_other_side(

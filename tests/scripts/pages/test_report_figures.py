@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,15 @@ def test_the_effect_of_each_width_is_drawn_in_the_row_of_its_part() -> None:
     ]
 
 
+def test_a_trial_of_an_old_report_saves_nothing_that_is_known() -> None:
+    trials = Trials(
+        *("digits", "validation", 1000, 900, 800),
+        (Trial("C1", "weight_bits", 7, 880, 5, 25, 750, -1),),
+    )
+    spec = report_figures.sensitivity_by_layer(trials).to_dict()
+    assert [each["saved"] for each in tooltips(spec)] == ["0 KiB"]
+
+
 def test_confusion_has_labels_downwards_and_classes_across() -> None:
     squares, numbers = drawn(report_figures.confusion(MANY_WRONG).to_dict())
     wrong = {("0", "2"): 1, ("2", "0"): 3, ("2", "1"): 1}
@@ -159,6 +169,76 @@ def test_the_ratio_of_each_layer_is_drawn(
 ) -> None:
     for each in drawn(report_figures.sqnr_by_layer(report).to_dict()):
         assert each.marks == [{"x": name, "y": ratio} for name, ratio in ratios]
+
+
+def shown(figure: Any) -> list[dict[str, Any]]:
+    """What the first layer with tooltips shows of each of its rows; data are the whole chart's."""
+    spec = figure.to_dict()
+    layer = next(each for each in spec["layer"] if "tooltip" in each["encoding"])
+    data = layer.get("data", spec.get("data"))
+    return tooltips({**layer, "data": data, "datasets": spec["datasets"]})
+
+
+def test_what_is_touched_shows_its_own_figures() -> None:
+    assert shown(report_figures.confusion(MANY_WRONG)) == [
+        {"label": "0", "class": "2", "images": 1},
+        {"label": "2", "class": "0", "images": 3},
+        {"label": "2", "class": "1", "images": 1},
+    ]
+    assert shown(report_figures.sqnr_by_layer(MANY_WRONG)) == [
+        *({"layer": "C1", "SQNR (dB)": 40.5}, {"layer": "F6", "SQNR (dB)": 22.25})
+    ]
+    bars = shown(report_figures.histogram(values(), last=False))
+    found = [each for each in bars if each["network"] == "float" and each["share"]]
+    assert [(each["from"], each["to"], 8 * each["share"]) for each in found] == [
+        *((-2.0, -1.5, 1), (-1.5, -1.0, 2), (-1.0, -0.5, 2), (-0.5, 0.0, 3))
+    ]
+
+
+def test_those_who_cannot_see_a_figure_are_told_its_figures() -> None:
+    trials = Trials(
+        *("digits", "validation", 1000, 900, 800),
+        (
+            Trial(None, "bits", 4, 850, 10, 60, 400),
+            Trial(None, "bits", 8, 1000, 100, 0, 800),
+            Trial("C1", "weight_bits", 9, 903, 4, 1, 850, 1, -6),
+        ),
+    )
+    for figure, text in (
+        (
+            report_figures.accuracy_against_bits(trials),
+            "The share of wrong images by bits: 4 bits 0.1500, 8 bits 0.0005",
+        ),
+        (
+            report_figures.sensitivity_by_layer(trials),
+            f"The difference of accuracy by layer and bits. {helped_most_in_words(trials)}",
+        ),
+        (report_figures.sqnr_by_layer(MANY_WRONG), "SQNR in dB by layer: C1 40.5, F6 22.2"),
+        (
+            report_figures.histogram(values(), last=True),
+            "The distribution of the values of C1, float and fixed",
+        ),
+        # Of ten images five are wrong.
+        (
+            report_figures.confusion(MANY_WRONG),
+            "The wrong classes of 5 images, by their labels",
+        ),
+    ):
+        spec = figure.to_dict()
+        assert spec["description"] == text
+        assert spec["width"] == "container"
+
+
+def test_every_class_has_its_row_and_column_though_nothing_is_wrong_with_it() -> None:
+    spec = report_figures.confusion(FEW_WRONG).to_dict()
+    for layer in spec["layer"]:
+        encoding = layer["encoding"]
+        for channel in ("x", "y"):
+            assert encoding[channel]["scale"]["domain"] == ["0", "1", "2"]
+    # A layer's row has room for its figures.
+    many = replace(FEW_WRONG, confusion=tuple((0,) * 40 for _ in range(40)))
+    assert report_figures.confusion(many).height == 60 + 20 * 40
+    assert spec["height"] == 260
 
 
 def values() -> LayerValues:
@@ -210,6 +290,34 @@ def test_a_bin_is_as_few_whole_steps_wide_as_64_bins_allow(bits: int, steps: int
         assert [mark["y"] for mark in marks] == pytest.approx(shares)
         assert sum(shares) == pytest.approx(1)
     assert (bars.marks[0]["x"] + fmt.step / 2) / fmt.step == pytest.approx(fmt.min_raw)
+    # The last bin has the greatest value of the format.
+    assert bars.marks[-1]["x"] < fmt.max_raw * fmt.step < bars.marks[-1]["x2"]
+
+
+@pytest.mark.parametrize("shift", [-1.7, 1.7])
+def test_values_outside_of_the_format_have_bins_too(shift: float) -> None:
+    """Bins begin half a step below a value of the format, however far away."""
+    random = np.random.default_rng(3)
+    held = np.clip(random.integers(-64, 64, (40, 4, 4, 1)) / 64, -1, 63 / 64)
+    real = np.concatenate([held[:20], held[20:] + shift])
+    fmt = QFormat(7, 6)
+    shown = report_figures.histogram(LayerValues("C1", real, held, fmt, fmt.step, 0.0), False)
+    bars, line, _ = drawn(shown.to_dict())
+    first, last = bars.marks[0], bars.marks[-1]
+    assert first["x"] <= min(real.min(), -1) < first["x2"]
+    assert last["x"] <= max(real.max(), 63 / 64) < last["x2"]
+    starts = np.array([each["x"] for each in bars.marks]) * 64 + 0.5
+    assert starts == pytest.approx(np.round(starts))
+    for part in (bars, line):
+        assert sum(each["y"] for each in part.marks) == pytest.approx(1)
+
+
+def test_scores_that_are_all_the_same_are_one_bin() -> None:
+    same = np.full((3, 1, 1, 2), 0.75)
+    scores = LayerValues("output", same, same, QFormat(8, 2), 0.25, 0.0)
+    bars, line = drawn(report_figures.histogram(scores, last=True).to_dict())
+    found = [(each["x"], each["y"]) for part in (bars, line) for each in part.marks if each["y"]]
+    assert found == 2 * [(0.625, 1.0)]
 
 
 def test_the_ends_of_a_format_have_its_offset() -> None:

@@ -14,12 +14,18 @@ from playwright.sync_api import Browser, Page
 
 from systolith import golden
 from systolith.scripts.main import main
+from systolith.scripts.pages import sweep_page as sweep_page_module
 from systolith.scripts.pages.sweep_page import command, settings_file, sweep_page
 from systolith.scripts.sweeping.outcome import (
+    Images,
+    Score,
     SweepReport,
+    SweptNetwork,
+    SweptPlan,
     SweptPoint,
     SweptSynthesis,
     SynthesizedDesign,
+    designs,
 )
 from tests.scripts import tiny
 from tests.scripts.browser import chromium, look_at
@@ -102,6 +108,81 @@ def test_the_command_makes_the_point(swept: Path) -> None:
         assert program == "systolith" and main(words) == 0
         made = golden.QuantizedNetwork.load(f"{point['name']}.npz")
         assert made.sha256 == point["quantized_sha256"]
+
+
+def test_each_table_and_each_point_has_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second point is on the front of hardware alone, and the third cannot be built."""
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(sweep_page_module, "render", lambda *_, **given: shown.update(given))
+    base = {"activation_bits": 5, "calibration": "minmax", "granularity": "channel"}
+    base |= {"rounding": "half_up"}
+    settings: list[dict[str, Any]] = [
+        {**base, "weight_bits": 7, "bias_correction": True},
+        {**base, "weight_bits": 7, "bias_correction": False, "percentile": 99.5},
+        {**base, "weight_bits": 3, "rounding": "floor", "layers": {"C3": {"weight_bits": 4}}},
+    ]
+    points = [
+        SweptPoint(1, "one", "net.npz", settings[0], "aa", 800, Score(91, 0.91), None, True),
+        SweptPoint(2, "two", "net.npz", settings[1], "bb", 160, Score(81, 0.81), None, True),
+        SweptPoint(3, "three", "net.npz", settings[2], "cc", 400, Score(71, 0.71), "too wide"),
+    ]
+    points[0] = msgspec.structs.replace(points[0], test=Score(43, 0.86))
+    plans = [SweptPlan("net.npz", "few", 6, 100, 300), SweptPlan("net.npz", "more", 9, 50, 200)]
+    report = SweepReport(
+        schema="",
+        calibration={"name": "some", "sha256": "", "images": 321},
+        data=Images("digits", "validation", "", 1234),
+        test=Images("digits", "test", "", 5678),
+        networks=[SweptNetwork("net.npz", "Net", "", 200, Score(97, 0.97), Score(44, 0.88))],
+        plans=plans,
+        points=points,
+        weight_front=[1],
+        hardware_front=[each for each in designs(points, plans) if each.rank == 2],
+        version="1",
+    )
+    sweep_page(report, Path("my data.csv"), "kind")
+    tables = shown["tables"]
+    assert {name: [row[0] for row in table.rows] for name, table in tables.items()} == {
+        "front": ["1"],
+        "hardware": ["2", "2"],
+        "best": ["1", "3"],
+        "points": ["1", "2", "3"],
+        "plans": ["net.npz", "net.npz"],
+    }
+    common = ["systolith", "quantize", "net.npz", "--weight-bits"]
+    data = ["--data", "my data.csv", "--images", "321", "--label-column", "kind"]
+    maps = ["--activation-bits", "5", "--calibration", "minmax"]
+    commands = {rank: shlex.split(each["command"]) for rank, each in shown["points"].items()}
+    assert commands == {
+        1: [*common, "7", *maps, "--bias-correction", *data, "--out", "one.npz"],
+        2: [*common, "7", *maps, "--config", "two.toml", *data, "--out", "two.npz"],
+        3: [*common, "3", *maps, "--config", "three.toml", *data, "--out", "three.npz"],
+    }
+    assert {rank: each["settings"] for rank, each in shown["points"].items()} == {
+        1: "",
+        2: "percentile = 99.5\n",
+        3: 'rounding = "floor"\nlayers.C3.weight_bits = 4\n',
+    }
+    first, second, third = (dict(each["facts"]) for each in shown["points"].values())
+    assert first == {
+        "rank": "1 of 3",
+        "network": "net.npz",
+        "weights/maps": "7/5",
+        "calibration": "minmax",
+        "bias_correction": "true",
+        "rounding": "half_up",
+        "weights": "0.10 KiB",
+        # 32 bits for each of 200 weights.
+        "smaller than float": "8.00x",
+        "accuracy": "0.9100 on 1,234 images",
+        "test accuracy": "0.8600 on 5,678 images",
+    }
+    assert (second["percentile"], second["bias_correction"]) == ("99.5", "false")
+    assert "test accuracy" not in second
+    assert (third["no hardware"], third["layers.C3.weight_bits"]) == ("too wide", "4")
+    assert "no hardware" not in first
+    # Without a file the images are the digits that ship, and their number is that of `quantize`.
+    assert command(points[0], None, 321).endswith("--bias-correction --out one.npz")
 
 
 def test_luts_have_a_section_where_they_are_known(swept: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from systolith.hw.silicon.slowest_paths import SlowestPath
+from systolith.hw.silicon.synthesis_report import COUNT_HEADINGS
 from systolith.hw.silicon.targets import Capacity
 from systolith.scripts.pages import synthesis_page as page
 from systolith.scripts.pages.synthesis_page import floor_use, slowest_paths
@@ -29,6 +30,9 @@ REPORT: Any = SimpleNamespace(
 def test_a_slowest_path_is_divided_into_cells_and_wires() -> None:
     """In picoseconds 5,000, of which 3,500 are in wires; and 4,000, of which 400 are."""
     spec = slowest_paths(REPORT).to_dict()
+    # The slowest first, and room for a bar of each.
+    assert spec["encoding"]["y"]["sort"] == ["dense", "conv"]
+    assert spec["height"] == 34 * 2 + 90
     (bars,) = drawn(spec)
     cells, wires = "#7f9bb3", "#d9731a"
     assert bars.marks == [
@@ -66,6 +70,21 @@ def test_each_layer_has_its_share_of_what_the_device_has(target: str, memories: 
     assert [(each["x"], each["y"], each["color"]) for each in bars.marks] == [
         (each["share"], each["resource"], each["layer"]) for each in shown
     ]
+
+
+def test_the_tables_have_every_part_with_its_cells_and_its_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, Any] = {}
+    report: Any = SimpleNamespace(**vars(REPORT), target="ecp5-25k", clock_mhz=25.0)
+    monkeypatch.setattr(page, "counts", lambda part: (part.name, "cells"))
+    monkeypatch.setattr(page, "path_ends", lambda path: (path.source, path.target))
+    monkeypatch.setattr(page, "render", lambda *_, **values: seen.update(values))
+    page.synthesis_page(report)
+    assert seen["rows"] == [(name, (name, "cells")) for name in ("conv", "dense")]
+    paths = [(name, path.picoseconds, ends) for name, path, ends in seen["paths"]]
+    assert paths == [("dense", 5000, ("a", "b")), ("conv", 4000, ("c", "d"))]
+    assert seen["headings"] == COUNT_HEADINGS and seen["report"] is report
 
 
 @pytest.mark.parametrize(("clock", "names"), [(None, ["floor"]), (25.0, ["floor", "paths"])])

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import numpy as np
 import pytest
 
 from systolith import hw
 from systolith.hw.folding import Folding
-from systolith.scripts.pages.timeline_picture import draw_timeline
+from systolith.hw.planning.activity import Activity
+from systolith.scripts.pages.timeline_picture import _spans, draw_timeline
 from tests.scripts import tiny
 from tests.scripts.pages.chart_data import drawn, saved
 
@@ -47,6 +49,24 @@ def test_each_unit_works_its_own_cycles_for_each_image(monkeypatch: pytest.Monke
     assert int(second) - int(first) == interval and int(first) >= latency
     subtitle = f"3 multipliers, then an image every {interval} cycles"
     assert spec["title"]["subtitle"].startswith(subtitle)
+
+
+def test_the_work_for_two_images_in_one_span_is_stacked() -> None:
+    """Spans of four cycles: in the first, three for an image and one for the next."""
+    busy = {"conv": np.array([[3, 1, 0], [1, 2, 0]]), "dense": np.array([[0, 4, 1], [0, 0, 2]])}
+    seen = Activity(span_cycles=4, busy=busy, results=())
+    rectangles = _spans(seen, {"conv": "conv, 2 x", "dense": "dense, 1 x"})
+    assert [tuple(each.values()) for each in rectangles] == [
+        ("conv, 2 x", "1", 0, 4, 0.0, 0.75),
+        ("conv, 2 x", "1", 4, 8, 0.0, 0.25),
+        ("conv, 2 x", "2", 0, 4, 0.75, 1.0),
+        ("conv, 2 x", "2", 4, 8, 0.25, 0.75),
+        ("dense, 1 x", "1", 4, 8, 0.0, 1.0),
+        ("dense, 1 x", "1", 8, 12, 0.0, 0.25),
+        ("dense, 1 x", "2", 8, 12, 0.25, 0.75),
+    ]
+    keys = ["layer", "image", "start", "end", "low", "high"]
+    assert [list(each) for each in rectangles] == [keys] * 7
 
 
 def test_a_result_of_scores_is_in_the_cycle_of_its_last_score(

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from systolith import golden, hw
 from systolith.golden.quantization import observation
+from systolith.hw.silicon.targets import Capacity
 from systolith.scripts.sweeping import jobs
 from systolith.scripts.sweeping.jobs import Accuracy, Subject, plan_cost, program_version, run_job
+from tests.scripts import tiny
 
 
 def subject(name: str, images: int) -> Subject:
@@ -46,10 +52,40 @@ def test_accuracy_is_that_of_evaluate() -> None:
         assert jobs.measure_accuracy(own, settings, data) == Accuracy(300, expected)
 
 
+def test_a_point_is_synthesized_with_the_plan_of_the_goal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second design is too large."""
+    made: list[tuple[str, Path, hw.Plan]] = []
+    synthesized: list[tuple[Path, str]] = []
+
+    def generate(quantized: golden.QuantizedNetwork, folder: Path, plan: hw.Plan) -> None:
+        made.append((quantized.sha256, folder, plan))
+
+    def synthesize(folder: Path, target: str) -> SimpleNamespace:
+        synthesized.append((folder, target))
+        misfit = ("too large",) if len(synthesized) == 2 else ()
+        return SimpleNamespace(occupied=Capacity(16, 15, 14, 13, 12), misfit=misfit)
+
+    monkeypatch.setattr("systolith.hw.verilog.artifacts.generate", generate)
+    monkeypatch.setattr(jobs, "synthesize_folder", synthesize)
+    own = Subject(tiny.quantized().parent, np.zeros((3, 5, 4, 1), np.uint8))
+    quantized = own.quantized({"weight_bits": 5})
+    for place, most in enumerate((2, 6)):
+        goal = hw.Goal(max_multipliers=most)
+        cost = jobs.synthesize_point(own, {"weight_bits": 5}, goal, "ecp5-45k")
+        assert cost == jobs.SiliconCost(16, 15, 14, 13, 12, fits=place == 0)
+        sha256, folder, plan = made[place]
+        assert (sha256, plan) == (quantized.sha256, hw.make_plan(quantized.fixed, goal))
+        assert synthesized[place] == (folder, "ecp5-45k")
+    assert made[0][2] != made[1][2]
+
+
 def test_another_version_is_refused() -> None:
     assert run_job(len, program_version(), "abc") == 3
-    with pytest.raises(ChildProcessError, match=r"a worker has systolith .*, and this is .* 9\.9"):
-        run_job(len, "9.9", "abc")
+    for other in ("9.9", "0.0"):
+        with pytest.raises(
+            ChildProcessError, match=rf"a worker has systolith .*, and this is .* {other}"
+        ):
+            run_job(len, other, "abc")
 
 
 def test_refusals_survive_the_way_between_processes() -> None:

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 from itertools import permutations
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
+import pytest
 
 from systolith.scripts.sweeping.outcome import (
     SCHEMA,
@@ -291,6 +293,110 @@ def test_csv_has_a_row_for_each_design_and_each_point_that_is_not_built() -> Non
     ]
 
 
+def test_of_two_networks_each_has_its_own_points_and_sizes() -> None:
+    """Two of each have the same widths; one of the second network is on the front of hardware."""
+    other = SweptNetwork("other", "Other", "hh", 100, Score(93, 0.93), Score(42, 0.84))
+    points = [
+        POINT,
+        msgspec.structs.replace(POINT, rank=2, network="other", name="o1", weight_bits_total=160),
+        msgspec.structs.replace(POINT, rank=3, name="n2", weight_bits_total=640, on_front=False),
+        msgspec.structs.replace(REFUSED, rank=4),
+        msgspec.structs.replace(REFUSED, rank=5, network="other", name="o2", weight_bits_total=128),
+    ]
+    first = report()
+    swept = msgspec.structs.replace(
+        first,
+        networks=[*first.networks, other],
+        points=points,
+        hardware_front=list(designs([points[1]], PLANS)),
+    )
+    assert swept.best_at_widths == [1, 2]
+    # 32 bits for each of 200 weights, or of 100.
+    assert [swept.ratio(point) for point in points] == [
+        *("8.00x", "20.00x", "10.00x", "9.14x", "25.00x")
+    ]
+    assert swept.not_built == {"too wide": [4, 5]}
+    text = swept.to_markdown()
+    assert "- points 4, 5: too wide" in text
+    best = text.partition("## The best settings at each pair of widths\n")[2]
+    assert [row.split(" | ")[0] for row in best.partition("## ")[0].splitlines()[5:7]] == [
+        *("| 1", "| 2"),
+    ]
+    rows = swept.points_table().rows
+    by_heading = [dict(zip(swept.points_table().headings, row, strict=True)) for row in rows]
+    assert [row["front"] for row in by_heading] == ["yes", "yes", "", "", ""]
+    assert [row["rank"] for row in by_heading] == ["1", "2", "3", "4", "5"]
+    assert [row[0] for row in swept.points_table([3, 5]).rows] == ["3", "5"]
+    assert swept.points_table([]).rows == []
+    # Words come first: four columns, and one for each setting that varies.
+    tables = (swept.points_table(), swept.hardware_table(), swept.plans_table())
+    assert [table.left for table in tables] == [6, 4, 2]
+    for table in tables:
+        _, aligned, *_ = table.to_markdown().splitlines()
+        right = [each.endswith(":") for each in aligned.strip("| ").split(" | ")]
+        assert right == [place >= table.left for place in range(len(table.headings))]
+    # Each stands beside the network in floats that it was made of.
+    assert [row[9] for row in rows] == ["0.9700", "0.9300", "0.9700", "0.9700", "0.9300"]
+    (marked,) = (
+        row
+        for row in csv.DictReader(io.StringIO(swept.to_csv()))
+        if row["hardware_front"] == "True"
+    )
+    assert (marked["name"], marked["float_accuracy"], marked["multipliers"]) == ("o1", "0.93", "9")
+
+
+@pytest.mark.parametrize(("data", "test"), [("accuracy", "agreement"), ("agreement", "accuracy")])
+def test_each_data_set_is_called_by_its_own_measure(data: Any, test: Any) -> None:
+    first = report()
+    right = {"accuracy": Score(91, 0.91), "agreement": Score(None, None, 0.91)}
+    swept = msgspec.structs.replace(
+        first,
+        data=msgspec.structs.replace(first.data, measure=data),
+        test=msgspec.structs.replace(first.test, measure=test),
+        networks=[msgspec.structs.replace(first.networks[0], validation=right[data])],
+        points=[msgspec.structs.replace(POINT, validation=right[data], test=right[test])],
+    )
+    words = {
+        "accuracy": "accuracy",
+        "agreement": "agreement with the float network (the images have no labels)",
+    }
+    assert swept.ranked_by == words[data]
+    headings = swept.points_table().headings
+    assert (data in headings, f"test {test}" in headings) == (True, True)
+    assert (test in headings, f"test {data}" in headings) == (False, False)
+    (row,) = csv.DictReader(io.StringIO(swept.to_csv()))
+    assert {"float_" + data, "test_" + test, "float_test_" + test} <= row.keys()
+    assert f"## {data.capitalize()} against weight bits" in swept.to_markdown()
+
+
+def test_designs_of_the_front_of_luts_come_first_and_then_those_of_fewer_luts() -> None:
+    designs = [
+        SynthesizedDesign(1, "net", "few", 0.91, 100, luts, 12, 13, 14, 15, fits=True)
+        for luts in (40, 30, 10, 20)
+    ]
+    synthesis = SweptSynthesis("ecp5-25k", "0.70", designs, [1, 0])
+    table = msgspec.structs.replace(report(), synthesis=synthesis).synthesis_table()
+    assert table.left == 4
+    rows = [dict(zip(table.headings, row, strict=True)) for row in table.rows]
+    assert [(row["LUTs"], row["front"]) for row in rows] == [
+        *(("30", "yes"), ("40", "yes"), ("10", ""), ("20", "")),
+    ]
+    assert rows[0] == {
+        "rank": "1",
+        "network": "net",
+        "point": "net-w7-a5",
+        "budget": "few",
+        "accuracy": "0.9100",
+        "LUTs": "30",
+        "flip-flops": "12",
+        "multipliers": "13",
+        "block memories": "14",
+        "interval": "100",
+        "front": "yes",
+        "fits": "yes",
+    }
+
+
 def test_csv_marks_a_front_under_the_budget_that_is_on_it() -> None:
     """Of a point under two budgets one alone is on the front of hardware."""
     more = SweptPlan("net", "more", 12, 60, 200)
@@ -310,13 +416,32 @@ def test_a_notebook_shows_the_points() -> None:
     assert "0.9100" in shown and "<script" not in shown
 
 
-def test_csv_has_what_a_design_takes_of_a_device() -> None:
-    design = SynthesizedDesign(1, "net", "few", 0.91, 100, 11, 12, 13, 14, 15, fits=True)
-    synthesis = SweptSynthesis("ecp5-25k", "0.70", [design], [0])
-    swept = msgspec.structs.replace(report(), synthesis=synthesis)
-    built, refused = csv.DictReader(io.StringIO(swept.to_csv()))
-    columns = ["luts", "flip_flops", "device_multipliers", "block_memories"]
-    columns += ["distributed_memories", "fits", "target", "multipliers"]
-    expected = ["11", "12", "13", "14", "15", "True", "ecp5-25k", "6"]
-    assert [built[each] for each in columns] == expected
-    assert refused["luts"] == refused["fits"] == "" and refused["target"] == "ecp5-25k"
+def test_csv_has_what_each_design_takes_of_a_device() -> None:
+    """Two points under two budgets: four rows with figures of their own, in the order of points."""
+    more = SweptPlan("net", "more", 12, 60, 200)
+    second = msgspec.structs.replace(POINT, rank=3, name="net-2", quantized_sha256="gg")
+    designs = [
+        SynthesizedDesign(
+            *(rank, "net", budget, 0.91, 100),
+            *(n + 1, n + 2, n + 3, n + 4, n + 5),
+            fits=n != 20,
+        )
+        for n, (rank, budget) in zip(
+            (40, 30, 20, 10), ((3, "more"), (3, "few"), (1, "more"), (1, "few")), strict=True
+        )
+    ]
+    synthesis = SweptSynthesis("ecp5-25k", "0.70", designs, [0])
+    swept = msgspec.structs.replace(
+        report(), points=[POINT, REFUSED, second], plans=[*PLANS, more], synthesis=synthesis
+    )
+    columns = ["rank", "budget", "multipliers", "luts", "flip_flops", "device_multipliers"]
+    columns += ("block_memories", "distributed_memories", "fits")
+    rows = list(csv.DictReader(io.StringIO(swept.to_csv())))
+    assert [" ".join(row[column] or "-" for column in columns) for row in rows] == [
+        "1 few 6 11 12 13 14 15 True",
+        "1 more 12 21 22 23 24 25 False",
+        "2 - - - - - - - -",
+        "3 few 6 31 32 33 34 35 True",
+        "3 more 12 41 42 43 44 45 True",
+    ]
+    assert {row["target"] for row in rows} == {"ecp5-25k"}

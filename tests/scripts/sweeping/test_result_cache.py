@@ -20,7 +20,7 @@ RESULT = Accuracy(images=1000, correct=993)
 
 def test_a_cached_result_is_loaded(tmp_path: Path) -> None:
     warnings: list[str] = []
-    cache = ResultCache(tmp_path / "cache", warnings.append)
+    cache = ResultCache(tmp_path / "out" / "cache", warnings.append)
     assert cache.load(TASK) is None
     cache.save(TASK, RESULT)
     assert cache.load(TASK) == RESULT
@@ -41,6 +41,18 @@ def test_other_inputs_have_another_file(tmp_path: Path, other: Task) -> None:
     cache.save(TASK, RESULT)
     assert cache.path(other) != cache.path(TASK)
     assert cache.load(other) is None
+
+
+def test_a_thousand_results_have_as_many_files(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path, pytest.fail)
+    paths = {cache.path(replace(TASK, inputs={"number": number})) for number in range(1000)}
+    assert len(paths) == 1000
+
+
+def test_the_order_of_inputs_is_no_input(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path, pytest.fail)
+    cache.save(TASK, RESULT)
+    assert cache.load(replace(TASK, inputs=dict(reversed([*TASK.inputs.items()])))) == RESULT
 
 
 @pytest.mark.parametrize(

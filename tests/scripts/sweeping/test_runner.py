@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from systolith.scripts.sweeping import jobs, runner
 from systolith.scripts.sweeping.jobs import PointResult, SiliconCost
 from systolith.scripts.sweeping.outcome import Score, SweepReport
 from systolith.scripts.sweeping.pareto import distinct_front
-from systolith.scripts.sweeping.runner import Sweep, ranked, sweep
+from systolith.scripts.sweeping.runner import Sweep, quantized_front, ranked, sweep
 from systolith.scripts.sweeping.workers import Workers
 from tests.scripts import tiny
 
@@ -204,6 +206,148 @@ def test_plans_and_front(tmp_path: Path) -> None:
     }
 
 
+def test_networks_of_the_fronts_are_made_unless_they_are_there_with_the_same_content(
+    tmp_path: Path,
+) -> None:
+    request = small_sweep()
+    report, _ = run(tmp_path)
+    wanted = {point.name: point.quantized_sha256 for point in report.points if point.on_front}
+    first, second, *_ = wanted
+    there = {first: wanted[first], second: "0" * 64, "another": wanted[second]}
+    made = quantized_front(request, report, there, Workers(Here()))
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in made.items()} == {
+        name: sha256 for name, sha256 in wanted.items() if name != first
+    }
+
+
+def test_equal_accuracies_are_ranked_by_all_bits_of_weights_and_not_by_a_weight_s() -> None:
+    choices = [("small", each) for each in settings((8, 8))]
+    choices += [("large", each) for each in settings((4, 8))]
+    results = [PointResult(10, 9, "", bits, None) for bits in (50, 100)]
+    assert [point.network for point in ranked(choices, results, "accuracy")] == ["small", "large"]
+
+
+def test_a_name_is_that_of_a_file_on_every_system() -> None:
+    """Without its folder and its suffix, and no other name differs from it in case alone."""
+    networks = ("a/My Net.npz", "my_net", "x" * 200 + ".npz", "plain.npz")
+    choices = [(name, each) for name in networks for each in settings((8, 6))]
+    results = [PointResult(10, 9 - place, "", 1, None) for place in range(4)]
+    assert [point.name for point in ranked(choices, results, "accuracy")] == [
+        *("My_Net-w8-a6-1", "my_net-w8-a6-2", "x" * 100, "plain-w8-a6"),
+    ]
+
+
+# By network and bits of weights: images that are right, and bits of all weights.
+_POINTS = {("a", 8): (36, 250), ("a", 4): (36, 260), ("b", 8): (38, 300), ("b", 4): (30, 310)}
+# By network and multipliers of the budget: multipliers, interval, and latency.
+_PLANS = {
+    ("a", 2): (2, 100, 500),
+    ("a", 6): (6, 40, 400),
+    ("b", 2): (3, 90, 300),
+    ("b", 6): (5, 45, 200),
+}
+# By network and multipliers of the budget: LUTs and multipliers on the device, and whether it fits.
+_SILICON = {
+    ("b", 2): (700, 3, True),
+    ("b", 6): (650, 9, False),
+    ("a", 2): (600, 1, True),
+    ("a", 6): (640, 8, True),
+}
+
+
+def test_every_figure_of_a_sweep_is_that_of_its_own_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two networks, two widths, two budgets: results made by hand, of which no two are equal."""
+    one, two = (tiny.quantized(seed).parent for seed in (1, 2))
+    names = {one.sha256: "a", two.sha256: "b"}
+    base = small_sweep()
+
+    def name_of(subject: jobs.Subject) -> str:
+        return names[subject.trained.sha256]
+
+    def score_point(subject: jobs.Subject, own: dict[str, Any], data: golden.Dataset) -> Any:
+        assert data is base.validation
+        right, bits = _POINTS[name_of(subject), own["weight_bits"]]
+        return PointResult(40, right, f"{name_of(subject)}{own['weight_bits']}", bits, None)
+
+    def measure(subject: jobs.Subject, own: dict[str, Any] | None, data: golden.Dataset) -> Any:
+        name, is_test = name_of(subject), data is base.test
+        if own is None:
+            right = {"a": (39, 29), "b": (37, 28)}[name][is_test]
+            return jobs.Accuracy(len(data), right)
+        assert is_test and own["weight_bits"] == 8
+        return jobs.Accuracy(len(data), {"a": 25, "b": 27}[name])
+
+    def plan_cost(subject: jobs.Subject, goal: hw.Goal) -> Any:
+        return jobs.Cost(*_PLANS[name_of(subject), goal.max_multipliers or 0])
+
+    def synthesize(subject: jobs.Subject, own: Any, goal: hw.Goal, target: str) -> Any:
+        luts, multipliers, fits = _SILICON[name_of(subject), goal.max_multipliers or 0]
+        assert (own["weight_bits"], target) == (8, "ecp5-25k")
+        return SiliconCost(luts, luts + 1, multipliers, luts + 2, luts + 3, fits)
+
+    for job, name in (
+        *((score_point, "score_point"), (measure, "measure_accuracy")),
+        *((plan_cost, "plan_cost"), (synthesize, "synthesize_point")),
+    ):
+        job.__name__ = name
+        monkeypatch.setattr(jobs, name, job)
+    monkeypatch.setattr(runner, "find_tool", lambda _: SimpleNamespace(version="0.99"))
+    request = replace(
+        base, networks={"a": one, "b": two}, settings=settings((8, 7), (4, 7)), target="ecp5-25k"
+    )
+    seen: list[tuple[int, int]] = []
+    report = sweep(request, tmp_path, Workers(Here()), lambda *each: seen.append(each))
+
+    assert [
+        (each.rank, each.network, each.widths, each.weight_bits_total, each.quantized_sha256)
+        for each in report.points
+    ] == [
+        *((1, "b", "8/7", 300, "b8"), (2, "a", "8/7", 250, "a8")),
+        *((3, "a", "4/7", 260, "a4"), (4, "b", "4/7", 310, "b4")),
+    ]
+    assert [each.validation for each in report.points] == [
+        *(Score(38, 0.95), Score(36, 0.9), Score(36, 0.9), Score(30, 0.75)),
+    ]
+    assert [each.test for each in report.points] == [Score(27, 0.9), Score(25, 25 / 30), None, None]
+    assert [each.on_front for each in report.points] == [True, True, False, False]
+    weights = 12 + 54  # two filters of 3 x 2, and 3 x 3 x 2 values to each of three units
+    assert [(each.network, each.name, each.sha256, each.weights) for each in report.networks] == [
+        *(("a", "tiny", one.sha256, weights), ("b", "tiny", two.sha256, weights)),
+    ]
+    assert [(each.validation.correct, each.test.correct) for each in report.networks] == [
+        *((39, 29), (37, 28)),
+    ]
+    assert [msgspec.structs.astuple(each) for each in report.plans] == [
+        *(("a", "few", 2, 100, 500), ("a", "more", 6, 40, 400)),
+        *(("b", "few", 3, 90, 300), ("b", "more", 5, 45, 200)),
+    ]
+    # By bits of all weights: of 4 bits, the third point has more of them than the second.
+    assert report.weight_front == [1, 2]
+    assert [msgspec.structs.astuple(each) for each in report.hardware_front] == [
+        (1, "b", "few", 0.95, 300, 3, 90, 300, None),
+        (1, "b", "more", 0.95, 300, 5, 45, 200, None),
+        (2, "a", "few", 0.9, 250, 2, 100, 500, None),
+        (2, "a", "more", 0.9, 250, 6, 40, 400, None),
+    ]
+    synthesis = report.synthesis
+    assert synthesis is not None
+    assert (synthesis.target, synthesis.tool) == ("ecp5-25k", "0.99")
+    assert [msgspec.structs.astuple(each) for each in synthesis.designs] == [
+        (1, "b", "few", 0.95, 90, 700, 701, 3, 702, 703, True, None),
+        (1, "b", "more", 0.95, 45, 650, 651, 9, 652, 653, False, None),
+        (2, "a", "few", 0.9, 100, 600, 601, 1, 602, 603, True, None),
+        (2, "a", "more", 0.9, 40, 640, 641, 8, 642, 643, True, None),
+    ]
+    # By LUTs alone: what else a design takes decides nothing.
+    assert synthesis.lut_front == [1, 2]
+    # Plans, points and floats, tests and floats, designs: each stage adds to the number of all.
+    stages = [4, 4 + 4 + 2, 4 + 6 + 2 + 2, 4 + 6 + 4 + 4]
+    assert list(dict.fromkeys(total for _, total in seen)) == stages
+    assert [done for done, _ in seen] == [*range(5), *range(4, 11), *range(10, 15), *range(14, 19)]
+
+
 def test_ties_go_to_fewer_bits_of_weights_then_of_maps() -> None:
     choices = [("a", each) for each in settings((8, 8), (8, 3), (4, 8), (4, 6), (6, 6), (5, 5))]
     correct_and_bits = [(9, 80), (9, 80), (9, 40), (9, 40), (10, 60), (8, 50)]
@@ -383,6 +527,18 @@ def test_points_without_hardware_have_no_designs(tmp_path: Path) -> None:
         point.weight_bits_total for point in report.points if point.widths == "8/8"
     }
     assert "## Not built\n\n- point " in report.to_markdown()
+
+
+def test_a_point_without_hardware_is_on_no_front_though_it_is_the_best(tmp_path: Path) -> None:
+    rounding = {"weight_bits": 8, "activation_bits": 8, "rounding": "floor"}
+    best = golden.Settings.from_mapping(rounding)
+    request = replace(small_sweep(), settings=[*settings((8, 2)), best])
+    report, _ = run(tmp_path, request)
+    assert [(each.widths, each.not_built is None) for each in report.points] == [
+        *(("8/8", False), ("8/2", True)),
+    ]
+    assert report.weight_front == [2]
+    assert {each.rank for each in report.hardware_front} == {2}
 
 
 def test_weights_that_are_not_connected_are_not_counted(tmp_path: Path) -> None:

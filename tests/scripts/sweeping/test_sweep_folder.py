@@ -76,6 +76,37 @@ def test_a_file_of_the_user_s_own_is_not_overwritten(tmp_path: Path, is_folder: 
     assert contents(tmp_path) == before
 
 
+def test_a_network_that_an_interrupted_sweep_wrote_is_as_good_as_new(tmp_path: Path) -> None:
+    """No report names it, but its content is that of this sweep."""
+    folder = SweepFolder(tmp_path, "front")
+    (tmp_path / "front").mkdir()
+    (tmp_path / "front" / "x.npz").write_bytes(A)
+    replace(folder, {"x": A})
+    assert folder.networks() == {"x": sha256(A)}
+
+
+def test_a_network_of_the_last_sweep_is_replaced_by_one_of_the_same_name(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path, "front")
+    replace(folder, {"x": A, "y": B})
+    replace(folder, {"x": C, "y": B})
+    assert (tmp_path / "front" / "x.npz").read_bytes() == C
+    assert folder.networks() == {"x": sha256(C), "y": sha256(B)}
+
+
+def test_points_that_are_on_no_front_have_no_network(tmp_path: Path) -> None:
+    """A file with the name of one is the user's own, though it has the same content."""
+    folder = SweepFolder(tmp_path, "front")
+    (tmp_path / "front").mkdir()
+    for name, content in (("x", A), ("y", B)):
+        (tmp_path / "front" / f"{name}.npz").write_bytes(content)
+    document = json.loads(report({"x": A, "y": B}))
+    document["points"][1]["on_front"] = False
+    (tmp_path / "sweep.json").write_text(json.dumps(document))
+    assert folder.networks() == {"x": sha256(A)}
+    folder.replace({}, {}, {}, report({}))
+    assert sorted(path.name for path in (tmp_path / "front").iterdir()) == ["y.npz"]
+
+
 def test_names_in_a_report_cannot_leave_the_folder(tmp_path: Path) -> None:
     (tmp_path / "other.npz").write_bytes(A)
     (tmp_path / "front").mkdir()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from systolith import golden
@@ -8,7 +10,9 @@ from systolith.scripts.sweeping.variations import (
     Variation,
     combinations,
     counted,
+    flat,
     parse_variations,
+    shown_value,
     varied_keys,
     words_of,
 )
@@ -51,6 +55,7 @@ def test_values_are_those_of_a_settings_file() -> None:
         (["round=floor"], "--vary round: no such key: allowed are weight_bits"),
         (["weight_bits=3"], "--vary weight_bits: has an option of its own, --weight-bits"),
         (["bias_correction=1"], "--vary bias_correction: must be true or false, not 1"),
+        (["bias_correction=True"], "--vary bias_correction: must be true or false, not 'True'"),
         (["bias_correction=true,true"], "--vary bias_correction: true is there twice"),
         (["rounding=floor", "rounding=half_up"], "--vary rounding: is there twice"),
         (["layers.C3.weight_bits=1"], "--vary layers.C3.weight_bits: must be a whole number"),
@@ -73,6 +78,11 @@ def test_settings_that_change_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^--weight-bits: changes nothing in network 'lenet5'"):
         made(*own)
     assert len(made(*own[:-1])) == 2
+    # One width for all layers is what those have that are not named; here none.
+    one = combinations(
+        [Variation("weight_bits", (8,)), *parse_variations(own)], {"lenet5": NETWORKS["lenet5"]}
+    )
+    assert [each.of(layers[0]).weight_bits for each in one] == [3]
 
 
 def test_the_number_of_points_has_a_limit() -> None:
@@ -87,6 +97,59 @@ def test_the_number_of_points_has_a_limit() -> None:
     thousand.append(Variation("activation_bits", tuple(range(2, 12))))
     thousand += parse_variations(["layers.C1.weight_bits=2,3,4,5,6,7,8,9,10,11"])
     assert len(combinations(thousand, {"lenet5": NETWORKS["lenet5"]})) == 1000
+    with pytest.raises(ValueError, match=r"^2,000 points: at most 1,000 can be swept at once"):
+        combinations(thousand, NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("setting", "word"),
+    [
+        ({"bias_correction": True}, "bias"),
+        ({"table_index_bits": 6}, "index6"),
+        ({"percentile": 99.5}, "p99.5"),
+        ({"granularity": "tensor"}, "tensor"),
+        ({"rounding": "half_even"}, "half_even"),
+        ({"layers": {"C3": {"weight_bits": 3}}}, "C3-w3"),
+        ({"layers": {"C3": {"activation_bits": 5}}}, "C3-a5"),
+        ({"layers": {"C3": {"bias_correction": False}}}, "C3-no-bias"),
+        ({"layers": {"C3": {"calibration": "minmax"}}}, "C3-minmax"),
+        ({"layers": {"C3": {"weight_bits": 3, "rounding": "floor"}}}, "C3-w3 C3-floor"),
+        # Defaults set nothing apart.
+        ({"bias_correction": False, "rounding": "half_up", "granularity": "channel"}, ""),
+    ],
+)
+def test_every_setting_has_a_short_word(setting: dict[str, Any], word: str) -> None:
+    settings = {"weight_bits": 8, "activation_bits": 6, "calibration": "mse", **setting}
+    assert list(words_of(settings, 1)) == ["w8-a6", *word.split()]
+    assert list(words_of(settings, 2)) == ["w8-a6", "mse", *word.split()]
+    layers = setting.get("layers", {})
+    keys = [f"layers.{name}.{key}" for name, own in layers.items() for key in own]
+    assert varied_keys([settings]) == (keys or (list(setting) if word else []))
+
+
+@pytest.mark.parametrize(
+    ("key", "layer"),
+    [
+        ("weight_bits", None),
+        ("layers.C3.weight_bits", ("C3", "weight_bits")),
+        ("layers.a.b.rounding", ("a.b", "rounding")),
+        ("layers.C3", None),
+        ("layer.C3.rounding", None),
+    ],
+)
+def test_the_layer_of_a_key(key: str, layer: tuple[str, str] | None) -> None:
+    assert Variation(key, ()).layer == layer
+
+
+def test_a_value_s_word_is_that_of_a_settings_file() -> None:
+    settings = {"bias_correction": True, "percentile": 99.5, "layers": {"C3": {"weight_bits": 3}}}
+    keys = ("bias_correction", "percentile", "layers.C3.weight_bits", "rounding")
+    assert [shown_value(settings, key) for key in keys] == ["true", "99.5", "3", ""]
+    assert flat(settings) == {
+        "bias_correction": True,
+        "percentile": 99.5,
+        "layers.C3.weight_bits": 3,
+    }
 
 
 def test_what_sets_points_apart() -> None:

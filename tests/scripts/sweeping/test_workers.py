@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 
 from systolith.hw.errors import MissingToolError
 from systolith.scripts.sweeping import workers
-from systolith.scripts.sweeping.workers import dask_workers, local_workers, processors
+from systolith.scripts.sweeping.workers import Workers, dask_workers, local_workers, processors
 from tests.scripts.dask_cluster import dask_cluster
 
 
@@ -26,8 +26,40 @@ def cluster() -> Iterator[Any]:
         yield running
 
 
-def test_as_many_processors_as_this_process_may_use() -> None:
-    assert 1 <= processors() <= (os.cpu_count() or 1)
+def test_as_many_processors_as_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be fewer than the machine has; not every system knows it."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    own = {0: {1, 4, 6}}
+    monkeypatch.setattr(os, "sched_getaffinity", own.__getitem__, raising=False)
+    assert processors() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert processors() == 8
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert processors() == 1
+
+
+def test_a_large_argument_is_sent_once_and_each_gets_its_own() -> None:
+    sent: list[list[int]] = []
+
+    def share(value: list[int]) -> tuple[str, int]:
+        sent.append(value)
+        return "sent", len(sent)
+
+    here = Workers(ThreadPoolExecutor(), share)
+    one, equal = [1], [1]
+    found = [here.shared(each) for each in (one, equal, one, equal)]
+    assert found == [("sent", 1), ("sent", 2), ("sent", 1), ("sent", 2)]
+    assert [each is one for each in sent] == [True, False]
+
+
+def test_one_worker_of_another_version_is_enough_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "program_version", lambda: "1.0")
+    workers._require_version(["1.0", "1.0"])
+    for found in (["1.0", "0.9", "1.1"], ["1.1", "1.0", "0.9"]):
+        with pytest.raises(ChildProcessError, match=r"have systolith 0\.9, 1\.1, and this is 1\.0"):
+            workers._require_version(found)
 
 
 def test_local_workers_compute_elsewhere_and_end() -> None:

@@ -121,6 +121,38 @@ def test_the_bitstream_and_its_record(here: Path, capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out)["board"] == "icepi-zero"
 
 
+@pytest.mark.parametrize(
+    ("option", "baud"), [("", 1_000_000), ("--baud 3000000", 3_000_000), ("--baud 9600", 9600)]
+)
+def test_the_line_s_speed_is_that_of_the_option(
+    option: str, baud: int, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what is used of the device stands before what it has."""
+    assert main(f"board rtl --board icepi-zero {option}".split()) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert load_record(here).baud == baud
+    assert f"serial line {baud:,} baud, 8 data bits, no parity, 1 stop bit" in rows
+    assert "MULT18X18D 9 28 32%" in rows
+    loader = BOARDS["icepi-zero"].loader
+    assert rows[-2:] == [
+        f"openFPGALoader -b {loader} rtl/board.bit",
+        "systolith classify rtl --serial /dev/ttyUSB0",
+    ]
+
+
+@pytest.mark.parametrize("name", ["board.bit", "board.json"])
+def test_what_cannot_be_written_is_refused_before_minutes_of_work(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bitstream, "make_bitstream", lambda *_: pytest.fail("it began"))
+    (here / name).mkdir()
+    try:
+        message = refused(capsys, here, "rtl --board ulx3s-85f", 2)
+    finally:
+        (here / name).rmdir()
+    assert f"rtl/{name}: cannot be written: it is a folder" in message
+
+
 def test_the_options_are_those_of_the_boards() -> None:
     assert tuple(BOARDS) == board._BOARDS
     assert bitstream.DEFAULT_BAUD == board._BAUD

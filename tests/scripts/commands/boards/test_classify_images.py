@@ -12,16 +12,21 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from systolith.golden import load_dataset
 from systolith.golden.fixed.execution import FixedModel
 from systolith.hw.boards.bitstream import BoardRecord
 from systolith.hw.boards.board_client import Port
+from systolith.hw.boards.packets import Result
 from systolith.hw.verilog import artifacts
 from systolith.scripts.main import main
 from systolith.sim.boards import simulated_board
+from systolith.sim.boards.board_run import BoardRun
 from systolith.sim.boards.simulated_board import BoardProgram, build_board
 from tests.scripts import tiny
 
@@ -149,6 +154,107 @@ def test_what_cannot_be_done_is_one_line(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     message = refused(capsys, f"rtl --serial {missing} {data}", 3)
     assert "pyserial, which opens serial ports" in message and "[board]" in message
+
+
+RUN = BoardRun(
+    results=tuple(Result(False, *each) for each in ((0, 1234), (0, -5), (1, 77), (1, -1))),
+    expected=((0, 1234), (0, -6), (1, 77), (2, -1)),
+    resent=3,
+)
+
+
+@pytest.fixture
+def ran(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Name and speed of the port, the seconds for an answer, and the images that it got.
+
+    An answer takes as many seconds as the speed says, and `RUN` comes back.
+    """
+    seen: list[Any] = []
+
+    @contextmanager
+    def open_port(name: str, baud: int) -> Iterator[Any]:
+        seen.extend((name, baud))
+        yield SimpleNamespace(name=name)
+
+    def run(built: object, images: object, port: Port, seconds: float, *_: object) -> BoardRun:
+        seen.extend((seconds, images))
+        return RUN
+
+    monkeypatch.setattr("systolith.hw.boards.serial_port.open_port", open_port)
+    monkeypatch.setattr("systolith.sim.boards.board_run.answer_seconds", lambda _, baud: baud)
+    monkeypatch.setattr("systolith.sim.boards.board_run.run_on_board", run)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("recorded", "option", "baud"),
+    [(None, "", 1_000_000), (9600, "", 9600), (9600, "--baud 19200", 19200)],
+)
+def test_the_line_is_as_fast_as_the_option_or_the_board_says(
+    recorded: int | None, option: str, baud: int, ran: list[Any], here: Path
+) -> None:
+    """And an answer may take as long as that speed needs."""
+    built = artifacts.load("rtl")
+    if recorded is not None:
+        record = BoardRecord(
+            *("systolith.board/1", "x", "y", recorded, 60.0, 70.0, {}),
+            *(built.verilog_sha256, "1" * 64, {}),
+        )
+        (here / "rtl" / "board.json").write_bytes(record.to_json())
+    words = f"classify rtl --serial x --data images.npz --images 4 {option}"
+    assert main(words.split()) == 1
+    (here / "rtl" / "board.json").unlink(missing_ok=True)
+    assert ran[:3] == ["x", baud, baud]
+
+
+def test_each_image_has_its_own_results_and_the_first_wrong_one_is_named(
+    ran: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second image has another score than in the model, and the last one another class."""
+    built, data = artifacts.load("rtl"), load_dataset("images.npz")
+    words = "classify rtl --serial x --data images.npz --images 4"
+    assert main([*words.split(), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert np.array_equal(ran[3], data.images[:4])
+    used = data.take(4)
+    assert json.loads(out) == {
+        "schema": "systolith.classification/1",
+        "network": "tiny",
+        "quantized_sha256": built.quantized.sha256,
+        "verilog_sha256": built.manifest.verilog_sha256,
+        "as_generated": True,
+        "port": "x",
+        "dataset": {"name": "images.npz", "split": used.split, "sha256": used.sha256},
+        "bit_exact": False,
+        # The labels of the file are 0, 1, 2, 0.
+        "correct": 1,
+        "resent": 3,
+        "images": [
+            {
+                "label": label,
+                "class": found.index,
+                "score": found.score,
+                "expected_class": index,
+                "expected_score": score,
+            }
+            for label, found, (index, score) in zip(
+                (0, 1, 2, 0), RUN.results, RUN.expected, strict=True
+            )
+        ],
+    }
+    assert err == (
+        "systolith: image 1: class 0 with the score -5, the fixed-point model has 0 with -6 "
+        "(and 1 more)\n"
+    )
+    assert main(words.split()) == 1
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for row in (
+        "image label class score model's class model's score",
+        *("0 0 0 1,234 0 1,234", "1 1 0 -5 0 -6", "2 2 1 77 1 77", "3 0 1 -1 2 -1"),
+        *("accuracy 1 of 4 right", "sent again 3"),
+    ):
+        assert row in rows
+    assert not any("bit-exact" in row for row in rows)
 
 
 def test_silence_is_an_error(
