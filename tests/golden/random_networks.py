@@ -30,7 +30,7 @@ from systolith.golden.network.windows import Windows
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.observation import CalibrationError
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
-from systolith.golden.quantization.settings import LayerSettings, Settings
+from systolith.golden.quantization.settings import LayerSettings, Settings, keys_of
 
 _ACTIVATIONS = (
     Activation(),
@@ -69,19 +69,27 @@ def random_quantized(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
     trained = random_trained(rng)
     images = random_images(rng, trained.network, 6)
-    settings = Settings(
-        LayerSettings(
-            weight_bits=int(rng.integers(2, 17)),
-            activation_bits=int(rng.integers(2, 17)),
-            calibration=("mse", "minmax", "percentile", "entropy")[rng.integers(4)],
-            granularity=("channel", "tensor")[rng.integers(2)],
-            table_index_bits=int(rng.integers(2, 12)),
-            rounding=("half_up", "floor", "half_even")[rng.integers(3)],
-            bias_correction=bool(rng.integers(2)),
-        )
-    )
+    default = LayerSettings(**_random_settings(rng))
+    layers: dict[str, dict[str, Any]] = {}
+    for layer in trained.network.layers[1:]:
+        own = _random_settings(rng)
+        # Half of the layers have some settings of their own.
+        allowed = keys_of(layer, trained.network) if rng.random() < 0.5 else []
+        layers[layer.name] = {key: own[key] for key in allowed if rng.random() < 0.5 and key in own}
     with input_of_some_size():
-        return quantize(trained, images, settings), images
+        return quantize(trained, images, Settings(default, layers)), images
+
+
+def _random_settings(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "weight_bits": int(rng.integers(2, 17)),
+        "activation_bits": int(rng.integers(2, 17)),
+        "calibration": ("mse", "minmax", "percentile", "entropy")[rng.integers(4)],
+        "granularity": ("channel", "tensor")[rng.integers(2)],
+        "table_index_bits": int(rng.integers(2, 12)),
+        "rounding": ("half_up", "floor", "half_even")[rng.integers(3)],
+        "bias_correction": bool(rng.integers(2)),
+    }
 
 
 def random_network(rng: np.random.Generator, most_layers: int) -> Network:

@@ -9,6 +9,7 @@ import pytest
 
 from systolith import golden
 from systolith.golden.errors import FileFormatError
+from systolith.golden.files import npz
 
 
 def test_load_quantize_evaluate_compare(tmp_path: Path) -> None:
@@ -36,3 +37,19 @@ def test_load_refuses_what_is_neither(tmp_path: Path) -> None:
     for name in ("foreign.npz", "text.npz"):
         with pytest.raises(FileFormatError, match=name):
             golden.load(tmp_path / name)
+
+
+def test_a_name_comes_before_a_file_and_a_file_is_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained = golden.load("lenet5-relu")
+    assert isinstance(trained, golden.TrainedNetwork)
+    quantized = golden.quantize(trained, golden.validation_digits().images[:5])
+    quantized.save("lenet5-relu")
+    assert golden.load("lenet5-relu").sha256 == trained.sha256
+    assert golden.load("./lenet5-relu").sha256 == quantized.sha256
+    header, arrays = quantized.contents()
+    npz.write("later.npz", "systolith.quantized-network/2", header, arrays)
+    with pytest.raises(FileFormatError, match="quantized-network/2', which is another version"):
+        golden.load("later.npz")

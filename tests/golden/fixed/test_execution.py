@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import floor
 from operator import add
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +29,13 @@ from systolith.golden.network.graph import (
     Network,
     Pooling,
     RadialBasis,
+    Shape,
     Subsampling,
 )
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization.calibration import quantize
 from tests.golden.fixed_networks import convolution, only
-from tests.golden.random_networks import random_images, random_quantized
+from tests.golden.random_networks import random_arrays, random_images, random_quantized
 
 Pixels = NDArray[np.uint8]
 Map = dict[tuple[int, int, int], int]
@@ -193,6 +195,33 @@ def test_other_modes_of_requantizing(seed: int) -> None:
     assert_as_expected(FixedNetwork(fixed.network, tuple(layers)), images[:2])
 
 
+@pytest.mark.parametrize(
+    "conv",
+    [{}, {"padding": (1, 0)}, {"stride": (2, 1)}, {"dilation": (2, 1)}, {"groups": 2}],
+)
+@pytest.mark.parametrize(
+    "pool",
+    [
+        *({"window": (2, 3)}, {"window": (2, 2), "stride": (1, 1)}),
+        *({"window": (2, 2), "padding": (1, 0)}, {"window": (2, 2), "padding_end": (0, 1)}),
+    ],
+)
+def test_scores_are_those_of_every_layer_whatever_is_pooled_first(
+    conv: dict[str, Any], pool: dict[str, Any]
+) -> None:
+    """Of convolutions and poolings of all forms, of which only plain ones are one step."""
+    rng = np.random.default_rng(0)
+    layers = (
+        Input(name="input", height=8, width=7, channels=2),
+        Convolution(name="C", inputs=("input",), kernel=(2, 2), out_channels=4, **conv),
+        MaxPooling(name="P", inputs=("C",), **pool),
+    )
+    network = Network("pooled", layers)
+    arrays = {"C": random_arrays(rng, layers[1], layers[0].image_shape)}
+    images = random_images(rng, network, 2)
+    assert_as_expected(quantize(TrainedNetwork(network, arrays), images).fixed, images)
+
+
 def test_pooling_first_is_for_order_keeping_requantizing_only() -> None:
     """A table that falls, or wrapping, gives another result if accumulators are pooled."""
     rng = np.random.default_rng(0)
@@ -218,6 +247,101 @@ def test_pooling_first_is_for_order_keeping_requantizing_only() -> None:
         network = Network("two", (Input(name="input", height=4, width=4), layer.layer, pool))
         fixed = FixedNetwork(network, (layer, pooled))
         assert_as_expected(fixed, images)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("stride", "dilation"),
+    # Of four rows and columns, windows of two reach the first two, or the first and the third.
+    [((3, 3), (1, 1)), ((2, 2), (2, 2)), ((3, 1), (1, 3)), ((1, 3), (3, 1)), ((3, 2), (1, 1))],
+)
+def test_rows_and_columns_after_the_last_window_do_not_count(
+    stride: tuple[int, int], dilation: tuple[int, int], engine: Engine
+) -> None:
+    rng = np.random.default_rng(0)
+    layer = convolution(rng.integers(-8, 8, (2, 2, 1, 3)), None)
+    assert isinstance(layer.layer, Convolution)
+    placed = replace(layer.layer, stride=stride, dilation=dilation)
+    layer = replace(
+        layer,
+        layer=placed,
+        output_shape=placed.output_shape(layer.input_shape),
+        output_format=QFormat(20, 0),
+    )
+    assert_as_expected(only(layer), rng.integers(0, 256, (3, 4, 4, 1), dtype=np.uint8), engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"groups": 2, "out_channels": 6},
+        {"groups": 4, "out_channels": 4, "stride": (2, 1)},
+        {"groups": 4, "out_channels": 8, "padding": (1, 0), "padding_end": (0, 1)},
+        {"groups": 2, "out_channels": 2, "dilation": (1, 2), "padding": (0, 2)},
+        {"out_channels": 3, "stride": (2, 3), "padding": (0, 1), "padding_end": (2, 0)},
+        {"out_channels": 2, "connection_table": ((0, 3), (1,))},
+    ],
+)
+def test_convolutions_of_every_form(form: dict[str, Any], engine: Engine) -> None:
+    """Depthwise, grouped, by a table, strided, dilated and padded with a value of its own."""
+    rng = np.random.default_rng(0)
+    conv = Convolution(name="C", inputs=("input",), kernel=(3, 2), **form)
+    source = Shape(5, 4, 4)
+    weights = rng.integers(-8, 8, (3, 2, 4, conv.out_channels))
+    for out, maps in enumerate(conv.sources(source)):
+        weights[:, :, sorted(set(range(4)) - set(maps)), out] = 0
+    layer = FixedLayer(
+        layer=conv,
+        input_shape=source,
+        output_shape=conv.output_shape(source),
+        input_format=QFormat(8, 0, signed=False),
+        output_format=QFormat(7, 0),
+        padding=conv.pads,
+        padding_value=9,
+        weights=weights,
+        bias=rng.integers(-99, 99, conv.out_channels),
+        requantization=Requantization(np.full(conv.out_channels, 5), QFormat(7, 0)),
+    )
+    layer = replace(layer, accumulator_range=accumulator_range(layer))
+    network = Network("form", (Input(name="input", height=5, width=4, channels=4), conv))
+    images = rng.integers(0, 256, (2, 5, 4, 4), dtype=np.uint8)
+    assert_as_expected(FixedNetwork(network, (layer,)), images, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_distances_from_centres_of_both_signs(shift: int, engine: Engine) -> None:
+    """With centres at a finer scale than the inputs, and more than one a unit."""
+    rng = np.random.default_rng(shift)
+    centres = rng.integers(-40, 41, (6, 3))
+    basis = RadialBasis(name="R", inputs=("input",), units=3)
+    layer = FixedLayer(
+        layer=basis,
+        input_shape=Shape(1, 2, 3),
+        output_shape=Shape(1, 1, 3),
+        input_format=QFormat(8, 0, signed=False),
+        output_format=QFormat(32, 0),
+        weights=centres,
+        weight_formats=(QFormat(8, shift),) * 3,
+        input_shift=shift,
+    )
+    layer = replace(layer, accumulator_range=accumulator_range(layer))
+    network = Network("basis", (Input(name="input", height=1, width=2, channels=3), basis))
+    images = rng.integers(0, 40, (5, 1, 2, 3), dtype=np.uint8)
+    assert_as_expected(FixedNetwork(network, (layer,)), images, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_bias_that_only_some_channels_have(engine: Engine) -> None:
+    """And shifts that differ; with and without a requantization."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 4, 4, 1), dtype=np.uint8)
+    for how in (None, Requantization(np.array([3, 0, 5]), QFormat(9, 0))):
+        layer = convolution(rng.integers(-8, 8, (2, 2, 1, 3)), how)
+        layer = replace(layer, bias=np.array([0, -300, 0]), output_format=QFormat(20, 0))
+        layer = replace(layer, accumulator_range=accumulator_range(layer))
+        assert_as_expected(only(layer), images, engine)
 
 
 def test_relu_keeps_negative_values_out_of_a_signed_format() -> None:

@@ -44,6 +44,29 @@ def test_a_bound_that_float32_misses_by_one_would_be_wrong() -> None:
     assert int(scores[0, 0]) == 2**24 + 1
 
 
+@pytest.mark.parametrize(
+    ("weights", "bound"),
+    [
+        ([3, 2, -1, 0], 255 * 5),
+        ([-3, -2, 1, 0], 255 * 5),
+        ([-3, -2, -1, -1], 255 * 7),
+        # Inputs are values of the kernel's type themselves.
+        ([0, 0, 0, 0], 255),
+    ],
+)
+def test_the_bound_is_that_of_the_farthest_sum_on_either_side(
+    weights: list[int], bound: int
+) -> None:
+    layer = convolution(np.array(weights).reshape(2, 2, 1, 1), None)
+    assert kernel_of(layer).bound == bound
+    # Of inputs from -128 to 127 the lower end is farther from zero.
+    signed = replace(layer, input_format=QFormat(8, 0))
+    signed = replace(signed, accumulator_range=accumulator_range(signed))
+    positive, negative = (sum(max(s * w, 0) for w in weights) for s in (1, -1))
+    farthest = max(127 * positive + 128 * negative, 128 * positive + 127 * negative, 128)
+    assert kernel_of(signed).bound == farthest
+
+
 def test_the_bound_of_distances_is_that_of_the_farthest_input() -> None:
     """Of an unsigned input of 4 bits, shifted by one: up to 30 on either side of each centre."""
     layer = FixedLayer(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -48,8 +51,14 @@ PARAMETERS = {
     "swish": (1.1,),
     "thresholded_relu": (0.75,),
 }
+OTHERS: list[tuple[str, tuple[float, ...]]] = [
+    # Without negative values, and falling below zero.
+    *(("clip", (0.0, 6.0)), ("leaky_relu", (0.0,)), ("leaky_relu", (-0.5,))),
+    *(("thresholded_relu", (0.0,)), ("hard_sigmoid", (0.5, 0.25)), ("swish", (0.5,))),
+]
 EVERYONE = ACTIVATIONS | {
-    kind: activation_function(kind, parameters) for kind, parameters in PARAMETERS.items()
+    f"{kind}{parameters}": activation_function(kind, parameters)
+    for kind, parameters in [*PARAMETERS.items(), *OTHERS]
 }
 EVERY = pytest.mark.parametrize("function", EVERYONE.values(), ids=EVERYONE)
 POINTS = np.linspace(-9, 9, 3001)
@@ -88,8 +97,56 @@ def test_functions_keep_order_and_type_and_are_signed_as_they_say(
     points = np.concatenate([[-far], POINTS, [far]]).astype(dtype)
     values, slopes = function.function(points), function.derivative(points)
     assert values.dtype == slopes.dtype == dtype
+    assert np.isfinite(values).all() and np.isfinite(slopes).all()
     assert bool((np.diff(values) >= 0).all()) == function.rises
     assert (values.min() < 0) == function.signed
+
+
+def by_formula(formula: str, value: float) -> float:
+    """What a formula gives, read as Python."""
+    python = re.sub(r"\|a\|", "abs(a)", formula).replace(", else", " else")
+    known = {name: getattr(math, name) for name in ("exp", "log", "tanh", "erf", "sqrt", "pi")}
+    code = compile(python, "formula", "eval")
+    names = {**known, "abs": abs, "min": min, "max": max, "a": value}
+    return float(FunctionType(code, names)())
+
+
+@EVERY
+def test_the_formula_says_what_the_function_computes(function: ActivationFunction) -> None:
+    """With parameters of six digits; also at the corners, and on both sides of the table's ends."""
+    points = np.concatenate([POINTS[::37], np.arange(-9, 10, 0.25), [0.75, 2.25, -1.5]])
+    expected = [by_formula(function.formula, float(value)) for value in points]
+    np.testing.assert_allclose(function.function(points), expected, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "below", "above"),
+    [
+        # At -2 and at 3, as ONNX defines the functions and names their parameters.
+        ("clip", (-1.5, 2.25), -1.5, 2.25),
+        ("leaky_relu", (0.1,), -0.2, 3.0),
+        ("elu", (0.7,), 0.7 * math.expm1(-2), 3.0),
+        ("celu", (1.3,), 1.3 * math.expm1(-2 / 1.3), 3.0),
+        ("selu", (1.6, 1.05), 1.05 * 1.6 * math.expm1(-2), 3.15),
+        ("hard_sigmoid", (0.2, 0.5), 0.1, 1.0),
+        ("hard_sigmoid", (0.1, 0.3), 0.1, 0.6),
+        ("swish", (1.1,), -2 / (1 + math.exp(2.2)), 3 / (1 + math.exp(-3.3))),
+        ("thresholded_relu", (0.75,), 0.0, 3.0),
+        ("thresholded_relu", (3.0,), 0.0, 0.0),
+    ],
+)
+def test_parameters_mean_what_onnx_says(
+    kind: str, parameters: tuple[float, ...], below: float, above: float
+) -> None:
+    found = activation_function(kind, parameters).function(np.array([-2.0, 3.0]))
+    assert found.tolist() == pytest.approx([below, above])
+
+
+def test_an_exponential_ends_where_its_formula_says() -> None:
+    exponential, points = ACTIVATIONS["exp"], np.array([79.0, 80.0, 81.0, 500.0])
+    expected = [math.exp(79), *[math.exp(80)] * 3]
+    np.testing.assert_allclose(exponential.function(points), expected)
+    assert by_formula(exponential.formula, 500.0) == math.exp(80)
 
 
 def test_every_family_is_among_them() -> None:
@@ -102,6 +159,17 @@ def test_every_family_is_among_them() -> None:
         ("relu", (6.0,), "activation 'relu': takes no parameters, not 1"),
         ("clip", (0.0,), "activation 'clip': takes the parameters low, high, not 1"),
         ("clip", (1.0, 6.0), "on both sides of zero, not 1 and 6"),
+        ("clip", (-1.0, 0.0), "on both sides of zero, not -1 and 0"),
+        ("clip", (-2.0, -1.0), "on both sides of zero, not -2 and -1"),
+        ("clip", (-float("inf"), 1.0), "parameters must be finite"),
+        ("clip", (float("nan"), 1.0), "parameters must be finite"),
+        ("elu", (), "activation 'elu': takes the parameters alpha, not 0"),
+        ("elu", (1.0, 1.0), "activation 'elu': takes the parameters alpha, not 2"),
+        ("elu", (0.0,), "activation 'elu': parameters must be positive"),
+        ("celu", (0.0,), "activation 'celu': parameters must be positive"),
+        ("selu", (1.0, 0.0), "activation 'selu': parameters must be positive"),
+        ("selu", (-1.0, 1.0), "activation 'selu': parameters must be positive"),
+        ("hard_sigmoid", (0.0, 0.5), "alpha must be positive, not 0"),
         ("clip", (0.0, float("inf")), "parameters must be finite"),
         ("elu", (-1.0,), "activation 'elu': parameters must be positive"),
         ("swish", (0.0,), "alpha must be positive, not 0"),

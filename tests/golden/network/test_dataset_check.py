@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from systolith.golden.files.datasets import Dataset
+from systolith.golden.files.datasets import MNIST, Dataset, DatasetReference
 from systolith.golden.network import shipped
-from systolith.golden.network.dataset_check import check_dataset
+from systolith.golden.network.dataset_check import check_dataset, check_origin
 from systolith.golden.network.graph import Dense, Input, Network
+from systolith.golden.network.trained_network import load_network
 from systolith.golden.qformat import QFormat
 
 
@@ -78,3 +81,26 @@ def test_raw_values_out_of_the_range_of_an_input_are_refused() -> None:
     message = r"'narrow' takes s4.1: image 2 has the raw value 8 at .0, 1, 0., allowed are -8"
     with pytest.raises(ValueError, match=message):
         check_dataset(Network("narrow", layers), Dataset("mine", "custom", images, None))
+
+
+@pytest.mark.parametrize(
+    ("origin", "whose"),
+    [
+        (None, "images that its file does not name"),
+        (DatasetReference("mine", "d" * 64, 60_000), "'mine'"),
+        (DatasetReference(MNIST.name, "d" * 64, MNIST.images), f"'{MNIST.name}'"),
+    ],
+)
+def test_the_digits_that_ship_are_for_networks_that_were_trained_on_them(
+    origin: DatasetReference | None, whose: str
+) -> None:
+    """Which the hash says, whatever they are called."""
+    trained = load_network("lenet5")
+    message = (
+        f"^network 'lenet5' was trained on {whose}, not on the digits that ship: give images of "
+        "its own with --data FILE$"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_origin(replace(trained, trained_on=origin), "--data FILE")
+    renamed = DatasetReference("digits", MNIST.sha256, MNIST.images)
+    check_origin(replace(trained, trained_on=renamed), "--data FILE")

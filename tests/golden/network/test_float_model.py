@@ -5,16 +5,20 @@ import pytest
 
 from systolith.golden.files import datasets
 from systolith.golden.network import float_model, shipped
+from systolith.golden.network.affine import Affine, affines
 from systolith.golden.network.graph import (
     Activation,
+    Convolution,
     Dense,
     Input,
     Layer,
     MaxPooling,
     Network,
     RadialBasis,
+    Subsampling,
 )
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
+from systolith.golden.qformat import PIXELS, QFormat
 from tests.golden.float_onnx import assert_floats_equal
 from tests.golden.random_networks import random_images, random_trained
 
@@ -63,6 +67,33 @@ def test_a_tie_goes_to_the_lowest_index(kind: type[Layer]) -> None:
     assert float_model.classes(trained, np.ones((2, 1, 1, 1), np.uint8)).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("fmt", "background"), [(PIXELS, 7), (QFormat(8, 3), -5), (QFormat(12, -2, signed=False), 9)]
+)
+def test_the_input_has_its_scale_its_offset_and_its_border(fmt: QFormat, background: int) -> None:
+    source = Input(
+        name="input",
+        height=2,
+        width=3,
+        border=1,
+        background=background,
+        scale=0.5,
+        offset=-3.0,
+        format=fmt,
+    )
+    dense = Dense(name="out", inputs=("input",), units=1)
+    arrays = {"weights": np.ones((20, 1), np.float32), "bias": np.zeros(1, np.float32)}
+    trained = TrainedNetwork(Network("framed", (source, dense)), {"out": arrays})
+    images = np.arange(1, 13).astype(fmt.raw_type).reshape(2, 2, 3, 1)
+    found = float_model.run(trained, images)
+    framed = np.full((2, 4, 5, 1), background)
+    framed[:, 1:3, 1:4] = images
+    expected = framed * 2.0**-fmt.frac_bits * 0.5 - 3.0
+    assert np.array_equal(found["input"], expected)
+    assert np.array_equal(found["out"].ravel(), expected.sum(axis=(1, 2, 3)))
+    assert affines(trained.network)["input"] == Affine(0.5, -3.0)
+
+
 def test_scores_come_in_stream_order() -> None:
     source = Input(name="input", height=2, width=2, channels=3)
     network = Network("last", (source, MaxPooling(name="out", inputs=("input",), window=(1, 1))))
@@ -96,6 +127,31 @@ def test_float64_weights_are_computed_in_float64() -> None:
     np.testing.assert_allclose(
         values["output"], float_model.run(single, images)["output"], rtol=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (Convolution(name="L", inputs=("input",), kernel=(1, 1), out_channels=2), 7 / 3),
+        (Convolution(name="L", inputs=("input",), kernel=(1, 1), out_channels=2, groups=2), 7 / 3),
+        (Subsampling(name="L", inputs=("input",), window=(1, 1)), 7 / 3),
+        (Dense(name="L", inputs=("input",), units=1), 7 / 3),
+        (RadialBasis(name="L", inputs=("input",), units=1), (7 - 1 / 3) ** 2 + 1 / 9),
+    ],
+)
+def test_weights_of_64_bits_lose_none_of_them(layer: Layer, expected: float) -> None:
+    """A third times a pixel of 7, beside one of 0."""
+    source = Input(name="input", height=1, width=1, channels=2)
+    arrays = {
+        name: np.full(shape, 1 / 3 if name == "weights" else 0.0)
+        for name, shape in layer.array_shapes(source.image_shape).items()
+    }
+    if isinstance(layer, Convolution) and layer.groups == 2:
+        arrays["weights"] *= np.eye(2)
+    trained = TrainedNetwork(Network("third", (source, layer)), {"L": arrays})
+    images = np.array([7, 0], np.uint8).reshape(1, 1, 1, 2)
+    found = float_model.run(trained, images)["L"].ravel()[0]
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -136,3 +192,13 @@ def test_a_single_layer_is_applied() -> None:
     for layer in trained.network.layers[1:]:
         found = float_model.apply(trained, layer.name, outputs[layer.inputs[0]])
         assert np.array_equal(found, outputs[layer.name])
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_have_no_class(score: float) -> None:
+    trained = load_network("lenet5")
+    scores = np.zeros((3, 10), np.float32)
+    assert float_model.classes_of(trained, scores).tolist() == [0, 0, 0]
+    scores[2, 9] = score
+    with pytest.raises(ValueError, match="network 'lenet5': its float scores are not finite"):
+        float_model.classes_of(trained, scores)

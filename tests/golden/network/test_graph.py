@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -246,6 +247,70 @@ def network_of(*layers: Layer) -> Network:
             "activation 'relu': takes neither amplitude nor slope",
         ),
         (
+            lambda: Activation("relu", slope=2.0),
+            "activation 'relu': takes neither amplitude nor slope",
+        ),
+        (lambda: Activation("tanh", amplitude=float("nan")), "amplitude must be a positive"),
+        (lambda: Activation("tanh", slope=-1.0), "slope must be a positive number, not -1.0"),
+        (lambda: conv(padding_end=(3, 1)), "vertical padding must be from 0 to 2, not 3"),
+        (lambda: conv(padding=(2, 1), padding_end=(2, -1)), "horizontal padding .*, not -1"),
+        (lambda: conv(kernel=(5, 2.0)), r"kernel must be a pair of whole .*, not \(5, 2.0\)"),
+        (lambda: conv(padding=(True, 0)), "padding must be a pair of whole .*, not .True, 0."),
+        (
+            lambda: Input(name="i", height=1, width=1, background=0.5),  # type: ignore[arg-type]
+            "background must be a whole number, not 0.5",
+        ),
+        (lambda: conv(groups=0), "groups must be at least 1, not 0"),
+        (lambda: conv(out_channels=2.5), "out_channels must be at least 1, not 2.5"),
+        *(
+            (
+                lambda maps=maps: conv(connection_table=((0,), (0,), maps, (0,))),
+                f"connections of output map 2 must be whole numbers .* not {re.escape(str(maps))}",
+            )
+            for maps in ((0, 0), (-1, 0), (0, 2, 1))
+        ),
+        (
+            lambda: network_of(INPUT, conv(kernel=(2, 7))),
+            "its window, 2 x 7, does not fit an input of 8 x 6 x 2",
+        ),
+        (
+            lambda: AveragePooling(name="S", inputs=("a",), padding_end=(0, 0), count_padding=True),
+            "counts padding, and has none",
+        ),
+        *(
+            (
+                lambda scale=scale: Input(name="i", height=1, width=1, scale=scale),
+                f"scale must be a positive number, not {scale}",
+            )
+            for scale in (-1.0, float("inf"), float("nan"))
+        ),
+        *(
+            (
+                lambda offset=offset: Input(name="i", height=1, width=1, offset=offset),
+                f"offset must be a finite number, not {offset}",
+            )
+            for offset in (float("inf"), -float("inf"))
+        ),
+        *(
+            (
+                lambda name=name: Network(name, (INPUT, conv())),
+                f"network '{re.escape(name)}': a name has letters, digits, hyphens and underscores",
+            )
+            for name in ("a.b", "a/b", "Ä", "")
+        ),
+        (
+            lambda: network_of(INPUT, conv(), Dense(name="F", inputs=("C1",), units=1), conv()),
+            "network 'net': two layers are named 'C1'",
+        ),
+        (
+            lambda: network_of(INPUT, conv(), Dense(name="F", inputs=("C1", "input"), units=1)),
+            "dense 'F': takes one input, not 2",
+        ),
+        (
+            lambda: network_of(INPUT, Dense(name="F", inputs=("C9",), units=1)),
+            "dense 'F': must be fed by 'input', the layer before it, not by 'C9'",
+        ),
+        (
             lambda: Network("a b", (INPUT, conv())),
             "network 'a b': a name has letters, digits, hyphens and underscores",
         ),
@@ -274,6 +339,7 @@ def test_what_cannot_be_is_refused_by_name(make: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"format": (8, 5)}, r"format must be a QFormat, such as QFormat\(8, 5\), not \(8, 5\)"),
         ({"format": "s8.5"}, r"format must be a QFormat, such as QFormat\(8, 5\), not 's8.5'"),
         (
             {"format": QFormat(17, 0)},
@@ -291,6 +357,84 @@ def test_formats_of_an_input_that_hardware_does_not_build(
 ) -> None:
     with pytest.raises(GraphError, match=f"input 'i': .*{message}"):
         Input(name="i", height=1, width=1, **changes)
+
+
+def test_the_last_values_that_are_allowed() -> None:
+    Input(name="i", height=1, width=1, format=QFormat(16, 32), background=-(2**15))
+    Input(name="i", height=1, width=1, format=QFormat(1, -32, signed=False), background=1)
+    assert conv(padding=(2, 1), padding_end=(0, 1)).pads == (2, 1, 0, 1)
+    assert conv(dilation=(1, 3), padding=(2, 3)).pads == (2, 3, 2, 3)
+    full = network_of(INPUT, conv(kernel=(8, 6), connection_table=((0,), (1,), (0, 1), (0,))))
+    assert full.shapes()["C1"] == (1, 1, 4)
+    assert Network("a-B_9", (INPUT, conv())).name == "a-B_9"
+    counted = AveragePooling(name="S", inputs=("a",), padding_end=(0, 1), count_padding=True)
+    assert counted.pads == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("last", "classifies"),
+    [
+        (Dense(name="F", inputs=("input",), units=2), True),
+        (Dense(name="F", inputs=("input",), units=1), False),
+        (conv(kernel=(8, 6)), True),
+        (conv(kernel=(7, 6)), False),
+        (conv(kernel=(8, 5)), False),
+        (conv(kernel=(8, 6), out_channels=1), False),
+        (RadialBasis(name="R", inputs=("input",), units=3), True),
+    ],
+)
+def test_a_classifier_ends_in_several_scores(last: Layer, classifies: bool) -> None:
+    assert network_of(INPUT, last).has_classes is classifies
+
+
+@pytest.mark.parametrize(
+    ("layer", "form"),
+    [
+        (conv(), "3 x 2"),
+        (conv(stride=(2, 2)), "3 x 2 / 2"),
+        (conv(stride=(3, 2)), "3 x 2 / 3 x 2"),
+        (conv(stride=(1, 2), dilation=(2, 1)), "3 x 2 / 1 x 2, dilation 2 x 1"),
+        (conv(dilation=(3, 3)), "3 x 2, dilation 3"),
+        (conv(padding=(0, 1)), "3 x 2, pad 0 1 0 1"),
+        (conv(padding=(2, 0), padding_end=(1, 0), groups=2), "3 x 2, pad 2 0 1 0, 2 groups"),
+        (conv(groups=4), "3 x 2, 4 groups"),
+        (conv(connection_table=((0,),) * 4, stride=(2, 1)), "3 x 2 / 2 x 1, by table"),
+        (MaxPooling(name="S", inputs=("a",), window=(2, 3)), "2 x 3 / 2 x 3"),
+        (MaxPooling(name="S", inputs=("a",), window=(3, 3), stride=(2, 2)), "3 x 3 / 2"),
+        (Subsampling(name="S", inputs=("a",), window=(3, 3), stride=(1, 1)), "3 x 3"),
+        (
+            AveragePooling(name="S", inputs=("a",), padding=(1, 0), count_padding=True),
+            "2 x 2 / 2, pad 1 0 1 0, padding counted",
+        ),
+        (Dense(name="F", inputs=("a",), units=1), ""),
+    ],
+)
+def test_the_form_of_windows_in_words(layer: Layer, form: str) -> None:
+    assert layer.form == form
+
+
+def test_groups_are_fed_by_their_part_of_the_input() -> None:
+    layer = conv(groups=2, out_channels=6, stride=(2, 1), padding=(1, 0), padding_end=(0, 0))
+    source = Shape(8, 6, 4)
+    assert layer.sources(source) == ((0, 1),) * 3 + ((2, 3),) * 3
+    assert layer.links(source) == 12
+    # Windows of 3 rows from -1, 1, 3 and 5; five columns.
+    assert layer.output_shape(source) == (4, 5, 6)
+    assert layer.parameters(source) == 12 * 6 + 6
+    assert layer.macs(source) == 12 * 6 * 20
+    depthwise = conv(groups=4)
+    assert depthwise.sources(source) == ((0,), (1,), (2,), (3,))
+
+
+def test_values_of_a_mean_are_those_on_the_map() -> None:
+    """Of windows of 2 x 3 on 3 x 4 values, with a row above and a column to the right."""
+    layer = AveragePooling(
+        name="S", inputs=("a",), window=(2, 3), stride=(2, 1), padding=(1, 0), padding_end=(0, 1)
+    )
+    assert layer.values_counted(Shape(3, 4, 5)).tolist() == [[3, 3, 2], [6, 6, 4]]
+    counted = replace(layer, count_padding=True)
+    assert counted.values_counted(Shape(3, 4, 5)).tolist() == [[6] * 3] * 2
+    assert layer.connections(Shape(3, 4, 5)) == 6 * (2 * 3 * 5)
 
 
 def test_files_can_be_called_after_a_network() -> None:

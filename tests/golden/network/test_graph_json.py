@@ -13,6 +13,8 @@ from systolith.golden.network.graph import (
     Dense,
     GraphError,
     Input,
+    Layer,
+    MaxPooling,
     Network,
     RadialBasis,
 )
@@ -195,3 +197,50 @@ def test_numbers_are_finite() -> None:
     text = json.dumps(GOOD).replace('"scale": 0.1', '"scale": 1e999')
     with pytest.raises(GraphError, match=r"\$\.graph\.layers\[0\]\.scale: Number out of range"):
         graph_json.from_json(text.encode())
+
+
+def chain(layers: int) -> Network:
+    """An input, and poolings that change nothing."""
+    poolings = [
+        MaxPooling(name=f"P{n}", inputs=(f"P{n - 1}" if n else "input",), window=(1, 1))
+        for n in range(layers)
+    ]
+    return Network("chain", (Input(name="input", height=1, width=1), *poolings))
+
+
+def test_the_longest_graph() -> None:
+    """Of 1,024 layers with its input."""
+    raw = graph_json.to_json(chain(1023))
+    assert graph_json.from_json(json.dumps(raw).encode()).layers[-1].name == "P1022"
+    with pytest.raises(GraphError, match=r"'chain': has 1,025 layers .* 1,024 are support"):
+        graph_json.to_json(chain(1024))
+
+
+@pytest.mark.parametrize(
+    ("layer", "key"),
+    [
+        (Dense(name="L", inputs=("input",), units=65537), "units"),
+        (Input(name="L", height=65537, width=1), "height"),
+        (MaxPooling(name="L", inputs=("input",), window=(1, 1), stride=(1, 65537)), "stride"),
+    ],
+)
+def test_the_largest_size(layer: Layer, key: str) -> None:
+    fits: Any = 65536 if isinstance(getattr(layer, key), int) else (1, 65536)
+    changes: dict[str, Any] = {key: fits}
+    for each in (layer, replace(layer, **changes)):
+        source, last = EVERYTHING.input, Dense(name="F", inputs=("L",), units=1)
+        layers = (each, last) if isinstance(each, Input) else (source, each, last)
+        network = Network("large", layers)
+        if each is layer:
+            with pytest.raises(GraphError, match=f"'L': {key} is 65,537, at most 65,536 is suppor"):
+                graph_json.to_json(network)
+        else:
+            text = json.dumps(graph_json.to_json(network)).encode()
+            assert graph_json.from_json(text) == network
+
+
+def test_a_place_in_the_file_counts_the_input() -> None:
+    """The fourth layer, number 3, has an activation that cannot be."""
+    raw = change(-1.0, "layers", 3, "activation", "slope")
+    with pytest.raises(GraphError, match=r"^\$\.graph\.layers\[3\]: activation 'relu': slope"):
+        graph_json.from_json(json.dumps(raw).encode())

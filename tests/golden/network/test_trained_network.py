@@ -114,6 +114,7 @@ def drop(layer: str, name: str) -> Callable[[Arrays], None]:
 
 MISFITS: list[tuple[Callable[[Arrays], None], str]] = [
     (put(np.ones(3), "F9", "bias"), "arrays of 'F9': network 'small' has no such layer"),
+    (put(np.ones(3), "input", "bias"), "arrays of 'input': network 'small' has no such layer"),
     (
         put(np.ones(3), "F3", "scale"),
         "dense 'F3': array 'scale' is unknown: allowed are weights, bias",
@@ -123,6 +124,7 @@ MISFITS: list[tuple[Callable[[Arrays], None], str]] = [
         "average_pooling 'P2': array 'bias' is unknown: allowed are none",
     ),
     (drop("F3", "bias"), "dense 'F3': array 'bias' is missing"),
+    (lambda given: given.clear(), "convolution 'C1': array 'weights' is missing"),
     (
         put(np.ones(4), "F3", "bias"),
         r"dense 'F3': bias must have the shape \(3,\), not \(4,\)",
@@ -148,6 +150,17 @@ MISFITS: list[tuple[Callable[[Arrays], None], str]] = [
         *MISFITS,
         (poke(np.nan, "F3", "bias", 1), "dense 'F3': bias has values that are not finite"),
         (poke(np.inf, "C1", "weights", 0, 0, 0, 0), "convolution 'C1': weights has values that"),
+        (
+            poke(-np.inf, "F3", "weights", 1, 2),
+            "dense 'F3': weights has values that are not finite",
+        ),
+        *(
+            (
+                put(np.ones(3, dtype), "F3", "bias"),
+                f"dense 'F3': bias must be float32 or float64, not {np.dtype(dtype)}",
+            )
+            for dtype in (np.float16, np.longdouble, np.complex64, np.bool_)
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
@@ -262,6 +275,15 @@ def test_a_name_or_a_file(tmp_path: Path) -> None:
         load_network(tmp_path)
 
 
+def test_a_name_is_that_of_the_network_that_ships_whatever_files_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    TrainedNetwork(NETWORK, arrays()).save(tmp_path / "lenet5")
+    assert load_network("lenet5").network == shipped.network("lenet5")
+    assert load_network("./lenet5").network == NETWORK
+
+
 def test_a_network_goes_from_process_to_process() -> None:
     trained = TrainedNetwork(NETWORK, arrays())
     there = pickle.loads(pickle.dumps(trained))  # noqa: S301
@@ -320,6 +342,17 @@ def test_the_networks_that_ship_were_trained_on_mnist(name: str) -> None:
     trained = load_network(name)
     assert trained.trained_on == MNIST
     assert replace(trained, trained_on=None).sha256.startswith(WEIGHTS[name])
+
+
+def test_of_several_orders_that_of_pytorch_is_named() -> None:
+    """Three channels through a kernel of 3 x 3: any order of the last three would fit."""
+    layers = (
+        Input(name="x", height=6, width=6, channels=3),
+        Convolution(name="C", inputs=("x",), kernel=(3, 3), out_channels=4),
+    )
+    given = {"C": {"weights": np.zeros((4, 3, 3, 3)), "bias": np.zeros(4)}}
+    with pytest.raises(WeightsError, match=r": transpose\(2, 3, 1, 0\) would make it fit$"):
+        TrainedNetwork(Network("n", layers), given)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -123,6 +123,9 @@ def without_activations(network: TrainedNetwork) -> TrainedNetwork:
 def rounding_error(layer: FixedLayer, fan_in: int, largest: float) -> float:
     """How far rounded weights and bias can move a sum, of inputs up to `largest`."""
     if not layer.weight_formats:
+        if layer.factors is not None:
+            # Whole numbers, the smallest of which has the fewest digits.
+            return largest / (2 * int(layer.factors.min()))
         # The multiplier of an average has 16 bits and more.
         return 2.0**-16 * largest
     step = max(fmt.step * 2.0 ** (fmt.bits - 16) for fmt in layer.weight_formats)
@@ -151,6 +154,7 @@ def activated(activation: Activation, before: NDArray[Any]) -> NDArray[Any]:
 
 
 @settings(max_examples=60)
+@example(23974)  # Means of 1, 3, 4 and 12 values, whose factors have 16 bits and fewer.
 @given(SEEDS)
 def test_every_layer_is_the_real_one_but_for_rounding(seed: int) -> None:
     """Scales, offsets, amplitudes and borders are folded right, for every kind of layer.
@@ -216,6 +220,7 @@ def test_formats_of_all_kinds_of_layers() -> None:
         AveragePooling(name="A", inputs=("x",), window=(1, 2)),
         dense("T", activation=Activation("tanh")),
         dense("S", activation=Activation("sigmoid")),
+        RadialBasis(name="R", inputs=("x",), units=3),
         dense("F"),
     )
     made = quantize(network, images(network), Settings(LayerSettings(7, 6))).fixed
@@ -227,12 +232,15 @@ def test_formats_of_all_kinds_of_layers() -> None:
         "D": (6, True),
         "A": (6, True),
         "T": (6, True),
+        # Squares have no sign.
+        "R": (6, False),
         "S": (6, False),
     }
     assert formats["M"] == formats["C"]
     assert formats["A"] == formats["D"]
     assert formats["S"].frac_bits == 6
-    assert all(fmt.bits == 7 for layer in made.layers for fmt in layer.weight_formats)
+    others = (layer for layer in made.layers if layer.name != "R")
+    assert all(fmt.bits == 7 for layer in others for fmt in layer.weight_formats)
 
     how = made["T"].requantization
     assert how is not None and how.table is not None
@@ -364,6 +372,72 @@ def test_the_method_of_a_layer_chooses_its_formats(calibration: Any) -> None:
     ]
 
 
+OF_A_LAYER = [
+    (calibration, granularity, rounding, correct)
+    for calibration in METHODS
+    for granularity, rounding, correct in (
+        *(("channel", "half_up", False), ("tensor", "floor", True)),
+        *(("channel", "half_even", True), ("tensor", "half_up", False)),
+    )
+]
+
+
+@pytest.mark.parametrize(("calibration", "granularity", "rounding", "correct"), OF_A_LAYER)
+def test_a_layer_has_all_its_own_settings_and_the_others_have_none_of_them(
+    calibration: Any, granularity: Any, rounding: Any, correct: bool
+) -> None:
+    """Formats by the layer's method, one bias or another, in the middle of a network."""
+    network = trained(conv("C", activation=RELU), conv("D", activation=RELU), dense("F"))
+    weights = network.arrays["D"]["weights"] * np.array([1, 0.2, 0.03])
+    network = changed(changed(network, "D", "weights", weights), "D", "bias", [0.1, 0.2, 0.3])
+    pixels = images(network, 30)
+    own = {
+        "weight_bits": 4,
+        "activation_bits": 3,
+        "calibration": calibration,
+        "granularity": granularity,
+        "rounding": rounding,
+        "bias_correction": correct,
+    }
+    if calibration == "percentile":
+        own["percentile"] = 70
+    made = quantize(network, pixels, Settings(LayerSettings(9, 10), {"D": own})).fixed
+    plain = quantize(network, pixels, Settings(LayerSettings(9, 10))).fixed
+
+    layer, real = made["D"], dict(float_model.run(network, pixels))
+    chosen = choose_frac_bits(real["D"], 3, False, calibration, percentile=own.get("percentile", 0))
+    assert chosen is not None
+    assert layer.output_format == QFormat(3, chosen, signed=False)
+    of_weights = calibration if METHODS[calibration].suits_weights else "mse"
+    columns = network.arrays["D"]["weights"].astype(float).reshape(-1, 3)
+    fractions = [choose_frac_bits(columns[:, out], 4, True, of_weights) for out in range(3)]
+    if granularity == "tensor":
+        fractions = [choose_frac_bits(columns, 4, True, of_weights)] * 3
+    assert [(fmt.bits, fmt.frac_bits) for fmt in layer.weight_formats] == [
+        (4, each) for each in fractions
+    ]
+    assert layer.requantization is not None and layer.requantization.rounding == rounding
+
+    sums = {name: before for name, before, _ in float_model.intermediates(network, pixels)}["D"]
+    raw = np.lib.stride_tricks.sliding_window_view(
+        execution.run(made, pixels).outputs["C"], (3, 3), (1, 2)
+    )
+    assert layer.weights is not None and layer.bias is not None
+    held = np.tensordot(raw, layer.weights, axes=((4, 5, 3), (0, 1, 2))) + layer.bias
+    steps = [2.0 ** -((each or 0) + layer.input_format.frac_bits) for each in fractions]
+    uncorrected = [round(bias / step) for bias, step in zip((0.1, 0.2, 0.3), steps, strict=True)]
+    assert (layer.bias.tolist() == uncorrected) == (not correct)
+    for out, step in enumerate(steps if correct else ()):
+        errors = (sums - held * step)[..., out][sums[..., out] > 0]
+        assert errors.size and abs(errors.mean()) <= step / 2 + 1e-6
+
+    # The layer before is as it was; the one after has another input, and formats of its own.
+    assert made["C"].output_format == plain["C"].output_format
+    assert made["F"].weight_formats == plain["F"].weight_formats
+    assert made["F"].weights is not None and plain["F"].weights is not None
+    assert made["F"].weights.tolist() == plain["F"].weights.tolist()
+
+
 def test_a_percentile_may_be_set() -> None:
     network = trained(conv("C", activation=RELU), dense("F"))
     pixels = images(network)
@@ -409,14 +483,17 @@ def test_a_channel_far_below_the_others_does_not_widen_the_accumulator() -> None
 
 
 def test_steps_finer_than_any_sum_are_not_made() -> None:
-    """Few bits of weights and many of values: the values end where the sums do."""
+    """Few bits of weights and many of values: the values end where the finest sums do."""
     network = trained(conv("C", activation=RELU), conv("D"), dense("F"))
+    weights = network.arrays["C"]["weights"] * np.array([1, 0.1, 0.01])
+    network = changed(network, "C", "weights", weights)
     made = quantize(network, images(network), Settings(LayerSettings(2, 16))).fixed
     for layer in made.layers[:2]:
         assert layer.requantization is not None
         assert layer.requantization.shifts.max() >= 0
     assert made["C"].requantization is not None
-    assert made["C"].requantization.shifts.max() == 0
+    shifts = made["C"].requantization.shifts
+    assert (shifts.max(), len(set(shifts.tolist()))) == (0, 3)
 
 
 def test_the_border_and_a_padding_of_zero_are_one() -> None:
@@ -466,13 +543,33 @@ def test_padding_is_the_raw_value_nearest_to_zero(offset: float, raw: int, real:
     assert difference < 0.001 * np.abs(expected).max()
 
 
-def test_padding_and_a_border_of_other_values_are_refused() -> None:
-    network = trained(
-        conv("C", padding=(1, 1)), source=replace(IMAGE, border=1, background=0, offset=-0.2)
-    )
-    reason = "is the raw value 20, and the input's border is 0"
-    with pytest.raises(CalibrationError, match=f"convolution 'C': its padding.*{reason}"):
+@pytest.mark.parametrize(
+    ("layer", "background", "offset", "padding"),
+    [
+        (conv("L", padding=(1, 1)), 0, -0.2, 20),
+        (conv("L", padding=(0, 1)), 20, 0.0, 0),
+        # What is left out has a value of its own, whatever stands for zero.
+        (MaxPooling(name="L", inputs=("x",), padding=(1, 0)), 20, -0.2, 0),
+        (AveragePooling(name="L", inputs=("x",), padding=(1, 0)), 20, -0.2, 0),
+        (
+            AveragePooling(name="L", inputs=("x",), padding=(1, 0), count_padding=True),
+            *(0, -0.2, 20),
+        ),
+    ],
+)
+def test_padding_and_a_border_of_other_values_are_refused(
+    layer: Layer, background: int, offset: float, padding: int
+) -> None:
+    source = replace(IMAGE, border=1, background=background, offset=offset)
+    network = trained(layer, dense("F"), source=source)
+    reason = f"'L': its padding is the raw value {padding}, and the input's border is {background}:"
+    with pytest.raises(CalibrationError, match=reason):
         quantize(network, images(network))
+    # Without a border, or with one of the same value, there is one value.
+    for same in (replace(source, border=0), replace(source, background=padding)):
+        allowed = trained(layer, dense("F"), source=same)
+        made = quantize(allowed, images(allowed)).fixed
+        assert (made["L"].padding_value, made["F"].padding_value) == (padding, 0)
 
 
 def test_centres_and_inputs_come_to_a_common_scale() -> None:
@@ -486,6 +583,11 @@ def test_centres_and_inputs_come_to_a_common_scale() -> None:
         assert layer.input_shift >= 0
         assert layer.output_format.frac_bits == 2 * common
     assert layer.input_shift == 0
+    # Centres near zero are at most four bits finer than the inputs, beside the bits they have more.
+    near = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e-9)
+    for bits, shift in ((4, 4), (8, 4), (12, 8)):
+        settings = Settings(LayerSettings(bits, 8))
+        assert quantize(near, images(near), settings).fixed["R"].input_shift == shift
 
 
 def test_bad_requests_are_named() -> None:
@@ -514,10 +616,12 @@ def test_a_granularity_that_is_not_known_is_refused() -> None:
         quantize(network, images(network), smuggled)
 
 
-def test_accumulators_that_fit_no_register_are_refused() -> None:
+@pytest.mark.parametrize(("factor", "bits"), [(1e15, 65), (1e8, 42), (1e5, 32)])
+def test_accumulators_that_fit_no_register_are_refused(factor: float, bits: int) -> None:
+    """Squares of 32 bits and more."""
     network = trained(dense("F", activation=RELU), RadialBasis(name="R", inputs=("x",), units=2))
-    far = changed(network, "R", "weights", network.arrays["R"]["weights"] * 1e15)
-    with pytest.raises(CalibrationError, match=r"'R': its centres take 65 bits .* too small"):
+    far = changed(network, "R", "weights", network.arrays["R"]["weights"] * factor)
+    with pytest.raises(CalibrationError, match=rf"'R': its centres take {bits} bits .* too small"):
         quantize(far, images(far), Settings(LayerSettings(16, 16)))
 
 
@@ -535,8 +639,11 @@ def test_a_network_that_was_observed_once_is_quantized_as_any(seed: int) -> None
 
 
 def test_layers_that_are_taken_over_are_those_made_from_scratch() -> None:
-    """Whatever setting of whatever layer changes; and the layers before it always are."""
-    others = {
+    """Whatever layers have settings of their own, and whatever changes in whichever of them.
+
+    The layers before it are always taken over.
+    """
+    others: dict[str, tuple[Any, ...]] = {
         "weight_bits": (2, 3, 9),
         "activation_bits": (2, 5),
         "table_index_bits": (3, 11),
@@ -551,26 +658,67 @@ def test_layers_that_are_taken_over_are_those_made_from_scratch() -> None:
         network = random_trained(rng)
         observed = observe(network, random_images(rng, network.network, 6))
         correct = bool(seed % 2)
-        before = Settings(
-            LayerSettings(4, 4, rounding="half_up", table_index_bits=6, bias_correction=correct)
-        )
+        own: dict[str, dict[str, Any]] = {
+            layer.name: {
+                key: values[rng.integers(len(values))]
+                for key, values in others.items()
+                if key in keys_of(layer, network.network)
+                and rng.random() < (0.7 if key == "bias_correction" else 0.2)
+            }
+            for layer in network.network.layers[1:]
+            if seed % 3
+        }
+        default = LayerSettings(4, 4, table_index_bits=6, bias_correction=correct)
+        before = Settings(default, own)
         base = quantize_observed(observed, before)
         for place, layer in enumerate(network.network.layers[1:]):
             for key in keys_of(layer, network.network):
                 for value in others.get(key, ()):
-                    after = Settings(before.default, {layer.name: {key: value}})
+                    changes = {**own.get(layer.name, {}), key: value}
+                    after = Settings(default, {**own, layer.name: changes})
                     made = quantize_observed(observed, after, base)
-                    expected = quantize_observed(observed, after)
-                    assert made.sha256 == expected.sha256
-                    same = [
-                        a is b for a, b in zip(made.fixed.layers, base.fixed.layers, strict=True)
-                    ]
+                    assert made.sha256 == quantize_observed(observed, after).sha256
+                    pairs = zip(made.fixed.layers, base.fixed.layers, strict=True)
+                    same = [a is b for a, b in pairs]
                     assert all(same[:place])
                     taken[correct] += sum(same[place + 1 :])
-        everywhere = Settings(replace(before.default, bias_correction=not correct))
+        everywhere = Settings(replace(default, bias_correction=not correct), own)
         made = quantize_observed(observed, everywhere, base)
         assert made.sha256 == quantize_observed(observed, everywhere).sha256
     assert min(taken.values()) > 20
+
+
+def test_a_corrected_bias_is_made_anew_if_any_layer_before_it_changed() -> None:
+    """Not only if the one directly before it did, which is taken over as its format is the same."""
+    network = trained(dense("A", activation=RELU), dense("B", activation=RELU), dense("C"))
+    observed = observe(network, images(network))
+    alone = {"C": {"bias_correction": True}}
+    base = quantize_observed(observed, Settings(LayerSettings(4, 4), alone))
+    other = Settings(LayerSettings(4, 4), {**alone, "A": {"weight_bits": 2}})
+    made, expected = quantize_observed(observed, other, base), quantize_observed(observed, other)
+    assert made.fixed["B"] is base.fixed["B"]
+    assert made.sha256 == expected.sha256
+    assert made.fixed["C"].bias is not None and base.fixed["C"].bias is not None
+    assert made.fixed["C"].bias.tolist() != base.fixed["C"].bias.tolist()
+
+
+def test_settings_are_checked_whoever_observed() -> None:
+    network = trained(conv("C", activation=RELU), dense("F"))
+    observed = observe(network, images(network))
+    for own in ({"C9": {"weight_bits": 4}}, {"C": {"table_index_bits": 4}}):
+        with pytest.raises(SettingsError, match=r"^layers\.C"):
+            quantize_observed(observed, Settings(layers=own))
+
+
+def test_weights_of_64_bits_are_rounded_as_they_are() -> None:
+    """A float32 has no number so little below a half, which would go up to an even one."""
+    network = trained(dense("F", units=1), source=Input(name="input", height=1, width=1))
+    halves = np.array([[125.5 - 1e-9]])
+    arrays = {"F": {"weights": halves, "bias": np.zeros(1)}}
+    double = TrainedNetwork(network.network, arrays)
+    made = quantize(double, np.full((1, 1, 1, 1), 3, np.uint8)).fixed["F"]
+    assert made.weight_formats == (QFormat(8, 0),)
+    assert made.weights is not None and made.weights.tolist() == [[125]]
 
 
 def test_layers_of_other_observations_are_not_taken_over() -> None:

@@ -80,6 +80,19 @@ def test_percentile_has_the_finest_step_that_holds_so_many(
     assert found == max(f for f in FRACTIONS if share(f) <= allowed)
 
 
+@pytest.mark.parametrize(
+    ("count", "far", "frac_bits"),
+    [(20_000, 0, 6), (20_000, 2, 6), (20_000, 3, 0), (10_000, 1, 6), (9_999, 1, 0)],
+)
+def test_the_usual_percentile_gives_up_one_of_ten_thousand(
+    count: int, far: int, frac_bits: int
+) -> None:
+    """8 bits hold these values with 6 fraction bits up to 1, and with none up to 100."""
+    values = np.ones(count)
+    values[:far] = 100.0
+    assert choose_frac_bits(values, 8, True, "percentile") == frac_bits
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_single_value_is_held_by_every_method(method: str) -> None:
     """A feature map that is the same everywhere, or zero but for that."""
@@ -170,6 +183,9 @@ def test_the_ends_of_all_values_count() -> None:
     values = np.array([0.1, 0.2])
     assert choose_frac_bits(values, 8, True, "minmax", ends=(-1.0, 100.0)) == 0
     assert choose_frac_bits(values, 8, False, "minmax", ends=(-1.0, 100.0)) == 1
+    # An unsigned format has no room for what is below zero, and needs none.
+    assert choose_frac_bits(values, 8, False, "minmax", ends=(-100.0, 1.5)) == 7
+    assert choose_frac_bits(-values, 8, False, "minmax") is None
     assert choose_frac_bits(np.zeros(3), 8, True, "minmax", ends=(0.0, 100.0)) == 0
 
 

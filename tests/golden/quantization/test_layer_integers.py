@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from systolith.golden.fixed.arithmetic import QFormat
 from systolith.golden.network.graph import Activation, AveragePooling, Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization import observation
@@ -73,6 +74,33 @@ def test_one_scale_a_layer_is_that_of_all_its_channels(large: int) -> None:
         formats = quantize(network, images, settings).fixed["F"].weight_formats
         assert [fmt.frac_bits for fmt in formats] == expected
     assert len(set(expected)) == 2
+
+
+@pytest.mark.parametrize(("inputs", "bits"), [(1, 16), (2, 17), (3, 18), (4, 18), (5, 19)])
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_weights_far_below_their_bias_are_as_fine_as_its_sum_allows(
+    inputs: int, bits: int, granularity: str
+) -> None:
+    """A bias takes as many bits as the sum of so many products of 8 by 8 bits, and no more."""
+    network = Network(
+        "biased",
+        (
+            Input(name="input", height=1, width=inputs),
+            Dense(name="F", inputs=("input",), units=2, activation=Activation("relu")),
+            Dense(name="G", inputs=("F",), units=1),
+        ),
+    )
+    arrays = {
+        "F": {"weights": np.full((inputs, 2), 1e-12), "bias": np.array([0.75, 0.25])},
+        "G": {"weights": np.ones((2, 1)), "bias": np.zeros(1)},
+    }
+    images = np.full((2, 1, inputs, 1), 9, np.uint8)
+    settings = Settings.from_mapping({"granularity": granularity})
+    made = quantize(TrainedNetwork(network, arrays), images, settings).fixed["F"]
+    assert made.bias is not None
+    used = [int(raw).bit_length() + 1 for raw in made.bias]
+    # One scale for both is that of the larger bias, which is between one and three quarters.
+    assert used == [bits, bits if granularity == "channel" else bits - 1]
 
 
 def sigmoid(a: Reals) -> Reals:
@@ -139,7 +167,32 @@ def test_factors_of_windows_fit_the_multipliers_of_fpgas(window: tuple[int, int]
     shift = int(layer.requantization.shifts[0])
     counted = np.outer(inside(window[0]), inside(window[1]))
     assert layer.factors.shape == counted.shape
+    nearest = [[round(Fraction(2**shift, n)) for n in row] for row in counted.tolist()]
+    assert layer.factors.tolist() == nearest
     np.testing.assert_allclose(layer.factors * counted, 2.0**shift, rtol=2**-16)
+
+
+@pytest.mark.parametrize(
+    ("window", "multiplier", "shift"),
+    # 16 bits and those of the size; a power of two needs no multiplier.
+    [((3, 3), 116508, 20), ((1, 5), 104858, 19), ((2, 2), 1, 2), ((1, 7), 74898, 19)],
+)
+def test_a_mean_is_a_multiplication_and_a_shift(
+    window: tuple[int, int], multiplier: int, shift: int
+) -> None:
+    network = Network(
+        "mean",
+        (
+            Input(name="input", height=7, width=7),
+            AveragePooling(name="A", inputs=("input",), window=window),
+        ),
+    )
+    images = np.full((1, 7, 7, 1), 9, np.uint8)
+    how = quantize(TrainedNetwork(network, {}), images).fixed["A"].requantization
+    assert how is not None
+    assert (how.multiplier, how.shifts.tolist(), how.target) == (
+        *(multiplier, [shift], QFormat(8, 0, signed=False)),
+    )
 
 
 def inside(size: int) -> list[int]:

@@ -11,7 +11,12 @@ from systolith.golden.network.graph import Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork
 from systolith.golden.quantization import observation
 from systolith.golden.quantization.calibration import quantize
-from systolith.golden.quantization.observation import Observations, observe
+from systolith.golden.quantization.observation import (
+    CalibrationError,
+    Observations,
+    Observed,
+    observe,
+)
 from systolith.golden.quantization.settings import LayerSettings, Settings
 
 COUNT = 450
@@ -69,7 +74,35 @@ def test_the_sample_is_every_nth_image_of_all(
         assert layers[name].values.reshape(-1, 2).tolist() == values[::every].tolist()
 
 
+def test_the_ends_of_a_function_of_values_are_those_of_all_values() -> None:
+    """Of which only some are there. A function that falls and rises is looked at in between."""
+    seen = Observed(np.array([1.0, 2.0]), (-3.0, 5.0), 4)
+    doubled = seen.map(lambda values: 2 * values)
+    assert (doubled.values.tolist(), doubled.ends, doubled.every) == ([2.0, 4.0], (-6.0, 10.0), 4)
+    squared = seen.map(np.square, rises=False)
+    assert (squared.values.tolist(), squared.every) == ([1.0, 4.0], 4)
+    assert squared.ends[0] == pytest.approx(0.0, abs=1e-5) and squared.ends[1] == 25.0
+    negated = seen.map(np.negative, rises=False)
+    assert negated.ends == (-5.0, 3.0)
+
+
+@pytest.mark.parametrize("weight", [3e38, -3e38])
+@pytest.mark.parametrize("layer", ["A", "B"])
+def test_sums_that_overflow_are_refused_with_the_layer(layer: str, weight: float) -> None:
+    """To either side, and in the last batch alone."""
+    arrays = {name: dict(given) for name, given in identity().arrays.items()}
+    arrays[layer]["weights"] = np.full((2, 2), weight, np.float32)
+    large = TrainedNetwork(identity().network, arrays)
+    images = np.zeros((COUNT, 1, 2, 1), np.uint8)
+    observe(large, images)
+    images[-1] = 9
+    with pytest.raises(CalibrationError, match=f"dense '{layer}': its float values are not finite"):
+        observe(large, images)
+
+
 def test_what_was_calibrated_on_is_known() -> None:
-    images = np.zeros((7, 1, 2, 1), np.uint8)
+    """Every image counts, in whichever batch."""
+    images = np.zeros((COUNT, 1, 2, 1), np.uint8)
+    images[-1] = 7
     known = observe(identity(), images, "mine").calibrated_on
-    assert (known.name, known.sha256, known.images) == ("mine", images_sha256(images), 7)
+    assert (known.name, known.sha256, known.images) == ("mine", images_sha256(images), COUNT)

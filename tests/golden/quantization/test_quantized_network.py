@@ -25,9 +25,10 @@ from systolith.golden.network.graph import Convolution, Dense, Input, Network
 from systolith.golden.network.trained_network import TrainedNetwork, load_network
 from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.quantized_network import SCHEMA, QuantizedNetwork
-from systolith.golden.quantization.settings import LayerSettings, Settings
+from systolith.golden.quantization.settings import Settings
 from systolith.golden.quantization.value_format import with_accumulator
-from tests.golden.random_networks import input_of_some_size, random_images, random_trained
+from tests.golden.quantization.test_agreement import odd_network
+from tests.golden.random_networks import random_images, random_quantized
 
 Header = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -61,27 +62,36 @@ def assert_same(first: QuantizedNetwork, second: QuantizedNetwork) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
-@input_of_some_size()
 def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    trained = random_trained(rng)
-    images = random_images(rng, trained.network, 5)
-    bits = int(rng.integers(2, 17))
-    default = LayerSettings(
-        bits,
-        bits,
-        ("mse", "percentile")[rng.integers(2)],
-        table_index_bits=8,
-        rounding=("floor", "half_up", "half_even")[rng.integers(3)],
-        bias_correction=bool(rng.integers(2)),
-    )
-    made = quantize(trained, images, Settings(default))
+    made, images = random_quantized(seed)
     path = tmp_path_factory.mktemp("q") / "q.npz"
     made.save(path)
     read = QuantizedNetwork.load(path)
     assert_same(made, read)
     assert read.sha256 == made.sha256
     assert (execution.scores(read.fixed, images) == execution.scores(made.fixed, images)).all()
+
+
+def test_all_that_a_layer_may_have_is_in_the_file(tmp_path: Path) -> None:
+    made = odd_network()
+    made.save(tmp_path / "q.npz")
+    read = QuantizedNetwork.load(tmp_path / "q.npz")
+    assert_same(made, read)
+    assert read.fixed["A"].factors is not None
+    clamp, table = read.fixed["C"].requantization, read.fixed["T"].requantization
+    assert clamp is not None and clamp.limits != (None, None)
+    assert table is not None and table.table is not None
+    assert len({fmt.frac_bits for fmt in read.fixed["C"].weight_formats}) == 2
+
+
+def test_a_file_may_have_the_name_of_a_network_that_ships(
+    lenet5: QuantizedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileFormatError, match="lenet5: no such file; `systolith quantize lenet5 "):
+        QuantizedNetwork.load("lenet5")
+    lenet5.save("lenet5")
+    assert QuantizedNetwork.load("lenet5").sha256 == lenet5.sha256
 
 
 def test_the_same_network_gives_the_same_bytes(lenet5: QuantizedNetwork, tmp_path: Path) -> None:
@@ -192,6 +202,13 @@ def set_array(name: str, change_array: Callable[[Any], Any]) -> Callable[[Header
     return change
 
 
+def add_array(name: str, array: Any) -> Callable[[Header, Arrays], None]:
+    def change(header: Header, arrays: Arrays) -> None:
+        arrays[name] = array
+
+    return change
+
+
 def drop_array(name: str) -> Callable[[Header, Arrays], None]:
     def change(header: Header, arrays: Arrays) -> None:
         del arrays[name]
@@ -239,6 +256,13 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
             "'output': scores must be [0-9]+ bits wide, not s8.14",
         ),
         (set_layer(0, "requantization", None), "'C1': has shifts or a table, but no"),
+        *(
+            (
+                add_array(f"fixed/output/{name}", np.zeros(10, np.int8)),
+                "'output': has shifts or a table, but no requantization",
+            )
+            for name in ("shifts", "table")
+        ),
         (set_how(0, "multiplier", 0), "'C1': multiplier must be from 1 to"),
         (
             set_how(0, "rounding", "up"),
@@ -249,6 +273,10 @@ def put(*place: int, value: Any) -> Callable[[Any], Any]:
         (set_array("fixed/C1/weights", lambda a: a[:4]), "'C1': weights must have the shape"),
         (set_array("fixed/C1/weights", put(0, 0, 0, 0, value=200)), "weights of channel 0 leave"),
         (set_array("fixed/C1/weights", lambda a: a * 1.5), "must be of signed integers, not float"),
+        (
+            set_array("fixed/C1/table", lambda a: abs(a).astype(np.uint8)),
+            "'C1/table' must be of signed integers, not uint8",
+        ),
         (set_array("fixed/C3/weights", put(0, 0, 5, 0, value=1)), "'C3': weights of output map 0"),
         (set_array("fixed/C1/bias", put(0, value=2**61 - 1)), "'C1': accumulators need 63 bits"),
         (set_array("fixed/C1/bias", lambda a: a[1:]), "'C1': bias must have the shape"),
@@ -353,8 +381,11 @@ def test_any_change_of_a_byte_is_an_error_or_no_change(
 def test_parts_that_do_not_belong_together_are_refused(lenet5: QuantizedNetwork) -> None:
     network = lenet5.fixed.network
     renamed = TrainedNetwork(Network("other", network.layers), lenet5.parent.arrays)
-    with pytest.raises(FixedNetworkError, match="has another graph than its parent"):
-        replace(lenet5, parent=renamed)
+    sigmoid = load_network("lenet5-sigmoid")
+    alike = TrainedNetwork(Network("lenet5", sigmoid.network.layers), sigmoid.arrays)
+    for parent in (renamed, alike):
+        with pytest.raises(FixedNetworkError, match="'lenet5' has another graph than its parent"):
+            replace(lenet5, parent=parent)
     reversed_layers = replace(lenet5.fixed, layers=lenet5.fixed.layers[::-1])
     with pytest.raises(FixedNetworkError, match=r"layers must be C1, S2, .*, not output, F6"):
         replace(lenet5, fixed=reversed_layers)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,6 +15,7 @@ from systolith.golden.files.datasets import (
     validation_digits,
 )
 from systolith.golden.fixed import execution
+from systolith.golden.network import float_model
 from systolith.golden.network.graph import (
     Activation,
     Convolution,
@@ -26,7 +30,7 @@ from systolith.golden.quantization.calibration import quantize
 from systolith.golden.quantization.observation import Observations
 from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.golden.quantization.settings import LayerSettings, Settings
-from systolith.golden.quantization.trials import Trials, try_widths
+from systolith.golden.quantization.trials import Change, Trials, try_widths
 from tests.golden.random_networks import random_arrays
 
 
@@ -106,6 +110,78 @@ def test_two_bits_less_are_tried(quantized: QuantizedNetwork, validation: Datase
     ]
 
 
+def test_more_bits_than_the_widest_are_not_tried(
+    quantized: QuantizedNetwork, validation: Dataset
+) -> None:
+    """Correction of the biases neither, if they are corrected already."""
+    wide = Settings(LayerSettings(16, 15, bias_correction=True))
+    few = validation.take(5)
+    made = try_widths(quantize(quantized.parent, few.images, wide), few.images, few)
+    assert [(each.layer, each.key, each.bits, each.change) for each in made.trials] == [
+        *((None, "bits", bits, None) for bits in range(2, 9)),
+        *(("C", "weight_bits", 16 + change, change) for change in (-2, -1)),
+        *(("C", "activation_bits", 15 + change, change) for change in (-2, -1, 1)),
+        *(("F", "weight_bits", 16 + change, change) for change in (-2, -1)),
+    ]
+    assert made.everywhere == made.trials[:7]
+    assert made.by_layer == made.trials[7:]
+
+
+OFF = {"bias_correction": False}
+OWN: dict[str, dict[str, Any]] = {"C": {"weight_bits": 5, "rounding": "floor"}, "F": OFF}
+
+
+@pytest.mark.parametrize(
+    ("change", "default", "layers"),
+    [
+        (Change(None, "bits", 4), LayerSettings(4, 4), {"C": {"rounding": "floor"}, "F": OFF}),
+        (
+            Change(None, "bias_correction", None),
+            LayerSettings(7, 6, bias_correction=True),
+            {"C": OWN["C"], "F": {}},
+        ),
+        (
+            Change("C", "weight_bits", 9),
+            LayerSettings(7, 6),
+            {"C": {"weight_bits": 9, "rounding": "floor"}, "F": OFF},
+        ),
+        (
+            Change("C", "activation_bits", 3),
+            LayerSettings(7, 6),
+            {"C": {**OWN["C"], "activation_bits": 3}, "F": OFF},
+        ),
+        (
+            Change("M", "activation_bits", 3),
+            LayerSettings(7, 6),
+            {**OWN, "M": {"activation_bits": 3}},
+        ),
+    ],
+)
+def test_settings_of_a_change(
+    change: Change, default: LayerSettings, layers: dict[str, dict[str, Any]]
+) -> None:
+    """What is changed everywhere is no longer a layer's own; all else stays."""
+    before = Settings(LayerSettings(7, 6), OWN)
+    assert change.settings(before) == Settings(default, layers)
+
+
+def test_without_labels_the_float_network_is_right(
+    quantized: QuantizedNetwork, validation: Dataset
+) -> None:
+    unlabelled = replace(validation, labels=None)
+    made = try_widths(quantized, validation.images, unlabelled)
+    wanted = float_model.classes(quantized.parent, validation.images)
+    right = execution.classes(quantized.fixed, validation.images) == wanted
+    assert not right.all()
+    assert (made.measure, made.correct) == ("agreement", right.sum())
+    for trial in made.trials[:7]:
+        assert trial.bits is not None
+        own = Settings(LayerSettings(trial.bits, trial.bits), {"F": MINMAX})
+        network = quantize(quantized.parent, validation.images, own)
+        found = execution.classes(network.fixed, validation.images) == wanted
+        assert (trial.gains, trial.losses) == ((found & ~right).sum(), (right & ~found).sum())
+
+
 def test_trials_are_networks_with_those_settings(
     trials: Trials, quantized: QuantizedNetwork, validation: Dataset
 ) -> None:
@@ -172,7 +248,9 @@ def test_formats_are_chosen_on_other_images_than_those_that_score(
 ) -> None:
     """Pixels near the mean choose formats that others leave."""
     grey = 112 + validation.images // 8
-    found = try_widths(quantized, grey, validation).trials
+    made = try_widths(quantized, grey, validation)
+    assert made.calibrated_on == DatasetReference("noise (validation)", images_sha256(grey), 60)
+    found = made.trials
     before = execution.classes(quantized.fixed, validation.images) == validation.labels
     differs = False
     for trial in found[:7]:
@@ -191,6 +269,7 @@ def test_formats_are_chosen_on_other_images_than_those_that_score(
 
 def test_what_trials_are_about(trials: Trials, validation: Dataset) -> None:
     assert (trials.dataset, trials.split, trials.images) == ("noise", "validation", 60)
+    assert trials.measure == "accuracy"
     # Four weights of each of two maps, three bits each, and 2 x 2 x 2 times three of two bits.
     assert trials.weight_bits_total == 3 * 8 + 2 * 24
     assert trials.shipped is None

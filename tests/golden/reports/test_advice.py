@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
 from systolith.golden.files.datasets import DatasetReference
 from systolith.golden.quantization.settings import LayerSettings, Settings
@@ -19,6 +21,7 @@ from systolith.golden.reports.accuracy import (
 from systolith.golden.reports.advice import Advice, advise
 from systolith.golden.reports.format_entry import FormatEntry
 from systolith.golden.reports.statistics import mcnemar, paired_interval
+from tests.golden.reports.hand_made import OUTPUTS, UNLABELLED
 
 LAYER = LayerEntry(
     name="C3",
@@ -241,6 +244,23 @@ def test_the_layer_that_saves_most_is_named() -> None:
     ]
 
 
+def test_what_saves_everywhere_comes_before_what_saves_in_a_layer() -> None:
+    said = told(
+        advise(
+            report(
+                trial("C5", "activation_bits", 7, 1, 1, saved=500),
+                trial("C5", "weight_bits", 7, 1, 1, 7000),
+                trial(None, "bits", 7, 1, 1, 7500),
+            )
+        )
+    )
+    assert said == [
+        "7 bits everywhere",
+        "7 bits for the weights of C5",
+        "7 bits for the feature map of C5",
+    ]
+
+
 @pytest.mark.parametrize("weights", [8000, 9000])
 def test_what_saves_nothing_is_not_praised(weights: int) -> None:
     assert told(advise(report(trial(None, "bits", 8, 3, 0, weights)))) == []
@@ -278,18 +298,107 @@ def test_trials_on_other_calibration_images_are_told(sha256: str, count: int) ->
     assert all("on other images than those of the network" in each for each in said)
 
 
-def test_channels_and_ranges() -> None:
-    layer = replace(
-        LAYER, clipped_channels=(1, 2), dead_channels=tuple(range(3, 13)), range_use=0.31
+OF_ALL_KINDS = replace(
+    LAYER,
+    padded_with=-0.00312345,
+    saturated=254,
+    clipped_channels=(1, 2),
+    dead_channels=tuple(range(3, 12)),
+    range_use=0.31,
+)
+CLIPS = "C3 clips 25 % of its values{}, most in 2 channels (1, 2) of 16."
+DEAD = "C3 has the same value everywhere, in every image, in {} of 16: dead."
+LITTLE = "C3 uses 31 % of its format's range: what it lacks is steps, not range."
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            [
+                "C3 pads with -0.003123 instead of 0: no raw value of its input is nearer.",
+                CLIPS.format(""),
+                DEAD.format("9 channels (3, 4, 5, 6, 7, 8, 9, 10, ...)"),
+                LITTLE,
+            ],
+        ),
+        (
+            {
+                "padded_with": 0.0,
+                "range_use": 0.5,
+                "dead_channels": tuple(range(8)),
+                "formats": {"index": FormatEntry(10, 7, True)},
+            },
+            [
+                CLIPS.format(" at the ends of its table"),
+                DEAD.format("8 channels (0, 1, 2, 3, 4, 5, 6, 7)"),
+            ],
+        ),
+        (
+            {"padded_with": 0.0, "clipped_channels": (), "dead_channels": (7,)},
+            [DEAD.format("1 channel (7)"), LITTLE],
+        ),
+        (
+            # A layer that is all dead uses no range.
+            {
+                "padded_with": 0.0,
+                "clipped_channels": (),
+                "dead_channels": tuple(range(16)),
+                "range_use": 0.0,
+            },
+            [DEAD.format("16 channels (0, 1, 2, 3, 4, 5, 6, 7, ...)")],
+        ),
+    ],
+)
+def test_channels_and_ranges(changes: dict[str, Any], said: list[str]) -> None:
+    layer = replace(OF_ALL_KINDS, **changes)
+    assert list(advise(report(layer=layer)).observations) == said
+    # The range of the last layer, which is as wide as its accumulator, says nothing.
+    alone = replace(report(), layers=(replace(layer, name="C3"),))
+    assert list(advise(alone).observations) == [each for each in said if each != LITTLE]
+
+
+@pytest.mark.parametrize(
+    ("used", "given", "said"),
+    [
+        (1, 1, ["1 image cannot say much: the accuracy may be anything from 0.21 to 1.00."]),
+        # Of two images both are right: 2 / (2 + 1.96**2) of them and more.
+        (2, 500, ["2 images cannot say much: the accuracy may be anything from 0.34 to 1.00."]),
+        (99, 99, ["99 images cannot say much: the accuracy may be anything from 0.96 to 1.00."]),
+        (100, 100, []),
+    ],
+)
+def test_few_images(used: int, given: int, said: list[str]) -> None:
+    """It counts how many are used, not how many the data set has."""
+    made = report(images=used)
+    made = replace(made, dataset=replace(made.dataset, images=given))
+    assert list(advise(made).observations) == said
+
+
+def test_agreement_and_errors_have_their_own_words() -> None:
+    known = CalibrationEntry("digits", "b" * 64, 1, True)
+    test = "of a test: formats were chosen on 1 image of the same data."
+    unlabelled = replace(UNLABELLED, calibrated_on=known, layers=(), trials=None)
+    low, high = binomtest(2, 4).proportion_ci(method="wilson")
+    assert advise(unlabelled).observations == (
+        f"4 images cannot say much: the agreement may be anything from {low:.2f} to {high:.2f}.",
+        f"This agreement is not that {test}",
     )
-    clips, dead, little = advise(report(layer=layer)).observations
-    assert clips == "C3 clips 3.1 % of its values, most in 2 channels (1, 2) of 16."
-    assert "in 10 channels (3, 4, 5, 6, 7, 8, 9, 10, ...) of 16: dead" in dead
-    assert little.startswith("C3 uses 31 % of its format's range")
-    table = replace(layer, formats={"index": FormatEntry(10, 7, True)})
-    assert "at the ends of its table" in advise(report(layer=table)).observations[0]
+    errors = replace(OUTPUTS, calibrated_on=known, layers=())
+    assert advise(errors).observations == (f"These errors are not those {test}",)
 
 
-def test_few_images() -> None:
-    (said,) = advise(report(images=1)).observations
-    assert said == "1 image cannot say much: the accuracy may be anything from 0.21 to 1.00."
+def test_trials_of_agreement_are_described_as_such() -> None:
+    made = report(trial(None, "bits", 2, 3, 2000, 2000), trial("C3", "weight_bits", 9, 24, 4, 9200))
+    assert made.trials is not None
+    trials = replace(made.trials, measure="agreement", split="trial")
+    advice = advise(replace(made, trials=trials))
+    assert advice.conclusion == (
+        "Measured by 2 trials on 5,000 trial images: the difference of agreement with the float "
+        "network with its 95 % interval, and the probability by chance alone, corrected for all "
+        "trials."
+    )
+    (broken,) = advice.observations
+    assert broken.startswith("With 2 bits everywhere agreement breaks: -0.3994 (")
+    assert broken.endswith("; 3 gained, 2,000 lost; chance <1e-300) on 5,000 trial images.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
+from scipy.stats import binomtest
 
 from systolith.golden.reports.accuracy import (
     AccuracyReport,
@@ -12,10 +15,11 @@ from systolith.golden.reports.accuracy import (
     HardwareEntry,
     LayerEntry,
 )
-from systolith.golden.reports.comparison import ComparisonError, compare
+from systolith.golden.reports.comparison import ComparisonError, compare, score_headings
 from systolith.golden.reports.format_entry import FormatEntry
 from systolith.golden.reports.paired_difference import Difference
 from systolith.golden.reports.statistics import paired_interval
+from tests.golden.reports.hand_made import CLASSES, OUTPUTS, UNLABELLED
 
 LABELS = (0, 1, 1, 0)
 FLOAT_PREDICTIONS = (0, 1, 0, 0)
@@ -139,6 +143,28 @@ def test_drops_are_found_by_accuracy_alone() -> None:
     comparison = compare([FIRST, SECOND, THIRD], ["a", "b", "c"])
     assert [row.name for row in comparison.dropped(0.2)] == ["c"]
     assert comparison.dropped(0.25) == ()
+    assert comparison.dropped(0.0) == comparison.rows[2:]
+
+
+def test_only_accuracy_can_drop() -> None:
+    for base, message in (
+        (UNLABELLED, "--fail-on-drop: digits has no labels, so that there is no accuracy"),
+        (OUTPUTS, "--fail-on-drop: these networks are no classifiers"),
+    ):
+        with pytest.raises(ComparisonError, match=message):
+            compare([base, base]).dropped(0.0)
+
+
+def test_reports_with_classes_are_not_compared_with_others() -> None:
+    """The report that has no classes is named, whichever comes first."""
+    for pair, which in (((CLASSES, OUTPUTS), "second"), ((OUTPUTS, CLASSES), "first")):
+        other = {"first": "second", "second": "first"}[which]
+        with pytest.raises(ComparisonError) as caught:
+            compare(pair, ["first", "second"])
+        assert str(caught.value) == (
+            f"{which}: reports errors of outputs, and {other} classes: evaluate both with the same "
+            "--result"
+        )
 
 
 def test_labels_are_those_given() -> None:
@@ -193,6 +219,146 @@ Better and worse: gains and losses at least as uneven have a probability below 0
     ends = {" | losses | chance | verdict |", " | no difference shown |", " for 2 comparisons)."}
     assert all(any(line.endswith(end) for line in text.splitlines()) for end in ends)
     assert LAYER_HEADINGS in text
+
+
+def rows_of(html: str) -> list[list[str]]:
+    return [[each.text or "" for each in row] for row in ElementTree.fromstring(html).iter("tr")]
+
+
+def test_a_notebook_shows_what_differs_and_the_scores() -> None:
+    comparison = compare([FIRST, SECOND, THIRD], ["a|b", "q8.json", "q4.json"])
+    html = comparison._repr_html_()
+    caption = "<caption>4 images of digits (test). Compared with the first report: float (a|b)."
+    assert caption in html
+    first, second, third = (binomtest(n, 4).proportion_ci(method="wilson") for n in (3, 3, 2))
+    costs = ["multipliers", "cycles an image", "cycles to the class"]
+    scores = ["accuracy", "95 % interval", "agreement with float", "difference", "95 % interval"]
+    expected = [
+        ["report", "arithmetic", *costs, *scores, "gains", "losses", "chance", "verdict"],
+        ["float", "float", *[""] * 3, "0.7500", between(first), "0.7500", *[""] * 6],
+        [
+            *("fixed", "fixed", *[""] * 3, "0.7500", between(second), "0.7500", "0.0000"),
+            *(between(paired_interval(1, 1, 4), "+"), "1", "1", "1", "no difference shown"),
+        ],
+        [
+            *("fixed, 112 multipliers", "fixed", "112", "3,136", "7,193", "0.5000", between(third)),
+            *("0.7500", "-0.2500", between(paired_interval(0, 1, 4), "+")),
+            *("0", "1", "1", "no difference shown"),
+        ],
+    ]
+    assert rows_of(html) == expected
+
+
+def between(ends: Sequence[float], sign: str = "") -> str:
+    return f"{ends[0]:{sign}.4f} to {ends[1]:{sign}.4f}"
+
+
+def test_the_summary_of_many_reports_counts_verdicts() -> None:
+    """The second gives back the seven that the first has wrong; the third loses ten more."""
+    first = of_coins(7, 7, 1042)[0]
+    images = first.images
+    better = replace(first, predictions=(0,) * images, correct=images)
+    worse = replace(first, predictions=(1,) * 17 + (0,) * (images - 17), correct=images - 17)
+    sizes = ({"weight_bits_total": bits} for bits in (81920, 81930, 40960))
+    reports = [
+        replace(each, kind="fixed", quantization=size)
+        for each, size in zip((first, better, worse), sizes, strict=True)
+    ]
+    text = compare(reports, ["a", "b", "c"], ["one", "two", "three"]).to_summary()
+    rate = (images - 7) / images
+    assert (
+        text
+        == f"""\
+1,056 images of digits (test). Compared with the first report: one (a).
+
+They differ in weights (KiB).
+
+| report | weights (KiB) | accuracy | difference | verdict |
+| --- | ---: | ---: | ---: | ---: |
+| one | 10.000 | {rate:.4f} |  |  |
+| two | 10.001 | 1.0000 | {1 - rate:+.4f} | better |
+| three | 5.000 | {(images - 17) / images:.4f} | {-10 / images:+.4f} | worse |
+
+1 better, 1 worse, 0 no difference shown. Better and worse: gains and losses at least as uneven \
+have a probability below 0.05 by chance alone (McNemar's exact test, with Holm's correction for 2 \
+comparisons).
+"""
+    )
+
+
+def test_errors_of_outputs_side_by_side() -> None:
+    """Another network with half the error of the first channel: 0.25 and 0.1."""
+    assert OUTPUTS.outputs is not None
+    one, other = OUTPUTS.outputs
+    second = replace(
+        OUTPUTS,
+        quantization={"weight_bits": 8, "weight_bits_total": 1200},
+        outputs=(replace(one, rms_error=0.25), other),
+        layers=(OUTPUTS.layers[0], replace(OUTPUTS.layers[1], sqnr_db=None)),
+    )
+    comparison = compare([OUTPUTS, second], ["a", "b"], ["one", "two"])
+    scores = [
+        ["31.3", "0.3606 (9 % of the range)", "1.25 (31 % of the range)"],
+        ["", "0.1904 (4.8 % of the range)", "1.25 (31 % of the range)"],
+    ]
+    about = (
+        "4 images of digits (test). Compared with the first report: one (a). The networks are no "
+        "classifiers: errors are those of the outputs, each report's against its own float network."
+    )
+    headings = ["report", "weights (KiB)", *score_headings("error")]
+    sizes = [["one", "0.11"], ["two", "0.15"]]
+    assert (comparison.about, comparison.rule, comparison.measure) == (about, "", "error")
+    table_rows = [headings, *([*a, *b] for a, b in zip(sizes, scores, strict=True))]
+    found = comparison.to_summary().splitlines()
+    assert found[0] == about
+    lines = [line[2:-2].split(" | ") for line in found if line.startswith("| ")]
+    assert [[each.strip() for each in line] for line in lines if line[0] != "---"] == table_rows
+    shown = rows_of(comparison._repr_html_())
+    assert [row[-3:] for row in shown] == [headings[2:], *scores]
+    assert comparison.to_markdown().count("| 0.1904 (4.8 % of the range) |") == 1
+
+
+def test_a_layer_that_only_a_later_report_has_is_in_the_table() -> None:
+    extra = replace(SECOND.layers[0], name="C3")
+    found = compare([SECOND, report((0, 1, 0, 1), extra)])
+    assert [row.name for row in found.layers] == ["C1", "F6", "C3"]
+    assert found.layers[2].entries == (None, extra)
+    assert "| C3 | " in found.to_markdown()
+
+
+def test_a_name_in_a_label_is_not_repeated() -> None:
+    for label, name, said in (
+        ("8 bits", "a.json", "8 bits (a.json)."),
+        ("8 bits (a.json)", "a.json", "8 bits (a.json)."),
+        ("a.json", "a.json", "a.json."),
+    ):
+        comparison = compare([FIRST, SECOND], [name, "b.json"], [label, "other"])
+        about = f"4 images of digits (test). Compared with the first report: {said}"
+        assert comparison.about == about
+
+
+def test_without_labels_comparisons_are_of_agreement() -> None:
+    comparison = compare([UNLABELLED, UNLABELLED], ["a", "b"])
+    assert comparison.about.endswith(
+        " The images have no labels: agreement is the fraction that get the class of each report's "
+        "own float network, and gains and losses are of it."
+    )
+    assert "| report | weights (KiB) | agreement | difference | " in comparison.to_summary()
+    assert "| report | agreement | 95 % interval | " in comparison.to_markdown()
+    # One comparison needs no correction.
+    assert comparison.rule.endswith(" chance alone (McNemar's exact test).")
+
+
+def test_chances_in_tables_are_corrected() -> None:
+    first, second = of_coins(0, 6)
+    for others, chance in (((second,), "0.031"), ((second, first), "0.062")):
+        text = compare([first, *others]).to_markdown()
+        assert f"| 0 | 6 | {chance} | " in text
+
+
+def test_names_are_those_of_networks_unless_given() -> None:
+    rows = compare([FIRST, replace(SECOND, network="mine")]).rows
+    assert [row.name for row in rows] == ["net", "mine"]
 
 
 def test_float_reports_have_no_layers() -> None:

@@ -12,6 +12,7 @@ from systolith.golden.reports.accuracy import (
     SiliconEntry,
 )
 from systolith.golden.reports.differences import factors, labels
+from tests.golden.reports.hand_made import OUTPUTS
 from tests.golden.reports.test_comparison import FIRST, SECOND
 
 SETTINGS: dict[str, Any] = {
@@ -85,6 +86,16 @@ def test_networks_of_one_name_with_other_floats_are_told_apart() -> None:
     assert different(fixed(), replace(fixed(), network="mine")) == {"network": ("net", "mine")}
 
 
+def test_networks_without_classes_are_told_apart_by_the_range_of_their_floats() -> None:
+    """Not by errors, which are those of the quantization."""
+    assert OUTPUTS.outputs is not None
+    first, *others = OUTPUTS.outputs
+    worse = replace(OUTPUTS, outputs=(replace(first, rms_error=0.6, largest_error=0.9), *others))
+    wider = replace(OUTPUTS, outputs=(replace(first, lowest=-1.5), *others))
+    assert different(OUTPUTS, worse) == {}
+    assert different(OUTPUTS, worse, wider) == {"network": ("net #1", "net #1", "net #2")}
+
+
 def test_calibration_images_of_one_name_with_other_hashes_are_told_apart() -> None:
     first = CalibrationEntry("digits", "a" * 64, 1000, False)
     reports = [replace(fixed(), calibrated_on=each) for each in (first, replace(first, sha256="b"))]
@@ -118,6 +129,68 @@ def test_luts_and_clock_differ() -> None:
         "clock": ("84.2 MHz", "132.3 MHz", ""),
     }
     assert labelled(*reports[:2]) == ("target ecp5-85k, grade 6", "target ecp5-85k, grade 8")
+
+
+def test_labels_say_no_more_than_what_tells_reports_apart() -> None:
+    assert labelled(fixed(activation_bits=4), fixed()) == ("8/4 bits", "8 bits")
+    # Costs that follow from other choices are in the table alone.
+    costs = [
+        replace(fixed(), hardware=HardwareEntry(112, interval, 7193, None), version=version)
+        for interval, version in ((3136, "1"), (3000, "2"))
+    ]
+    assert labelled(*costs) == ("version 1", "version 2")
+    more = [replace(fixed(), hardware=HardwareEntry(n, 3136, 7193, None)) for n in (1120, 90)]
+    assert labelled(*more) == ("1,120 multipliers", "90 multipliers")
+    three = fixed(), fixed(), fixed()
+    assert labels(three, ["a", "b", "a"]) == ("a", "b", "a #2")
+    assert labels(three, ["a", "a", "a"]) == ("a", "a #2", "a #3")
+    settings = fixed(rounding="floor", granularity="tensor"), fixed()
+    assert labelled(*settings) == (
+        "a scale for each tensor, floor",
+        "a scale for each channel, half_up",
+    )
+
+
+def test_what_goes_without_saying_is_said_where_nothing_else_is() -> None:
+    corrected, rounded = fixed(bias_correction=True), fixed(layers={"C1": {"rounding": "floor"}})
+    assert labelled(corrected, rounded) == (
+        "bias correction",
+        "no bias correction, C1: rounding floor",
+    )
+    assert labelled(rounded, fixed()) == ("C1: rounding floor", "C1: rounding half_up")
+
+
+def test_a_float_report_has_neither_settings_nor_calibration() -> None:
+    known = CalibrationEntry("digits", "a" * 64, 1000, False)
+    reports = [FIRST, *(replace(fixed(weight_bits=n), calibrated_on=known) for n in (8, 6))]
+    values = {each.name: each.values for each in factors(reports)}
+    assert values["calibrated on"] == (None, "1,000 of digits", "1,000 of digits")
+    assert values["bias correction"] == (None, "no", "no")
+    assert values["arithmetic"] == ("float", "fixed", "fixed")
+    assert same(*reports)["calibrated on"] == "1,000 of digits"
+    # What only some reports say differs, and what none says is no factor.
+    unknown = [fixed(), replace(fixed(), calibrated_on=known)]
+    assert different(*unknown) == {"calibrated on": ("", "1,000 of digits")}
+    assert "percentile" not in {each.name for each in factors(unknown)}
+
+
+def test_a_clock_without_a_grade_and_a_grade_without_a_clock() -> None:
+    placed = SiliconEntry("gowin", 900, clock_mhz=51.26)
+    graded = SiliconEntry("gowin", 900, grade="C8")
+    reports = [
+        replace(fixed(), hardware=HardwareEntry(112, 3136, 7193, None, each))
+        for each in (placed, graded)
+    ]
+    assert different(*reports) == {
+        "target": ("gowin", "gowin, grade C8"),
+        "clock": ("51.3 MHz", ""),
+    }
+
+
+def test_parents_are_told_apart_by_what_they_make_of_the_images() -> None:
+    """Not by the hash of a report's file, which depends on its settings, too."""
+    other = replace(fixed(weight_bits=6), network_sha256="9" * 64)
+    assert set(different(fixed(), other)) == {"weight bits"}
 
 
 def test_labels_are_unique() -> None:

@@ -64,6 +64,14 @@ def test_the_part_that_one_bit_helps_most() -> None:
     assert helped_most_in_words(replace(TRIALS, trials=TRIALS.trials[:2])) == ""
 
 
+def test_reports_of_older_versions_say_nothing_of_layers() -> None:
+    """Their trials of single layers lack the change."""
+    old = replace(TRIALS, trials=tuple(replace(each, change=None) for each in TRIALS.trials))
+    assert sensitivity(old) == ()
+    assert helped_most_in_words(old) == ""
+    assert len(effects(old)) == 5
+
+
 def test_each_figure_stands_in_its_column() -> None:
     heading, _, first, *_ = sensitivity_table(TRIALS).splitlines()
     assert heading == f"| {' | '.join(sensitivity_headings(TRIALS))} |"
@@ -71,6 +79,11 @@ def test_each_figure_stands_in_its_column() -> None:
     assert first == (
         f"| C1 | weights | 7 | -1 | -0.0010 | {low:+.4f} to {high:+.4f} | 3 | 4 | 1 | 0.0183 |"
     )
+
+
+def test_what_a_trial_saves_may_be_unknown() -> None:
+    unknown = replace(TRIALS, trials=(replace(TRIALS.trials[1], bits_saved=None),))
+    assert sensitivity_table(unknown).splitlines()[2].endswith(" | 1 | 0 |")
 
 
 def test_json_has_the_same_figures() -> None:
