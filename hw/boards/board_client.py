@@ -108,9 +108,10 @@ class BoardClient:
         upcoming = yielded = failures = 0
         while yielded < len(images):
             while upcoming < len(images) and len(sent) < self._expected.window:
-                number = self._next_number()
-                self._port.write(Packet(Kind.IMAGE, number, images[upcoming]).to_bytes())
-                sent[number] = upcoming
+                if upcoming not in results:
+                    number = self._next_number()
+                    self._port.write(Packet(Kind.IMAGE, number, images[upcoming]).to_bytes())
+                    sent[number] = upcoming
                 upcoming += 1
             problem = self._take_result(sent, results)
             if problem is None:

@@ -155,6 +155,22 @@ def test_all_images_without_an_answer_are_sent_again_from_the_first_of_them() ->
     assert sent == [*_IMAGES[:4], *_IMAGES[2:]]
 
 
+def test_an_image_whose_answer_is_lost_among_others_is_sent_again_alone() -> None:
+    """The answers of all later images come before the line is silent."""
+
+    class Losing(_Board):
+        def write(self, content: bytes) -> None:
+            super().write(content)
+            self._answers = [answer for answer in self._answers if answer]
+
+    board = Losing(once(silence))
+    client = BoardClient(board, _IDENTITY, 0.5)
+    assert list(client.classify(_IMAGES)) == list(expected())
+    assert client.resent == 1
+    sent = [packet.body for packet in board.received if packet.kind == Kind.IMAGE]
+    assert sent == [*_IMAGES, _IMAGES[2]]
+
+
 def test_an_image_that_stays_wrong_is_named_by_its_number() -> None:
     def fault(packet: Packet) -> bytes:
         return (silence if packet.body == _IMAGES[3] else right)(packet)

@@ -192,6 +192,16 @@ def test_hardware_has_costs(here: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("by_class", [None, True, False])
+def test_the_option_decides_before_the_hardware_what_is_evaluated(
+    by_class: bool | None, here: Path
+) -> None:
+    """The hardware puts out classes."""
+    tiny.generate(here / "rtl")
+    found = load_reports([Path("rtl")], DATA, None, by_class=by_class)
+    assert (found.reports[0].outputs is None) == (by_class is not False)
+
+
 def test_a_sweep_stands_for_the_networks_of_its_front(here: Path) -> None:
     (here / "swept" / "front").mkdir(parents=True)
     (here / "swept" / "sweep.json").write_text("{}")
