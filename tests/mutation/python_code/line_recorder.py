@@ -38,6 +38,8 @@ class _Recorder:
             data_file=str(file), config_file=False, include=[f"{name}/*" for name in folders]
         )
         self._coverage.set_option("run:relative_files", True)
+        # Of tests that only start other processes.
+        self._coverage.set_option("run:disable_warnings", ["no-data-collected"])
         self._coverage.start()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
