@@ -135,6 +135,12 @@ def test_what_each_test_executes_is_measured(tree: Path, tmp_path: Path) -> None
     }
     test.unlink()
     assert measured(tree, name, tmp_path / "lines" / "it.lines").lines == found.lines
+    # As in this project: warnings are errors, and some tests only start other processes.
+    (tree / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    name = "tests/test_outside.py"
+    (tree / name).write_text("def test_nothing():\n    pass\n")
+    outside = measured(tree, name, tmp_path / "lines" / "outside.lines")
+    assert (outside.seconds.keys(), outside.lines) == ({f"{name}::test_nothing"}, {})
 
 
 def test_a_planted_fault_must_be_there_once(tree: Path) -> None:
