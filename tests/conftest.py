@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -37,6 +39,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"random networks: --network-seed {config.option.network_seed}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_stand_in_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No module has a function of a test after it.
+
+    One that was first imported while another's function was replaced would have the replacement
+    for good, and later tests would test that. The remedy is to import it in the test's file.
+    """
+    yield
+    stayed = [
+        f"{name}.{key}"
+        for name, module in list(sys.modules.items())
+        if name.startswith("systolith.")
+        for key, value in vars(module).items()
+        if str(getattr(value, "__module__", "")).startswith("tests.")
+    ]
+    assert not stayed, f"{request.node.nodeid}: replaced for good: {', '.join(stayed)}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from systolith import golden, hw
 from systolith.golden import QuantizedNetwork
 from systolith.golden.network.graph import Dense, Input, Network
 from systolith.hw.planning.sizes import GivenSize
-from systolith.hw.silicon import targets
+from systolith.hw.silicon import fitting, targets
 from systolith.hw.silicon.targets import DEVICES, Capacity, Device
 from systolith.scripts.commands.plan import _result_in_words
 from systolith.scripts.main import main
@@ -434,7 +434,7 @@ def test_what_fits_a_device_is_planned_by_the_other_options_too(
         seen.append((device.name, minimize, given, result))
         raise ValueError("seen enough")
 
-    monkeypatch.setattr("systolith.hw.silicon.fitting.fastest_fitting_plan", fastest)
+    monkeypatch.setattr(fitting, "fastest_fitting_plan", fastest)
     command = ["plan", quantized, "--target", "ecp5-25k"]
     more = ["--minimize", "latency", "--fix", "conv=3x1", "--result", "scores"]
     for words in ([], more):
