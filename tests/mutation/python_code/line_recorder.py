@@ -61,8 +61,10 @@ class _Recorder:
         if report.when == "call" and not report.passed:
             del self._seconds[report.nodeid]
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
         self._coverage.stop()
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return  # Interrupted: what was not run yet would count as what executes nothing.
         self._coverage.save()
         text = json.dumps({"all": _processor_seconds(), "tests": self._seconds})
         begun = self._file.with_suffix(".part")

@@ -112,6 +112,13 @@ def test_a_mutant_that_renames_tests_is_judged_by_their_files(tree: Path) -> Non
     assert judged(tree, TIMES, tests) == (FOUND, "tests/test_doubling.py::test_twice")
 
 
+def with_recorder(tree: Path) -> None:
+    """Put the plugin into a tree, where its tests run."""
+    plugin = tree / "tests" / "mutation" / "python_code" / "line_recorder.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text(Path(line_recorder.__file__).read_text())
+
+
 def test_what_each_test_executes_is_measured(tree: Path, tmp_path: Path) -> None:
     pytest.importorskip("coverage")
     test = tree / "tests" / "test_doubling.py"
@@ -122,9 +129,7 @@ def test_what_each_test_executes_is_measured(tree: Path, tmp_path: Path) -> None
         "def test_eight():\n    assert twice(4) == 8\n\n\n"
         "def test_fails():\n    assert twice(4) == 9\n"
     )
-    plugin = tree / "tests" / "mutation" / "python_code" / "line_recorder.py"
-    plugin.parent.mkdir(parents=True)
-    plugin.write_text(Path(line_recorder.__file__).read_text())
+    with_recorder(tree)
     name = "tests/test_doubling.py"
     found = measured(tree, name, tmp_path / "lines" / "it.lines")
     assert found.seconds.keys() == {f"{name}::test_six", f"{name}::test_eight"}
@@ -141,6 +146,18 @@ def test_what_each_test_executes_is_measured(tree: Path, tmp_path: Path) -> None
     (tree / name).write_text("def test_nothing():\n    pass\n")
     outside = measured(tree, name, tmp_path / "lines" / "outside.lines")
     assert (outside.seconds.keys(), outside.lines) == ({f"{name}::test_nothing"}, {})
+
+
+def test_what_was_interrupted_is_measured_again(tree: Path, tmp_path: Path) -> None:
+    pytest.importorskip("coverage")
+    with_recorder(tree)
+    name, data = "tests/test_doubling.py", tmp_path / "it.lines"
+    text = (tree / name).read_text()
+    (tree / name).write_text(f"{text}\n\ndef test_interrupted():\n    raise KeyboardInterrupt\n")
+    with pytest.raises(FileNotFoundError):
+        measured(tree, name, data)
+    (tree / name).write_text(text)
+    assert measured(tree, name, data).seconds.keys() == {f"{name}::test_twice"}
 
 
 def test_a_planted_fault_must_be_there_once(tree: Path) -> None:
