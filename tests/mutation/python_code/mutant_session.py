@@ -162,6 +162,8 @@ def run(tree: Path, words: Sequence[str], seconds: float) -> subprocess.Complete
         "PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
+        # Of the random networks, which are in the names of tests.
+        "SYSTOLITH_NETWORK_SEED": "0",
     }
     return subprocess.run(
         [sys.executable, *words],
