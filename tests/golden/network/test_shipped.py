@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from systolith.golden import load_network
 from systolith.golden.network import shipped
 from systolith.golden.network.graph import Convolution, Dense, MaxPooling, Network, RadialBasis
 
@@ -128,3 +129,8 @@ def test_names() -> None:
         match=r"network 'alexnet' is unknown: allowed are lenet5, lenet5-sigmoid, lenet5-relu",
     ):
         shipped.network("alexnet")
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_the_graph_is_that_of_the_weights(name: str) -> None:
+    assert shipped.network(name) == load_network(name).network

@@ -32,7 +32,7 @@ from systolith.golden.quantization.quantized_network import QuantizedNetwork
 from systolith.hw.accelerator import Accelerator
 from systolith.hw.errors import PlanError, UnitError
 from systolith.hw.folding import Folding, Order, Plan
-from systolith.hw.planning.budget import PRESETS, Goal, _search, _start, make_plan
+from systolith.hw.planning.budget import DEFAULT_PRESET, PRESETS, Goal, _search, _start, make_plan
 from systolith.hw.planning.estimate import PlanReport, report_plan
 from systolith.hw.planning.prediction import min_interval, predict
 from systolith.hw.planning.sizes import GivenSize
@@ -86,6 +86,10 @@ def planned(name: str, goal: Goal) -> tuple[Plan, PlanReport]:
     network = of_shipped(name)
     plan = make_plan(network.fixed, goal)
     return plan, report_plan(network, plan)
+
+
+def test_without_a_goal_there_are_at_most_122_multipliers() -> None:
+    assert PRESETS[DEFAULT_PRESET] == Goal(max_multipliers=122)
 
 
 @pytest.mark.parametrize("name", shipped.names())

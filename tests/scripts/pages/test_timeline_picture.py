@@ -38,6 +38,9 @@ def test_each_unit_works_its_own_cycles_for_each_image(monkeypatch: pytest.Monke
     assert {key: round(cycles, 6) for key, cycles in worked.items()} == {
         (name, image): cycles for name, cycles in CYCLES.items() for image in ("1", "2")
     }
+    # Each row goes from nothing to the whole of a span.
+    axis = spec["encoding"]["y"]
+    assert (axis["scale"]["domain"], axis["axis"]["values"]) == ([0, 1], [0, 1])
     # No unit works for more than the whole of a span, and each begins with the first image.
     assert max(spans.values()) <= 1 + 1e-9
     for name in CYCLES:
