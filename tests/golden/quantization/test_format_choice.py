@@ -171,6 +171,14 @@ def test_what_follows_decides(values: list[float], bits: int, signed: bool) -> N
     assert found == choose_frac_bits(np.array(values), bits, signed, "mse")
 
 
+def test_values_lose_at_most_sixteen_bits_to_what_follows() -> None:
+    """It makes nothing of more than 2**-16, which s8.23 has finer than s8.22; s8.6 holds 1."""
+    limit = 2.0**-16
+    values = np.append(np.linspace(-limit, limit, 301), 1.0)
+    assert choose_frac_bits_before(values, 8, True, lambda x: np.clip(x, -limit, limit)) == 22
+    assert choose_frac_bits_before(values[:-1], 8, True, lambda x: x) == 23
+
+
 def test_what_follows_may_mix_values() -> None:
     """Of two values that are compared, only what is near the other counts."""
     maps = np.stack([np.linspace(-1, 1, 1001), np.full(1001, 40.0)], axis=1)
