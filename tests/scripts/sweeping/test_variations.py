@@ -37,6 +37,13 @@ def test_every_combination_once() -> None:
     assert found == {(w, b, c) for w in (8, 4) for b in (True, False) for c in (3, 4, 5)}
 
 
+def test_a_layer_may_have_several_settings_of_its_own() -> None:
+    given = ("layers.C3.weight_bits=3,4", "layers.C1.rounding=floor", "layers.C3.activation_bits=5")
+    found = [(s.of("C3").weight_bits, s.of("C3").activation_bits) for s in made(*given)]
+    assert found == 2 * [(3, 5), (4, 5)]
+    assert {s.of("C1").rounding for s in made(*given)} == {"floor"}
+
+
 def test_values_are_those_of_a_settings_file() -> None:
     given = ("rounding=floor", "table_index_bits=6, 8", "layers.C1.calibration=minmax")
     found = {each.key: each.values for each in parse_variations(given)}
