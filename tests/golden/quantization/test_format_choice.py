@@ -119,6 +119,20 @@ def test_the_same_values_in_any_order_have_the_same_format(method: str) -> None:
     assert choose_frac_bits(rng.permutation(values), 5, True, method) == found
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("power", [-40, -20, 12])
+def test_a_format_does_not_depend_on_the_unit_of_the_values(method: str, power: int) -> None:
+    values = np.random.default_rng(0).standard_normal(1000) ** 3
+    found = choose_frac_bits(values, 5, True, method)
+    assert found is not None
+    scaled = np.ldexp(values, power)
+    assert choose_frac_bits(scaled, 5, True, method) == found - power
+    assert (
+        choose_frac_bits_before(scaled, 5, True, lambda x: x)
+        == choose_frac_bits_before(values, 5, True, lambda x: x) - power
+    )
+
+
 def test_mse_prefers_many_small_values_to_a_rare_large_one() -> None:
     small = np.linspace(-0.01, 0.01, 1001)
     few = np.concatenate([small, [1.0]])
