@@ -41,6 +41,8 @@ def test_a_simulation_of_these_files_counts(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hardware_entry(folder, tiny.quantized()).bit_exact is True
+    edit(folder / "simulation.json", images=1)
+    assert hardware_entry(folder, tiny.quantized()).bit_exact is True
     (folder / "simulation.json").unlink()
     assert hardware_entry(folder, tiny.quantized()).bit_exact is None
     assert capsys.readouterr().err == ""

@@ -344,6 +344,14 @@ def test_a_bias_that_only_some_channels_have(engine: Engine) -> None:
         assert_as_expected(only(layer), images, engine)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_halves_are_rounded_up_whatever_the_shift(engine: Engine) -> None:
+    rng = np.random.default_rng(0)
+    how = Requantization(np.arange(-1, 5), QFormat(20, 0), rounding="half_up")
+    layer = convolution(rng.integers(-8, 8, (2, 2, 1, 6)), how)
+    assert_as_expected(only(layer), rng.integers(0, 256, (5, 4, 4, 1), dtype=np.uint8), engine)
+
+
 def test_relu_keeps_negative_values_out_of_a_signed_format() -> None:
     rng = np.random.default_rng(0)
     weights = rng.integers(-8, 8, (2, 2, 1, 3))

@@ -331,6 +331,13 @@ _GATES = {
             "Add one g h; Mul m h y"
         ),
     ),
+    "gelu by a tanh, with a square": (
+        "gelu_tanh",
+        (
+            "Pow a two b; Mul b a c; Mul c k d; Add a d e; Mul e root f; Tanh f g; Add g one h; "
+            "Mul a h m; Mul m half y"
+        ),
+    ),
     "gelu by a tanh, factored": (
         "gelu_tanh",
         (
@@ -347,7 +354,7 @@ _GATES = {
     "mish": ("mish", "Softplus a e; Tanh e g; Mul a g y"),
     "swish with a slope": ("swish", "Mul a three e; Sigmoid e g; Mul g a y"),
 }
-_NUMBERS = {"r2": 2**0.5, "one": 1, "half": 0.5, "three": 3, "zero": 0, "six": 6}
+_NUMBERS = {"r2": 2**0.5, "one": 1, "half": 0.5, "two": 2, "three": 3, "zero": 0, "six": 6}
 _NUMBERS |= {"k": 0.044715, "root": (2 / np.pi) ** 0.5}
 
 

@@ -123,14 +123,13 @@ def test_the_same_values_in_any_order_have_the_same_format(method: str) -> None:
 @pytest.mark.parametrize("power", [-40, -20, 12])
 def test_a_format_does_not_depend_on_the_unit_of_the_values(method: str, power: int) -> None:
     values = np.random.default_rng(0).standard_normal(1000) ** 3
-    found = choose_frac_bits(values, 5, True, method)
-    assert found is not None
     scaled = np.ldexp(values, power)
-    assert choose_frac_bits(scaled, 5, True, method) == found - power
-    assert (
-        choose_frac_bits_before(scaled, 5, True, lambda x: x)
-        == choose_frac_bits_before(values, 5, True, lambda x: x) - power
+    of_values, of_scaled = (choose_frac_bits(x, 5, True, method) for x in (values, scaled))
+    assert of_values is not None and of_scaled == of_values - power
+    of_values, of_scaled = (
+        choose_frac_bits_before(x, 5, True, lambda y: y) for x in (values, scaled)
     )
+    assert of_values is not None and of_scaled == of_values - power
 
 
 def test_mse_prefers_many_small_values_to_a_rare_large_one() -> None:
