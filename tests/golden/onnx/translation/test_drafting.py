@@ -70,6 +70,10 @@ def refused(folder: Path, model_bytes: bytes, preprocessing: golden.Preprocessin
             ],
         ),
         (
+            "Conv x k a; Tanh a b; Mul b minus_half c; Conv c v y",
+            [("a", "a Conv, b Tanh", "b", False), ("y", "c Mul, y Conv", "y", False)],
+        ),
+        (
             "Conv x k a; Tanh a b; Mul b two c; Add c half d; Conv d v y",
             [("a", "a Conv, b Tanh, c Mul", "c", False), ("y", "d Add, y Conv", "y", False)],
         ),
