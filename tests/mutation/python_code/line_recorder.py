@@ -18,6 +18,13 @@ import pytest
 OUTSIDE = "fixtures"
 """The context of what fixtures do, which may be for any test of the file."""
 
+_ENDED = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    # All tests of the file have a marker.
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-lines", type=Path, required=True, metavar="FILE")
@@ -63,7 +70,7 @@ class _Recorder:
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         self._coverage.stop()
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if exitstatus not in _ENDED:
             return  # Interrupted: what was not run yet would count as what executes nothing.
         self._coverage.save()
         text = json.dumps({"all": _processor_seconds(), "tests": self._seconds})

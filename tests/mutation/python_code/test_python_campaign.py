@@ -146,6 +146,10 @@ def test_what_each_test_executes_is_measured(tree: Path, tmp_path: Path) -> None
     (tree / name).write_text("def test_nothing():\n    pass\n")
     outside = measured(tree, name, tmp_path / "lines" / "outside.lines")
     assert (set(outside.seconds), dict(outside.lines)) == ({f"{name}::test_nothing"}, {})
+    # And the tests of some files are all left out.
+    (tree / "tests" / "test_none.py").write_text("")
+    none = measured(tree, "tests/test_none.py", tmp_path / "lines" / "none.lines")
+    assert (dict(none.seconds), dict(none.lines)) == ({}, {})
 
 
 def test_what_was_interrupted_is_measured_again(tree: Path, tmp_path: Path) -> None:
