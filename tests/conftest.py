@@ -42,21 +42,21 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_stand_in_stays(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No module has a function of a test after it.
+def no_patch_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test file that leaves one of its functions in a module of the project.
 
-    One that was first imported while another's function was replaced would have the replacement
-    for good, and later tests would test that. The remedy is to import it in the test's file.
+    A module that is first imported while a function of another is patched takes the patch for
+    good, and later tests would test that. The remedy is to import it at the top of the test file.
     """
     yield
-    stayed = [
+    left = [
         f"{name}.{key}"
         for name, module in list(sys.modules.items())
         if name.startswith("systolith.")
         for key, value in vars(module).items()
         if str(getattr(value, "__module__", "")).startswith("tests.")
     ]
-    assert not stayed, f"{request.node.nodeid}: replaced for good: {', '.join(stayed)}"
+    assert not left, f"{request.node.nodeid}: patched for good: {', '.join(left)}"
 
 
 @pytest.fixture(scope="session", autouse=True)
