@@ -50,6 +50,8 @@ def test_each_unit_works_its_own_cycles_for_each_image(monkeypatch: pytest.Monke
     assert spec["title"]["text"].startswith("tiny: two images, results in cycles ")
     first, second = spec["title"]["text"].rpartition("cycles ")[2].split(" and ")
     assert int(second) - int(first) == interval and int(first) >= latency
+    start, end = spec["encoding"]["x"]["scale"]["domain"]
+    assert start == 0 and end > int(second)
     subtitle = f"3 multipliers, then an image every {interval} cycles"
     assert spec["title"]["subtitle"].startswith(subtitle)
 
